@@ -1,0 +1,20 @@
+"""Imports every module of the installed twinsae and checks that none of them comes from a checkout."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import twinsae
+
+modules = [
+    module.name
+    for room in ("bench", "cli", "kernels", "matching", "sae")
+    for path in twinsae.__path__
+    for module in pkgutil.walk_packages([str(Path(path) / room)], f"twinsae.{room}.")
+    if not module.name.rpartition(".")[2].startswith("bench_")  # pytest collects those
+]
+for name in modules:
+    loaded = importlib.import_module(name)
+    assert "site-packages" in str(loaded.__file__), loaded.__file__
+assert "twinsae.kernels._native" in modules
+print(f"imported {len(modules)} modules of the installed wheel")

