@@ -1,0 +1,146 @@
+"""The command as a user runs it: exit codes, one-line errors, files on disk."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from twinsae.cli.main import main
+from twinsae.sae import SAE, SAEConfig, save_sae
+
+COMMANDS = ("demo", "train", "match", "report", "doctor")
+
+
+@pytest.fixture
+def saes(tmp_path: Path) -> tuple[Path, Path]:
+    """Two small SAE folders."""
+    folders = (tmp_path / "seed0", tmp_path / "seed1")
+    for seed, folder in enumerate(folders):
+        save_sae(SAE(SAEConfig(d_in=6, num_latents=11, k=3), seed=seed), folder)
+    return folders
+
+
+def run_command(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "twinsae.cli.main", *map(str, args)]
+    environment = os.environ | {"PYTHONSAFEPATH": "1", "COLUMNS": "120"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_explains_its_options(command: str, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"usage: twinsae {command}" in shown
+    assert "--debug" in shown
+
+
+def test_match_writes_its_files_and_prints_the_tables(saes, tmp_path, capsys):
+    out = tmp_path / "match"
+    assert main(["match", *map(str, saes), "--out", str(out)]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert set(summary["sides"]) == {"decoder", "encoder"}
+    for side in ("decoder", "encoder"):
+        with np.load(out / f"{side}.npz") as result:
+            assert sorted(result["cols"]) == list(range(11))
+            objective = result["cosine"].sum(dtype=np.float64)
+        assert summary["sides"][side]["objective"] == pytest.approx(objective, abs=1e-6)
+    shown = capsys.readouterr().out
+    assert "and_equal" in shown
+    assert f"{summary['sides']['decoder']['objective']:.6f}" in shown
+
+
+def test_one_side_only(saes, tmp_path):
+    out = tmp_path / "match"
+    assert main(["match", *map(str, saes), "--out", str(out), "--side", "encoder"]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["encoder.npz", "summary.json"]
+
+
+def test_report_of_a_match(saes, tmp_path, capsys):
+    out = tmp_path / "match"
+    main(["match", *map(str, saes), "--out", str(out)])
+    assert main(["report", str(out)]) == 0
+    assert (out / "report" / "index.html").stat().st_size > 1000
+    assert "index.html" in capsys.readouterr().out
+
+
+def test_a_missing_file_is_one_line_on_stderr_and_exit_code_2(tmp_path):
+    finished = run_command("match", tmp_path / "no", tmp_path / "no", "--out", tmp_path / "out")
+    assert finished.returncode == 2
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert str(tmp_path / "no") in line
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    missing = tmp_path / "no"
+    finished = run_command("match", missing, missing, "--out", tmp_path / "out", "--debug")
+    assert finished.returncode != 0
+    assert "Traceback" in finished.stderr
+
+
+def test_a_bad_memory_limit_is_named(saes, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["match", *map(str, saes), "--out", out, "--memory-limit", "plenty"]) == 2
+    assert capsys.readouterr().err.startswith("error: expected a size such as 8GiB, got 'plenty'")
+
+
+def test_a_match_beyond_the_memory_limit_is_refused(saes, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["match", *map(str, saes), "--out", str(out), "--memory-limit", "1KiB"]) == 2
+    assert "memory" in capsys.readouterr().err
+    assert not (out / "summary.json").exists()
+
+
+def test_an_interrupt_is_no_traceback(saes, tmp_path, monkeypatch, capsys):
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("twinsae.cli.match.match_files", interrupted)
+    assert main(["match", *map(str, saes), "--out", str(tmp_path / "out")]) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_train_on_own_activations_and_match_the_seeds(tmp_path, capsys):
+    torch.manual_seed(0)
+    np.save(tmp_path / "activations.npy", torch.randn(512, 8).numpy())
+    run = tmp_path / "run"
+    options = "--latents 16 --k 4 --batch-size 64 --epochs 2 --seeds 3 5 --hookpoint here.mlp"
+    args = ["--out", str(run), "--activations", str(tmp_path / "activations.npy")]
+    assert main(["train", *args, *options.split()]) == 0
+    shown = capsys.readouterr().out
+    assert "train: 16/16 steps" in shown
+    assert "Trained SAEs" in shown
+    saes = [str(run / "here.mlp" / f"seed{seed}") for seed in (3, 5)]
+    assert main(["match", *saes, "--out", str(tmp_path / "match")]) == 0
+
+
+def test_doctor_lists_what_is_there(capsys):
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert torch.__version__ in shown
+    assert "native kernels" in shown
+
+
+@pytest.mark.slow
+def test_demo_at_a_tiny_size(tmp_path, capsys):
+    out = tmp_path / "demo"
+    sizes = "--tokens 3000 --latents 48 --epochs 3 --k 8"
+    assert main(["demo", "--out", str(out), *sizes.split()]) == 0
+    match = out / "matches" / "seed0--seed1"
+    summary = json.loads((match / "summary.json").read_text())
+    assert all(side["certified"] for side in summary["sides"].values())
+    assert (match / "report" / "index.html").exists()
+    assert "untrained" in capsys.readouterr().out
+    # A second call finds everything done.
+    assert main(["demo", "--out", str(out), *sizes.split()]) == 0
+
+
+def test_demo_needs_two_seeds(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path), "--seeds", "1"]) == 2
+    assert "at least two" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+import io
+
+import pytest
+from rich.console import Console
+from twinsae.cli import progress as progress_module
+from twinsae.cli.progress import BarProgress, LineProgress, open_progress
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress_module, "time", clock)
+    return clock
+
+
+def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, force_terminal=terminal, width=120), text
+
+
+def test_lines_carry_rate_remaining_time_and_facts(clock: Clock):
+    target, text = console(terminal=False)
+    with open_progress(target) as show:
+        assert isinstance(show, LineProgress)
+        show("train", 0, 100, "steps")
+        clock.now += 5
+        show("train", 10, 100, "steps", fvu=0.5)  # too soon after the last line
+        clock.now += 5
+        show("train", 40, 100, "steps", fvu=0.25)
+        clock.now += 15
+        show("train", 100, 100, "steps", fvu=0.125)
+    assert text.getvalue().splitlines() == [
+        "train: 0/100 steps",
+        "train: 40/100 steps  4.00 steps/s  15 s left  fvu 0.25",
+        "train: 100/100 steps  4.00 steps/s  fvu 0.125",
+    ]
+
+
+def test_what_an_earlier_run_did_does_not_count_as_speed(clock: Clock):
+    target, text = console(terminal=False)
+    with open_progress(target) as show:
+        show("harvest", 900, 1000, "tokens")
+        clock.now += 10
+        show("harvest", 1000, 1000, "tokens")
+    assert text.getvalue().splitlines()[-1] == "harvest: 1,000/1,000 tokens  10 tokens/s"
+
+
+def test_a_terminal_gets_a_bar_with_rate_and_facts(clock: Clock):
+    target, text = console(terminal=True)
+    with open_progress(target) as show:
+        assert isinstance(show, BarProgress)
+        show("train", 0, 100, "steps")
+        clock.now += 10
+        show("train", 100, 100, "steps", fvu=0.25)
+    shown = text.getvalue()
+    assert "100/100" in shown
+    assert "10 steps/s" in shown
+    assert "fvu 0.25" in shown
