@@ -7,6 +7,9 @@ INSTALLED := $(VENV)/.installed
 TYPING := build/typing/twinsae
 ROOMS := bench cli kernels matching sae
 
+# As in cli/__init__.py: waiting threads should not take the cores from working ones.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: setup demo test lint typecheck bench package clean
 
 setup: $(INSTALLED)

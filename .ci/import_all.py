@@ -1,4 +1,4 @@
-"""Imports every module of the installed twinsae and checks that none of them comes from a checkout."""
+"""Imports every module of the installed twinsae; none may come from a checkout."""
 
 import importlib
 import pkgutil

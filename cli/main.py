@@ -6,7 +6,13 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+from tyro.conf import (
+    CascadeSubcommandArgs,
+    FlagCreatePairsOff,
+    OmitArgPrefixes,
+    OmitSubcommandPrefixes,
+    subcommand,
+)
 
 from .demo import Demo
 from .doctor import Doctor
@@ -28,7 +34,7 @@ Command = (
 
 @dataclass(frozen=True)
 class Twinsae:
-    """Which features do two sparse autoencoders share?
+    """Find which features two sparse autoencoders share.
 
     Train SAEs of several seeds on a language model's activations, match the latents of any two of
     them exactly, and read the result as a page.
@@ -52,7 +58,12 @@ def main(args: list[str] | None = None) -> int:
         Twinsae,
         prog="twinsae",
         args=args,
-        config=(CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes),
+        config=(
+            CascadeSubcommandArgs,
+            FlagCreatePairsOff,
+            OmitArgPrefixes,
+            OmitSubcommandPrefixes,
+        ),
     )
     errors = Console(stderr=True)
     try:

@@ -19,20 +19,20 @@ Side = Literal["decoder", "encoder", "both"]
 class Match:
     """Match the latents of two SAEs one to one, exactly, and prove it.
 
-    Writes OUT/<side>.npz (rows, cols, cosine, row_price, col_price) and OUT/summary.json.
+    A file must hold `W_dec` or `encoder.weight`. Writes OUT/<side>.npz (rows, cols, cosine,
+    row_price, col_price) and OUT/summary.json.
     """
 
-    a: Positional[Path]
-    """First SAE: a folder with cfg.json and sae.safetensors, or one file (.safetensors, .npz, .npy,
-    .pt) that holds `W_dec` or `encoder.weight`."""
-    b: Positional[Path]
+    a: Annotated[Positional[Path], arg(metavar="A")]
+    """First SAE: a folder in sparsify's layout, or one file (.safetensors, .npz, .npy, .pt)."""
+    b: Annotated[Positional[Path], arg(metavar="B")]
     """Second SAE, likewise."""
     out: Path
     """Folder for the result."""
     side: Side = "both"
     """Which rows to match: the decoder's, the encoder's, or each on its own."""
     memory_limit: Annotated[str | None, arg(metavar="SIZE")] = None
-    """Refuse to start if more memory is needed, such as 8GiB. Default: what the machine has free."""
+    """Refuse to start if more is needed, such as 8GiB; None: three quarters of what is free."""
     verify: bool = False
     """Prove each result again by an independent pass."""
 

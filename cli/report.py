@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from ..matching.report import render
 
@@ -13,10 +14,10 @@ from ..matching.report import render
 class Report:
     """Draw a finished match as one self-contained page: DIR/report/index.html."""
 
-    dir: Positional[Path]
+    dir: Annotated[Positional[Path], arg(metavar="DIR")]
     """Folder that `twinsae match` wrote."""
     run_folder: Path | None = None
-    """Folder of the training run, for its curves. Default: found from the first SAE's path."""
+    """Folder of the training run, for its curves; None: found from the first SAE's path."""
     baseline: Path | None = None
     """A second match to show beside it, such as that of the untrained SAEs."""
 

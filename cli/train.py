@@ -23,8 +23,7 @@ class Train:
     out: Path
     """Folder of the run: OUT/<hookpoint>/seed<N>/ for each seed, and OUT/log.jsonl."""
     activations: Path | None = None
-    """Activations to train on: a store's folder, or one .safetensors or .npy file with a 2-D array.
-    Default: harvest them from the model below into OUT/activations."""
+    """A store, or one .safetensors or .npy file; None: harvest them into OUT/activations."""
     latents: int = 0
     """Latents of each SAE; 0 means d_in times the expansion factor."""
     expansion_factor: int = 32

@@ -1,0 +1,80 @@
+"""The settings of an SAE and of its training; the command line shows them as its help."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SAEConfig:
+    """The shape of a TopK SAE."""
+
+    d_in: int
+    """Width of the activations."""
+    num_latents: int = 0
+    """Number of latents; 0 means d_in times the expansion factor."""
+    expansion_factor: int = 32
+    """Latents per dimension of the activations, where num_latents is 0."""
+    k: int = 32
+    """Active latents per token."""
+    normalize_decoder: bool = True
+    """Keep the decoder's rows at unit norm."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a size that is not positive, or k larger than num_latents."""
+        _check_positive(d_in=self.d_in, expansion_factor=self.expansion_factor, k=self.k)
+        if self.num_latents == 0:
+            object.__setattr__(self, "num_latents", self.d_in * self.expansion_factor)
+        _check_positive(num_latents=self.num_latents)
+        if self.k > self.num_latents:
+            raise ValueError(f"k: {self.k} active latents of only {self.num_latents}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How SAEs are trained: several seeds on the same batches in the same order."""
+
+    seeds: tuple[int, ...] = (0, 1)
+    """One SAE is initialised and trained per seed."""
+    batch_size: int = 1024
+    """Activations per step."""
+    epochs: int = 1
+    """Passes over the activations."""
+    lr: float | None = None
+    """Adam's peak learning rate; by default the paper's 2e-4 / sqrt(num_latents / 2^14)."""
+    warmup_steps: int = 1000
+    """Steps in which the learning rate rises, at most half of all; then it falls linearly to 0."""
+    shuffle_seed: int = 42
+    """Decides the order of the activations, the same for every seed."""
+    dead_after: int = 10_000_000
+    """A latent counts as dead when it has not fired for so many tokens."""
+    save_every: int = 1000
+    """Steps between checkpoints."""
+    log_every: int = 50
+    """Steps between lines of log.jsonl."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, naming the setting, for one out of its range."""
+        if not self.seeds:
+            raise ValueError("seeds: at least one is needed")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: {self.seeds} repeats a seed; equal seeds give equal SAEs")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds: {min(self.seeds)} is negative")
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size: {self.batch_size} is too small, FVU needs 2 activations")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise ValueError(f"lr: expected a positive number, got {self.lr}")
+        if self.warmup_steps < 0:
+            raise ValueError(f"warmup_steps: {self.warmup_steps} is negative")
+        _check_positive(
+            epochs=self.epochs,
+            dead_after=self.dead_after,
+            save_every=self.save_every,
+            log_every=self.log_every,
+        )
+
+
+def _check_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name}: expected a positive number, got {size}")

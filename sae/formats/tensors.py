@@ -1,0 +1,157 @@
+"""Safetensors files: read by memory-mapping, written atomically.
+
+The format is at https://huggingface.co/docs/safetensors/index#format: the header's length (8 bytes,
+little-endian), a JSON header {name: {dtype, shape, data_offsets}}, then the tensors' bytes. It is
+parsed here, rather than by the ``safetensors`` package, so that every dtype is mapped without a
+copy, so that a truncated file is recognised before its tensors are used, and so that a full disk
+while writing is an OSError.
+"""
+
+import json
+import math
+import mmap
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .files import atomic_write
+
+_DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_LENGTH = struct.Struct("<Q")
+_ALIGNMENT = 8
+# Writes go to private copies of pages (torch wants writable memory); without this flag Linux counts
+# all of them beforehand, and refuses files larger than memory. Python names it from 3.13 on.
+_MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
+
+
+class TensorFile(NamedTuple):
+    """The content of one safetensors file."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, memory-mapped: read from disk when touched.
+
+    Writing to such a tensor changes memory only, never the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is truncated, corrupt, or holds a dtype that is not supported.
+    """
+    return map_file(path).tensors
+
+
+def map_file(path: Path) -> TensorFile:
+    """As `map_tensors`, with the file's metadata (empty where it has none)."""
+    size = path.stat().st_size
+    if size < _LENGTH.size:
+        raise ValueError(f"{path} is no safetensors file: it has {size} bytes, at least 8 expected")
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | _MAP_NORESERVE)
+    (length,) = _LENGTH.unpack(mapped[: _LENGTH.size])
+    start = _LENGTH.size + length
+    header = _parse_header(path, mapped, start, size)
+    metadata = header.pop("__metadata__", {})
+    tensors = {
+        name: _map_one(path, mapped, name, entry, start, size) for name, entry in header.items()
+    }
+    return TensorFile(tensors, metadata)
+
+
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write ``tensors`` and text ``metadata`` to a safetensors file, atomically.
+
+    The same content gives the same bytes. Tensors of any device and layout are written as
+    contiguous ones.
+
+    Raises:
+        OSError: the write failed; the old file, if any, is untouched.
+        TypeError: a tensor's dtype has no place in the format.
+    """
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _NAMES:
+            raise TypeError(f"tensor {name!r}: {tensor.dtype} cannot be stored in {path}")
+    # Wide elements first, so that every tensor starts at a multiple of its element's size.
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.write(_header([(name, tensors[name]) for name in names], metadata or {}))
+        for name in names:
+            flat = tensors[name].detach().cpu().contiguous().reshape(-1)
+            file.write(flat.view(torch.uint8).numpy().data)
+
+
+def _parse_header(path: Path, mapped: mmap.mmap, start: int, size: int) -> dict[str, Any]:
+    if start > size:
+        raise ValueError(
+            f"{path} is truncated or no safetensors file: "
+            f"its header ends at byte {start:,} but the file has {size:,}"
+        )
+    try:
+        header = json.loads(mapped[_LENGTH.size : start])
+    except ValueError as error:
+        raise ValueError(f"{path} is no safetensors file: its header is not JSON") from error
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+        raise ValueError(f"{path} is no safetensors file: its header is not a JSON object")
+    return header
+
+
+def _map_one(path: Path, mapped: mmap.mmap, name: str, entry: Any, start: int, size: int) -> Tensor:
+    try:
+        code, shape = entry["dtype"], [int(n) for n in entry["shape"]]
+        begin, end = (int(n) for n in entry["data_offsets"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is corrupt: the entry of tensor {name!r} is {entry}") from error
+    if code not in _DTYPES:
+        raise ValueError(f"{path}: tensor {name!r} has dtype {code}, which is not supported")
+    dtype = _DTYPES[code]
+    expected = math.prod(shape) * dtype.itemsize
+    if begin < 0 or min(shape, default=0) < 0 or end - begin != expected:
+        raise ValueError(
+            f"{path} is corrupt: tensor {name!r} of shape {tuple(shape)} and dtype {code} "
+            f"needs {expected:,} bytes, its entry says {end - begin:,}"
+        )
+    if start + end > size:
+        raise ValueError(
+            f"{path} is truncated: {start + end - size:,} bytes of tensor {name!r} are missing"
+        )
+    if expected == 0:
+        return torch.empty(shape, dtype=dtype)
+    data = torch.frombuffer(mapped, dtype=torch.uint8, count=expected, offset=start + begin)
+    if (start + begin) % dtype.itemsize:
+        data = data.clone()  # other writers may leave a tensor at an odd address
+    return data.view(dtype).reshape(shape)
+
+
+def _header(tensors: list[tuple[str, Tensor]], metadata: dict[str, str]) -> bytes:
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    offset = 0
+    for name, tensor in tensors:
+        end = offset + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": _NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return _LENGTH.pack(len(text)) + text

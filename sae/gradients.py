@@ -1,0 +1,88 @@
+"""Gradients of the FVU with respect to a TopK SAE's parameters, from its active latents alone.
+
+With v the active latents' values, e = x^ - x and V the batch's total variance, the loss is
+sum ||e||^2 / V and (the choice of latents being constant)
+
+    g    = 2 e / V                                     (N, D)
+    dv   = <g_n, W_dec[i_nj]>                          (N, k)
+    dW_dec[l] = sum v_nl g_n     dW_enc[l] = sum dv_nl (x_n - b_dec)     db_enc[l] = sum dv_nl
+    db_dec    = sum g_n - W_enc^T db_enc
+
+the sums running over the tokens n on which latent l is active. The last term of db_dec is there
+because the encoder sees x - b_dec.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..kernels.decode import gather_dot, sparse_decode
+from ..kernels.grads import latent_grads
+from .loss import squared_norm
+from .model import SAE
+
+
+class Gradients(NamedTuple):
+    """The gradients of one batch's FVU, named as the parameters, and what was seen on the way."""
+
+    encoder_weight: Tensor
+    """(L, D)."""
+    encoder_bias: Tensor
+    """(L,)."""
+    W_dec: Tensor
+    """(L, D)."""
+    b_dec: Tensor
+    """(D,)."""
+    fired: Tensor
+    """(L,) int64, tokens of the batch on which each latent was active."""
+    fvu: Tensor
+    """Scalar, the loss."""
+
+
+@torch.no_grad()
+def fvu_gradients(
+    sae: SAE, x: Tensor, values: Tensor, indices: Tensor, variance: Tensor
+) -> Gradients:
+    """Return the FVU of one batch and its gradients.
+
+    Args:
+        sae: the model.
+        x: (N, D), the batch.
+        values: (N, k), the active latents' values; 0 where missing.
+        indices: (N, k) int64; -1 where missing.
+        variance: scalar, the batch's `total_variance`.
+    """
+    error = sparse_decode(values, indices, sae.W_dec, sae.b_dec).sub_(x)  # (N, D)
+    fvu = squared_norm(error) / variance
+    g = error.mul_(2 / variance)
+    d_values = gather_dot(g, indices, sae.W_dec)  # (N, k)
+    latents = latent_grads(values, d_values, indices, x - sae.b_dec, g, sae.config.num_latents)
+    d_b_dec = g.sum(dim=0) - weighted_sum(latents.db_enc, sae.encoder.weight)
+    return Gradients(latents.dW_enc, latents.db_enc, latents.dW_dec, d_b_dec, latents.fired, fvu)
+
+
+def dot_rows(weight: Tensor, vector: Tensor) -> Tensor:
+    """Return weight @ vector for ``weight`` (L, D), ``vector`` (D,): (L,).
+
+    Unlike a BLAS library's, the result's bits do not depend on where in memory ``weight`` lies,
+    which differs between a seed trained alone and one trained in a stack.
+    """
+    every = torch.arange(weight.shape[0], device=weight.device).unsqueeze(0)  # (1, L)
+    return gather_dot(vector.unsqueeze(0), every, weight).squeeze(0)
+
+
+def weighted_sum(factors: Tensor, weight: Tensor) -> Tensor:
+    """Return factors @ weight for ``factors`` (L,), ``weight`` (L, D): (D,); see `dot_rows`."""
+    every = torch.arange(weight.shape[0], device=weight.device).unsqueeze(0)  # (1, L)
+    return sparse_decode(factors.unsqueeze(0), every, weight).squeeze(0)
+
+
+def remove_parallel(gradient: Tensor, rows: Tensor) -> None:
+    """Remove from each row of ``gradient`` (L, D) its part along the unit row of ``rows`` (L, D).
+
+    That part would only change the row's norm, which is reset to 1 after the step.
+    """
+    own = torch.arange(len(rows), device=rows.device).unsqueeze(1)  # (L, 1)
+    along = gather_dot(gradient, own, rows)  # (L, 1), without an (L, D) product in memory
+    gradient.addcmul_(along, rows, value=-1)

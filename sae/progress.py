@@ -1,0 +1,21 @@
+"""How long work reports that it advances; the command line draws it, the library prints nothing."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """A callable that is told how far a phase has come.
+
+    It is called with ``done=0`` when a phase starts, now and then while it runs, and with
+    ``done == total`` at its end.
+    """
+
+    def __call__(self, phase: str, done: int, total: int, unit: str, **facts: float) -> None:
+        """Take note of ``done`` of ``total`` ``unit`` (such as "steps") of ``phase``.
+
+        ``facts`` are numbers worth showing beside the bar, for example ``fvu=0.33``.
+        """
+
+
+def silent(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
+    """Report to nobody: what ``progress=None`` stands for."""

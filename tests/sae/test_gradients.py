@@ -1,0 +1,113 @@
+"""The trainer's hand-written gradients against autograd of the dense model in float64.
+
+Tolerance for float32: each gradient is a sum of at most N k products, whose rounding is within
+N k eps of the sum of their magnitudes; the test allows that of the largest entry.
+"""
+
+import pytest
+import torch
+from twinsae.kernels.topk import linear_topk
+from twinsae.sae import SAE, SAEConfig
+from twinsae.sae.gradients import dot_rows, fvu_gradients, remove_parallel, weighted_sum
+from twinsae.sae.loss import total_variance
+
+
+def problem(rows, d_in, num_latents, k, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(rows * num_latents)
+    sae = SAE(SAEConfig(d_in, num_latents, k=k), seed=3, dtype=dtype)
+    with torch.no_grad():
+        for parameter in sae.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator).to(dtype), alpha=0.3)
+    return sae, torch.randn(rows, d_in, generator=generator).to(dtype)
+
+
+def ours(sae, x):
+    with torch.no_grad():
+        bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
+        top = linear_topk(x, sae.encoder.weight, bias, sae.config.k)
+    return fvu_gradients(sae, x, top.values, top.indices, total_variance(x))
+
+
+def theirs(sae, x, dense_fvu):
+    parameters = {n: p.detach().double().requires_grad_() for n, p in sae.named_parameters()}
+    loss = dense_fvu(x.double(), parameters, sae.config.k)
+    loss.backward()
+    return loss, {name: parameter.grad for name, parameter in parameters.items()}
+
+
+def compare(sae, x, dense_fvu, rtol):
+    got = ours(sae, x)
+    loss, expected = theirs(sae, x, dense_fvu)
+    assert got.fvu.item() == pytest.approx(loss.item(), rel=rtol)
+    named = {
+        "encoder.weight": got.encoder_weight,
+        "encoder.bias": got.encoder_bias,
+        "W_dec": got.W_dec,
+        "b_dec": got.b_dec,
+    }
+    for name, gradient in named.items():
+        error = (gradient - expected[name]).abs().max()
+        assert error <= rtol * expected[name].abs().max(), name
+
+
+SHAPES = [(9, 5, 11, 3), (2, 1, 1, 1), (33, 13, 7, 7), (64, 17, 131, 8), (40, 12, 132, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_in_double_precision(dense_fvu, shape):
+    compare(*problem(*shape), dense_fvu, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_in_single_precision(dense_fvu, shape):
+    rows, _, _, k = shape
+    compare(*problem(*shape, torch.float32), dense_fvu, rtol=rows * k * torch.finfo().eps)
+
+
+@pytest.mark.parametrize("positives", [0, 1, 2, 11])
+def test_rows_with_fewer_than_k_positives(dense_fvu, positives):
+    sae, x = problem(9, 5, 11, 3)
+    with torch.no_grad():
+        sae.encoder.bias[positives:] = -100.0
+        sae.encoder.bias[:positives] = 5.0
+    got = ours(sae, x)
+    assert int(got.fired.sum()) == 9 * min(positives, 3)
+    loss, expected = theirs(sae, x, dense_fvu)
+    assert got.fvu.item() == pytest.approx(loss.item())
+    torch.testing.assert_close(got.encoder_weight, expected["encoder.weight"])
+    torch.testing.assert_close(got.encoder_bias, expected["encoder.bias"])
+    torch.testing.assert_close(got.W_dec, expected["W_dec"])
+    torch.testing.assert_close(got.b_dec, expected["b_dec"])
+
+
+def test_fired_counts_the_tokens_of_each_latent():
+    sae, x = problem(33, 13, 7, 2)
+    scores = torch.relu((x - sae.b_dec) @ sae.encoder.weight.T + sae.encoder.bias)
+    chosen = torch.zeros_like(scores).scatter(1, scores.topk(2).indices, 1.0) * (scores > 0)
+    got = ours(sae, x).fired
+    assert got.dtype == torch.int64
+    assert torch.equal(got, chosen.sum(dim=0).long())
+
+
+def test_products_with_a_vector():
+    weight, row, column = torch.randn(37, 13), torch.randn(13), torch.randn(37)
+    torch.testing.assert_close(dot_rows(weight, row), weight @ row)
+    torch.testing.assert_close(weighted_sum(column, weight), column @ weight)
+
+
+def test_products_with_a_vector_do_not_depend_on_the_matrixs_address():
+    memory, row, column = torch.randn(40 * 13), torch.randn(13), torch.randn(37)
+    weight = memory[: 37 * 13].reshape(37, 13).clone()
+    for offset in range(16):
+        moved = memory[offset : offset + 37 * 13].reshape(37, 13).copy_(weight)
+        assert torch.equal(dot_rows(moved, row), dot_rows(weight, row))
+        assert torch.equal(weighted_sum(column, moved), weighted_sum(column, weight))
+
+
+def test_the_parallel_part_of_a_gradient_is_removed():
+    rows = torch.nn.functional.normalize(torch.randn(11, 5, dtype=torch.float64), dim=1)
+    sideways = torch.randn(11, 5, dtype=torch.float64)
+    sideways -= (sideways * rows).sum(dim=1, keepdim=True) * rows
+    gradient = sideways + torch.randn(11, 1, dtype=torch.float64) * rows
+    remove_parallel(gradient, rows)
+    torch.testing.assert_close(gradient, sideways)
