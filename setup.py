@@ -12,7 +12,7 @@ setup(
         Pybind11Extension(
             "twinsae.kernels._native",
             sources,
-            depends=sorted(str(path) for path in Path("kernels/native").glob("*.h")),
+            depends=sorted(str(path) for path in Path("kernels/native").glob("*.[hi]*")),
             cxx_std=17,
             # A portable baseline: faster instruction sets are chosen at run time, never at build time.
             extra_compile_args=["-O3", "-Wall", "-Wextra", "-pthread"],

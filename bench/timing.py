@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping
 from statistics import median
 
 
-def interleaved_medians(
-    ways: Mapping[str, Callable[[], object]], rounds: int
-) -> dict[str, float]:
+def interleaved_medians(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Return the median seconds of each way.
 
     The ways take turns, so that a slow moment of a shared machine falls on all of them; only the

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -10,7 +11,6 @@ from ..matching import match_files
 from ..matching.report import render
 from ..sae import SAE, SAEConfig, TrainConfig, save_sae, train
 from ..sae.activations import HarvestConfig, harvest
-from ..sae.progress import Progress
 from .progress import open_progress
 from .tables import criteria_table, sides_table, training_table
 
@@ -71,13 +71,15 @@ class Demo:
         """Match two seeds, trained and untrained, print what is shared, and write the report."""
         out = self.out / "matches" / f"{a}--{b}"
         baseline_out = self.out / "matches" / "untrained" / f"{a}--{b}"
-        with open_progress(console) as progress:
-            summary = self._match(trained, a, b, out, progress)
-            baseline = self._match(untrained, a, b, baseline_out, progress)
+        summary = _match(console, trained, a, b, out)
+        baseline = _match(console, untrained, a, b, baseline_out)
         console.print(sides_table(summary))
         console.print(criteria_table(summary, baseline))
         page = render(out, run=self.out, baseline=baseline_out)
         console.print(f"report of {a} and {b}: {page}", soft_wrap=True)
 
-    def _match(self, saes: Path, a: str, b: str, out: Path, progress: Progress) -> dict:
+
+def _match(console: Console, saes: Path, a: str, b: str, out: Path) -> dict[str, Any]:
+    console.print(f"matching {a} and {b} of {saes}", soft_wrap=True)
+    with open_progress(console) as progress:
         return match_files(saes / a, saes / b, SIDES, out, progress=progress)

@@ -11,6 +11,7 @@ from rich.progress import Progress as Bars
 from ..sae.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_WORTH_A_LAST_LINE = 1.0
 
 
 @contextmanager
@@ -49,7 +50,7 @@ class BarProgress:
 
 
 class LineProgress:
-    """A line when a phase starts, every ten seconds, and when it ends."""
+    """A line when a phase starts, every ten seconds, and when a phase of some length ends."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -58,22 +59,24 @@ class LineProgress:
 
     def __call__(self, phase: str, done: int, total: int, unit: str, **facts: float) -> None:
         """Print that `done` of `total` units of `phase` are finished, if it is time to."""
-        now = time.monotonic()
-        is_new = phase not in self._clocks
-        if is_new:
+        if phase not in self._clocks:
             self._clocks[phase] = _Clock(done)
-        elif done < total and now - self._last_line < SECONDS_BETWEEN_LINES:
+            self._print(f"{phase}: {f'{done:,} of ' if done else ''}{total:,} {unit}")
             return
-        self._last_line = now
-        parts = [f"{phase}: {done:,}/{total:,} {unit}"]
+        wait = SECONDS_BETWEEN_LINES if done < total else SECONDS_WORTH_A_LAST_LINE
+        if time.monotonic() - self._last_line < wait:
+            return
         rate = self._clocks[phase].rate(done)
-        if rate > 0:
-            parts.append(_rate(rate, unit))
+        parts = [f"{phase}: {done:,}/{total:,} {unit}", _rate(rate, unit)]
         if rate > 0 and done < total:
             parts.append(f"{(total - done) / rate:,.0f} s left")
         if facts:
             parts.append(_facts(facts))
-        self._console.print("  ".join(parts), highlight=False, markup=False, soft_wrap=True)
+        self._print("  ".join(parts))
+
+    def _print(self, line: str) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 class _Clock:

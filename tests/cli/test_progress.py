@@ -40,7 +40,7 @@ def test_lines_carry_rate_remaining_time_and_facts(clock: Clock):
         clock.now += 15
         show("train", 100, 100, "steps", fvu=0.125)
     assert text.getvalue().splitlines() == [
-        "train: 0/100 steps",
+        "train: 100 steps",
         "train: 40/100 steps  4.00 steps/s  15 s left  fvu 0.25",
         "train: 100/100 steps  4.00 steps/s  fvu 0.125",
     ]
@@ -52,7 +52,28 @@ def test_what_an_earlier_run_did_does_not_count_as_speed(clock: Clock):
         show("harvest", 900, 1000, "tokens")
         clock.now += 10
         show("harvest", 1000, 1000, "tokens")
-    assert text.getvalue().splitlines()[-1] == "harvest: 1,000/1,000 tokens  10 tokens/s"
+    assert text.getvalue().splitlines() == [
+        "harvest: 900 of 1,000 tokens",
+        "harvest: 1,000/1,000 tokens  10 tokens/s",
+    ]
+
+
+def test_a_short_phase_is_one_line(clock: Clock):
+    target, text = console(terminal=False)
+    with open_progress(target) as show:
+        show("prices", 0, 768, "latents")
+        clock.now += 0.5
+        show("prices", 768, 768, "latents")
+    assert text.getvalue().splitlines() == ["prices: 768 latents"]
+
+
+def test_a_phase_without_visible_speed_gives_no_nonsense(clock: Clock):
+    target, text = console(terminal=False)
+    with open_progress(target) as show:
+        show("train", 5, 10, "steps")
+        clock.now += 20
+        show("train", 5, 10, "steps")
+    assert text.getvalue().splitlines()[-1] == "train: 5/10 steps  0.00 steps/s"
 
 
 def test_a_terminal_gets_a_bar_with_rate_and_facts(clock: Clock):
