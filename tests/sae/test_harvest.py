@@ -1,0 +1,460 @@
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
+from twinsae.sae.activations import (
+    HarvestConfig,
+    StoreWriter,
+    documents,
+    harvest,
+    load_language_model,
+    open_activations,
+)
+from twinsae.sae.activations.harvest import arithmetic
+
+CONTEXT = 16
+EOS = 26
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random GPT-2 of 2 layers, D = 12, with a tokenizer of single letters; EOS is token 26."""
+    path = tmp_path_factory.mktemp("gpt2")
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=28, n_positions=CONTEXT, n_embd=12, n_layer=2, n_head=2
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(path)
+    vocabulary = {chr(97 + i): i for i in range(26)} | {"<eos>": EOS, "?": 27}
+    letters = Tokenizer(models.WordLevel(vocabulary, "?"))
+    letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=letters, eos_token="<eos>", unk_token="?"
+    ).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    letters = random.Random(0)
+    return ["".join(letters.choices("abcdefghijklmnopqrstuvwxy", k=90 + 7 * i)) for i in range(9)]
+
+
+@pytest.fixture
+def config(model_folder: Path, texts: list[str], tmp_path: Path) -> HarvestConfig:
+    """5 shards of 128 rows, the last shorter."""
+    folder = tmp_path / "text"
+    folder.mkdir()
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_text(text)
+    return HarvestConfig(
+        model=str(model_folder),
+        hookpoint="h.1.mlp",
+        text=str(folder),
+        tokens=600,
+        context=CONTEXT,
+        sequences=4,
+        dtype="float32",
+        shard_rows=100,
+    )
+
+
+def read_store(folder: Path) -> Tensor:
+    """Return all activations in the order of the text, read without the library."""
+    return torch.cat([load_file(file)["activations"] for file in sorted(folder.glob("shard*"))])
+
+
+def read_bytes(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def reference(
+    model_folder: Path, texts: list[str], dtype: torch.dtype = torch.float32
+) -> list[Tensor]:
+    """Return h.1.mlp's output of each sequence in a full forward pass of one sequence at a time."""
+    model = transformers.GPT2LMHeadModel.from_pretrained(model_folder).eval().to(dtype)
+    ids = [token for text in texts for token in [*(ord(c) - 97 for c in text), EOS]]
+    outputs = Mock(return_value=None)
+    model.transformer.h[1].mlp.register_forward_hook(outputs)
+    with torch.no_grad():
+        for start in range(0, len(ids), CONTEXT):
+            model(input_ids=torch.tensor([ids[start : start + CONTEXT]]))
+    return [call.args[2][0] for call in outputs.call_args_list]
+
+
+@pytest.mark.parametrize("skip_first", [False, True])
+def test_activations_are_those_of_a_full_forward_pass(
+    config: HarvestConfig, model_folder: Path, texts: list[str], tmp_path: Path, skip_first: bool
+) -> None:
+    store = harvest(replace(config, skip_first=skip_first), tmp_path / "out")
+    expected = torch.cat([x[int(skip_first) :] for x in reference(model_folder, texts)])[:600]
+    torch.testing.assert_close(read_store(tmp_path / "out"), expected, rtol=1e-5, atol=1e-6)
+    assert (store.rows, store.d_in, store.dtype) == (600, 12, torch.float32)
+    facts = {
+        name: store.meta[name] for name in ("hookpoint", "context", "skip_first", "text_ended")
+    }
+    assert facts == {
+        "hookpoint": "h.1.mlp",
+        "context": CONTEXT,
+        "skip_first": skip_first,
+        "text_ended": False,
+    }
+    rows = CONTEXT - skip_first
+    assert [s["rows"] for s in store.meta["shards"]] == [
+        min(8 * rows, 600 - start) for start in range(0, 600, 8 * rows)
+    ]
+
+
+def test_bfloat16_arithmetic_is_stored_as_it_is(
+    config: HarvestConfig, model_folder: Path, texts: list[str], tmp_path: Path
+) -> None:
+    store = harvest(replace(config, dtype="bfloat16", sequences=1), tmp_path / "out")
+    expected = torch.cat(reference(model_folder, texts, torch.bfloat16))[:600]
+    assert store.dtype == torch.bfloat16
+    assert torch.equal(read_store(tmp_path / "out"), expected)
+
+
+@pytest.mark.parametrize(("has_instructions", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_takes_bfloat16_where_the_processor_has_it(
+    config: HarvestConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_instructions: bool,
+    dtype: str,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_instructions)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    store = harvest(replace(config, dtype="auto"), tmp_path / "out")
+    assert store.meta["settings"]["dtype"] == store.meta["dtype"] == dtype
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((8, 0), "bfloat16"), ((7, 5), "float32")])
+def test_auto_takes_bfloat16_where_the_gpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", Mock(return_value=capability))
+    assert arithmetic("auto", torch.device("cuda")) == dtype
+
+
+@pytest.fixture
+def edit_model(model_folder: Path, tmp_path: Path) -> Callable[[Callable[[Any], None]], str]:
+    """Return the folder of a copy of the model that the function given has changed in place."""
+
+    def edit(change: Callable[[Any], None]) -> str:
+        model, tokenizer = load_language_model(str(model_folder))
+        with torch.no_grad():
+            change(model)
+        model.save_pretrained(tmp_path / "edited")
+        tokenizer.save_pretrained(tmp_path / "edited")
+        return str(tmp_path / "edited")
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "is_sink"), [(9.0, 1.0, True), (1.0, 9.0, True), (2.0, 1.0, False)]
+)
+def test_position_0_is_left_out_where_its_norm_is_far_off(
+    config: HarvestConfig,
+    edit_model: Callable[[Callable[[Any], None]], str],
+    tmp_path: Path,
+    first: float,
+    others: float,
+    is_sink: bool,
+) -> None:
+    def change(model: Any) -> None:
+        model.transformer.wte.weight.zero_()
+        model.transformer.wpe.weight.fill_(others)
+        model.transformer.wpe.weight[0] = first
+
+    # Behind the dropout there is nothing but the sum of the two embeddings.
+    edited = replace(config, model=edit_model(change), hookpoint="drop")
+    store = harvest(edited, tmp_path / "out")
+    assert store.meta["skip_first"] is is_sink
+    assert (read_store(tmp_path / "out") == others).all() == is_sink
+
+    interrupted(edited, tmp_path / "again", 200)
+    harvest(edited, tmp_path / "again")
+    assert read_bytes(tmp_path / "again") == read_bytes(tmp_path / "out")
+
+
+def test_text_that_ends_early_gives_what_there_is(
+    config: HarvestConfig, model_folder: Path, texts: list[str], tmp_path: Path
+) -> None:
+    available = sum(len(text) + 1 for text in texts)
+    assert available % CONTEXT > 1  # the last sequence is a short one
+    progress = Mock()
+    store = harvest(replace(config, tokens=10**9), tmp_path / "out", progress=progress)
+    assert store.rows == available
+    assert store.meta["text_ended"]
+    expected = torch.cat(reference(model_folder, texts))
+    torch.testing.assert_close(read_store(tmp_path / "out"), expected, rtol=1e-5, atol=1e-6)
+    assert progress.call_args.args == ("harvest", available, available, "tokens")
+
+
+def test_progress_counts_the_activations(config: HarvestConfig, tmp_path: Path) -> None:
+    progress = Mock()
+    harvest(config, tmp_path / "out", progress=progress)
+    calls = [call.args for call in progress.call_args_list]
+    assert calls[:2] == [("model", 0, 1, "model"), ("model", 1, 1, "model")]
+    done = [*range(0, 600, 64), 600]
+    assert calls[2:] == [("harvest", rows, 600, "tokens") for rows in done]
+
+
+@pytest.fixture
+def load(config: HarvestConfig, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Stands in for `load_language_model`, and gives the same model and tokenizer."""
+    model = Mock(return_value=load_language_model(config.model))
+    monkeypatch.setattr(sys.modules[harvest.__module__], "load_language_model", model)
+    return model
+
+
+def test_text_of_one_token_is_refused(config: HarvestConfig, tmp_path: Path, load: Mock) -> None:
+    _, tokenizer = load.return_value
+    tokenizer.eos_token = None
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(ValueError, match="has fewer than two tokens"):
+        harvest(replace(config, text=str(tmp_path / "a.txt")), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def interrupted(config: HarvestConfig, out: Path, at: int) -> None:
+    """Harvest until ``at`` activations are made, and press Ctrl-C there."""
+
+    def stop(phase: str, done: int, total: int, unit: str) -> None:
+        assert (total, unit) in ((1, "model"), (config.tokens, "tokens"))
+        if phase == "harvest" and done >= at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        harvest(config, out, progress=stop)
+
+
+@pytest.mark.parametrize("at", [0, 64, 128, 450, 600])
+def test_an_interrupted_harvest_goes_on_to_the_same_bytes(
+    config: HarvestConfig, tmp_path: Path, at: int
+) -> None:
+    store = harvest(config, tmp_path / "whole")
+    interrupted(config, tmp_path / "out", at)
+    finished = {name: (tmp_path / "out" / name) for name in read_bytes(tmp_path / "out")}
+    before = {name: path.stat().st_mtime_ns for name, path in finished.items()}
+    assert len(before) == ((at - 1) // 128 + 1 if at > 128 else 0)
+
+    assert harvest(config, tmp_path / "out").fingerprint == store.fingerprint
+    assert read_bytes(tmp_path / "out") == read_bytes(tmp_path / "whole")
+    for name, written in before.items():
+        assert name == "meta.json" or finished[name].stat().st_mtime_ns == written
+
+
+def test_a_complete_store_is_opened_without_the_model(
+    config: HarvestConfig, tmp_path: Path, load: Mock
+) -> None:
+    store = harvest(config, tmp_path / "out")
+    load.side_effect = OSError
+    assert harvest(config, tmp_path / "out").fingerprint == store.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hookpoint", "h.0.mlp"),
+        ("tokens", 601),
+        ("context", 8),
+        ("dtype", "bfloat16"),
+        ("skip_first", True),
+    ],
+)
+def test_other_settings_in_the_same_folder_are_refused(
+    config: HarvestConfig, tmp_path: Path, field: str, value: Any
+) -> None:
+    interrupted(config, tmp_path / "out", 200)
+    before = read_bytes(tmp_path / "out")
+    with pytest.raises(ValueError, match=rf"out holds .* with {field}=.*, now asked for {value!r}"):
+        harvest(replace(config, **{field: value}), tmp_path / "out")
+    assert read_bytes(tmp_path / "out") == before
+
+
+def test_auto_goes_on_in_the_dtype_of_the_store(
+    config: HarvestConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = harvest(replace(config, dtype="bfloat16"), tmp_path / "out")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    again = harvest(replace(config, dtype="auto"), tmp_path / "out")
+    assert (again.fingerprint, again.dtype) == (store.fingerprint, torch.bfloat16)
+
+
+def test_a_store_that_was_not_harvested_is_not_touched(
+    config: HarvestConfig, tmp_path: Path
+) -> None:
+    StoreWriter(tmp_path / "out", {}).add(0, torch.ones(3, 2))
+    before = read_bytes(tmp_path / "out")
+    with pytest.raises(ValueError, match="out holds activations that were not harvested"):
+        harvest(config, tmp_path / "out")
+    assert read_bytes(tmp_path / "out") == before
+
+
+def test_text_that_has_changed_is_refused(config: HarvestConfig, tmp_path: Path) -> None:
+    interrupted(config, tmp_path / "out", 200)
+    before = read_bytes(tmp_path / "out")
+    first = Path(config.text) / "0.txt"
+    first.write_text("z" + first.read_text()[1:])
+    with pytest.raises(ValueError, match=r"text .* is not the one .* \(shard 0 had other tokens\)"):
+        harvest(config, tmp_path / "out")
+    assert read_bytes(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("number", [0, 2, 4])
+def test_a_shard_that_is_gone_is_made_anew(
+    config: HarvestConfig, tmp_path: Path, number: int
+) -> None:
+    store = harvest(config, tmp_path / "out")
+    before = read_bytes(tmp_path / "out")
+    (tmp_path / "out" / f"shard_0000{number}.safetensors").unlink()
+    progress = Mock()
+    assert harvest(config, tmp_path / "out", progress=progress).fingerprint == store.fingerprint
+    assert read_bytes(tmp_path / "out") == before
+    rows = store.meta["shards"][number]["rows"]
+    assert progress.call_args_list[2].args == ("harvest", 600 - rows, 600, "tokens")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_bad_activation_is_refused_and_finished_shards_stay(
+    config: HarvestConfig,
+    edit_model: Callable[[Callable[[Any], None]], str],
+    tmp_path: Path,
+    value: float,
+) -> None:
+    def change(model: Any) -> None:
+        model.transformer.wte.weight[25, 3] = value
+
+    # The z comes after two shards of 128 tokens, a batch of 64, a sequence of 16, and 9 tokens.
+    path = tmp_path / "spoilt.txt"
+    path.write_text("a" * 345 + "z" + "a" * 300)
+    spoilt = replace(config, text=str(path), model=edit_model(change), hookpoint="drop")
+    message = "drop gave a NaN or infinite activation at token 345 of the text, position 9 of"
+    with pytest.raises(ValueError, match=message):
+        harvest(spoilt, tmp_path / "out")
+    assert sorted(read_bytes(tmp_path / "out")) == [
+        "meta.json",
+        "shard_00000.safetensors",
+        "shard_00001.safetensors",
+    ]
+    with pytest.raises(ValueError, match=r"incomplete \(256 written so far\)"):
+        open_activations(tmp_path / "out")
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Let no file grow above the size given, as on a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(
+    config: HarvestConfig, tmp_path: Path, full_disk: Callable[[int], None]
+) -> None:
+    harvest(config, tmp_path / "whole")
+    interrupted(config, tmp_path / "out", 300)
+    before = read_bytes(tmp_path / "out")
+    full_disk(4000)
+    with pytest.raises(OSError, match=r"cannot write .*shard_00002\.safetensors: File too large"):
+        harvest(config, tmp_path / "out")
+    full_disk(resource.RLIM_INFINITY)
+    assert read_bytes(tmp_path / "out") == before
+    harvest(config, tmp_path / "out")
+    assert read_bytes(tmp_path / "out") == read_bytes(tmp_path / "whole")
+
+
+def test_a_wrong_hookpoint_or_text_leaves_nothing(config: HarvestConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'h\.1\.mpl' is no module of .* closest are .*h\.1\.mlp"):
+        harvest(replace(config, hookpoint="h.1.mpl"), tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="no/such"):
+        harvest(replace(config, text="no/such"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "least"),
+    [("tokens", 0, 1), ("context", 1, 2), ("sequences", -1, 1), ("shard_rows", 0, 1)],
+)
+def test_settings_out_of_range_are_refused(field: str, value: int, least: int) -> None:
+    with pytest.raises(ValueError, match=f"{field} must be at least {least}, got {value}"):
+        HarvestConfig(**{field: value})
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from twinsae.sae.activations import HarvestConfig, harvest
+model, text, out = sys.argv[1:]
+config = HarvestConfig(model=model, hookpoint="h.1.mlp", text=text, tokens=600, context=16,
+                       sequences=4, dtype="float32", shard_rows=100)
+harvest(config, Path(out), progress=lambda phase, done, *_: print(phase, done, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_killed_processes_lose_nothing(config: HarvestConfig, tmp_path: Path) -> None:
+    harvest(config, tmp_path / "whole")
+    command = [sys.executable, "-c", CHILD, config.model, config.text, str(tmp_path / "out")]
+    for at in ("harvest 64", "harvest 192", "harvest 448"):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                if line.strip() == at:
+                    os.kill(child.pid, signal.SIGKILL)
+                    break
+        assert child.returncode == -signal.SIGKILL
+    assert (tmp_path / "out" / "meta.json").exists()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    assert read_bytes(tmp_path / "out") == read_bytes(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_smollm2_activations_are_those_of_a_full_forward_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = load_language_model("smollm2-135m")
+    ids: list[int] = []
+    for text in documents("builtin"):
+        ids += [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+        if len(ids) >= 8 * 256:
+            break
+    full = Mock(return_value=None)
+    handle = model.model.layers[15].mlp.register_forward_hook(full)
+    with torch.no_grad():
+        model(input_ids=torch.tensor(ids[: 8 * 256]).view(8, 256))
+    handle.remove()
+    expected = full.call_args.args[2]  # (8, 256, 576)
+    norms = expected.norm(dim=-1)
+    assert norms[:, 0].mean() < norms[:, 1:].median() / 4
+    assert 28 < float(norms[:, 1:].median()) < 40
+
+    # Loading takes long, and this model is the one that harvest would load.
+    load = Mock(return_value=(model, tokenizer))
+    monkeypatch.setattr(sys.modules[harvest.__module__], "load_language_model", load)
+    errors = {}
+    for dtype in ("float32", "bfloat16"):
+        store = harvest(HarvestConfig(tokens=2040, dtype=dtype), tmp_path / dtype)
+        assert (store.rows, store.d_in, store.meta["skip_first"]) == (2040, 576, True)
+        difference = read_store(tmp_path / dtype).float() - expected[:, 1:].flatten(0, 1)
+        errors[dtype] = float((difference.norm(dim=1) / norms[:, 1:].flatten()).median())
+    assert errors["float32"] < 1e-5
+    # It keeps 8 bits; over 16 layers this came to a median of 2.1 % on an AMX processor.
+    assert 0.001 < errors["bfloat16"] < 0.04

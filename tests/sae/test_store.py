@@ -1,0 +1,275 @@
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from twinsae.sae.activations import ActivationStore, StoreWriter, open_activations
+from twinsae.sae.activations.shuffle import shuffled_rows
+
+WriteStore = Callable[..., tuple[ActivationStore, Tensor]]
+
+
+@pytest.fixture
+def write_store(tmp_path: Path) -> WriteStore:
+    """Write shards of the sizes given; row r of the store holds r, r + 0.25, r + 0.5."""
+
+    def write(*sizes: int, dtype: torch.dtype = torch.float32) -> tuple[ActivationStore, Tensor]:
+        rows = torch.arange(sum(sizes), dtype=torch.float32)
+        x = (rows[:, None] + torch.tensor([0.0, 0.25, 0.5])).to(dtype)
+        writer = StoreWriter(tmp_path / "store", {"hookpoint": "layers.0.mlp"})
+        for number, shard in enumerate(x.split(sizes)):
+            writer.add(number, shard, note=number)
+        return writer.finish(text_ended=False), x
+
+    return write
+
+
+def read_rows(store: ActivationStore, batch_size: int, **order: int) -> list[list[int]]:
+    """Return the row numbers in each batch, told from the first column."""
+    return [batch[:, 0].long().tolist() for batch in store.batches(batch_size, **order)]
+
+
+def sort_rows(x: Tensor) -> Tensor:
+    return x[x[:, 0].argsort()]
+
+
+def test_a_store_is_described_and_read_back(write_store: WriteStore, tmp_path: Path) -> None:
+    store, x = write_store(5, 3, dtype=torch.bfloat16)
+    assert (store.rows, store.d_in, store.dtype) == (8, 3, torch.bfloat16)
+    assert store.meta["hookpoint"] == "layers.0.mlp"
+    assert (store.meta["rows"], store.meta["complete"]) == (8, True)
+    assert [shard["note"] for shard in store.meta["shards"]] == [0, 1]
+    shards = [load_file(tmp_path / "store" / f"shard_0000{i}.safetensors") for i in range(2)]
+    assert torch.equal(torch.cat([shard["activations"] for shard in shards]), x)
+    assert sorted(file.name for file in (tmp_path / "store").iterdir()) == [
+        "meta.json",
+        "shard_00000.safetensors",
+        "shard_00001.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_batches_hold_every_row_once_an_epoch(write_store: WriteStore, dtype: torch.dtype) -> None:
+    store, x = write_store(5, 1, 6, dtype=dtype)
+    batches = list(store.batches(3, shuffle_seed=0, epochs=2))
+    assert [batch.shape for batch in batches] == [(3, 3)] * 8
+    assert {batch.dtype for batch in batches} == {torch.float32}
+    for epoch in (batches[:4], batches[4:]):
+        assert torch.equal(sort_rows(torch.cat(epoch)), x.float())
+
+
+def test_the_rest_of_an_epoch_is_left_out(write_store: WriteStore) -> None:
+    store, _ = write_store(5, 6)
+    assert store.steps_per_epoch(4) == 2
+    batches = read_rows(store, 4, shuffle_seed=3, epochs=3)
+    assert [len(batch) for batch in batches] == [4] * 6
+    for epoch in range(3):
+        assert len({*batches[2 * epoch], *batches[2 * epoch + 1]}) == 8
+
+
+def test_the_order_depends_on_seed_and_epoch(write_store: WriteStore) -> None:
+    store, _ = write_store(50, 50)
+    first, second = (read_rows(store, 100, shuffle_seed=seed, epochs=2) for seed in (0, 1))
+    assert first == read_rows(store, 100, shuffle_seed=0, epochs=2)
+    orders = [*first, *second, list(range(100))]
+    assert len({tuple(order) for order in orders}) == 5
+
+
+@pytest.mark.parametrize("start_step", [0, 1, 4, 5, 6, 14, 15, 99])
+def test_a_late_start_gives_the_same_batches(write_store: WriteStore, start_step: int) -> None:
+    store, _ = write_store(4, 9, 4)
+    order = {"shuffle_seed": 7, "epochs": 3}
+    late = read_rows(store, 3, start_step=start_step, **order)
+    assert late == read_rows(store, 3, **order)[start_step:]
+
+
+def test_a_late_start_reads_nothing_before_it(write_store: WriteStore, tmp_path: Path) -> None:
+    store, _ = write_store(4, 4)
+    for file in (tmp_path / "store").glob("shard*"):
+        file.unlink()
+    assert list(store.batches(4, shuffle_seed=0, start_step=2, epochs=1)) == []
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 9])
+def test_a_batch_that_does_not_fit_is_refused_at_once(
+    write_store: WriteStore, batch_size: int
+) -> None:
+    store, _ = write_store(4, 4)
+    with pytest.raises(ValueError, match="batch_size must be between 1 and the 8 activations"):
+        store.batches(batch_size, shuffle_seed=0, epochs=1)
+
+
+def test_shards_are_shuffled_in_groups_that_fit() -> None:
+    starts = np.array([0, 4, 8, 12, 30, 31])
+    groups = list(shuffled_rows(starts, 10, seed=0, epoch=0, group_bytes=100))
+    assert sorted(np.concatenate(groups)) == list(range(31))
+    shards = [set(np.searchsorted(starts, group, side="right") - 1) for group in groups]
+    for group, members in zip(groups, shards, strict=True):
+        assert len(group) * 10 <= 100 or members == {3}
+        assert len(group) == sum(np.diff(starts)[list(members)])
+    # Two neighbours among the permuted shards could never have shared a group.
+    for group, after in pairwise(groups):
+        assert (len(group) + len(after)) * 10 > 100
+    orders = {
+        tuple(np.concatenate(list(shuffled_rows(starts, 10, seed=0, epoch=e, group_bytes=1))))
+        for e in range(5)
+    }
+    assert len(orders) == 5
+
+
+def test_the_fingerprint_is_of_the_data(write_store: WriteStore, tmp_path: Path) -> None:
+    store, x = write_store(4, 4)
+    again = open_activations(tmp_path / "store")
+    assert again.fingerprint == store.fingerprint
+    other = StoreWriter(tmp_path / "other", {})
+    other.add(0, x[:4])
+    other.add(1, x[4:] + 1)
+    assert other.finish().fingerprint != store.fingerprint
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage", [flip_a_byte, lambda path: path.write_bytes(path.read_bytes()[:-7])]
+)
+def test_a_damaged_shard_is_named_and_others_stay(
+    write_store: WriteStore, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    write_store(4, 4)
+    damage(tmp_path / "store" / "shard_00001.safetensors")
+    store = open_activations(tmp_path / "store")
+    message = r"shard_00001\.safetensors is damaged .* delete this file and harvest again"
+    with pytest.raises(ValueError, match=message):
+        list(store.batches(8, shuffle_seed=0, epochs=1))
+    assert (tmp_path / "store" / "shard_00001.safetensors").exists()
+
+
+def test_a_missing_shard_is_named(write_store: WriteStore, tmp_path: Path) -> None:
+    write_store(4, 4)
+    (tmp_path / "store" / "shard_00000.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"shard_00000\.safetensors is gone; harvest again"):
+        open_activations(tmp_path / "store")
+
+
+def test_a_missing_shard_can_be_written_again(write_store: WriteStore, tmp_path: Path) -> None:
+    store, x = write_store(4, 3, 2)
+    (tmp_path / "store" / "shard_00001.safetensors").unlink()
+    writer = StoreWriter(tmp_path / "store", {})
+    assert sorted(writer.shards) == [0, 2]
+    writer.add(1, x[4:7], note=1)
+    again = writer.finish()
+    assert again.fingerprint == store.fingerprint
+    assert again.meta == store.meta
+
+
+def test_an_incomplete_store_is_refused(tmp_path: Path) -> None:
+    StoreWriter(tmp_path, {}).add(0, torch.ones(3, 2))
+    with pytest.raises(ValueError, match=r"are incomplete \(3 written so far\); harvest again"):
+        open_activations(tmp_path)
+
+
+def test_a_shard_that_cannot_be_written_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path, {})
+    writer.add(0, torch.ones(3, 2))
+    (tmp_path / "shard_00001.safetensors").mkdir()
+    with pytest.raises(OSError, match=r"cannot write .*shard_00001\.safetensors"):
+        writer.add(1, torch.ones(3, 2))
+    assert len(json.loads((tmp_path / "meta.json").read_text())["shards"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "corrupt: not JSON"), ('{"format": "x"}', "format 'twinsae-activations/1'"), ("[]", "")],
+)
+def test_a_wrong_description_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "meta.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"meta\.json.*{message}"):
+        open_activations(tmp_path)
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.npy: there is no such folder or file"):
+        open_activations(tmp_path / "none.npy")
+    with pytest.raises(FileNotFoundError, match=r"no meta\.json in this folder"):
+        open_activations(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.filterwarnings("error")
+def test_your_own_npy_file(tmp_path: Path, dtype: type, order: str) -> None:
+    x = np.random.default_rng(0).standard_normal((7, 5)).astype(dtype, order=order)
+    np.save(tmp_path / "mine.npy", x)
+    store = open_activations(tmp_path / "mine.npy")
+    assert (store.rows, store.d_in) == (7, 5)
+    (batch,) = store.batches(7, shuffle_seed=0, epochs=1)
+    assert torch.equal(sort_rows(batch), sort_rows(torch.from_numpy(x).float()))
+
+
+def test_your_own_safetensors_file(tmp_path: Path) -> None:
+    x = torch.randn(6, 4, dtype=torch.float64).bfloat16()
+    save_file({"whatever": x}, tmp_path / "mine.safetensors")
+    store = open_activations(tmp_path / "mine.safetensors")
+    assert (store.rows, store.d_in, store.dtype) == (6, 4, torch.bfloat16)
+    (batch,) = store.batches(6, shuffle_seed=0, epochs=1)
+    assert torch.equal(sort_rows(batch), sort_rows(x).float())
+    before = store.fingerprint
+    save_file({"whatever": -x}, tmp_path / "mine.safetensors")
+    assert open_activations(tmp_path / "mine.safetensors").fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (np.ones(3, np.float32), r"shape \(3,\) of float32"),
+        (np.ones((2, 3, 4), np.float32), r"shape \(2, 3, 4\) of float32"),
+        (np.ones((2, 3), np.int64), r"shape \(2, 3\) of int64"),
+        (np.ones((0, 3), np.float32), r"shape \(0, 3\) of float32"),
+        (np.ones((2, 3), ">f4"), "cannot be read as an array of floats"),
+        (np.array([[None]]), "cannot be read as an array of floats"),
+    ],
+)
+def test_an_npy_file_of_something_else_is_refused(
+    tmp_path: Path, array: np.ndarray, found: str
+) -> None:
+    np.save(tmp_path / "mine.npy", array)
+    with pytest.raises(ValueError, match=rf"mine\.npy.*{found}"):
+        open_activations(tmp_path / "mine.npy")
+
+
+@pytest.mark.parametrize("content", [b"", b"no array"])
+def test_a_broken_npy_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"mine\.npy cannot be read as an array of floats"):
+        open_activations(tmp_path / "mine.npy")
+
+
+def test_two_tensors_in_your_own_file_are_refused(tmp_path: Path) -> None:
+    save_file({"b": torch.ones(2, 2), "a": torch.ones(2, 2)}, tmp_path / "mine.safetensors")
+    with pytest.raises(ValueError, match=r"expected one tensor of activations, found \['a', 'b'\]"):
+        open_activations(tmp_path / "mine.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_activations_that_are_not_finite_are_refused_by_row(tmp_path: Path, value: float) -> None:
+    x = np.ones((7, 5), np.float32)
+    x[4, 2] = value
+    np.save(tmp_path / "mine.npy", x)
+    store = open_activations(tmp_path / "mine.npy")
+    with pytest.raises(ValueError, match=r"mine\.npy: activation 4 is not finite"):
+        list(store.batches(7, shuffle_seed=0, epochs=1))
+
+
+def test_large_finite_activations_are_fine(tmp_path: Path) -> None:
+    np.save(tmp_path / "mine.npy", np.full((4, 4), 3e38, np.float32))  # their sum overflows
+    (batch,) = open_activations(tmp_path / "mine.npy").batches(4, shuffle_seed=0, epochs=1)
+    assert (batch == 3e38).all()
