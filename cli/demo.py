@@ -65,7 +65,9 @@ class Demo:
     def training(self) -> TrainConfig:
         """Return settings under which small SAEs on few tokens learn well."""
         # The paper's learning rate is meant for billions of tokens; here there are a few million.
-        return TrainConfig(seeds=self.seeds, epochs=self.epochs, lr=4e-3, warmup_steps=100)
+        return TrainConfig(
+            seeds=self.seeds, epochs=self.epochs, lr=4e-3, warmup_steps=100, save_every=200
+        )
 
     def match_pair(self, console: Console, trained: Path, untrained: Path, a: str, b: str) -> None:
         """Match two seeds, trained and untrained, print what is shared, and write the report."""

@@ -1,0 +1,236 @@
+"""Match folders and training runs of made-up numbers, in the files' exact formats."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+TAU = 0.7
+BOTH = ("decoder", "encoder")
+
+
+def made_up_matching(rng, num_a, num_b, quality):
+    """Match min(L_A, L_B) latents; a share `quality` of them well (cosine .7-1), the rest badly."""
+    matched = min(num_a, num_b)
+    rows = np.sort(rng.choice(num_a, matched, replace=False)).astype(np.int64)
+    cols = rng.permutation(num_b)[:matched].astype(np.int64)
+    good = rng.random(matched) < quality
+    cosine = np.where(good, rng.beta(8, 1.2, matched), rng.normal(0.3, 0.07, matched))
+    return rows, cols, np.clip(cosine, -1, 1).astype(np.float32)
+
+
+def second_side(rng, partner, by_row, agreement):
+    """Match as the decoder did, but for a share of the latents, with slightly lower cosines."""
+    rows = np.flatnonzero(partner >= 0)
+    cols = partner[rows]
+    near = by_row["decoder"]["cosine"][rows] - 0.05 + rng.normal(0, 0.04, rows.size)
+    changed = np.flatnonzero(rng.random(rows.size) >= agreement)
+    cols[changed] = rng.permutation(cols[changed])
+    free = np.flatnonzero(partner < 0)[: changed.size]
+    rows[changed[: free.size]] = free
+    order = np.argsort(rows)
+    return rows[order], cols[order], np.clip(near, -1, 1).astype(np.float32)[order]
+
+
+def criteria(sides, tau, equal):
+    """Name each criterion's (L_A,) mask, from (L_A,) cosines and row maxima by side (-2: none)."""
+    masks = {side: values["cosine"] > tau for side, values in sides.items()}
+    masks |= {f"max_{side}": values["row_max"] > tau for side, values in sides.items()}
+    if len(sides) == 2:
+        decoder, encoder = sides["decoder"], sides["encoder"]
+        masks["and"] = masks["decoder"] & masks["encoder"]
+        masks["and_equal"] = masks["and"] & equal
+        masks["mean"] = (decoder["cosine"] + encoder["cosine"]) / 2 > tau
+        masks["max"] = masks["max_decoder"] & masks["max_encoder"]
+        masks["equal"] = equal
+    return masks
+
+
+def overlap_block(sides, num_a, equal, live):
+    grid = np.round(np.linspace(0, 1, 101), 2)
+    masks = criteria(sides, TAU, equal)
+    sweep = {"threshold": grid.tolist()}
+    for tau in grid:
+        for name, mask in criteria(sides, tau, equal).items():
+            if name != "equal":
+                sweep.setdefault(name, []).append(float(mask.mean()))
+    return {
+        "threshold": TAU,
+        "criteria": {name: float(mask.mean()) for name, mask in masks.items()},
+        "counts": {name: int(mask.sum()) for name, mask in masks.items()},
+        "num_latents": num_a,
+        "live": {
+            "by": "firing",
+            "num_latents": int(live.sum()),
+            "criteria": {n: float(m[live].mean()) if live.any() else 0.0 for n, m in masks.items()},
+            "counts": {name: int(mask[live].sum()) for name, mask in masks.items()},
+        },
+        "sweep": sweep,
+    }
+
+
+def side_block(cosine, num_b, d_in):
+    objective = float(cosine.astype(np.float64).sum())
+    return {
+        "objective": objective,
+        "upper_bound": objective + 3e-12,
+        "gap": 3e-12,
+        "certified": True,
+        "seconds": {"similarity": 0.31, "assignment": 1.27},
+        "peak_memory_bytes": 123_000_000,
+        "mean_cosine": float(cosine.mean()),
+        "mmcs_a_to_b": 0.61,
+        "mmcs_b_to_a": 0.62,
+        "chance_floor": float(np.sqrt(2 * np.log(num_b) / d_in)),
+        "verified": None,
+    }
+
+
+def input_block(path, num_latents, d_in, digit):
+    return {
+        "path": str(path),
+        "file": "sae.safetensors",
+        "sha256": digit * 64,
+        "num_latents": num_latents,
+        "d_in": d_in,
+        "dtype": "float32",
+        "fired_known": True,
+    }
+
+
+@pytest.fixture
+def write_match():
+    """Return a function that writes a match folder and returns its summary."""
+
+    def write(
+        folder,
+        *,
+        num_a=300,
+        num_b=300,
+        d_in=64,
+        sides=BOTH,
+        quality=0.45,
+        agreement=0.8,
+        seed=0,
+        paths=("run/layers.15.mlp/seed0", "run/layers.15.mlp/seed1"),
+        cosine=None,
+    ):
+        rng = np.random.default_rng(seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        by_row, blocks, partners = {}, {}, {}
+        for side in sides:
+            rows, cols, values = made_up_matching(rng, num_a, num_b, quality)
+            if side == "encoder" and "decoder" in by_row:
+                rows, cols, values = second_side(rng, partners["decoder"], by_row, agreement)
+            if cosine is not None:
+                values = np.full_like(values, cosine)
+            full = np.full(num_a, -2.0)
+            full[rows] = values
+            by_row[side] = {"cosine": full, "row_max": np.maximum(full, 0.05)}
+            partners[side] = np.full(num_a, -1)
+            partners[side][rows] = cols
+            blocks[side] = side_block(values, num_b, d_in)
+            prices = {"row_price": np.zeros(num_a), "col_price": np.zeros(num_b)}
+            np.savez(folder / f"{side}.npz", rows=rows, cols=cols, cosine=values, **prices)
+        equal = partners[sides[0]] == partners[sides[-1]]
+        live = rng.random(num_a) < 0.9
+        summary = {
+            "format": "twinsae-match/1",
+            "versions": {"twinsae": "0.1.0", "numpy": "2.4.6", "python": "3.11.7"},
+            "inputs": {
+                "a": input_block(paths[0], num_a, d_in, "a"),
+                "b": input_block(paths[1], num_b, d_in, "b"),
+            },
+            "settings": {"sides": list(sides), "memory_limit": None, "verify": False},
+            "sides": blocks,
+            "overlap": overlap_block(by_row, num_a, equal & (partners[sides[0]] >= 0), live),
+        }
+        (folder / "summary.json").write_text(json.dumps(summary))
+        return summary
+
+    return write
+
+
+@pytest.fixture
+def write_log():
+    """Return a function that writes a run's log.jsonl of `seeds` and returns its lines."""
+
+    def write(run, *, seeds=(0, 1), hookpoints=("layers.15.mlp",), steps=40, latents=300):
+        run.mkdir(parents=True, exist_ok=True)
+        lines = [
+            {
+                "step": step,
+                "tokens": step * 2048,
+                "hookpoint": hookpoint,
+                "seed": seed,
+                "fvu": 0.33 + 0.6 / (1 + step / 4) + 0.002 * seed,
+                "l0": 32.0 - seed / 10,
+                "dead": max(0, latents // 10 - step) + seed,
+                "lr": 4e-3,
+            }
+            for step in range(steps)
+            for hookpoint in hookpoints
+            for seed in seeds
+        ]
+        (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return lines
+
+    return write
+
+
+class Page(HTMLParser):
+    """A parsed page.
+
+    `elements` holds (tag, attributes); `text` the text directly inside each kind of tag; `rows` the
+    table rows by id or else by header, each a list of cells with their text and <data> values.
+    """
+
+    VOID = frozenset({"meta", "link", "use", "path", "rect", "image"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.open, self.text, self.rows = [], [], {}, {}
+        self.row_id, self.cells = None, []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.row_id, self.cells = attributes.get("id"), []
+        elif tag in {"th", "td"}:
+            self.cells.append({"text": "", "values": []})
+        elif tag == "data" and self.cells:
+            self.cells[-1]["values"].append(float(attributes["value"]))
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+        if tag == "tr":
+            header, *cells = self.cells
+            self.rows[self.row_id or header["text"]] = cells
+            self.cells = []
+
+    def handle_data(self, data):
+        if self.open:
+            self.text[self.open[-1]] = self.text.get(self.open[-1], "") + data
+        if self.cells:
+            self.cells[-1]["text"] += data
+
+    def ids(self):
+        return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+
+    def tags(self):
+        return {tag for tag, _ in self.elements}
+
+    def all_text(self):
+        return " ".join(" ".join(text.split()) for text in self.text.values())
+
+
+@pytest.fixture
+def parse():
+    """Return a function that reads an HTML file into a `Page`."""
+    return lambda path: Page(path.read_text(encoding="utf-8"))
