@@ -14,7 +14,7 @@ setup(
             sources,
             depends=sorted(str(path) for path in Path("kernels/native").glob("*.[hi]*")),
             cxx_std=17,
-            # A portable baseline: faster instruction sets are chosen at run time, never at build time.
+            # A portable baseline: faster instruction sets are chosen at run time, not here.
             extra_compile_args=["-O3", "-Wall", "-Wextra", "-pthread"],
             extra_link_args=["-pthread"],
         )

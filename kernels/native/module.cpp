@@ -1,2 +1,204 @@
+// Python's door to the native kernels: checks every argument, lets go of the GIL, and calls.
 #include <pybind11/pybind11.h>
-PYBIND11_MODULE(_native, m) { m.doc() = "Native CPU kernels of twinsae."; }
+
+#include <algorithm>
+#include <limits>
+
+#include "arrays.h"
+#include "isa.h"
+#include "scan.h"
+#include "sparse.h"
+
+namespace py = pybind11;
+using py::object;
+
+namespace twinsae {
+namespace {
+
+void check_threads(int threads) {
+  require(threads >= 1 && threads <= 4096,
+          "threads: expected 1 to 4096, got " + std::to_string(threads));
+}
+
+void check_latents(int64_t latents) {
+  require(latents < std::numeric_limits<int32_t>::max(),
+          "weight: expected fewer than 2^31 latents, got " + std::to_string(latents));
+}
+
+// Panels of `latents` rows, each `depth` long: see pack_panels.
+void check_panels(const Array<const float>& panels, int64_t latents, int64_t depth) {
+  panels.expect("panels", {panel_count(latents), depth, kPanel});
+}
+
+void bind_pack_panels(const object& weight_, int threads, const object& panels_) {
+  const auto weight = array<const float>(weight_, "weight", 2);
+  const auto panels = array<float>(panels_, "panels", 3);
+  check_threads(threads);
+  panels.expect("panels", {panel_count(weight.shape[0]), weight.shape[1], kPanel});
+  py::gil_scoped_release release;
+  pack_panels(weight.data, weight.shape[0], weight.shape[1], threads, panels.data);
+}
+
+void bind_linear_topk(const object& x_, const object& weight_, const object& panels_,
+                      const object& bias_, const object& floor_, const object& mask_,
+                      int threads, const object& values_, const object& indices_,
+                      int64_t latents) {
+  const auto x = array<const float>(x_, "x", 2);
+  const auto weight = optional_array<const float>(weight_, "weight", 2);
+  const auto panels = optional_array<const float>(panels_, "panels", 3);
+  const auto bias = optional_array<const float>(bias_, "bias", 1);
+  const auto floor = array<const float>(floor_, "floor", 1);
+  const auto mask = optional_array<const bool>(mask_, "mask", 1);
+  const auto values = array<float>(values_, "values", 3);
+  const auto indices = array<int64_t>(indices_, "indices", 3);
+  check_threads(threads);
+  check_latents(latents);
+  const int64_t rows = x.shape[0], depth = x.shape[1];
+  const int64_t groups = values.shape[1], k = values.shape[2];
+  require(groups >= 1 && latents >= 0 && latents % groups == 0,
+          "values: the number of latents is no multiple of the number of groups");
+  require(k >= 1 && k <= latents / groups, "k: expected 1 to the latents of a group, got " +
+                                               std::to_string(k));
+  require(!weight.data != !panels.data, "weight, panels: expected one of them, not both");
+  require(!mask.data || weight.data, "mask: needs weight, not panels");
+  weight.expect("weight", {latents, depth});
+  check_panels(panels, latents, depth);
+  bias.expect("bias", {latents});
+  floor.expect("floor", {rows});
+  mask.expect("mask", {latents});
+  values.expect("values", {rows, groups, k});
+  indices.expect("indices", {rows, groups, k});
+  py::gil_scoped_release release;
+  linear_topk({rows, depth, latents / groups, groups, k, x.data, weight.data, panels.data,
+               bias.data, floor.data, mask.data, values.data, indices.data},
+              threads);
+}
+
+void bind_mutual_topk(const object& a_, const object& b_, const object& panels_, int threads,
+                      const object& row_values_, const object& row_indices_,
+                      const object& col_values_, const object& col_indices_) {
+  const auto a = array<const float>(a_, "a", 2);
+  const auto b = optional_array<const float>(b_, "b", 2);
+  const auto panels = optional_array<const float>(panels_, "panels", 3);
+  const auto row_values = array<float>(row_values_, "row_values", 2);
+  const auto row_indices = array<int64_t>(row_indices_, "row_indices", 2);
+  const auto col_values = array<float>(col_values_, "col_values", 2);
+  const auto col_indices = array<int64_t>(col_indices_, "col_indices", 2);
+  check_threads(threads);
+  const int64_t a_rows = a.shape[0], depth = a.shape[1];
+  const int64_t b_rows = col_values.shape[0], m = col_values.shape[1];
+  check_latents(a_rows);
+  check_latents(b_rows);
+  require(!b.data != !panels.data, "b, panels: expected one of them, not both");
+  require(m >= 1 && m <= std::min(a_rows, b_rows),
+          "m: expected 1 to the shorter side's length, got " + std::to_string(m));
+  b.expect("b", {b_rows, depth});
+  check_panels(panels, b_rows, depth);
+  row_values.expect("row_values", {a_rows, m});
+  row_indices.expect("row_indices", {a_rows, m});
+  col_indices.expect("col_indices", {b_rows, m});
+  py::gil_scoped_release release;
+  mutual_topk({a_rows, b_rows, depth, m, a.data, b.data, panels.data, row_values.data,
+               row_indices.data, col_values.data, col_indices.data},
+              threads);
+}
+
+Sparse sparse(const Array<const int64_t>& indices, int64_t latents, int64_t depth) {
+  const int64_t count = indices.shape[0] * indices.shape[1];
+  for (int64_t i = 0; i < count; ++i) {
+    if (indices.data[i] >= -1 && indices.data[i] < latents) continue;
+    require(false, "indices: expected -1 to " + std::to_string(latents - 1) + ", got " +
+                       std::to_string(indices.data[i]));
+  }
+  return {indices.shape[0], indices.shape[1], latents, depth, indices.data};
+}
+
+void bind_sparse_decode(const object& values_, const object& indices_, const object& weight_,
+                        const object& bias_, int threads, const object& out_) {
+  const auto values = array<const float>(values_, "values", 2);
+  const auto indices = array<const int64_t>(indices_, "indices", 2);
+  const auto weight = array<const float>(weight_, "weight", 2);
+  const auto bias = optional_array<const float>(bias_, "bias", 1);
+  const auto out = array<float>(out_, "out", 2);
+  check_threads(threads);
+  const Sparse s = sparse(indices, weight.shape[0], weight.shape[1]);
+  values.expect("values", {s.rows, s.k});
+  bias.expect("bias", {s.depth});
+  out.expect("out", {s.rows, s.depth});
+  py::gil_scoped_release release;
+  sparse_decode(s, values.data, weight.data, bias.data, threads, out.data);
+}
+
+void bind_gather_dot(const object& rows_, const object& indices_, const object& weight_,
+                     int threads, const object& out_) {
+  const auto rows = array<const float>(rows_, "rows", 2);
+  const auto indices = array<const int64_t>(indices_, "indices", 2);
+  const auto weight = array<const float>(weight_, "weight", 2);
+  const auto out = array<float>(out_, "out", 2);
+  check_threads(threads);
+  const Sparse s = sparse(indices, weight.shape[0], weight.shape[1]);
+  rows.expect("rows", {s.rows, s.depth});
+  out.expect("out", {s.rows, s.k});
+  py::gil_scoped_release release;
+  gather_dot(s, rows.data, weight.data, threads, out.data);
+}
+
+void bind_latent_grads(const object& values_, const object& d_values_, const object& indices_,
+                       const object& x_, const object& g_, int threads, int64_t latents,
+                       const object& dW_dec_, const object& dW_enc_, const object& db_enc_,
+                       const object& fired_) {
+  const auto values = optional_array<const float>(values_, "values", 2);
+  const auto d_values = optional_array<const float>(d_values_, "d_values", 2);
+  const auto indices = array<const int64_t>(indices_, "indices", 2);
+  const auto x = optional_array<const float>(x_, "x", 2);
+  const auto g = optional_array<const float>(g_, "g", 2);
+  const auto dW_dec = optional_array<float>(dW_dec_, "dW_dec", 2);
+  const auto dW_enc = optional_array<float>(dW_enc_, "dW_enc", 2);
+  const auto db_enc = optional_array<float>(db_enc_, "db_enc", 1);
+  const auto fired = optional_array<int64_t>(fired_, "fired", 1);
+  check_threads(threads);
+  require(latents >= 0, "num_latents: expected 0 or more, got " + std::to_string(latents));
+  require(!dW_dec.data || (values.data && g.data), "dW_dec: needs values and g");
+  require(!dW_enc.data || (d_values.data && x.data), "dW_enc: needs d_values and x");
+  require(!db_enc.data || d_values.data, "db_enc: needs d_values");
+  const int64_t depth = dW_dec.data ? dW_dec.shape[1] : dW_enc.data ? dW_enc.shape[1] : 0;
+  const Sparse s = sparse(indices, latents, depth);
+  values.expect("values", {s.rows, s.k});
+  d_values.expect("d_values", {s.rows, s.k});
+  if (dW_enc.data) x.expect("x", {s.rows, depth});
+  if (dW_dec.data) g.expect("g", {s.rows, depth});
+  dW_dec.expect("dW_dec", {latents, depth});
+  dW_enc.expect("dW_enc", {latents, depth});
+  db_enc.expect("db_enc", {latents});
+  fired.expect("fired", {latents});
+  py::gil_scoped_release release;
+  latent_grads(s,
+               {values.data, d_values.data, x.data, g.data, dW_dec.data, dW_enc.data, db_enc.data,
+                fired.data},
+               threads);
+}
+
+}  // namespace
+}  // namespace twinsae
+
+PYBIND11_MODULE(_native, m) {
+  using namespace twinsae;
+  using py::arg;
+  m.doc() = "Native CPU kernels of twinsae. Float32 and int64 numpy arrays, C-contiguous; outputs\n"
+            "are written in place. Anything else raises ValueError.";
+  m.attr("PANEL") = kPanel;
+  m.def("isa", [] { return current_isa().name; }, "Name of the instruction set in use.");
+  m.def("pack_panels", &bind_pack_panels, arg("weight"), arg("threads"), arg("panels"));
+  m.def("linear_topk", &bind_linear_topk, arg("x"), arg("weight"), arg("panels"), arg("bias"),
+        arg("floor"), arg("mask"), arg("threads"), arg("values"), arg("indices"),
+        arg("num_latents"));
+  m.def("mutual_topk", &bind_mutual_topk, arg("a"), arg("b"), arg("panels"), arg("threads"),
+        arg("row_values"), arg("row_indices"), arg("col_values"), arg("col_indices"));
+  m.def("sparse_decode", &bind_sparse_decode, arg("values"), arg("indices"), arg("weight"),
+        arg("bias"), arg("threads"), arg("out"));
+  m.def("gather_dot", &bind_gather_dot, arg("rows"), arg("indices"), arg("weight"),
+        arg("threads"), arg("out"));
+  m.def("latent_grads", &bind_latent_grads, arg("values"), arg("d_values"), arg("indices"),
+        arg("x"), arg("g"), arg("threads"), arg("num_latents"), arg("dW_dec"), arg("dW_enc"),
+        arg("db_enc"), arg("fired"));
+}

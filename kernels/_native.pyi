@@ -1,0 +1,56 @@
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+
+PANEL: int
+
+def isa() -> str: ...
+def pack_panels(weight: Floats, threads: int, panels: Floats) -> None: ...
+def linear_topk(
+    x: Floats,
+    weight: Floats | None,
+    panels: Floats | None,
+    bias: Floats | None,
+    floor: Floats,
+    mask: Bools | None,
+    threads: int,
+    values: Floats,
+    indices: Ints,
+    num_latents: int,
+) -> None: ...
+def mutual_topk(
+    a: Floats,
+    b: Floats | None,
+    panels: Floats | None,
+    threads: int,
+    row_values: Floats,
+    row_indices: Ints,
+    col_values: Floats,
+    col_indices: Ints,
+) -> None: ...
+def sparse_decode(
+    values: Floats,
+    indices: Ints,
+    weight: Floats,
+    bias: Floats | None,
+    threads: int,
+    out: Floats,
+) -> None: ...
+def gather_dot(rows: Floats, indices: Ints, weight: Floats, threads: int, out: Floats) -> None: ...
+def latent_grads(
+    values: Floats | None,
+    d_values: Floats | None,
+    indices: Ints,
+    x: Floats | None,
+    g: Floats | None,
+    threads: int,
+    num_latents: int,
+    dW_dec: Floats | None,
+    dW_enc: Floats | None,
+    db_enc: Floats | None,
+    fired: Ints | None,
+) -> None: ...

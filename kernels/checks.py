@@ -1,0 +1,75 @@
+"""Argument checks shared by the public functions: one clear line that names the argument.
+
+Only shapes, dtypes and devices are looked at (but for `check_range`), so that the checks also work
+while `torch.compile` traces.
+"""
+
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+def check_floats(name: str, tensor: Tensor, dims: int) -> None:
+    """Raise unless `tensor` is a real tensor with `dims` dimensions."""
+    check_dims(name, tensor, dims)
+    if tensor.dtype not in FLOATS:
+        names = "float32, bfloat16, float16 or float64"
+        raise TypeError(f"{name}: expected {names}, got {tensor.dtype}")
+
+
+def check_dims(name: str, tensor: Tensor, dims: int) -> None:
+    """Raise unless `tensor` is a strided tensor with `dims` dimensions."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name}: expected a tensor, got {type(tensor).__name__}")
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name}: expected a dense tensor, got {tensor.layout}")
+    if tensor.ndim != dims:
+        raise ValueError(f"{name}: expected {dims} dimensions, got shape {tuple(tensor.shape)}")
+
+
+def check_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise unless `tensor` has this shape."""
+    check_dims(name, tensor, len(shape))
+    if tensor.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {tuple(tensor.shape)}")
+
+
+def check_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> None:
+    """Raise unless `tensor` has this dtype."""
+    if tensor.dtype != dtype:
+        raise TypeError(f"{name}: expected {dtype}, got {tensor.dtype}")
+
+
+def check_like(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
+    """Raise unless `tensor` has the dtype and the device of `other`."""
+    if tensor.dtype != other.dtype:
+        raise TypeError(f"{name}: expected {other.dtype} as {other_name} has, got {tensor.dtype}")
+    check_device(name, tensor, other_name, other)
+
+
+def check_device(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
+    """Raise unless `tensor` is on the device of `other`."""
+    if tensor.device != other.device:
+        raise ValueError(
+            f"{name}: expected device {other.device} as {other_name} has, got {tensor.device}"
+        )
+
+
+def check_indices(name: str, indices: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise unless `indices` is int64 with this shape; its values are checked inside the op."""
+    check_shape(name, indices, shape)
+    check_dtype(name, indices, torch.int64)
+
+
+def check_count(name: str, value: int, most: int, most_is: str) -> None:
+    """Raise unless 1 <= value <= most."""
+    if not 1 <= value <= most:
+        raise ValueError(f"{name}: expected 1 to {most} ({most_is}), got {value}")
+
+
+def check_range(name: str, indices: Tensor, count: int) -> None:
+    """Raise unless all indices are -1 to count - 1. It reads values: for use inside an op only."""
+    wrong = indices[(indices < -1) | (indices >= count)]
+    if wrong.numel():
+        raise ValueError(f"{name}: expected -1 to {count - 1}, got {wrong[0].item()}")

@@ -1,0 +1,86 @@
+"""The public sparse products: arguments are checked here and the backend is chosen."""
+
+from torch import Tensor
+
+from .. import checks, ops
+from ..backends import Backend, resolve_backend
+
+
+def sparse_decode(
+    values: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    backend: Backend = "auto",
+) -> Tensor:
+    """Compute bias + the sum over j of values[n, j] * weight[indices[n, j]], for each row n.
+
+    Sums are made in float32 (float64 for float64). An index of -1 adds nothing, whatever its value
+    or the weight holds; an index that stands twice in a row adds twice. Gradients flow to
+    values, weight and bias.
+
+    Args:
+        values: (N, k) float32, bfloat16, float16 or float64 (float64: reference only).
+        indices: (N, k) int64, -1 to L - 1.
+        weight: (L, D), values' dtype.
+        bias: (D,), values' dtype, or None.
+        backend: "auto" goes by weight's device and dtype; "native" needs CPU tensors.
+
+    Returns:
+        (N, D) in values' dtype.
+
+    Raises:
+        ValueError: a shape, a device or backend is wrong, or an index is out of range.
+        TypeError: a dtype is wrong.
+
+    """
+    checks.check_floats("values", values, 2)
+    _check_lookup(indices, weight, "values", values)
+    checks.check_indices("indices", indices, tuple(values.shape))
+    if bias is not None:
+        checks.check_shape("bias", bias, (weight.shape[1],))
+        checks.check_like("bias", bias, "values", values)
+    chosen = resolve_backend("sparse_decode", backend, weight)
+    result: Tensor = ops.sparse_decode(values, indices, weight, bias, chosen)
+    return result
+
+
+def gather_dot(
+    rows: Tensor, indices: Tensor, weight: Tensor, *, backend: Backend = "auto"
+) -> Tensor:
+    """Compute <rows[n], weight[indices[n, j]]> for each n and j; 0 where the index is -1.
+
+    For rows = dLoss/d(sparse_decode's result) this is the gradient of its values. The function
+    itself has no gradient: going back through it raises.
+
+    Args:
+        rows: (N, D) float32, bfloat16, float16 or float64 (float64: reference only).
+        indices: (N, k) int64, -1 to L - 1.
+        weight: (L, D), rows' dtype.
+        backend: "auto" goes by weight's device and dtype; "native" needs CPU tensors.
+
+    Returns:
+        (N, k) in rows' dtype.
+
+    Raises:
+        ValueError: a shape, a device or backend is wrong, or an index is out of range.
+        TypeError: a dtype is wrong.
+
+    """
+    checks.check_floats("rows", rows, 2)
+    _check_lookup(indices, weight, "rows", rows)
+    checks.check_indices("indices", indices, (rows.shape[0], indices.shape[1]))
+    checks.check_shape("weight", weight, (weight.shape[0], rows.shape[1]))
+    chosen = resolve_backend("gather_dot", backend, weight)
+    result: Tensor = ops.gather_dot(rows, indices, weight, chosen)
+    return result
+
+
+def _check_lookup(indices: Tensor, weight: Tensor, other_name: str, other: Tensor) -> None:
+    checks.check_floats("weight", weight, 2)
+    if weight.shape[0] == 0:
+        raise ValueError(f"weight: expected at least one latent, got shape {tuple(weight.shape)}")
+    checks.check_like("weight", weight, other_name, other)
+    checks.check_dims("indices", indices, 2)
+    checks.check_device("indices", indices, other_name, other)

@@ -1,0 +1,59 @@
+"""The sparse products in torch: the specification of every backend. Any float dtype, any device.
+
+One place of the k at a time: working memory is a few (chunk, D) matrices, never (N, k, D).
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..checks import check_range
+from ..exactness import exact_products
+
+CHUNK_ELEMENTS = 1 << 20  # of a chunk of rows
+
+
+def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """See api.sparse_decode."""
+    check_range("indices", indices, weight.shape[0])
+    out = weight.new_empty((indices.shape[0], weight.shape[1]))
+    with exact_products(weight.device):
+        for rows in _chunks(out):
+            total = torch.zeros_like(out[rows], dtype=_sum_dtype(weight))
+            if bias is not None:
+                total += bias
+            for index, value in zip(indices[rows].T, values[rows].T, strict=True):
+                scale = value.to(total.dtype).masked_fill(index < 0, 0)
+                total += scale[:, None] * _picked(weight, index)
+            out[rows] = total.to(out.dtype)
+    return out
+
+
+def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
+    """See api.gather_dot."""
+    check_range("indices", indices, weight.shape[0])
+    out = rows.new_empty(indices.shape)
+    with exact_products(weight.device):
+        for chunk in _chunks(rows):
+            left = rows[chunk].to(_sum_dtype(weight)).contiguous()
+            for j, index in enumerate(indices[chunk].T):
+                dots = (left * _picked(weight, index)).sum(1)
+                out[chunk, j] = dots.masked_fill(index < 0, 0).to(out.dtype)
+    return out
+
+
+def _picked(weight: Tensor, index: Tensor) -> Tensor:
+    """Return the rows of weight that (R,) indices name, in the dtype of sums; zeros for -1."""
+    rows = weight.index_select(0, index.clamp(min=0)).to(_sum_dtype(weight)).contiguous()
+    return rows.masked_fill_((index < 0)[:, None], 0)
+
+
+def _sum_dtype(weight: Tensor) -> torch.dtype:
+    return torch.float64 if weight.dtype == torch.float64 else torch.float32
+
+
+def _chunks(matrix: Tensor) -> Iterator[slice]:
+    step = max(1, CHUNK_ELEMENTS // max(1, matrix.shape[1]))
+    for start in range(0, matrix.shape[0], step):
+        yield slice(start, min(matrix.shape[0], start + step))

@@ -1,0 +1,58 @@
+"""A place where torch computes float32 products in float32, with the same bits every time."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import RLock
+from typing import Any
+
+import torch
+
+_one_thread = RLock()
+
+
+@contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Inside, products on `device` are exact up to the rounding of a float32 dot product.
+
+    Callers may have asked torch for less: autocast, `set_float32_matmul_precision("medium")`
+    (bfloat16 products on a CPU) and TF32 are off inside. On a CPU the number of threads is one
+    inside, because the bits of torch's float32 product depend on it: with the pip wheels' MKL at
+    D = 1,000 and above for most N and L tried, and at smaller D for odd shapes.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        if device.type == "cpu":
+            onednn: Any = torch.backends.mkldnn
+            stack.enter_context(_full_float32(onednn.matmul))
+            stack.enter_context(_single_thread())
+        elif device.type == "cuda":
+            stack.enter_context(_full_float32(torch.backends.cuda.matmul))
+        yield
+
+
+@contextmanager
+def _full_float32(settings: Any) -> Iterator[None]:
+    before = settings.fp32_precision
+    if before in ("none", "ieee"):
+        yield
+        return
+    settings.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before
+
+
+@contextmanager
+def _single_thread() -> Iterator[None]:
+    # The setting belongs to the whole process: without the lock, two callers could each restore
+    # the other's 1.
+    with _one_thread:
+        threads = torch.get_num_threads()
+        if threads > 1:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if threads > 1:
+                torch.set_num_threads(threads)

@@ -1,0 +1,99 @@
+"""The public gradients by latent: arguments are checked here and the backend is chosen."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .. import checks, ops
+from ..backends import Backend, resolve_backend
+
+
+class LatentGrads(NamedTuple):
+    """Sums over the non-zeros of each latent, in float32 (float64 for float64 inputs)."""
+
+    dW_dec: Tensor
+    """(L, D): sum of values[n, j] * g[n] over the places (n, j) that name the latent."""
+    dW_enc: Tensor
+    """(L, D): sum of d_values[n, j] * x[n]."""
+    db_enc: Tensor
+    """(L,): sum of d_values[n, j]."""
+    fired: Tensor
+    """(L,) int64: the number of rows n that name the latent."""
+
+
+def latent_grads(
+    values: Tensor,
+    d_values: Tensor,
+    indices: Tensor,
+    x: Tensor,
+    g: Tensor,
+    num_latents: int,
+    *,
+    out: LatentGrads | None = None,
+    backend: Backend = "auto",
+) -> LatentGrads:
+    """Sum the gradients of an autoencoder's weights, from one index of the non-zeros by latent.
+
+    The index is a stable sort by latent: each sum runs over the rows in their order, so that the
+    result is the same every time, and no (N, k, D) tensor is made. Not differentiable.
+
+    Args:
+        values: (N, k) float32, bfloat16, float16 or float64 (float64: reference only).
+        d_values: (N, k), values' dtype: dLoss/dvalues (see `gather_dot`).
+        indices: (N, k) int64, -1 to L - 1; -1 adds nothing, whatever stands in its place.
+        x: (N, D), values' dtype: the encoder's input.
+        g: (N, D), values' dtype: dLoss/dreconstruction.
+        num_latents: L.
+        out: contiguous results to add to, in place, of the shapes and dtypes returned: a second
+            loss term with its own g (AuxK, Multi-TopK) adds to the first one's.
+        backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
+
+    Returns:
+        LatentGrads: new ones, or `out`.
+
+    Raises:
+        ValueError: a shape, a device, num_latents or backend is wrong, or an index is out of
+            range.
+        TypeError: a dtype is wrong.
+
+    """
+    checks.check_floats("values", values, 2)
+    checks.check_floats("x", x, 2)
+    rows, dim = values.shape[0], x.shape[1]
+    for name, tensor, shape in (
+        ("d_values", d_values, tuple(values.shape)),
+        ("x", x, (rows, dim)),
+        ("g", g, (rows, dim)),
+    ):
+        checks.check_shape(name, tensor, shape)
+        checks.check_like(name, tensor, "values", values)
+    checks.check_indices("indices", indices, tuple(values.shape))
+    checks.check_device("indices", indices, "values", values)
+    if num_latents < 1:
+        raise ValueError(f"num_latents: expected 1 or more, got {num_latents}")
+    chosen = resolve_backend("latent_grads", backend, x)
+    out = _zeros(x, num_latents) if out is None else _checked(out, x, num_latents)
+    ops.latent_grads(
+        values.detach(), d_values.detach(), indices, x.detach(), g.detach(), num_latents,
+        *out, chosen,
+    )  # fmt: skip
+    return out
+
+
+def _zeros(x: Tensor, num_latents: int) -> LatentGrads:
+    sums = x.new_zeros((num_latents, x.shape[1]), dtype=ops.sum_dtype(x.dtype))
+    fired = sums.new_zeros((num_latents,), dtype=torch.int64)
+    return LatentGrads(sums, torch.zeros_like(sums), sums.new_zeros((num_latents,)), fired)
+
+
+def _checked(out: LatentGrads, x: Tensor, num_latents: int) -> LatentGrads:
+    dtype = ops.sum_dtype(x.dtype)
+    for name, tensor in out._asdict().items():
+        dims = (num_latents, x.shape[1])[: 2 if name in ("dW_dec", "dW_enc") else 1]
+        checks.check_shape(f"out.{name}", tensor, dims)
+        checks.check_dtype(f"out.{name}", tensor, torch.int64 if name == "fired" else dtype)
+        checks.check_device(f"out.{name}", tensor, "x", x)
+        if not tensor.is_contiguous():
+            raise ValueError(f"out.{name}: expected a contiguous tensor")
+    return out

@@ -1,0 +1,68 @@
+"""Gradients by latent in torch: the specification of every backend. Any float dtype, any device."""
+
+import torch
+from torch import Tensor
+
+from ..checks import check_range
+from ..exactness import exact_products
+
+CHUNK_ELEMENTS = 1 << 20  # of the scaled rows that are summed at once
+
+
+def latent_grads(
+    values: Tensor | None,
+    d_values: Tensor | None,
+    indices: Tensor,
+    x: Tensor | None,
+    g: Tensor | None,
+    num_latents: int,
+    dW_dec: Tensor | None,
+    dW_enc: Tensor | None,
+    db_enc: Tensor | None,
+    fired: Tensor | None,
+) -> None:
+    """See ops._latent_grads.
+
+    The index, for indices [[2, 0], [0, -1]]: the places 0 to 3, row after row, sorted by the latent
+    that they name and without those that name none: latents [0, 0, 2] at places [1, 2, 0], which
+    are of the rows [0, 1, 0].
+    """
+    check_range("indices", indices, num_latents)
+    by_latent = indices.flatten().sort(stable=True)
+    named = by_latent.values >= 0
+    latents, places = by_latent.values[named], by_latent.indices[named]
+    rows = places // max(1, indices.shape[1])
+    with exact_products(indices.device):
+        if dW_dec is not None:
+            assert values is not None
+            assert g is not None
+            _add_scaled_rows(dW_dec, latents, rows, _at(values, places), g)
+        if dW_enc is not None:
+            assert d_values is not None
+            assert x is not None
+            _add_scaled_rows(dW_enc, latents, rows, _at(d_values, places), x)
+        if db_enc is not None:
+            assert d_values is not None
+            sums = db_enc[:, None]
+            ones = sums.new_ones((indices.shape[0], 1))
+            _add_scaled_rows(sums, latents, rows, _at(d_values, places), ones)
+    if fired is not None:
+        first = torch.ones_like(latents, dtype=torch.bool)
+        first[1:] = (latents[1:] != latents[:-1]) | (rows[1:] != rows[:-1])
+        fired += torch.bincount(latents[first], minlength=num_latents)
+
+
+def _at(scales: Tensor, places: Tensor) -> Tensor:
+    return scales.flatten()[places]
+
+
+def _add_scaled_rows(
+    out: Tensor, latents: Tensor, rows: Tensor, scales: Tensor, source: Tensor
+) -> None:
+    """Do out[l] += the sum of scales[i] * source[rows[i]] over latents[i] == l; latents ascend."""
+    step = max(1, CHUNK_ELEMENTS // max(1, source.shape[1]))
+    for start in range(0, latents.shape[0], step):
+        part = slice(start, start + step)
+        scaled = scales[part, None].to(out.dtype) * source[rows[part]].to(out.dtype)
+        own, counts = torch.unique_consecutive(latents[part], return_counts=True)
+        out[own] += torch.segment_reduce(scaled, "sum", lengths=counts, axis=0)

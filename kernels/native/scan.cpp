@@ -1,0 +1,128 @@
+#include "scan.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "parallel.h"
+#include "tiles.h"
+
+namespace twinsae {
+namespace {
+
+constexpr int64_t kFloat = sizeof(float);
+
+std::vector<int32_t> eligible(const bool* mask, int64_t latents) {
+  std::vector<int32_t> names;
+  for (int64_t l = 0; l < latents; ++l)
+    if (mask[l]) names.push_back(static_cast<int32_t>(l));
+  return names;
+}
+
+Columns group_columns(const LinearTopK& q, int64_t group, const std::vector<int32_t>& names) {
+  const int64_t first = group * q.latents;
+  Columns columns{};
+  columns.count = q.mask ? static_cast<int64_t>(names.size()) : q.latents;
+  columns.names = q.mask ? names.data() : nullptr;
+  columns.bias = q.bias ? q.bias + first : nullptr;
+  if (q.weight) {
+    columns.weight = q.weight + first * q.depth;
+  } else {
+    columns.shift = first % kPanel;
+    columns.packed = q.panels + first / kPanel * q.depth * kPanel;
+  }
+  return columns;
+}
+
+}  // namespace
+
+int64_t panel_count(int64_t latents) { return (latents + kPanel - 1) / kPanel; }
+
+void pack_panels(const float* weight, int64_t latents, int64_t depth, int threads, float* panels) {
+  parallel_for(panel_count(latents), threads, [&](int64_t p) {
+    const int64_t here = std::min<int64_t>(kPanel, latents - p * kPanel);
+    pack_panel(weight, nullptr, p * kPanel, here, depth, panels + p * depth * kPanel);
+  });
+}
+
+void linear_topk(const LinearTopK& q, int threads) {
+  const Isa& isa = current_isa();
+  const int64_t state = Best::capacity(q.k) * int64_t{sizeof(Key)};
+  const int64_t most = RowTiles::most_rows(isa, q.rows, q.depth, state);
+  RowTiles rows(isa, most, q.depth);
+  Best best(most, q.k);
+  Slab slab(q.depth);
+
+  for (int64_t begin = 0; begin < q.rows; begin += most) {
+    const int64_t count = std::min(most, q.rows - begin);
+    rows.load(q.x + begin * q.depth, count, threads);
+    for (int64_t group = 0; group < q.groups; ++group) {
+      std::vector<int32_t> names;
+      if (q.mask) names = eligible(q.mask + group * q.latents, q.latents);
+      const Columns columns = group_columns(q, group, names);
+      for (int64_t r = 0; r < count; ++r) best.restart(r, q.floor[begin + r]);
+      const int64_t width = Slab::most_panels(columns, q.depth * kPanel * kFloat);
+      for (int64_t p = 0; p < columns.panels(); p += width) {
+        slab.load(columns, p, std::min(width, columns.panels() - p), threads);
+        scan(isa, rows, slab, q.depth, threads, best, nullptr);
+      }
+      parallel_for(count, threads, [&](int64_t r) {
+        const int64_t at = ((begin + r) * q.groups + group) * q.k;
+        best.finish(r, columns.names, q.values + at, q.indices + at);
+      });
+    }
+  }
+}
+
+void mutual_topk(const MutualTopK& q, int threads) {
+  constexpr int64_t kRows = 1536;
+  constexpr float kNoFloor = -std::numeric_limits<float>::infinity();
+  const Isa& isa = current_isa();
+  const int64_t state = Best::capacity(q.m) * int64_t{sizeof(Key)};
+  const int64_t most = RowTiles::most_rows(isa, std::min(q.a_rows, kRows), q.depth, state);
+  RowTiles rows(isa, most, q.depth);
+  Best row_best(most, q.m);
+  Best col_best(panel_count(q.b_rows) * kPanel, q.m);
+  for (int64_t c = 0; c < panel_count(q.b_rows) * kPanel; ++c) col_best.restart(c, kNoFloor);
+
+  Columns columns{};
+  columns.count = q.b_rows;
+  columns.weight = q.b;
+  columns.packed = q.panels;
+  Slab slab(q.depth);
+  const int64_t height = (most + isa.tile_rows - 1) / isa.tile_rows * isa.tile_rows;
+  const int64_t width = Slab::most_panels(columns, std::max(q.depth, height) * kPanel * kFloat);
+  std::vector<float> scores(static_cast<size_t>(height * width * kPanel));
+
+  for (int64_t begin = 0; begin < q.a_rows; begin += most) {
+    const int64_t count = std::min(most, q.a_rows - begin);
+    rows.load(q.a + begin * q.depth, count, threads);
+    for (int64_t r = 0; r < count; ++r) row_best.restart(r, kNoFloor);
+    for (int64_t first = 0; first < columns.panels(); first += width) {
+      slab.load(columns, first, std::min(width, columns.panels() - first), threads);
+      scan(isa, rows, slab, q.depth, threads, row_best, scores.data());
+      parallel_for(slab.count(), threads, [&](int64_t p) {
+        const int64_t column = slab.column(p);
+        for (int64_t r = 0; r < count; ++r) {
+          const int64_t t = r / isa.tile_rows;
+          const float* row = scores.data() +
+              ((t * slab.count() + p) * isa.tile_rows + r % isa.tile_rows) * kPanel;
+          uint32_t bits = isa.not_below_each(row, col_best.thresholds() + column) & slab.lanes(p);
+          for (; bits; bits &= bits - 1) {
+            const int c = __builtin_ctz(bits);
+            col_best.push_one(column + c, row[c], begin + r);
+          }
+        }
+      });
+    }
+    parallel_for(count, threads, [&](int64_t r) {
+      const int64_t at = (begin + r) * q.m;
+      row_best.finish(r, nullptr, q.row_values + at, q.row_indices + at);
+    });
+  }
+  parallel_for(q.b_rows, threads, [&](int64_t c) {
+    col_best.finish(c, nullptr, q.col_values + c * q.m, q.col_indices + c * q.m);
+  });
+}
+
+}  // namespace twinsae

@@ -1,0 +1,36 @@
+// Exact float32 scans of x @ weight.T + bias that never store the product.
+#pragma once
+#include <cstdint>
+
+namespace twinsae {
+
+// Panels of 32 latents, each (depth, 32): panels[p, i, c] = weight[32 p + c, i], 0 past the end.
+int64_t panel_count(int64_t latents);
+void pack_panels(const float* weight, int64_t latents, int64_t depth, int threads, float* panels);
+
+struct LinearTopK {
+  int64_t rows, depth, latents, groups, k;  // latents of one group
+  const float* x;        // (rows, depth)
+  const float* weight;   // (groups * latents, depth), or null: then panels
+  const float* panels;   // of all groups * latents, or null
+  const float* bias;     // (groups * latents) or null
+  const float* floor;    // (rows)
+  const bool* mask;      // (groups * latents) or null; needs weight
+  float* values;         // (rows, groups, k)
+  int64_t* indices;      // (rows, groups, k)
+};
+void linear_topk(const LinearTopK& problem, int threads);
+
+struct MutualTopK {
+  int64_t a_rows, b_rows, depth, m;
+  const float* a;       // (a_rows, depth)
+  const float* b;       // (b_rows, depth), or null: then panels
+  const float* panels;  // of b, or null
+  float* row_values;    // (a_rows, m)
+  int64_t* row_indices;
+  float* col_values;    // (b_rows, m)
+  int64_t* col_indices;
+};
+void mutual_topk(const MutualTopK& problem, int threads);
+
+}  // namespace twinsae

@@ -1,0 +1,17 @@
+"""Scans of x @ weight.T + bias that never store the product."""
+
+from .api import linear_topk, mutual_topk, pairs_above
+from .packed import PackedWeight, pack
+from .results import MutualTopK, Pairs, ScanStats, TopK
+
+__all__ = [
+    "MutualTopK",
+    "PackedWeight",
+    "Pairs",
+    "ScanStats",
+    "TopK",
+    "linear_topk",
+    "mutual_topk",
+    "pack",
+    "pairs_above",
+]

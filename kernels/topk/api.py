@@ -1,0 +1,192 @@
+"""The public scans: arguments are checked here and the backend is chosen; ops.py does the rest.
+
+Scores are ranked in float32 (float64 for float64 inputs). The result is that of a full float32
+product and a stable sort: only the rounding of a float32 dot product is free. The larger score
+comes first, ties go to the lower index, and a NaN comes before everything.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .. import checks, ops
+from ..backends import Backend, resolve_backend
+from .packed import PackedWeight, unpack
+from .results import MutualTopK, Pairs, ScanStats, TopK
+
+
+def linear_topk(
+    x: Tensor,
+    weight: Tensor | PackedWeight,
+    bias: Tensor | None,
+    k: int,
+    *,
+    floor: float | Tensor = 0.0,
+    mask: Tensor | None = None,
+    groups: int = 1,
+    backend: Backend = "auto",
+) -> TopK:
+    """Find the k largest entries of each row of x @ weight.T + bias, above a floor.
+
+    With the default floor these are the k largest of relu(x @ weight.T + bias), a TopK encoder
+    (Gao et al., arXiv 2406.04093, section 2.3). Gradients flow from the values to x, weight and
+    bias; missing places give none.
+
+    Args:
+        x: (N, D) float32, bfloat16, float16 or float64 (float64: reference only).
+        weight: (S * L, D), x's dtype, or packed. Rows s * L to (s + 1) * L are group s.
+        bias: (S * L,), x's dtype, or None.
+        k: 1 to L.
+        floor: only scores strictly above it are eligible (a NaN score always is): a number, or
+            (N,) of a float dtype. It is compared in the precision of the scores. -inf: no floor,
+            but a score of -inf itself is never eligible.
+        mask: (S * L,) bool, or None: only latents that are True are eligible.
+        groups: S. Each group's result has the bits of a lone call with its part of the weight.
+        backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
+
+    Returns:
+        TopK: values and indices (N, k), or (N, S, k) when S > 1. Where fewer than k scores are
+        eligible the value is 0 and the index -1.
+
+    Raises:
+        ValueError: a shape, a device, k, groups or backend is wrong.
+        TypeError: a dtype is wrong.
+
+    """
+    matrix, packed = unpack("weight", weight)
+    checks.check_floats("x", x, 2)
+    checks.check_floats("weight", matrix, 2)
+    checks.check_shape("weight", matrix, (matrix.shape[0], x.shape[1]))
+    checks.check_like("weight", matrix, "x", x)
+    stacked = matrix.shape[0]
+    if groups < 1 or stacked % groups:
+        raise ValueError(f"groups: expected a divisor of weight's {stacked} rows, got {groups}")
+    checks.check_count("k", k, stacked // groups, "the number of latents")
+    if bias is not None:
+        checks.check_shape("bias", bias, (stacked,))
+        checks.check_like("bias", bias, "x", x)
+    if mask is not None:
+        checks.check_shape("mask", mask, (stacked,))
+        checks.check_dtype("mask", mask, torch.bool)
+        checks.check_device("mask", mask, "x", x)
+    chosen = resolve_backend("linear_topk", backend, x)
+    values, indices, *stats = ops.linear_topk(
+        x, matrix, bias, list(packed), k, _row_floor(floor, x), mask, groups, chosen
+    )
+    if groups == 1:
+        values, indices = values.squeeze(1), indices.squeeze(1)
+    return TopK(values, indices, ScanStats(*stats))
+
+
+def mutual_topk(
+    a: Tensor, b: Tensor | PackedWeight, m: int, *, backend: Backend = "auto"
+) -> MutualTopK:
+    """Find the m best columns of each row of a @ b.T and the m best rows of each column.
+
+    Both come from one pass. Not differentiable. A score of -inf is a missing place: value 0,
+    index -1.
+
+    Args:
+        a: (L_A, D) float32, bfloat16, float16 or float64 (float64: reference only).
+        b: (L_B, D), a's dtype, or packed.
+        m: 1 to min(L_A, L_B).
+        backend: "auto" goes by a's device and dtype; "native" needs CPU tensors.
+
+    Returns:
+        MutualTopK: (L_A, m) values and indices of the rows, (L_B, m) of the columns.
+
+    Raises:
+        ValueError: a shape, a device, m or backend is wrong.
+        TypeError: a dtype is wrong.
+
+    """
+    matrix, packed = _check_sides(a, b)
+    checks.check_count("m", m, min(a.shape[0], matrix.shape[0]), "the shorter side's length")
+    chosen = resolve_backend("mutual_topk", backend, a)
+    row_values, row_indices, col_values, col_indices, *stats = ops.mutual_topk(
+        a.detach(), matrix.detach(), list(packed), m, chosen
+    )
+    return MutualTopK(row_values, row_indices, col_values, col_indices, ScanStats(*stats))
+
+
+def pairs_above(
+    a: Tensor,
+    b: Tensor | PackedWeight,
+    row_price: Tensor,
+    col_price: Tensor,
+    *,
+    margin: float,
+    tiles: Tensor | None = None,
+    capacity: int,
+    backend: Backend = "auto",
+) -> Pairs:
+    """List all pairs with <a_i, b_j> > row_price_i + col_price_j - margin.
+
+    The score is float32 (float64 for float64 inputs); the comparison is made in float64. A NaN
+    score is above nothing. Not differentiable.
+
+    Args:
+        a: (L_A, D) float32, bfloat16, float16 or float64.
+        b: (L_B, D), a's dtype, or packed.
+        row_price: (L_A,) float64.
+        col_price: (L_B,) float64.
+        margin: how far below the sum of its prices a pair may be and still be listed.
+        tiles: (T, 4) int64, half-open blocks (row_start, row_stop, col_start, col_stop) that do
+            not overlap (a pair in two of them would be listed twice): nothing outside them is
+            computed. None: everything.
+        capacity: most pairs to return, 0 or more.
+        backend: "auto" goes by a's device and dtype.
+
+    Returns:
+        Pairs, sorted by (row, col). With more than `capacity` pairs, `overflow` counts those
+        beyond it and the lists are empty: call again with more capacity or fewer tiles.
+
+    Raises:
+        ValueError: a shape, a device, capacity or backend is wrong, or a tile is no block of the
+            matrix.
+        TypeError: a dtype is wrong.
+
+    """
+    matrix, packed = _check_sides(a, b)
+    for name, price, side in (("row_price", row_price, a), ("col_price", col_price, matrix)):
+        checks.check_shape(name, price, (side.shape[0],))
+        checks.check_dtype(name, price, torch.float64)
+        checks.check_device(name, price, "a", a)
+    if tiles is not None:
+        checks.check_dims("tiles", tiles, 2)
+        checks.check_indices("tiles", tiles, (tiles.shape[0], 4))
+        checks.check_device("tiles", tiles, "a", a)
+    if capacity < 0:
+        raise ValueError(f"capacity: expected 0 or more, got {capacity}")
+    if math.isnan(margin):
+        raise ValueError("margin: expected a number, got nan")
+    chosen = resolve_backend("pairs_above", backend, a)
+    rows, cols, overflow, *stats = ops.pairs_above(
+        a.detach(), matrix.detach(), list(packed), row_price.detach(), col_price.detach(),
+        float(margin), tiles, capacity, chosen,
+    )  # fmt: skip
+    return Pairs(rows, cols, overflow, ScanStats(*stats))
+
+
+def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, tuple[Tensor, ...]]:
+    matrix, packed = unpack("b", b)
+    checks.check_floats("a", a, 2)
+    checks.check_floats("b", matrix, 2)
+    checks.check_shape("b", matrix, (matrix.shape[0], a.shape[1]))
+    checks.check_like("b", matrix, "a", a)
+    return matrix, packed
+
+
+def _row_floor(floor: float | Tensor, x: Tensor) -> Tensor:
+    """One floor for each row, in the precision of the scores."""
+    dtype = ops.sum_dtype(x.dtype)
+    if not isinstance(floor, Tensor):
+        if floor != floor:  # NaN; math.isnan cannot be traced
+            raise ValueError("floor: expected a number, got nan")
+        return torch.full((x.shape[0],), float(floor), dtype=dtype, device=x.device)
+    checks.check_floats("floor", floor, 1)
+    checks.check_shape("floor", floor, (x.shape[0],))
+    checks.check_device("floor", floor, "x", x)
+    # Nothing is above NaN.
+    return floor.detach().to(dtype).nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)

@@ -1,0 +1,53 @@
+"""A weight prepared once for many scans."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import checks
+from ..backends import resolve_backend
+
+
+@dataclass(frozen=True)
+class PackedWeight:
+    """A frozen weight and what the native scan reads in its place; made by `pack`."""
+
+    weight: Tensor
+    """(L, D): the weight that was packed, not a copy. It must not change afterwards."""
+    packed: tuple[Tensor, ...]
+    """What `auto` scans: for the native backend (ceil(L / 32), D, 32) float32; else nothing."""
+
+
+def pack(weight: Tensor) -> PackedWeight:
+    """Prepare a frozen weight once, for calls that reuse it.
+
+    Pass the result wherever `weight` or `b` goes. It takes the memory of a float32 copy of the
+    weight. With a `mask`, and on other backends than the native one, a scan reads the original.
+
+    Args:
+        weight: (L, D) float32, bfloat16, float16 or float64.
+
+    Returns:
+        The packed weight. Nothing flows back to it: using it while gradients are recorded and
+        `weight.requires_grad` raises ValueError.
+
+    """
+    checks.check_floats("weight", weight, 2)
+    if resolve_backend("linear_topk", "auto", weight) != "native":
+        return PackedWeight(weight, ())
+    from .native import pack_panels
+
+    return PackedWeight(weight, (pack_panels(weight),))
+
+
+def unpack(name: str, weight: Tensor | PackedWeight) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return the tensor and what was packed; raise where a packed weight would need a gradient."""
+    if not isinstance(weight, PackedWeight):
+        return weight, ()
+    if weight.weight.requires_grad and torch.is_grad_enabled():
+        raise ValueError(
+            f"{name}: a packed weight gets no gradient; call this under torch.no_grad(), "
+            "or pass the weight itself"
+        )
+    return weight.weight, weight.packed

@@ -1,0 +1,200 @@
+"""The scans in torch: the specification of every backend. Any float dtype, any device.
+
+The product is made and used up in chunks of rows and latents, so that working memory does not
+grow with N or L.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..exactness import exact_products
+
+CHUNK_ROWS, CHUNK_LATENTS = 1024, 2048  # most scores held at once: 8 MiB in float32
+CHUNK_BYTES = 16 << 20  # of a side's rows in one chunk, at very large D
+
+
+def linear_topk(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    _packed: Sequence[Tensor],
+    k: int,
+    floor: Tensor,
+    mask: Tensor | None,
+    groups: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See api.linear_topk; floor (N,) in the scores' dtype. Values and indices (N, groups, k)."""
+    latents = weight.shape[0] // groups
+    values = x.new_zeros((x.shape[0], groups, k))
+    indices = torch.full_like(values, -1, dtype=torch.int64)
+    with exact_products(x.device):
+        for group in range(groups):
+            part = slice(group * latents, (group + 1) * latents)
+            own = torch.arange(latents, device=x.device)
+            if mask is not None:
+                own = own[mask[part]]
+            w, b = weight[part], None if bias is None else bias[part]
+            for rows in _chunks(x, CHUNK_ROWS):
+                best = _best_of_rows(x[rows], w, b, own, k, floor[rows])
+                values[rows, group], indices[rows, group] = _filled(best, x.dtype)
+    return values, indices, *_no_stats(x)
+
+
+def mutual_topk(
+    a: Tensor,
+    b: Tensor,
+    _packed: Sequence[Tensor],
+    m: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See api.mutual_topk."""
+    row_best = _nothing_yet(a.shape[0], m, a)
+    col_best = _nothing_yet(b.shape[0], m, a)
+    with exact_products(a.device):
+        for rows in _chunks(a, CHUNK_ROWS):
+            for cols in _chunks(b, CHUNK_LATENTS):
+                scores = _matrix(a[rows]) @ _matrix(b[cols]).T  # (rows, cols)
+                _improve(row_best, rows, scores, cols.start)
+                _improve(col_best, cols, scores.T.contiguous(), rows.start)
+    return *_filled(row_best, a.dtype), *_filled(col_best, a.dtype), *_no_stats(a)
+
+
+def pairs_above(
+    a: Tensor,
+    b: Tensor,
+    _packed: Sequence[Tensor],
+    row_price: Tensor,
+    col_price: Tensor,
+    margin: float,
+    tiles: Tensor | None,
+    capacity: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See api.pairs_above."""
+    found = [torch.empty((2, 0), dtype=torch.int64, device=a.device)]
+    count = 0
+    with exact_products(a.device):
+        for row_start, row_stop, col_start, col_stop in _tile_bounds(a, b, tiles):
+            for rows in _chunks(a, CHUNK_ROWS, row_start, row_stop):
+                for cols in _chunks(b, CHUNK_LATENTS // 2, col_start, col_stop):
+                    scores = _matrix(a[rows]) @ _matrix(b[cols]).T
+                    # float64, and so is the comparison with it
+                    bound = row_price[rows, None] + col_price[cols] - margin
+                    here = (scores > bound).nonzero().T  # (2, pairs)
+                    count += here.shape[1]
+                    if count <= capacity:
+                        found.append(here + here.new_tensor([[rows.start], [cols.start]]))
+    overflow = torch.tensor(max(0, count - capacity), device=a.device)
+    pairs = torch.cat(found, dim=1) if count <= capacity else found[0]
+    keys = (pairs[0] * b.shape[0] + pairs[1]).sort().values
+    length = max(1, b.shape[0])
+    return keys // length, keys % length, overflow, *_no_stats(a)
+
+
+def _best_of_rows(
+    x: Tensor, weight: Tensor, bias: Tensor | None, own: Tensor, k: int, floor: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Find the k best (values, latents) of some rows among the latents `own`, which ascend."""
+    best = _nothing_yet(x.shape[0], k, x)
+    everyone = slice(0, x.shape[0])
+    left = _matrix(x)
+    step = _chunk_rows(weight, CHUNK_LATENTS)
+    for start in range(0, own.shape[0], step):
+        latents = own[start : start + step]
+        scores = left @ _matrix(weight[latents]).T
+        if bias is not None:
+            scores += bias[latents]
+        scores.masked_fill_(scores <= floor[:, None], -math.inf)
+        _improve(best, everyone, scores, latents)
+    return best
+
+
+def _improve(
+    best: tuple[Tensor, Tensor], rows: slice, scores: Tensor, columns: Tensor | int
+) -> None:
+    """Merge new scores (rows, C) into the best ones, which all have lower indices.
+
+    columns: the indices of the new scores, (C,) ascending, or the first of consecutive ones.
+    """
+    values, indices = best
+    k = values.shape[1]
+    new_values, picked = _top_columns(scores, min(k, scores.shape[1]))
+    new_indices = columns[picked] if isinstance(columns, Tensor) else picked + columns
+    merged = torch.cat([values[rows], new_values], dim=1).sort(dim=1, descending=True, stable=True)
+    candidates = torch.cat([indices[rows], new_indices], dim=1)
+    values[rows] = merged.values[:, :k]
+    indices[rows] = candidates.gather(1, merged.indices[:, :k])
+
+
+def _top_columns(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Find the k largest of each row, descending, ties to the lower column.
+
+    torch.topk is fast but promises nothing about ties: rows where the k-th value and the next are
+    equal are sorted in full.
+    """
+    if k == scores.shape[1]:
+        everything = scores.sort(dim=1, descending=True, stable=True)
+        return everything.values, everything.indices
+    top = scores.topk(k + 1, dim=1)
+    last, following = top.values[:, k - 1], top.values[:, k]
+    tied = (last == following) | (last.isnan() & following.isnan())
+    tied &= last != -math.inf
+    picked = top.indices[:, :k].sort(dim=1).values
+    if tied.any():
+        whole = scores[tied].sort(dim=1, descending=True, stable=True)
+        picked[tied] = whole.indices[:, :k]
+    ordered = scores.gather(1, picked).sort(dim=1, descending=True, stable=True)
+    return ordered.values, picked.gather(1, ordered.indices)
+
+
+def _filled(best: tuple[Tensor, Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Put 0 and -1 in missing places."""
+    values, indices = best
+    missing = values == -math.inf
+    return values.masked_fill(missing, 0).to(dtype), indices.masked_fill(missing, -1)
+
+
+def _nothing_yet(rows: int, k: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+    values = torch.full((rows, k), -math.inf, dtype=dtype, device=like.device)
+    return values, torch.full_like(values, -1, dtype=torch.int64)
+
+
+def _matrix(rows: Tensor) -> Tensor:
+    """Return rows in the scores' dtype, contiguous and aligned (a product's bits depend on it)."""
+    dtype = torch.float64 if rows.dtype == torch.float64 else torch.float32
+    rows = rows.to(dtype).contiguous()
+    return rows.clone() if rows.data_ptr() % 64 else rows
+
+
+def _chunk_rows(side: Tensor, most: int) -> int:
+    """Count the rows of a chunk: a multiple of 16, so that all chunks are aligned alike."""
+    fit = CHUNK_BYTES // (8 * max(1, side.shape[1]))
+    return max(16, min(most, fit // 16 * 16))
+
+
+def _chunks(side: Tensor, most: int, start: int = 0, stop: int | None = None) -> Iterator[slice]:
+    end = side.shape[0] if stop is None else stop
+    step = _chunk_rows(side, most)
+    for begin in range(start, end, step):
+        yield slice(begin, min(end, begin + step))
+
+
+def _tile_bounds(a: Tensor, b: Tensor, tiles: Tensor | None) -> list[list[int]]:
+    if tiles is None:
+        return [[0, a.shape[0], 0, b.shape[0]]]
+    bounds: list[list[int]] = tiles.tolist()
+    for tile in bounds:
+        row_start, row_stop, col_start, col_stop = tile
+        inside = 0 <= row_start <= row_stop <= a.shape[0]
+        if not (inside and 0 <= col_start <= col_stop <= b.shape[0]):
+            raise ValueError(
+                f"tiles: expected blocks of a {a.shape[0]} x {b.shape[0]} matrix, got {tile}"
+            )
+    return bounds
+
+
+def _no_stats(like: Tensor) -> tuple[Tensor, Tensor]:
+    survivors, redone = torch.zeros((2,), dtype=torch.int64, device=like.device).unbind()
+    return survivors.clone(), redone.clone()

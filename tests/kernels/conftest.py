@@ -1,0 +1,80 @@
+"""One list of backends for the contract suites, and oracles that share no code with them."""
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from twinsae.kernels import _native
+
+
+@pytest.fixture(params=["reference", "native", "native:avx2", "native:portable"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A backend's name, the native one also with each slower instruction set forced."""
+    name, _, isa = request.param.partition(":")
+    if isa:
+        monkeypatch.setenv("TWINSAE_CPU_ISA", isa)
+        try:
+            _native.isa()
+        except ValueError as refusal:
+            pytest.skip(str(refusal))
+    return name
+
+
+@pytest.fixture(autouse=True)
+def poisoned_memory() -> Iterator[None]:
+    """torch.empty gives NaN and the largest integers: nothing unwritten passes for right."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def make() -> SimpleNamespace:
+    """Inputs: `integers`, whose float32 dot products are exact in any order, and `reals`."""
+    generator = np.random.default_rng(0)
+
+    def integers(*shape: int, dtype: torch.dtype = torch.float32, most: int = 3) -> torch.Tensor:
+        return torch.from_numpy(generator.integers(-most, most + 1, shape)).to(dtype)
+
+    def reals(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        return torch.from_numpy(generator.standard_normal(shape)).to(dtype)
+
+    return SimpleNamespace(integers=integers, reals=reals)
+
+
+def scores_of(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        scores = x.double().numpy() @ weight.double().numpy().T
+        return scores if bias is None else scores + bias.double().numpy()
+
+
+def topk_of(
+    scores: np.ndarray, k: int, floor: np.ndarray | float, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of each row by a full lexicographic sort: NaN first, larger first, lower index."""
+    values = np.zeros((len(scores), k))
+    indices = np.full((len(scores), k), -1)
+    floors = np.broadcast_to(floor, len(scores))
+    for row, limit, out, names in zip(scores, floors, values, indices, strict=True):
+        eligible = np.isnan(row) | (row > limit)
+        if mask is not None:
+            eligible &= mask
+        where = np.flatnonzero(eligible)
+        key = np.nan_to_num(row[where], nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        order = where[np.lexsort((where, -key, ~np.isnan(row[where])))][:k]
+        out[: len(order)], names[: len(order)] = row[order], order
+    return values, indices
+
+
+@pytest.fixture
+def oracle() -> SimpleNamespace:
+    return SimpleNamespace(scores=scores_of, topk=topk_of)

@@ -1,0 +1,65 @@
+"""The table of backends: what `auto` takes, and that nothing falls back silently."""
+
+from importlib import import_module
+from types import SimpleNamespace
+from typing import get_args
+
+import pytest
+import torch
+from twinsae.kernels import backends, ops
+from twinsae.kernels.backends import resolve_backend
+from twinsae.kernels.topk import linear_topk
+
+
+def stand_in(device: str, dtype: torch.dtype = torch.float32) -> SimpleNamespace:
+    return SimpleNamespace(device=torch.device(device), dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("op", "device", "dtype", "chosen"),
+    [
+        ("linear_topk", "cpu", torch.float32, "native"),
+        ("linear_topk", "cpu", torch.bfloat16, "native"),
+        ("linear_topk", "cpu", torch.float64, "reference"),
+        ("linear_topk", "cuda", torch.float32, "reference"),
+        ("linear_topk", "mps", torch.float32, "reference"),
+        ("mutual_topk", "cpu", torch.float16, "native"),
+        ("pairs_above", "cpu", torch.float32, "reference"),
+        ("sparse_decode", "cpu", torch.float32, "native"),
+        ("gather_dot", "cuda", torch.bfloat16, "reference"),
+        ("latent_grads", "cpu", torch.float32, "native"),
+        ("latent_grads", "cpu", torch.float64, "reference"),
+    ],
+)
+def test_auto_goes_by_device_and_dtype(op, device, dtype, chosen) -> None:
+    assert resolve_backend(op, "auto", stand_in(device, dtype)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("op", "backend", "device", "dtype", "reason"),
+    [
+        ("linear_topk", "triton", "cuda", torch.float32, "it has no such implementation"),
+        ("pairs_above", "native", "cpu", torch.float32, "it has no such implementation"),
+        ("linear_topk", "native", "cuda", torch.float32, "expected cpu tensors, got cuda"),
+        ("linear_topk", "native", "cpu", torch.float64, "float64 is served by the reference"),
+        ("sparse_decode", "fastest", "cpu", torch.float32, "expected one of auto, reference"),
+    ],
+)
+def test_a_request_that_cannot_be_served_raises(op, backend, device, dtype, reason) -> None:
+    with pytest.raises(ValueError, match=f"backend: .*{reason}"):
+        resolve_backend(op, backend, stand_in(device, dtype))
+
+
+def test_every_op_has_the_implementations_that_the_table_names() -> None:
+    assert set(backends.SERVED) == set(ops.FOLDER)
+    for op, served in backends.SERVED.items():
+        for backend in ("reference", *served):
+            assert backend in get_args(backends.Backend)
+            module = import_module(f"twinsae.kernels.{ops.FOLDER[op]}.{backend}")
+            assert callable(getattr(module, op))
+
+
+def test_the_public_function_refuses_too() -> None:
+    x = torch.ones(2, 3)
+    with pytest.raises(ValueError, match="backend: 'triton' cannot serve linear_topk"):
+        linear_topk(x, x, None, 1, backend="triton")

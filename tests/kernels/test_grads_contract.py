@@ -1,0 +1,180 @@
+"""The contract of latent_grads, for every backend; bounds as in test_decode_contract.py."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+from twinsae.kernels.grads import LatentGrads, latent_grads
+
+
+def expected(
+    values: Tensor, d_values: Tensor, indices: Tensor, x: Tensor, g: Tensor, latents: int
+) -> LatentGrads:
+    """By dense float64 products of (N, L) matrices."""
+    named = torch.where(indices < 0, latents, indices)
+    zeros = torch.zeros(indices.shape[0], latents + 1, dtype=torch.float64)
+    v, d, hits = (
+        zeros.scatter_add(1, named, scale.double())[:, :latents]
+        for scale in (values, d_values, torch.ones_like(d_values))
+    )
+    return LatentGrads(v.T @ g.double(), d.T @ x.double(), d.sum(0), (hits > 0).sum(0))
+
+
+def some(make: SimpleNamespace, rows: int, k: int, latents: int, dim: int, kind: str, **options):
+    build = getattr(make, kind)
+    generator = torch.Generator().manual_seed(rows)
+    indices = torch.randint(-1, latents, (rows, k), generator=generator)
+    values, d_values = build(rows, k, **options), build(rows, k, **options)
+    return values, d_values, indices, build(rows, dim, **options), build(rows, dim, **options)
+
+
+@pytest.mark.parametrize(
+    ("rows", "k", "latents", "dim"),
+    [(0, 3, 5, 4), (1, 1, 1, 1), (7, 2, 131, 9), (40, 5, 7, 3), (200, 32, 300, 64), (9, 2, 132, 0),
+     (3000, 3, 50, 1), (9, 0, 4, 3)],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_equal_to_dense_products(
+    make: SimpleNamespace,
+    backend: str,
+    rows: int,
+    k: int,
+    latents: int,
+    dim: int,
+    dtype: torch.dtype,
+) -> None:
+    backend = "auto" if dtype == torch.float64 else backend
+    inputs = some(make, rows, k, latents, dim, "integers", dtype=dtype)
+    grads = latent_grads(*inputs, latents, backend=backend)
+    sums = torch.float64 if dtype == torch.float64 else torch.float32
+    for ours, exact in zip(grads, expected(*inputs, latents), strict=True):
+        assert ours.dtype == (torch.int64 if exact.dtype == torch.int64 else sums)
+        assert torch.equal(ours, exact.to(ours.dtype))
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_real_values_are_within_the_rounding_of_the_sums(
+    make: SimpleNamespace, backend: str, heavy: bool
+) -> None:
+    rows, latents = 5000, 40
+    values, d_values, indices, x, g = some(make, rows, 3, latents, 17, "reals")
+    if heavy:
+        indices[:, 1] = 11  # one latent in every row
+    grads = latent_grads(values, d_values, indices, x, g, latents, backend=backend)
+    exact = expected(values, d_values, indices, x, g, latents)
+    size = expected(values.abs(), d_values.abs(), indices, x.abs(), g.abs(), latents)
+    terms = torch.bincount(indices[indices >= 0], minlength=latents).max() + 2
+    for ours, theirs, most in zip(grads[:3], exact[:3], size[:3], strict=True):
+        assert ((ours - theirs).abs() <= terms * 2**-24 * most).all()
+    assert torch.equal(grads.fired, exact.fired)
+    assert not heavy or grads.fired[11] == rows
+
+
+def test_out_accumulates(make: SimpleNamespace, backend: str) -> None:
+    # A second loss term with its own values, indices and g, as AuxK has.
+    first, second = some(make, 30, 4, 25, 6, "integers"), some(make, 31, 7, 25, 6, "integers")
+    out = latent_grads(*first, 25, backend=backend)
+    same = latent_grads(*second, 25, out=out, backend=backend)
+    assert all(a is b for a, b in zip(out, same, strict=True))
+    for ours, one, two in zip(out, expected(*first, 25), expected(*second, 25), strict=True):
+        assert torch.equal(ours, (one + two).to(ours.dtype))
+
+
+def test_a_latent_twice_in_a_row_fires_once(backend: str) -> None:
+    ones, indices = torch.ones(2, 3), torch.tensor([[4, 1, 4], [4, -1, 0]])
+    grads = latent_grads(
+        ones, ones, indices, torch.ones(2, 1), torch.ones(2, 1), 5, backend=backend
+    )
+    assert grads.fired.tolist() == [1, 1, 0, 0, 2]
+    assert grads.db_enc.tolist() == [1, 1, 0, 0, 3]
+
+
+def test_an_empty_place_adds_nothing_whatever_it_holds(backend: str) -> None:
+    bad, indices = torch.full((2, 2), math.nan), torch.tensor([[-1, -1], [-1, 1]])
+    bad[1, 1] = 2.0
+    rows = torch.tensor([[math.inf], [3.0]])
+    grads = latent_grads(bad, bad, indices, rows, rows, 3, backend=backend)
+    assert grads.dW_dec.tolist() == grads.dW_enc.tolist() == [[0], [6], [0]]
+    assert grads.db_enc.tolist() == [0, 2, 0]
+
+
+def test_strides_do_not_matter(make: SimpleNamespace, backend: str) -> None:
+    inputs = some(make, 20, 4, 30, 7, "reals")
+    strided = [t.T.contiguous().T for t in inputs]
+    for a, b in zip(
+        latent_grads(*inputs, 30, backend=backend),
+        latent_grads(*strided, 30, backend=backend),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+def test_bits_do_not_depend_on_the_threads(make: SimpleNamespace, backend: str, threads) -> None:
+    inputs = some(make, 2000, 8, 70, 33, "reals")
+    inputs[2][:, 0] = 5
+    results = []
+    for count in (1, 2, 3, 2):
+        threads(count)
+        results.append(latent_grads(*inputs, 70, backend=backend))
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_inputs_that_record_gradients_are_taken_as_they_are(
+    make: SimpleNamespace, backend: str
+) -> None:
+    inputs = [
+        t.requires_grad_() if t.is_floating_point() else t for t in some(make, 9, 3, 8, 4, "reals")
+    ]
+    assert not any(t.requires_grad for t in latent_grads(*inputs, 8, backend=backend))
+
+
+@pytest.mark.parametrize("bad", [-2, 7, 2**40])
+def test_an_index_out_of_range_raises(backend: str, bad: int) -> None:
+    ones = torch.ones(2, 1)
+    indices = torch.tensor([[0], [bad]])
+    with pytest.raises(ValueError, match=f"indices: expected -1 to 6, got {bad}"):
+        latent_grads(ones, ones, indices, ones, ones, 7, backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "names"),
+    [
+        ({"d_values": torch.ones(2, 2)}, ValueError, "d_values: expected shape"),
+        ({"g": torch.ones(2, 5)}, ValueError, "g: expected shape"),
+        ({"x": torch.ones(2, 4).double()}, TypeError, "x: expected torch.float32"),
+        ({"indices": torch.zeros(2, 3)}, TypeError, "indices: expected torch.int64"),
+        ({"num_latents": 0}, ValueError, "num_latents: expected 1 or more"),
+    ],
+)
+def test_wrong_arguments_are_named(backend: str, change: dict, error: type, names: str) -> None:
+    arguments = {
+        "values": torch.ones(2, 3), "d_values": torch.ones(2, 3),
+        "indices": torch.zeros(2, 3, dtype=torch.int64), "x": torch.ones(2, 4),
+        "g": torch.ones(2, 4), "num_latents": 5, "backend": backend, **change,
+    }  # fmt: skip
+    with pytest.raises(error, match=names):
+        latent_grads(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "error", "names"),
+    [
+        ("dW_dec", torch.zeros(5, 3), ValueError, r"out.dW_dec: expected shape \(5, 4\)"),
+        ("db_enc", torch.zeros(5).double(), TypeError, "out.db_enc: expected torch.float32"),
+        ("fired", torch.zeros(5), TypeError, "out.fired: expected torch.int64"),
+        ("dW_enc", torch.zeros(4, 5).T, ValueError, "out.dW_enc: expected a contiguous tensor"),
+    ],
+)
+def test_wrong_out_is_named(
+    backend: str, field: str, wrong: Tensor, error: type, names: str
+) -> None:
+    ones = torch.ones(2, 4)
+    indices = torch.zeros(2, 4, dtype=torch.int64)
+    out = latent_grads(ones, ones, indices, ones, ones, 5, backend=backend)
+    with pytest.raises(error, match=names):
+        latent_grads(
+            ones, ones, indices, ones, ones, 5, out=out._replace(**{field: wrong}), backend=backend
+        )

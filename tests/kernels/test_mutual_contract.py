@@ -1,0 +1,99 @@
+"""The contract of mutual_topk, for every backend: see test_topk_contract.py."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from twinsae.kernels.topk import mutual_topk, pack
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "dim", "m"),
+    [(1, 1, 3, 1), (1, 50, 4, 1), (50, 7, 4, 7), (131, 131, 5, 131), (40, 3000, 9, 32),
+     (3300, 45, 6, 20), (13, 37, 0, 5), (0, 9, 3, None)],
+)  # fmt: skip
+def test_both_sides_equal_a_full_sort(
+    make: SimpleNamespace, oracle: SimpleNamespace, backend: str,
+    rows: int, cols: int, dim: int, m: int | None,
+) -> None:  # fmt: skip
+    a, b = make.integers(rows, dim), make.integers(cols, dim)
+    if m is None:
+        with pytest.raises(ValueError, match="m: expected 1 to 0"):
+            mutual_topk(a, b, 1, backend=backend)
+        return
+    result = mutual_topk(a, b, m, backend=backend)
+    scores = oracle.scores(a, b, None)
+    for side, values, indices in (
+        (scores, result.row_values, result.row_indices),
+        (scores.T, result.col_values, result.col_indices),
+    ):
+        expected = oracle.topk(side, m, -np.inf)
+        np.testing.assert_array_equal(indices.numpy(), expected[1])
+        np.testing.assert_array_equal(values.numpy(), expected[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_dtypes(make: SimpleNamespace, oracle: SimpleNamespace, dtype: torch.dtype) -> None:
+    a, b = make.integers(60, 8, dtype=dtype), make.integers(70, 8, dtype=dtype)
+    result = mutual_topk(a, b, 6)
+    scores = oracle.scores(a, b, None)
+    np.testing.assert_array_equal(result.row_indices.numpy(), oracle.topk(scores, 6, -np.inf)[1])
+    np.testing.assert_array_equal(result.col_indices.numpy(), oracle.topk(scores.T, 6, -np.inf)[1])
+    assert result.col_values.dtype == dtype
+
+
+def test_non_finite_numbers(make: SimpleNamespace, oracle: SimpleNamespace, backend: str) -> None:
+    a, b = make.integers(40, 5), make.integers(50, 5)
+    a[7], a[20], b[3], b[30, 2] = math.nan, math.inf, -math.inf, math.nan
+    result = mutual_topk(a, b, 40, backend=backend)
+    scores = oracle.scores(a, b, None)
+    rows, cols = oracle.topk(scores, 40, -np.inf), oracle.topk(scores.T, 40, -np.inf)
+    np.testing.assert_array_equal(result.row_indices.numpy(), rows[1])
+    np.testing.assert_array_equal(result.row_values.numpy(), rows[0])
+    np.testing.assert_array_equal(result.col_indices.numpy(), cols[1])
+
+
+def test_bits_do_not_depend_on_threads_or_packing(
+    make: SimpleNamespace, backend: str, threads
+) -> None:
+    a, b = make.reals(90, 1000), make.reals(120, 1000)
+    results = []
+    for count in (1, 2, 3):
+        threads(count)
+        results.append(mutual_topk(a, b, 12, backend=backend))
+        results.append(mutual_topk(a, pack(b), 12, backend=backend))
+    for other in results[1:]:
+        assert all(torch.equal(p, q) for p, q in zip(results[0][:4], other[:4], strict=True))
+
+
+def test_real_values_agree_with_float64(
+    make: SimpleNamespace, oracle: SimpleNamespace, backend: str
+) -> None:
+    a, b = make.reals(70, 64), make.reals(90, 64)
+    result = mutual_topk(a, b, 10, backend=backend)
+    exact, size = oracle.scores(a, b, None), oracle.scores(a.abs(), b.abs(), None)
+    bound = 66 * 2.0**-24 * size.max()
+    np.testing.assert_allclose(
+        result.row_values.numpy(), -np.sort(-exact, 1)[:, :10], rtol=0, atol=bound
+    )
+    np.testing.assert_allclose(
+        result.col_values.numpy(), -np.sort(-exact.T, 1)[:, :10], rtol=0, atol=bound
+    )
+
+
+def test_wrong_arguments_are_named(backend: str) -> None:
+    a, b = torch.ones(5, 3), torch.ones(4, 3)
+    for m in (0, 5):
+        with pytest.raises(ValueError, match="m: expected 1 to 4"):
+            mutual_topk(a, b, m, backend=backend)
+    with pytest.raises(ValueError, match=r"b: expected shape \(4, 2\)"):
+        mutual_topk(a[:, :2], b, 1, backend=backend)
+    with pytest.raises(TypeError, match=r"b: expected torch\.float32"):
+        mutual_topk(a, b.double(), 1, backend=backend)
+
+
+def test_parameters_are_taken_as_they_are(make: SimpleNamespace, backend: str) -> None:
+    a = make.reals(5, 3).requires_grad_()
+    assert not mutual_topk(a, a, 2, backend=backend).row_values.requires_grad

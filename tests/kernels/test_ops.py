@@ -1,0 +1,140 @@
+"""The custom ops: schemas, fakes, compilation of the public functions, one registration."""
+
+import importlib.util
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from twinsae.kernels import ops
+from twinsae.kernels.decode import gather_dot, sparse_decode
+from twinsae.kernels.grads import latent_grads
+from twinsae.kernels.topk import linear_topk, mutual_topk, pack, pairs_above
+
+BACKENDS = ["reference", "native"]
+
+
+def calls(make: SimpleNamespace, backend: str) -> dict[str, tuple]:
+    """Arguments of each op."""
+    x, weight, bias = make.reals(6, 5), make.reals(40, 5), make.reals(40)
+    indices = torch.tensor([[3, -1], [0, 0], [39, 3], [1, 2], [-1, -1], [7, 7]])
+    values, floor = make.reals(6, 2), torch.zeros(6)
+    leaves = [t.requires_grad_() for t in (x, weight, bias, values)]
+    plain = [t.detach() for t in leaves]
+    outs = (torch.zeros(40, 5), torch.zeros(40, 5), torch.zeros(40), torch.zeros(40).long())
+    prices = torch.zeros(6).double(), torch.zeros(40).double()
+    return {
+        "linear_topk": (x, weight, bias, [], 3, floor, bias > 0, 2, backend),
+        "mutual_topk": (plain[0], plain[1], [], 3, backend),
+        "pairs_above": (plain[0], plain[1], [], *prices, 0.5, None, 999, "reference"),
+        "sparse_decode": (values, indices, weight, make.reals(5).requires_grad_(), backend),
+        "gather_dot": (plain[0], indices, plain[1], backend),
+        "latent_grads": (
+            plain[3], values.detach(), indices, plain[0], plain[0], 40, *outs, backend,
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("op", list(ops.FOLDER))
+def test_opcheck(make: SimpleNamespace, op: str, backend: str) -> None:
+    torch.library.opcheck(getattr(torch.ops.twinsae, op).default, calls(make, backend)[op])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_public_functions_compile_as_one_graph(make: SimpleNamespace, backend: str) -> None:
+    x, weight, bias = make.reals(6, 5), make.reals(40, 5).requires_grad_(), make.reals(40)
+    floor, mask = make.reals(6), make.reals(40) > -1
+
+    def loss(x, weight, bias):
+        top = linear_topk(x, weight, bias, 3, floor=floor, mask=mask, groups=2, backend=backend)
+        out = sparse_decode(top.values[:, 0], top.indices[:, 0], weight[:20], backend=backend)
+        dots = gather_dot(out.detach(), top.indices[:, 1], weight.detach(), backend=backend)
+        sums = latent_grads(dots, dots, top.indices[:, 1], x, x, 20, backend=backend)
+        near = mutual_topk(x, weight, 2, backend=backend)
+        return out.square().sum() + dots.sum() + sums.dW_enc.sum() + near.col_values.sum()
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    expected, found = loss(x, weight, bias), compiled(x, weight, bias)
+    torch.testing.assert_close(found, expected)
+    exact = torch.autograd.grad(expected, weight)[0]
+    torch.testing.assert_close(torch.autograd.grad(found, weight)[0], exact)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_pairs_and_packed_weights_compile_as_one_graph(
+    make: SimpleNamespace, dynamic: bool
+) -> None:
+    packed, u, v = pack(make.reals(40, 5)), torch.zeros(6).double(), torch.zeros(40).double()
+
+    def count(x):
+        pairs = pairs_above(x, packed, u[: x.shape[0]], v, margin=-1.0, capacity=500)
+        return linear_topk(x, packed, None, 3).values, pairs.rows + 1, pairs.overflow
+
+    compiled = torch.compile(count, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+    for rows in (6, 4):
+        x = make.reals(rows, 5)
+        for found, expected in zip(compiled(x), count(x), strict=True):
+            assert torch.equal(found, expected)
+
+
+@pytest.mark.slow
+def test_training_step_compiles_with_inductor(make: SimpleNamespace) -> None:
+    x, weight, bias = make.reals(16, 8), make.reals(64, 8).requires_grad_(), make.reals(64)
+
+    def loss(x, weight, bias):
+        top = linear_topk(x * 2, weight, bias, 3)
+        return (sparse_decode(top.values, top.indices, weight) - x).square().sum()
+
+    torch.use_deterministic_algorithms(False)
+    found = torch.compile(loss, fullgraph=True)(x, weight, bias)
+    torch.testing.assert_close(found, loss(x, weight, bias))
+    exact = torch.autograd.grad(loss(x, weight, bias), weight)[0]
+    torch.testing.assert_close(torch.autograd.grad(found, weight)[0], exact)
+
+
+def test_fakes_on_a_gpu_that_is_not_there() -> None:
+    with FakeTensorMode(shape_env=ShapeEnv()):
+        x = torch.empty(6, 5, device="cuda", dtype=torch.bfloat16)
+        weight = torch.empty(40, 5, device="cuda", dtype=torch.bfloat16)
+        prices = (torch.empty(n, device="cuda", dtype=torch.float64) for n in (6, 40))
+        top = linear_topk(x, weight, None, 3, groups=4)
+        values, indices = top.values.select(1, 0), top.indices.select(1, 0)
+        near = mutual_topk(x, weight, 2)
+        pairs = pairs_above(x, weight, *prices, margin=0.0, capacity=7)
+        out = sparse_decode(values, indices, weight)
+        dots = gather_dot(x, indices, weight)
+        sums = latent_grads(dots, dots, indices, x, x, 40)
+    shapes = [*top[:2], *near[:4], pairs.overflow, out, dots, *sums, *top.stats]
+    assert [tuple(t.shape) for t in shapes] == [
+        (6, 4, 3), (6, 4, 3), (6, 2), (6, 2), (40, 2), (40, 2), (), (6, 5), (6, 3),
+        (40, 5), (40, 5), (40,), (40,), (), (),
+    ]  # fmt: skip
+    assert all(t.device.type == "cuda" for t in [*shapes, pairs.rows, pairs.cols])
+    half = (top.values, near.col_values, out, dots)
+    assert all(t.dtype == torch.bfloat16 for t in half)
+    assert sums.dW_dec.dtype == torch.float32
+    assert pairs.rows.dtype == torch.int64
+
+
+def test_the_file_may_be_imported_under_a_second_name(make: SimpleNamespace) -> None:
+    before = torch.ops.twinsae.linear_topk.default
+    spec = importlib.util.spec_from_file_location("second_name", ops.__file__)
+    again = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(again)
+    assert again.linear_topk.default is before
+    linear_topk(make.reals(3, 2), make.reals(9, 2), None, 2)
+
+
+def test_eager_calls_import_neither_triton_nor_the_compiler() -> None:
+    code = (
+        "import sys, torch\n"
+        "from twinsae.kernels.topk import linear_topk\n"
+        "x = torch.ones(2, 3, requires_grad=True)\n"
+        "linear_topk(x, torch.ones(4, 3), None, 1).values.sum().backward()\n"
+        "assert not {'triton', 'torch._dynamo'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

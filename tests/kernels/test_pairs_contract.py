@@ -1,0 +1,126 @@
+"""The contract of pairs_above. Only the reference serves it so far."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from twinsae.kernels.topk import Pairs, pack, pairs_above
+
+
+@pytest.fixture(params=["reference"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def prices(make: SimpleNamespace, rows: int, cols: int) -> tuple[torch.Tensor, torch.Tensor]:
+    # Multiples of 1/4, so that float64 sums are exact and many pairs stand exactly at the price.
+    return make.integers(rows).double() / 4, make.integers(cols).double() / 4
+
+
+def listed(pairs: Pairs) -> list[tuple[int, int]]:
+    return list(zip(pairs.rows.tolist(), pairs.cols.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols"), [(0, 5), (5, 0), (1, 1), (37, 53), (1500, 40), (30, 2500)]
+)
+@pytest.mark.parametrize("margin", [0.0, 0.75, -2.0])
+def test_pairs_equal_the_dense_comparison(
+    make: SimpleNamespace,
+    oracle: SimpleNamespace,
+    backend: str,
+    rows: int,
+    cols: int,
+    margin: float,
+) -> None:
+    a, b = make.integers(rows, 4), make.integers(cols, 4)
+    u, v = prices(make, rows, cols)
+    pairs = pairs_above(a, b, u, v, margin=margin, capacity=rows * cols, backend=backend)
+    above = oracle.scores(a, b, None) > u.numpy()[:, None] + v.numpy() - margin
+    assert listed(pairs) == list(zip(*(part.tolist() for part in np.nonzero(above)), strict=True))
+    assert int(pairs.overflow) == 0
+    assert pairs.rows.dtype == pairs.cols.dtype == pairs.overflow.dtype == torch.int64
+
+
+def test_the_comparison_is_made_in_float64(backend: str) -> None:
+    # The price is below the score by less than float32 can see.
+    one = torch.ones(1, 1)
+    for price, count in ((1 - 1e-12, 1), (1.0, 0), (1 + 1e-12, 0)):
+        u = torch.tensor([price], dtype=torch.float64)
+        pairs = pairs_above(
+            one, one, u, torch.zeros(1).double(), margin=0.0, capacity=1, backend=backend
+        )
+        assert pairs.rows.numel() == count
+
+
+def test_only_the_tiles_are_computed(make: SimpleNamespace, backend: str) -> None:
+    a, b = make.integers(40, 4), make.integers(50, 4)
+    a[30:] = math.nan  # in no tile
+    u, v = prices(make, 40, 50)
+    tiles = torch.tensor([[20, 30, 0, 50], [0, 7, 11, 50], [7, 7, 0, 50], [3, 9, 0, 5]])
+    everything = pairs_above(a, b, u, v, margin=1.0, capacity=2000, backend=backend)
+    some = pairs_above(a, b, u, v, margin=1.0, tiles=tiles, capacity=2000, backend=backend)
+    inside = [
+        (i, j)
+        for i, j in listed(everything)
+        if any(r0 <= i < r1 and c0 <= j < c1 for r0, r1, c0, c1 in tiles.tolist())
+    ]
+    assert listed(some) == inside
+    assert inside
+    none = pairs_above(a, b, u, v, margin=1.0, tiles=tiles[:0], capacity=9, backend=backend)
+    assert listed(none) == []
+
+
+@pytest.mark.parametrize("short", [1, 7, 2000])
+def test_overflow_counts_and_returns_nothing(backend: str, short: int) -> None:
+    a = torch.ones(50, 2)
+    pairs = pairs_above(
+        a, a, torch.zeros(50).double(), torch.zeros(50).double(), margin=0.0,
+        capacity=2500 - short, backend=backend,
+    )  # fmt: skip
+    assert int(pairs.overflow) == short
+    assert pairs.rows.numel() == pairs.cols.numel() == 0
+
+
+def test_nan_is_above_nothing(backend: str) -> None:
+    a, b = torch.tensor([[1.0], [math.nan]]), torch.tensor([[1.0], [2.0]])
+    zero = torch.zeros(2).double()
+    pairs = pairs_above(a, b, zero, zero, margin=math.inf, capacity=4, backend=backend)
+    assert listed(pairs) == [(0, 0), (0, 1)]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_dtypes_and_packed(
+    make: SimpleNamespace, oracle: SimpleNamespace, backend: str, dtype: torch.dtype
+) -> None:
+    a, b = make.integers(20, 4, dtype=dtype), make.integers(30, 4, dtype=dtype)
+    u, v = prices(make, 20, 30)
+    pairs = pairs_above(a, pack(b), u, v, margin=0.0, capacity=600, backend=backend)
+    above = oracle.scores(a, b, None) > u.numpy()[:, None] + v.numpy()
+    assert listed(pairs) == [tuple(pair) for pair in np.argwhere(above).tolist()]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "names"),
+    [
+        ({"row_price": torch.zeros(4).double()}, ValueError, "row_price: expected shape"),
+        ({"col_price": torch.zeros(4)}, TypeError, "col_price: expected torch.float64"),
+        ({"tiles": torch.tensor([[0, 4, 0, 4]])}, ValueError, "tiles: expected blocks of a 3 x 4"),
+        ({"tiles": torch.tensor([[2, 1, 0, 4]])}, ValueError, "tiles: expected blocks"),
+        ({"tiles": torch.tensor([[0, 1, -1, 4]])}, ValueError, "tiles: expected blocks"),
+        ({"tiles": torch.tensor([[0, 2, 0]])}, ValueError, "tiles: expected shape"),
+        ({"tiles": torch.tensor([[0, 2, 0, 1.0]])}, TypeError, "tiles: expected torch.int64"),
+        ({"capacity": -1}, ValueError, "capacity: expected 0 or more"),
+        ({"margin": math.nan}, ValueError, "margin: expected a number"),
+        ({"backend": "native"}, ValueError, "'native' cannot serve pairs_above"),
+    ],
+)
+def test_wrong_arguments_are_named(change: dict, error: type, names: str) -> None:
+    arguments = {
+        "a": torch.ones(3, 2), "b": torch.ones(4, 2), "row_price": torch.zeros(3).double(),
+        "col_price": torch.zeros(4).double(), "margin": 0.0, "capacity": 12, **change,
+    }  # fmt: skip
+    with pytest.raises(error, match=names):
+        pairs_above(**arguments)
