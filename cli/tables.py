@@ -29,14 +29,14 @@ def training_table(log: Path) -> Table:
 
 def sides_table(summary: dict[str, Any]) -> Table:
     """Return objective, certificate and cost of each matched side (`summary.json`)."""
-    table = Table("side", "objective", "gap", "proved optimal", "mean cosine", "seconds", "memory")
+    table = Table("side", "objective", "gap", "optimal", "mean cosine", "seconds", "memory")
     table.title = "Exact matching"
     for side, block in summary["sides"].items():
         table.add_row(
             side,
             f"{block['objective']:.6f}",
             f"{block['gap']:.1e}",
-            "yes" if block["certified"] else "NO",
+            "proved" if block["certified"] else "NOT PROVED",
             f"{block['mean_cosine']:.4f}",
             f"{sum(block['seconds'].values()):.1f}",
             format_bytes(block["peak_memory_bytes"]),
