@@ -14,7 +14,6 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from twinsae.sae.activations import (
     HarvestConfig,
@@ -27,25 +26,7 @@ from twinsae.sae.activations import (
 from twinsae.sae.activations.harvest import arithmetic
 
 CONTEXT = 16
-EOS = 26
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random GPT-2 of 2 layers, D = 12, with a tokenizer of single letters; EOS is token 26."""
-    path = tmp_path_factory.mktemp("gpt2")
-    torch.manual_seed(0)
-    config = transformers.GPT2Config(
-        vocab_size=28, n_positions=CONTEXT, n_embd=12, n_layer=2, n_head=2
-    )
-    transformers.GPT2LMHeadModel(config).save_pretrained(path)
-    vocabulary = {chr(97 + i): i for i in range(26)} | {"<eos>": EOS, "?": 27}
-    letters = Tokenizer(models.WordLevel(vocabulary, "?"))
-    letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=letters, eos_token="<eos>", unk_token="?"
-    ).save_pretrained(path)
-    return path
+EOS = 26  # of `model_folder`
 
 
 @pytest.fixture(scope="module")
