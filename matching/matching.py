@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..sae.formats.files import atomic_write
+from ..sae.formats.files import StrPath, atomic_write
 
 GAP_PER_PAIR = 1e-9
 """A matching is certified when its gap is at most this, times the number of matched pairs."""
@@ -92,7 +92,7 @@ class Matching:
             col_max=self.row_max,
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: StrPath) -> None:
         """Write the arrays, the objective and the upper bound to a .npz file, atomically.
 
         Raises:
@@ -103,11 +103,11 @@ class Matching:
             **{name: np.float64(getattr(self, name)) for name in _SCALARS},
         }
         # A file object, because savez would append ".npz" to the temporary name.
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(file, **content)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: StrPath) -> Self:
         """Read what `save` wrote. Cosines come back as they were rounded to float32.
 
         Raises:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts, weight_file
-from ..sae.formats.files import atomic_write, sha256
+from ..sae.formats.files import StrPath, atomic_write, sha256
 from ..sae.progress import Progress, silent
 from .certificate import verify_rows
 from .match import check_feasible, match_rows
@@ -35,10 +35,10 @@ class _Input:
 
 
 def match_files(
-    a: Path,
-    b: Path,
+    a: StrPath,
+    b: StrPath,
     sides: Sequence[str],
-    out: Path,
+    out: StrPath,
     *,
     memory_limit: int | None = None,
     verify: bool = False,
@@ -72,9 +72,10 @@ def match_files(
         OSError: the result could not be written.
     """
     chosen = _check_sides(sides)
-    inputs = [_load(path, chosen) for path in (a, b)]
+    inputs = [_load(Path(path), chosen) for path in (a, b)]
     for side in chosen:
         check_feasible(inputs[0].rows[side], inputs[1].rows[side], memory_limit)
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     matchings: dict[Side, Matching] = {}
     blocks: dict[str, Any] = {}

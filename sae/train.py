@@ -17,6 +17,7 @@ from .activations.store import ActivationStore
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
 from .config import SAEConfig, TrainConfig
 from .formats.dictionary import LATENTS
+from .formats.files import StrPath
 from .formats.native import save_sae
 from .formats.tensors import save_tensors
 from .learner import Learner, Schedule, StepFacts
@@ -29,7 +30,7 @@ from .stack import EncoderStack
 
 def train(
     activations: ActivationStore,
-    run: Path,
+    run: StrPath,
     hookpoint: str,
     sae_config: SAEConfig,
     config: TrainConfig,
@@ -67,7 +68,7 @@ def train(
         OSError: a file could not be written; the previous checkpoint still stands.
     """
     _check_fit(activations, hookpoint, sae_config, config)
-    trainer = _Trainer(activations, run, hookpoint, sae_config, config)
+    trainer = _Trainer(activations, Path(run), hookpoint, sae_config, config)
     trainer.run(progress or silent)
     return [learner.sae for learner in trainer.learners]
 

@@ -6,14 +6,16 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ...sae.formats.files import atomic_write
+from ...sae.formats.files import StrPath, atomic_write
 from . import words
 from .content import content
 from .data import find_run, read_log, read_match
 from .panels import cosine_panels, joint_panel, training_panels
 
 
-def render(match_dir: Path, *, run: Path | None = None, baseline: Path | None = None) -> Path:
+def render(
+    match_dir: StrPath, *, run: StrPath | None = None, baseline: StrPath | None = None
+) -> Path:
     """Write ``match_dir/report/index.html``, one self-contained page about a matching.
 
     The same files give the same bytes. The figures are those of the paper's Fig 1 and threshold
@@ -32,16 +34,16 @@ def render(match_dir: Path, *, run: Path | None = None, baseline: Path | None = 
         FileNotFoundError: a folder lacks its ``summary.json``, a matching, or its ``log.jsonl``.
         ValueError: one of those files is damaged or does not fit.
     """
-    match = read_match(match_dir)
-    untrained = None if baseline is None else read_match(baseline)
+    match = read_match(Path(match_dir))
+    untrained = None if baseline is None else read_match(Path(baseline))
     if untrained is not None and untrained.threshold != match.threshold:
         raise ValueError(
             f"{untrained.path} counts at threshold {untrained.threshold}, "
             f"expected {match.threshold} as in {match.path}"
         )
     input_a = Path(match.summary["inputs"]["a"]["path"])
-    run = find_run(input_a) if run is None else run
-    log = None if run is None else read_log(run, input_a)
+    run_folder = find_run(input_a) if run is None else Path(run)
+    log = None if run_folder is None else read_log(run_folder, input_a)
     html = (
         _environment()
         .from_string(_resource("template.html"))
@@ -53,7 +55,7 @@ def render(match_dir: Path, *, run: Path | None = None, baseline: Path | None = 
             **content(match, untrained, log),
         )
     )
-    path = match_dir / "report" / "index.html"
+    path = Path(match_dir) / "report" / "index.html"
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..formats.files import StrPath
 from ..progress import Progress, silent
 from .language_model import find_module, load_language_model, module_output
 from .store import ActivationStore, open_activations, read_meta
@@ -56,7 +57,7 @@ class HarvestConfig:
 
 
 def harvest(
-    config: HarvestConfig, out: Path, *, progress: Progress | None = None
+    config: HarvestConfig, out: StrPath, *, progress: Progress | None = None
 ) -> ActivationStore:
     """Fill the store ``out`` with activations and return it.
 
@@ -78,7 +79,7 @@ def harvest(
             wrong; the text holds no token; an activation is NaN or infinite (its shard is not
             written).
     """
-    progress = progress or silent
+    out, progress = Path(out), progress or silent
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     meta = read_meta(out)
     settings = _settings(config, device, meta)

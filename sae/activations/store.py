@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..formats.files import sha256
+from ..formats.files import StrPath, sha256
 from ..formats.tensors import map_tensors
 from .shuffle import shuffled_rows
 
@@ -163,7 +163,7 @@ class ActivationStore:
             raise ValueError(f"{self.path}: activation {rows[wrong[0]]} is not finite")
 
 
-def open_activations(path: Path) -> ActivationStore:
+def open_activations(path: StrPath) -> ActivationStore:
     """Open a store folder, or one file of your own with a (rows, D) array of floats.
 
     Args:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .files import StrPath
 from .tensors import map_tensors
 
 Side = Literal["decoder", "encoder"]
@@ -19,7 +20,7 @@ _KEYS: dict[Side, str] = {"decoder": "W_dec", "encoder": "encoder.weight"}
 _SUFFIXES = (".safetensors", ".npz", ".npy", ".pt")
 
 
-def load_dictionary(path: Path, side: Side) -> Tensor:
+def load_dictionary(path: StrPath, side: Side) -> Tensor:
     """Return one side of an SAE, memory-mapped where the format allows it.
 
     Args:
@@ -35,7 +36,7 @@ def load_dictionary(path: Path, side: Side) -> Tensor:
         FileNotFoundError: ``path`` does not exist or is a folder without ``sae.safetensors``.
         ValueError: the file is corrupt, lacks the array, or the array is not 2-D floating-point.
     """
-    file = weight_file(path)
+    file = weight_file(Path(path))
     if file.suffix == ".npy":
         weight = _read_npy(file)
     else:

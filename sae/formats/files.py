@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+StrPath = str | os.PathLike[str]
+"""What the public functions take for a path."""
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:

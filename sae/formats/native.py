@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config import SAEConfig
 from ..model import SAE
 from .dictionary import WEIGHTS
-from .files import atomic_write
+from .files import StrPath, atomic_write
 from .tensors import map_tensors, save_tensors
 
 CONFIG = "cfg.json"
@@ -26,19 +26,20 @@ _REQUIRED = (
 )
 
 
-def save_sae(sae: SAE, folder: Path) -> None:
+def save_sae(sae: SAE, folder: StrPath) -> None:
     """Write ``folder/cfg.json`` and ``folder/sae.safetensors``, each atomically.
 
     Raises:
         OSError: the write failed; files that were there before are untouched.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / WEIGHTS, sae.state_dict())
     with atomic_write(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(_to_cfg(sae.config)))
 
 
-def load_sae(folder: Path) -> SAE:
+def load_sae(folder: StrPath) -> SAE:
     """Return the SAE of a folder written by `save_sae` or by sparsify.
 
     Its parameters have the file's floating-point dtype and are memory-mapped: they are read when
@@ -49,6 +50,7 @@ def load_sae(folder: Path) -> SAE:
         ValueError: a file is corrupt, the configuration asks for what this class cannot do (the
             message names the setting), or a tensor is missing or has the wrong shape.
     """
+    folder = Path(folder)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} is no SAE folder: it has no {name}")
