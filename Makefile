@@ -42,7 +42,7 @@ bench: $(INSTALLED)
 
 package: $(INSTALLED)
 	rm -rf dist
-	$(VENV)/bin/python -m build --outdir dist
+	$(VENV)/bin/python -m build --quiet --outdir dist
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info kernels/*.so .coverage .mypy_cache .pytest_cache .ruff_cache
