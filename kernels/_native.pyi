@@ -4,9 +4,14 @@ import numpy as np
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+Codes: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 PANEL: int
+QUAD: int
+BOUNDS_OF_PANEL: int
+MAX_INT8_DEPTH: int
+MAX_INT8_K: int
 
 def isa() -> str: ...
 def pack_panels(weight: Floats, threads: int, panels: Floats) -> None: ...
@@ -22,6 +27,19 @@ def linear_topk(
     indices: Ints,
     num_latents: int,
 ) -> None: ...
+def pack_int8(weight: Floats, threads: int, codes: Codes, bounds: Floats) -> None: ...
+def linear_topk_int8(
+    x: Floats,
+    weight: Floats,
+    codes: Codes | None,
+    bounds: Floats | None,
+    bias: Floats | None,
+    floor: Floats,
+    mask: Bools | None,
+    threads: int,
+    values: Floats,
+    indices: Ints,
+) -> tuple[int, int]: ...
 def mutual_topk(
     a: Floats,
     b: Floats | None,

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "arrays.h"
+#include "int8_weight.h"
 #include "isa.h"
 #include "scan.h"
 #include "sparse.h"
@@ -72,6 +73,78 @@ void bind_linear_topk(const object& x_, const object& weight_, const object& pan
   linear_topk({rows, depth, latents / groups, groups, k, x.data, weight.data, panels.data,
                bias.data, floor.data, mask.data, values.data, indices.data},
               threads);
+}
+
+constexpr int64_t kBoundsOfPanel = sizeof(PanelBounds) / sizeof(float);
+
+const Int8Isa& int8_isa() {
+  const Int8Isa* isa = current_int8_isa();
+  require(isa != nullptr, "int8: this machine or TWINSAE_CPU_ISA has no such instructions");
+  return *isa;
+}
+
+void check_codes(const Array<const int8_t>& codes, const Array<const float>& bounds,
+                 int64_t latents, int64_t depth) {
+  codes.expect("codes", {panel_count(latents), quad_count(depth), kPanel, kQuad});
+  bounds.expect("bounds", {panel_count(latents), kBoundsOfPanel});
+}
+
+void bind_pack_int8(const object& weight_, int threads, const object& codes_,
+                    const object& bounds_) {
+  const auto weight = array<const float>(weight_, "weight", 2);
+  const auto codes = array<int8_t>(codes_, "codes", 4);
+  const auto bounds = array<float>(bounds_, "bounds", 2);
+  check_threads(threads);
+  check_latents(weight.shape[0]);
+  const int64_t latents = weight.shape[0], depth = weight.shape[1];
+  require(depth <= kMaxInt8Depth, "weight: too wide for int8 sums");
+  check_codes({codes.data, codes.shape}, {bounds.data, bounds.shape}, latents, depth);
+  const Int8Isa& isa = int8_isa();
+  py::gil_scoped_release release;
+  pack_int8(isa, weight.data, nullptr, latents, depth, threads, codes.data,
+            reinterpret_cast<PanelBounds*>(bounds.data));
+}
+
+py::tuple bind_linear_topk_int8(const object& x_, const object& weight_, const object& codes_,
+                                const object& bounds_, const object& bias_,
+                                const object& floor_, const object& mask_, int threads,
+                                const object& values_, const object& indices_) {
+  const auto x = array<const float>(x_, "x", 2);
+  const auto weight = array<const float>(weight_, "weight", 2);
+  const auto codes = optional_array<const int8_t>(codes_, "codes", 4);
+  const auto bounds = optional_array<const float>(bounds_, "bounds", 2);
+  const auto bias = optional_array<const float>(bias_, "bias", 1);
+  const auto floor = array<const float>(floor_, "floor", 1);
+  const auto mask = optional_array<const bool>(mask_, "mask", 1);
+  const auto values = array<float>(values_, "values", 3);
+  const auto indices = array<int64_t>(indices_, "indices", 3);
+  check_threads(threads);
+  const int64_t rows = x.shape[0], depth = x.shape[1], latents = weight.shape[0];
+  const int64_t groups = values.shape[1], k = values.shape[2];
+  check_latents(latents);
+  require(depth >= 1 && depth <= kMaxInt8Depth, "x: its width is not one for int8 sums");
+  require(groups >= 1 && latents % groups == 0,
+          "values: the number of latents is no multiple of the number of groups");
+  require(k >= 1 && k <= latents / groups && k <= kMaxInt8K,
+          "k: expected 1 to the latents of a group and to 1024, got " + std::to_string(k));
+  require(!codes.data == !bounds.data, "codes, bounds: expected both or none");
+  weight.expect("weight", {latents, depth});
+  check_codes(codes, bounds, latents, depth);
+  bias.expect("bias", {latents});
+  floor.expect("floor", {rows});
+  mask.expect("mask", {latents});
+  values.expect("values", {rows, groups, k});
+  indices.expect("indices", {rows, groups, k});
+  const Int8Isa& isa = int8_isa();
+  ScanCounts counts{};
+  {
+    py::gil_scoped_release release;
+    counts = linear_topk_int8(
+        {rows, depth, latents / groups, groups, k, x.data, weight.data, nullptr, bias.data,
+         floor.data, mask.data, values.data, indices.data},
+        isa, {codes.data, reinterpret_cast<const PanelBounds*>(bounds.data)}, threads);
+  }
+  return py::make_tuple(counts.survivors, counts.redone);
 }
 
 void bind_mutual_topk(const object& a_, const object& b_, const object& panels_, int threads,
@@ -187,7 +260,21 @@ PYBIND11_MODULE(_native, m) {
   m.doc() = "Native CPU kernels of twinsae. Float32 and int64 numpy arrays, C-contiguous; outputs\n"
             "are written in place. Anything else raises ValueError.";
   m.attr("PANEL") = kPanel;
-  m.def("isa", [] { return current_isa().name; }, "Name of the instruction set in use.");
+  m.attr("QUAD") = kQuad;
+  m.attr("BOUNDS_OF_PANEL") = kBoundsOfPanel;
+  m.attr("MAX_INT8_DEPTH") = kMaxInt8Depth;
+  m.attr("MAX_INT8_K") = kMaxInt8K;
+  m.def(
+      "isa",
+      [] {
+        const char* name = current_isa().name;  // raises for an unknown one
+        return current_int8_isa() ? "avx512_vnni" : name;
+      },
+      "Name of the instruction set in use.");
+  m.def("pack_int8", &bind_pack_int8, arg("weight"), arg("threads"), arg("codes"), arg("bounds"));
+  m.def("linear_topk_int8", &bind_linear_topk_int8, arg("x"), arg("weight"), arg("codes"),
+        arg("bounds"), arg("bias"), arg("floor"), arg("mask"), arg("threads"), arg("values"),
+        arg("indices"), "(survivors, rows redone).");
   m.def("pack_panels", &bind_pack_panels, arg("weight"), arg("threads"), arg("panels"));
   m.def("linear_topk", &bind_linear_topk, arg("x"), arg("weight"), arg("panels"), arg("bias"),
         arg("floor"), arg("mask"), arg("threads"), arg("values"), arg("indices"),

@@ -21,6 +21,21 @@ struct LinearTopK {
 };
 void linear_topk(const LinearTopK& problem, int threads);
 
+struct ScanCounts {
+  int64_t survivors;  // scores that the int8 scan left to compute in float32, over all rows
+  int64_t redone;     // rows that it could not bound
+};
+
+struct PanelBounds;
+struct Int8Isa;
+struct Int8Panels {
+  const int8_t* panels = nullptr;  // of all groups * latents, see pack_int8; null: packed here
+  const PanelBounds* bounds = nullptr;
+};
+// The same result; needs weight.
+ScanCounts linear_topk_int8(const LinearTopK& problem, const Int8Isa& isa, Int8Panels packed,
+                            int threads);
+
 struct MutualTopK {
   int64_t a_rows, b_rows, depth, m;
   const float* a;       // (a_rows, depth)

@@ -16,14 +16,15 @@ class PackedWeight:
     weight: Tensor
     """(L, D): the weight that was packed, not a copy. It must not change afterwards."""
     packed: tuple[Tensor, ...]
-    """What `auto` scans: for the native backend (ceil(L / 32), D, 32) float32; else nothing."""
+    """What `auto` scans: the native backend's int8 codes or float32 panels; else nothing."""
 
 
 def pack(weight: Tensor) -> PackedWeight:
     """Prepare a frozen weight once, for calls that reuse it.
 
-    Pass the result wherever `weight` or `b` goes. It takes the memory of a float32 copy of the
-    weight. With a `mask`, and on other backends than the native one, a scan reads the original.
+    Pass the result wherever `weight` or `b` goes. It takes the memory of an int8 copy of the
+    weight where the native backend scans int8, else of a float32 copy. What a scan cannot use of
+    it (with a `mask`, on other backends), it makes from the original.
 
     Args:
         weight: (L, D) float32, bfloat16, float16 or float64.
@@ -36,9 +37,9 @@ def pack(weight: Tensor) -> PackedWeight:
     checks.check_floats("weight", weight, 2)
     if resolve_backend("linear_topk", "auto", weight) != "native":
         return PackedWeight(weight, ())
-    from .native import pack_panels
+    from .native import pack_weight
 
-    return PackedWeight(weight, (pack_panels(weight),))
+    return PackedWeight(weight, pack_weight(weight))
 
 
 def unpack(name: str, weight: Tensor | PackedWeight) -> tuple[Tensor, tuple[Tensor, ...]]:

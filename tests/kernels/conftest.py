@@ -9,9 +9,11 @@ import torch
 from twinsae.kernels import _native
 
 
-@pytest.fixture(params=["reference", "native", "native:avx2", "native:portable"])
+@pytest.fixture(
+    params=["reference", "native", "native:avx512_vnni", "native:avx2", "native:portable"]
+)
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A backend's name, the native one also with each slower instruction set forced."""
+    """A backend's name, the native one also with each instruction set forced."""
     name, _, isa = request.param.partition(":")
     if isa:
         monkeypatch.setenv("TWINSAE_CPU_ISA", isa)

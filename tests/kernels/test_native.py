@@ -187,7 +187,7 @@ def test_an_instruction_set_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> No
         assert _native.isa() == name
     monkeypatch.setenv("TWINSAE_CPU_ISA", "mmx")
     with pytest.raises(
-        ValueError, match="TWINSAE_CPU_ISA: expected avx512, avx2 or portable, got mmx"
+        ValueError, match="TWINSAE_CPU_ISA: expected avx512_vnni, avx512, avx2 or portable, got mmx"
     ):
         linear_topk(torch.ones(2, 3), torch.ones(4, 3), None, 1)
 

@@ -10,6 +10,7 @@ and no latent left out is better than one taken by more than the two bounds toge
 """
 
 import math
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,7 +41,11 @@ def test_indices_equal_a_full_sort(
     assert top.indices.dtype == torch.int64
     np.testing.assert_array_equal(top.indices.numpy(), indices)
     np.testing.assert_array_equal(top.values.numpy(), values)
-    assert [int(count) for count in top.stats] == [0, 0]
+    survivors, redone = (int(count) for count in top.stats)
+    if os.environ.get("TWINSAE_CPU_ISA") == "avx512_vnni" and dim:  # does not score all
+        assert (indices >= 0).sum() <= survivors + redone * latents <= rows * latents
+    else:
+        assert (survivors, redone) == (0, 0)
 
 
 @pytest.mark.parametrize(("rows", "dim", "latents", "k"), [(40, 576, 2100, 32), (9, 1025, 300, 7)])
