@@ -1,4 +1,4 @@
-# make demo | test | lint | typecheck | bench | package | clean
+# make demo | test | sanitize | lint | typecheck | bench | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ ROOMS := bench cli kernels matching sae
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test lint typecheck bench package clean
+.PHONY: setup demo test sanitize lint typecheck bench package clean
 
 setup: $(INSTALLED)
 
@@ -27,6 +27,16 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(VENV)/bin/pytest --cov --cov-report=term --cov-fail-under=90
 
+# The C++ kernels under AddressSanitizer and UBSan, then under ThreadSanitizer; module.cpp is Python's.
+sanitize: build/sanitize/address,undefined build/sanitize/thread
+	for isa in avx512_vnni avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
+	build/sanitize/thread
+
+build/sanitize/%: tests/native/driver.cpp $(wildcard kernels/native/*)
+	mkdir -p $(@D)
+	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=$* -fno-sanitize-recover=all -Ikernels/native \
+	  $(filter-out %/module.cpp,$(wildcard kernels/native/*.cpp)) $< -o $@
+
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -38,7 +48,7 @@ typecheck: $(INSTALLED)
 	MYPYPATH=build/typing $(VENV)/bin/mypy $(ROOMS:%=-p twinsae.%)
 
 bench: $(INSTALLED)
-	$(VENV)/bin/python -m twinsae.bench.encode
+	$(VENV)/bin/twinsae bench all
 
 package: $(INSTALLED)
 	rm -rf dist

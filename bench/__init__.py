@@ -1,1 +1,1 @@
-"""Honest numbers: every side timed in one run, interleaved, after a warm-up."""
+"""Honest numbers: checked against torch, then timed in one run, interleaved, after a warm-up."""

@@ -1,63 +1,44 @@
-"""`make bench`: TopK encoding on this CPU, inputs to (values, indices), beside torch's own."""
-
-import platform
-from dataclasses import dataclass
+"""TopK encoding: inputs to (values, indices)."""
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
-from ..kernels.topk import linear_topk
-from .timing import interleaved_medians
-
-ROUNDS = 7
+from ..kernels.topk import linear_topk, pack
+from .inputs import Inputs
+from .measurement import OURS, PRODUCT, Measurement, measure, refuse_unless_close, score_rounding
 
 
-@dataclass(frozen=True)
-class Shape:
-    """N tokens of width D, L latents, k active."""
+@torch.no_grad()
+def bench_encode(inputs: Inputs, rounds: int) -> Measurement:
+    """Time `linear_topk`, its weight packed in each call or beforehand, and torch's own ops.
 
-    num_tokens: int
-    d_in: int
-    num_latents: int
-    k: int
+    Raises:
+        RuntimeError: our result is wrong.
+    """
+    x, sae, k = inputs.x, inputs.sae, inputs.sae.config.k
+    weight, packed = sae.encoder.weight.detach(), pack(sae.encoder.weight.detach())  # (L, D)
+    bias = sae.encoder.bias - weight @ sae.b_dec  # (L,)
+    x_array, weight_array = x.numpy(), weight.numpy()
 
+    scores = torch.relu(x @ weight.T + bias)  # (N, L)
+    expected = scores.topk(k).values
+    allowed = score_rounding(x, weight, bias)
+    for name, matrix in (("packed in the call", weight), ("packed before", packed)):
+        ours = linear_topk(x, matrix, bias, k)
+        refuse_unless_close(f"encode, {name}: the values", ours.values, expected, allowed)
+        named = scores.gather(1, ours.indices.clamp_min(0)).where(ours.indices >= 0, 0)
+        refuse_unless_close(f"encode, {name}: what is named", ours.values, named, allowed)
+    stats = ours.stats
+    del scores, expected, named
 
-SHAPES = (Shape(4096, 576, 768, 32), Shape(2048, 576, 20736, 32), Shape(2048, 768, 32768, 32))
-
-
-def encode_times(shape: Shape) -> dict[str, float]:
-    """Return the median seconds of each way to encode random float32 inputs of `shape`."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(shape.num_tokens, shape.d_in, generator=generator)  # (N, D)
-    weight = torch.randn(shape.num_latents, shape.d_in, generator=generator)  # (L, D)
-    bias = torch.randn(shape.num_latents, generator=generator)  # (L,)
-    return interleaved_medians(
-        {
-            "torch": lambda: torch.relu(x @ weight.T + bias).topk(shape.k),
-            "native": lambda: linear_topk(x, weight, bias, shape.k, backend="native"),
-            "reference": lambda: linear_topk(x, weight, bias, shape.k, backend="reference"),
-        },
-        ROUNDS,
-    )
-
-
-def main() -> None:
-    """Print one table."""
-    threads = torch.get_num_threads()
-    title = f"encode, float32, torch {torch.__version__}, {threads} threads, {platform.machine()}"
-    table = Table("N", "D", "L", "k", "torch ms", "native ms", "reference ms", "native vs torch")
-    table.title = title
-    for shape in SHAPES:
-        times = encode_times(shape)
-        numbers = (shape.num_tokens, shape.d_in, shape.num_latents, shape.k)
-        table.add_row(
-            *map(str, numbers),
-            *(f"{1e3 * times[name]:.1f}" for name in ("torch", "native", "reference")),
-            f"{times['torch'] / times['native']:.2f}x",
-        )
-    Console().print(table)
-
-
-if __name__ == "__main__":
-    main()
+    ways = {
+        OURS: lambda: linear_topk(x, weight, bias, k),
+        f"{OURS}, packed before": lambda: linear_topk(x, packed, bias, k),
+        "torch": lambda: torch.relu(x @ weight.T + bias).topk(k),
+        PRODUCT: lambda: x @ weight.T,
+        "product by numpy": lambda: x_array @ weight_array.T,
+    }
+    facts = {
+        "survivors re-scored per row": f"{stats.survivors.item() / len(x):.1f}",
+        "rows redone": str(stats.rows_redone.item()),
+    }
+    return measure(inputs.sizes, ways, 2 * x.numel() * len(weight), rounds, facts)

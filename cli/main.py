@@ -14,6 +14,7 @@ from tyro.conf import (
     subcommand,
 )
 
+from .bench import Bench
 from .demo import Demo
 from .doctor import Doctor
 from .match import Match
@@ -28,6 +29,7 @@ Command = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Match, subcommand("match")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 

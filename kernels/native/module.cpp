@@ -21,9 +21,9 @@ void check_threads(int threads) {
           "threads: expected 1 to 4096, got " + std::to_string(threads));
 }
 
-void check_latents(int64_t latents) {
+void check_latents(const char* name, int64_t latents) {
   require(latents < std::numeric_limits<int32_t>::max(),
-          "weight: expected fewer than 2^31 latents, got " + std::to_string(latents));
+          std::string(name) + ": expected fewer than 2^31 latents, got " + std::to_string(latents));
 }
 
 // Panels of `latents` rows, each `depth` long: see pack_panels.
@@ -53,7 +53,7 @@ void bind_linear_topk(const object& x_, const object& weight_, const object& pan
   const auto values = array<float>(values_, "values", 3);
   const auto indices = array<int64_t>(indices_, "indices", 3);
   check_threads(threads);
-  check_latents(latents);
+  check_latents("weight", latents);
   const int64_t rows = x.shape[0], depth = x.shape[1];
   const int64_t groups = values.shape[1], k = values.shape[2];
   require(groups >= 1 && latents >= 0 && latents % groups == 0,
@@ -95,7 +95,7 @@ void bind_pack_int8(const object& weight_, int threads, const object& codes_,
   const auto codes = array<int8_t>(codes_, "codes", 4);
   const auto bounds = array<float>(bounds_, "bounds", 2);
   check_threads(threads);
-  check_latents(weight.shape[0]);
+  check_latents("weight", weight.shape[0]);
   const int64_t latents = weight.shape[0], depth = weight.shape[1];
   require(depth <= kMaxInt8Depth, "weight: too wide for int8 sums");
   check_codes({codes.data, codes.shape}, {bounds.data, bounds.shape}, latents, depth);
@@ -121,7 +121,7 @@ py::tuple bind_linear_topk_int8(const object& x_, const object& weight_, const o
   check_threads(threads);
   const int64_t rows = x.shape[0], depth = x.shape[1], latents = weight.shape[0];
   const int64_t groups = values.shape[1], k = values.shape[2];
-  check_latents(latents);
+  check_latents("weight", latents);
   require(depth >= 1 && depth <= kMaxInt8Depth, "x: its width is not one for int8 sums");
   require(groups >= 1 && latents % groups == 0,
           "values: the number of latents is no multiple of the number of groups");
@@ -160,8 +160,8 @@ void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
   check_threads(threads);
   const int64_t a_rows = a.shape[0], depth = a.shape[1];
   const int64_t b_rows = col_values.shape[0], m = col_values.shape[1];
-  check_latents(a_rows);
-  check_latents(b_rows);
+  check_latents("a", a_rows);
+  check_latents("b", b_rows);
   require(!b.data != !panels.data, "b, panels: expected one of them, not both");
   require(m >= 1 && m <= std::min(a_rows, b_rows),
           "m: expected 1 to the shorter side's length, got " + std::to_string(m));
@@ -231,6 +231,7 @@ void bind_latent_grads(const object& values_, const object& d_values_, const obj
   const auto fired = optional_array<int64_t>(fired_, "fired", 1);
   check_threads(threads);
   require(latents >= 0, "num_latents: expected 0 or more, got " + std::to_string(latents));
+  check_latents("num_latents", latents);
   require(!dW_dec.data || (values.data && g.data), "dW_dec: needs values and g");
   require(!dW_enc.data || (d_values.data && x.data), "dW_enc: needs d_values and x");
   require(!db_enc.data || d_values.data, "db_enc: needs d_values");

@@ -12,7 +12,7 @@ import torch
 from twinsae.cli.main import main
 from twinsae.sae import SAE, SAEConfig, save_sae
 
-COMMANDS = ("demo", "train", "match", "report", "doctor")
+COMMANDS = ("demo", "train", "match", "report", "bench", "doctor")
 
 
 @pytest.fixture

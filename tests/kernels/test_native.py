@@ -165,6 +165,7 @@ def test_gather_dot_checks_every_argument(change: dict, message: str) -> None:
         ({"fired": ints(4)}, "fired: expected shape"),
         ({"num_latents": 4}, "dW_dec: expected shape"),
         ({"num_latents": -1}, "num_latents: expected 0 or more"),
+        ({"num_latents": 2**40}, "num_latents: expected fewer than 2"),
         ({"indices": ints(3, 2) + 5}, "indices: expected -1 to 4, got 5"),
     ],
 )

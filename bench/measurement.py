@@ -1,0 +1,84 @@
+"""What one benchmark of one shape found, and the gate before its clock."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..matching.memory import PeakMemory
+from .timing import interleaved_medians
+
+OURS = "twinsae"
+PRODUCT = "product alone"
+
+Way = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Medians of several ways of doing one thing, with twinsae's among them."""
+
+    sizes: Mapping[str, int]
+    """The shape, by the field's letters."""
+    seconds: Mapping[str, float]
+    """Median by way; `OURS` is ours, `PRODUCT` torch's bare float32 product of the same sizes."""
+    operations: int
+    """Floating-point operations of that product."""
+    peak_bytes: int
+    """By how much memory grew in one call of ours, its outputs included."""
+    facts: Mapping[str, str]
+    """Anything else worth a line."""
+
+
+def measure(
+    sizes: Mapping[str, int],
+    ways: Mapping[str, Way],
+    operations: int,
+    rounds: int,
+    facts: Mapping[str, str],
+) -> Measurement:
+    """Time `ways`, one of which is `OURS`; see `Measurement`."""
+    with PeakMemory() as memory:
+        ways[OURS]()
+    seconds = interleaved_medians(ways, rounds)
+    return Measurement(sizes, seconds, operations, memory.peak_bytes, facts)
+
+
+def refuse_unless_close(
+    what: str, ours: Tensor, theirs: Tensor, allowed: float, peer: str = "torch"
+) -> None:
+    """Raise where two results differ by more than float32's rounding explains.
+
+    Args:
+        what: names the result.
+        ours: any shape, finite.
+        theirs: the same shape.
+        allowed: the largest difference.
+        peer: whose result theirs is.
+
+    Raises:
+        RuntimeError: they differ, so there is nothing to time.
+    """
+    worst = float((ours - theirs).abs().max()) if ours.numel() else 0.0
+    if not worst <= allowed:
+        raise RuntimeError(
+            f"{what}: {worst:.3g} away from {peer}'s, more than {allowed:.3g}: not timed"
+        )
+
+
+def score_rounding(left: Tensor, right: Tensor, bias: Tensor | None = None) -> float:
+    """Bound the rounding of the float32 scores left @ right.T + bias.
+
+    The errors of D roundings, each at most 2^-24 of the largest partial sum, are of either sign, so
+    that they add up to some sqrt(D) of them; twice that for two results that are compared.
+
+    Args:
+        left: (N, D).
+        right: (L, D).
+        bias: (L,) or None.
+    """
+    largest = float(left.norm(dim=1).max() * right.norm(dim=1).max())
+    if bias is not None:
+        largest += float(bias.abs().max())
+    return 2 * 2.0**-23 * math.sqrt(left.shape[1]) * largest

@@ -1,0 +1,80 @@
+"""Forward and backward of one training step: the FVU and all of its gradients, no optimiser."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..sae import SAE
+from ..sae.gradients import fvu_gradients
+from ..sae.loss import total_variance
+from ..sae.stack import EncoderStack
+from .inputs import Inputs
+from .measurement import OURS, PRODUCT, Measurement, measure, refuse_unless_close, score_rounding
+
+RELATIVE_ROUNDING = 1e-4  # of sums of some N k products, in the Frobenius norm
+NAMES = ("encoder_weight", "encoder_bias", "W_dec", "b_dec")
+
+
+def bench_step(inputs: Inputs, rounds: int) -> Measurement:
+    """Time the trainer's own path beside a TopK SAE in plain torch with autograd.
+
+    Raises:
+        RuntimeError: our gradients are wrong.
+    """
+    x, sae = inputs.x, inputs.sae
+    variance = total_variance(x)
+    stack = EncoderStack([sae])
+    parameters = (sae.encoder.weight, sae.encoder.bias, sae.W_dec, sae.b_dec)
+
+    def ours() -> object:
+        ((values, indices),) = stack.encode(x)
+        return fvu_gradients(sae, x, values, indices, variance)
+
+    _check(sae, x, stack, variance)
+    weight = sae.encoder.weight.detach()
+    ways = {
+        OURS: ours,
+        "torch autograd": lambda: torch.autograd.grad(torch_fvu(sae, x, variance), parameters),
+        PRODUCT: lambda: x @ weight.T,
+    }
+    return measure(inputs.sizes, ways, 2 * x.numel() * len(weight), rounds, {})
+
+
+def torch_fvu(sae: SAE, x: Tensor, variance: Tensor, chosen: Tensor | None = None) -> Tensor:
+    """Return the FVU of the rows ``x`` (N, D), a scalar with a gradient, by torch's own ops.
+
+    ``chosen`` (N, k) int64, if given, are the active latents in place of the k largest.
+    """
+    scores = torch.relu(functional.linear(x - sae.b_dec, sae.encoder.weight, sae.encoder.bias))
+    if chosen is None:
+        values, indices = scores.topk(sae.config.k)
+    else:
+        values, indices = scores.gather(1, chosen), chosen
+    decoded = functional.embedding_bag(indices, sae.W_dec, per_sample_weights=values, mode="sum")
+    return (decoded + sae.b_dec - x).square().sum() / variance
+
+
+def _check(sae: SAE, x: Tensor, stack: EncoderStack, variance: Tensor) -> None:
+    ((values, indices),) = stack.encode(x)
+    with torch.no_grad():
+        bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
+        largest = torch.relu(x @ sae.encoder.weight.T + bias).topk(sae.config.k).values
+        allowed = score_rounding(x, sae.encoder.weight, bias)
+    refuse_unless_close("step: the encoder's values", values, largest, allowed)
+    ours = fvu_gradients(sae, x, values, indices, variance)
+    parameters = (sae.encoder.weight, sae.encoder.bias, sae.W_dec, sae.b_dec)
+    # The same latents on both sides: rounding may swap two that are all but equal. A missing one
+    # stands for any whose value is 0 after the relu, so that nothing flows through it.
+    loss = torch_fvu(sae, x, variance, _without_missing(sae, x, indices))
+    for name, expected in zip(NAMES, torch.autograd.grad(loss, parameters), strict=True):
+        allowed = RELATIVE_ROUNDING * float(expected.norm()) / expected.numel() ** 0.5
+        difference = (getattr(ours, name) - expected).norm() / expected.numel() ** 0.5
+        refuse_unless_close(f"step: d{name}", difference, torch.zeros(()), allowed)
+
+
+@torch.no_grad()
+def _without_missing(sae: SAE, x: Tensor, indices: Tensor) -> Tensor:
+    if not (indices < 0).any():
+        return indices
+    scores = functional.linear(x - sae.b_dec, sae.encoder.weight, sae.encoder.bias)  # (N, L)
+    return indices.where(indices >= 0, scores.argmin(dim=1, keepdim=True))

@@ -1,0 +1,211 @@
+"""Every benchmark at toy size, the gate before its clock, and the clock."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from twinsae.bench import candidates, encode, measurement, step
+from twinsae.bench.inputs import Inputs, Shape, random_inputs, trained_inputs
+from twinsae.bench.timing import interleaved_medians
+from twinsae.cli import bench
+from twinsae.cli.main import main
+from twinsae.kernels.topk import linear_topk, mutual_topk
+from twinsae.sae import SAE, SAEConfig, save_sae
+
+SHAPE = Shape(num_tokens=19, d_in=6, num_latents=70, k=5)
+TOY = ["--shape", *map(str, SHAPE), "--rounds", "1"]
+
+
+@pytest.fixture
+def saes(tmp_path: Path) -> list[str]:
+    """Two small SAE folders in bfloat16."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for seed, folder in enumerate(folders):
+        save_sae(SAE(SAEConfig(d_in=6, num_latents=40, k=3), seed=seed).bfloat16(), folder)
+    return [str(folder) for folder in folders]
+
+
+class FlatIndex:
+    """What faiss's IndexFlatIP does, in numpy."""
+
+    def __init__(self, dim: int) -> None:
+        self.rows = np.empty((0, dim), np.float32)
+
+    def add(self, rows: np.ndarray) -> None:
+        self.rows = np.concatenate([self.rows, rows])
+
+    def search(self, questions: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+        scores = questions @ self.rows.T
+        indices = np.argsort(-scores, axis=1)[:, :m]
+        return np.take_along_axis(scores, indices, axis=1), indices
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep rich from breaking lines."""
+    monkeypatch.setenv("COLUMNS", "150")
+
+
+@pytest.fixture
+def without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "find_spec", lambda _: None)
+
+
+@pytest.fixture
+def with_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "find_spec", lambda _: object())
+    fake = SimpleNamespace(IndexFlatIP=FlatIndex, omp_set_num_threads=lambda _: None)
+    monkeypatch.setitem(sys.modules, "faiss", fake)
+
+
+@pytest.mark.usefixtures("without_faiss")
+def test_all_benchmarks_print_a_table_each(capsys: pytest.CaptureFixture) -> None:
+    assert main(["bench", "all", *TOY]) == 0
+    shown = capsys.readouterr().out
+    for expected in ("encode", "step", "candidates", "N = 19, D = 6, L = 70, k = 5", "GFLOP/s"):
+        assert expected in shown
+    assert shown.count("product alone ") == 3
+    assert torch.__version__ in shown
+
+
+@pytest.mark.usefixtures("with_faiss")
+def test_faiss_is_measured_where_it_is_installed(capsys: pytest.CaptureFixture) -> None:
+    assert main(["bench", "candidates", *TOY]) == 0
+    assert "IndexFlatIP" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["encode", "step", "candidates"])
+def test_trained_saes_and_their_activations(
+    what: str, saes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(33, 6)).astype(np.float32))
+    options = ["--saes", *saes, "--activations", str(tmp_path / "x.npy"), "--rounds", "1"]
+    assert main(["bench", what, *options]) == 0
+    expected = "L = 40, D = 6, m = 32" if what == "candidates" else "N = 33, D = 6, L = 40, k = 3"
+    assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rounds", "0"], "rounds: expected 1 or more, got 0"),
+        (["--activations", "x.npy"], "activations: needs --saes"),
+        (["--shape", "0", "2", "3", "1"], "expected 1 or more tokens"),
+        (["--shape", "1", "2", "3", "4"], "k"),
+        (["--saes", "nowhere", "nowhere"], "nowhere is no SAE folder"),
+    ],
+)
+def test_a_users_error_is_one_line(
+    options: list[str], message: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["bench", "encode", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_inputs_that_do_not_fit(saes: list[str], tmp_path: Path, capsys) -> None:
+    assert main(["bench", "encode", "--saes", *saes, *TOY]) == 2
+    assert "shape: " in capsys.readouterr().err
+    np.save(tmp_path / "x.npy", np.ones((3, 7), np.float32))
+    with pytest.raises(ValueError, match="expected rows of 6 numbers"):
+        trained_inputs([Path(sae) for sae in saes], tmp_path / "x.npy")
+    save_sae(SAE(SAEConfig(d_in=6, num_latents=41, k=3), seed=0), saes[1])
+    with pytest.raises(ValueError, match="expected two of one shape"):
+        trained_inputs([Path(sae) for sae in saes], None)
+
+
+def test_the_usual_shapes_are_the_issues_but_the_last_for_candidates(monkeypatch) -> None:
+    monkeypatch.setattr(bench, "random_inputs", lambda shape: shape)
+    assert len(list(bench.Bench("encode")._inputs("encode"))) == 3
+    assert len(list(bench.Bench("candidates")._inputs("candidates"))) == 2
+
+
+def one_less(values: torch.Tensor) -> torch.Tensor:
+    values = values.clone()
+    values[-1, -1] -= 1e-3
+    return values
+
+
+def wrong_linear(*args: object, **options: object) -> object:
+    top = linear_topk(*args, **options)
+    return top._replace(values=one_less(top.values))
+
+
+def misnaming_linear(*args: object, **options: object) -> object:
+    top = linear_topk(*args, **options)
+    return top._replace(indices=top.indices.roll(1, dims=0))
+
+
+def wrong_mutual(*args: object) -> object:
+    found = mutual_topk(*args)
+    return found._replace(col_values=one_less(found.col_values))
+
+
+@pytest.fixture
+def inputs() -> Inputs:
+    return random_inputs(SHAPE)
+
+
+@pytest.mark.parametrize("broken", [wrong_linear, misnaming_linear])
+def test_a_wrong_encoding_is_not_timed(broken, inputs, monkeypatch) -> None:
+    monkeypatch.setattr(encode, "linear_topk", broken)
+    with pytest.raises(RuntimeError, match=r"encode, packed in the call.*not timed"):
+        encode.bench_encode(inputs, 1)
+
+
+@pytest.mark.usefixtures("without_faiss")
+def test_wrong_candidates_are_not_timed(inputs, monkeypatch) -> None:
+    monkeypatch.setattr(candidates, "mutual_topk", wrong_mutual)
+    with pytest.raises(RuntimeError, match=r"by column: the values.*not timed"):
+        candidates.bench_candidates(inputs, 1)
+
+
+@pytest.mark.usefixtures("with_faiss")
+def test_candidates_are_compared_with_faiss_too(inputs, monkeypatch) -> None:
+    monkeypatch.setattr(candidates, "faiss_best", lambda a, b, m: candidates.torch_best(b, a, m))
+    with pytest.raises(RuntimeError, match=r"by row: the values.* from faiss's.*not timed"):
+        candidates.bench_candidates(inputs, 1)
+
+
+@pytest.mark.parametrize("name", step.NAMES)
+def test_a_wrong_gradient_is_not_timed(name, inputs, monkeypatch) -> None:
+    def broken(*args: object) -> object:
+        gradients = step_gradients(*args)
+        return gradients._replace(**{name: getattr(gradients, name) * 1.001})
+
+    step_gradients = step.fvu_gradients
+    monkeypatch.setattr(step, "fvu_gradients", broken)
+    with pytest.raises(RuntimeError, match=f"step: d{name}.*not timed"):
+        step.bench_step(inputs, 1)
+
+
+def test_fewer_active_latents_than_k_are_checked_too(inputs) -> None:
+    torch.nn.init.constant_(inputs.sae.encoder.bias, -0.6)
+    assert (inputs.sae.encode(inputs.x).indices < 0).any()
+    for bench_one in (encode.bench_encode, step.bench_step):
+        assert measurement.OURS in bench_one(inputs, 1).seconds
+
+
+def test_torch_best_merges_its_tiles(monkeypatch) -> None:
+    monkeypatch.setattr(candidates, "TILE", 4)
+    a, b = torch.randn(2, 11, 5).unbind()
+    scores = a @ b.T
+    (row_values, rows), (col_values, cols) = candidates.torch_best(a, b, 6)
+    expected_rows, expected_cols = scores.topk(6), scores.T.topk(6)
+    torch.testing.assert_close(row_values, expected_rows.values)
+    torch.testing.assert_close(col_values, expected_cols.values)
+    assert torch.equal(rows, expected_rows.indices)
+    assert torch.equal(cols, expected_cols.indices)
+
+
+def test_ways_take_turns_and_nan_is_no_match() -> None:
+    calls: list[str] = []
+    medians = interleaved_medians({way: lambda way=way: calls.append(way) for way in "ab"}, 2)
+    assert calls == ["a", "b"] * 3
+    assert set(medians) == {"a", "b"}
+    with pytest.raises(RuntimeError, match="not timed"):
+        measurement.refuse_unless_close("x", torch.tensor([1.0]), torch.tensor([torch.nan]), 1.0)

@@ -1,0 +1,246 @@
+// Runs the C++ kernels without Python, for the sanitizers (`make sanitize`), on buffers of exactly
+// the documented sizes. Contents are small whole numbers, so that sums are exact in any order and
+// naive loops must give the same results to the bit.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "int8_weight.h"
+#include "isa.h"
+#include "scan.h"
+#include "sparse.h"
+
+using namespace twinsae;
+
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+std::mt19937 random_bits(0);
+
+int64_t draw(int64_t low, int64_t high) {  // both included
+  return std::uniform_int_distribution<int64_t>(low, high)(random_bits);
+}
+
+bool toss() { return draw(0, 1); }
+
+// Memory of exactly `size` elements; data() is never null, as null stands for None.
+template <class T>
+struct Buffer {
+  explicit Buffer(int64_t count, int64_t low = 0, int64_t high = 0)
+      : size(count), memory(new T[static_cast<size_t>(count)]) {
+    for (int64_t i = 0; i < size; ++i) memory[i] = static_cast<T>(low < high ? draw(low, high) : low);
+  }
+  T* data() { return memory.get(); }
+  T& operator[](int64_t i) { return memory[i]; }
+  int64_t size;
+  std::unique_ptr<T[]> memory;
+};
+using Floats = Buffer<float>;
+using Ints = Buffer<int64_t>;
+
+void sprinkle(Floats& floats, float value) {
+  if (floats.size) floats[draw(0, floats.size - 1)] = value;
+}
+
+void expect(bool right, const char* what, int64_t place) {
+  if (right) return;
+  std::fprintf(stderr, "wrong: %s at %lld\n", what, static_cast<long long>(place));
+  std::exit(1);
+}
+
+void expect_equal(Floats& got, Floats& wanted, const char* what) {
+  for (int64_t i = 0; i < wanted.size; ++i)
+    expect(got[i] == wanted[i] || (std::isnan(got[i]) && std::isnan(wanted[i])), what, i);
+}
+
+void expect_equal(Ints& got, Ints& wanted, const char* what) {
+  for (int64_t i = 0; i < wanted.size; ++i) expect(got[i] == wanted[i], what, i);
+}
+
+float dot(const float* a, const float* b, int64_t depth, float start = 0.0f) {
+  for (int64_t i = 0; i < depth; ++i) start += a[i] * b[i];
+  return start;
+}
+
+// The k best of the eligible scores as documented: NaN, then larger, then lower index.
+void choose(const std::vector<float>& scores, const std::vector<int64_t>& eligible, int64_t k,
+            float* values, int64_t* indices) {
+  std::vector<int64_t> order = eligible;
+  std::stable_sort(order.begin(), order.end(), [&](int64_t i, int64_t j) {
+    if (std::isnan(scores[i]) || std::isnan(scores[j]))
+      return std::isnan(scores[i]) && !std::isnan(scores[j]);
+    return scores[i] > scores[j];
+  });
+  for (int64_t j = 0; j < k; ++j) {
+    const bool found = j < static_cast<int64_t>(order.size());
+    values[j] = found ? scores[order[j]] : 0.0f;
+    indices[j] = found ? order[j] : -1;
+  }
+}
+
+void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t latents, int64_t k) {
+  const int64_t all = groups * latents;
+  Floats x(rows * depth, -3, 3), weight(all * depth, -3, 3), bias(all, -5, 5), floor(rows, -4, 4);
+  if (toss()) sprinkle(x, kNan), sprinkle(weight, kNan), sprinkle(bias, kNan);
+  if (toss()) sprinkle(floor, -kInf);
+  if (toss()) sprinkle(bias, kInf), sprinkle(bias, -kInf);
+  Buffer<bool> mask(all, 0, 1);
+  Floats panels(panel_count(all) * depth * kPanel);
+  const bool has_bias = toss(), has_mask = toss(), packed = !has_mask && toss();
+  const int threads = static_cast<int>(draw(1, 4));
+  if (packed) pack_panels(weight.data(), all, depth, threads, panels.data());
+
+  const int64_t places = rows * groups * k;
+  Floats values(places, 9), wanted_values(places);
+  Ints indices(places, 9), wanted_indices(places);
+  LinearTopK problem{rows, depth, latents, groups, k, x.data(), packed ? nullptr : weight.data(),
+                     packed ? panels.data() : nullptr, has_bias ? bias.data() : nullptr,
+                     floor.data(), has_mask ? mask.data() : nullptr, values.data(),
+                     indices.data()};
+  const Int8Isa* int8 = current_int8_isa();
+  if (int8 && depth && k <= kMaxInt8K) {
+    std::vector<int8_t> codes(static_cast<size_t>(panel_count(all) * quad_count(depth) * kPanel * kQuad));
+    std::vector<PanelBounds> bounds(static_cast<size_t>(panel_count(all)));
+    if (packed)
+      pack_int8(*int8, weight.data(), nullptr, all, depth, threads, codes.data(), bounds.data());
+    problem.weight = weight.data();
+    linear_topk_int8(problem, *int8, packed ? Int8Panels{codes.data(), bounds.data()} : Int8Panels{},
+                     threads);
+  } else {
+    linear_topk(problem, threads);
+  }
+
+  for (int64_t at = 0; at < rows * groups; ++at) {
+    const int64_t n = at / groups, first = at % groups * latents;
+    std::vector<float> scores;
+    std::vector<int64_t> eligible;
+    for (int64_t l = 0; l < latents; ++l) {
+      scores.push_back(dot(x.data() + n * depth, weight.data() + (first + l) * depth, depth,
+                           has_bias ? bias[first + l] : 0.0f));
+      if (!(scores[l] <= floor[n]) && (!has_mask || mask[first + l])) eligible.push_back(l);
+    }
+    choose(scores, eligible, k, wanted_values.data() + at * k, wanted_indices.data() + at * k);
+  }
+  expect_equal(values, wanted_values, "linear_topk values");
+  expect_equal(indices, wanted_indices, "linear_topk indices");
+}
+
+void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m) {
+  Floats a(a_rows * depth, -3, 3), b(b_rows * depth, -3, 3);
+  if (toss()) sprinkle(a, kNan), sprinkle(b, kNan);
+  Floats panels(panel_count(b_rows) * depth * kPanel);
+  const bool packed = toss();
+  const int threads = static_cast<int>(draw(1, 4));
+  if (packed) pack_panels(b.data(), b_rows, depth, threads, panels.data());
+  Floats row_values(a_rows * m, 9), col_values(b_rows * m, 9);
+  Ints row_indices(a_rows * m, 9), col_indices(b_rows * m, 9);
+  mutual_topk({a_rows, b_rows, depth, m, a.data(), packed ? nullptr : b.data(),
+               packed ? panels.data() : nullptr, row_values.data(), row_indices.data(),
+               col_values.data(), col_indices.data()},
+              threads);
+
+  const auto check_side = [&](Floats& left, Floats& right, Floats& values, Ints& indices) {
+    const int64_t count = values.size / m, others = depth ? right.size / depth : 0;
+    Floats wanted_values(values.size);
+    Ints wanted_indices(indices.size);
+    std::vector<int64_t> every(static_cast<size_t>(others));
+    std::iota(every.begin(), every.end(), 0);
+    for (int64_t i = 0; i < count; ++i) {
+      std::vector<float> scores;
+      for (int64_t j = 0; j < others; ++j)
+        scores.push_back(dot(left.data() + i * depth, right.data() + j * depth, depth));
+      choose(scores, every, m, wanted_values.data() + i * m, wanted_indices.data() + i * m);
+    }
+    expect_equal(values, wanted_values, "mutual_topk values");
+    expect_equal(indices, wanted_indices, "mutual_topk indices");
+  };
+  check_side(a, b, row_values, row_indices);
+  check_side(b, a, col_values, col_indices);
+}
+
+void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
+  Ints indices(rows * k, -1, std::max<int64_t>(0, latents - 1));
+  if (latents == 0) std::fill(indices.data(), indices.data() + indices.size, -1);
+  Floats values(rows * k, -3, 3), d_values(rows * k, -3, 3), weight(latents * depth, -3, 3);
+  Floats x(rows * depth, -3, 3), g(rows * depth, -3, 3), bias(depth, -3, 3);
+  for (int64_t i = 0; i < indices.size; ++i)
+    if (indices[i] < 0) values[i] = d_values[i] = kNan;  // must not be read
+  const int threads = static_cast<int>(draw(1, 4));
+  const bool has_bias = toss();
+  const Sparse s{rows, k, latents, depth, indices.data()};
+
+  Floats decoded(rows * depth, 9), wanted(rows * depth), dots(rows * k, 9), wanted_dots(rows * k);
+  Floats dW_dec(latents * depth, 1), dW_enc(latents * depth, 2), db_enc(latents, 3);
+  Floats want_dec(latents * depth, 1), want_enc(latents * depth, 2), want_db(latents, 3);
+  Ints fired(latents, 4), want_fired(latents, 4);
+  sparse_decode(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, threads,
+                decoded.data());
+  gather_dot(s, g.data(), weight.data(), threads, dots.data());
+  latent_grads(s, {values.data(), d_values.data(), x.data(), g.data(), dW_dec.data(),
+                   dW_enc.data(), db_enc.data(), fired.data()},
+               threads);
+  latent_grads(s, {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr}, threads);
+
+  for (int64_t n = 0; n < rows; ++n) {
+    std::vector<bool> seen(static_cast<size_t>(latents));
+    for (int64_t d = 0; d < depth; ++d) wanted[n * depth + d] = has_bias ? bias[d] : 0.0f;
+    for (int64_t i = n * k; i < (n + 1) * k; ++i) {
+      const int64_t l = indices[i];
+      if (l < 0) continue;
+      wanted_dots[i] = dot(g.data() + n * depth, weight.data() + l * depth, depth);
+      want_db[l] += d_values[i];
+      want_fired[l] += !seen[l];
+      seen[l] = true;
+      for (int64_t d = 0; d < depth; ++d) {
+        wanted[n * depth + d] += values[i] * weight[l * depth + d];
+        want_dec[l * depth + d] += values[i] * g[n * depth + d];
+        want_enc[l * depth + d] += d_values[i] * x[n * depth + d];
+      }
+    }
+  }
+  expect_equal(decoded, wanted, "sparse_decode");
+  expect_equal(dots, wanted_dots, "gather_dot");
+  expect_equal(dW_dec, want_dec, "dW_dec");
+  expect_equal(dW_enc, want_enc, "dW_enc");
+  expect_equal(db_enc, want_db, "db_enc");
+  expect_equal(fired, want_fired, "fired");
+}
+
+void check_everything() {
+  for (int i = 0; i < 150; ++i) {
+    const int64_t latents = draw(1, 90), k = i % 5 ? draw(1, latents) : latents;
+    check_linear_topk(draw(0, 40), draw(0, 40), draw(1, 3), latents, i % 7 ? k : 1);
+    const int64_t a_rows = draw(1, 60), b_rows = draw(1, 90), shorter = std::min(a_rows, b_rows);
+    check_mutual_topk(a_rows, b_rows, draw(1, 40), i % 5 ? draw(1, shorter) : shorter);
+    check_sparse(draw(0, 40), draw(0, 9), draw(0, 200), draw(0, 40));
+  }
+  check_linear_topk(9, 4, 1, 5000, 3);  // a crowd: more survivors than int8 has room for
+  // Beyond one load of rows, of panels, and of both.
+  check_linear_topk(720, 1, 1, 2000, 2000);
+  check_linear_topk(20, 2048, 1, 2100, 32);
+  check_mutual_topk(1600, 50, 3, 5);
+  check_mutual_topk(33, 2100, 2048, 7);
+  check_sparse(700, 33, 3, 17);
+}
+
+}  // namespace
+
+int main() {
+  try {
+    const char* name = current_isa().name;
+    std::printf("%s: ", current_int8_isa() ? "avx512_vnni" : name);
+  } catch (const std::exception& error) {
+    std::printf("skipped: %s\n", error.what());
+    return 0;
+  }
+  check_everything();
+  std::printf("ok\n");
+}
