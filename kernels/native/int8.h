@@ -1,11 +1,10 @@
-// The int8 half of the scan: bounds on scores from quantised rows, eight times as fast as float32.
+// The int8 half of the scan: bounds on scores from quantised rows, several times as fast as float32.
 //
 // A row w is kept as s * q, q int8, with r = |w - s q|. For rows x ~ t p and w ~ s q
 //   |x.w - (t p).(s q)| <= |x| r_w + r_x |s q|,
 // because x.w - (t p).(s q) = x.(w - s q) + (x - t p).(s q).
 #pragma once
 #include <cstdint>
-#include <vector>
 
 #include "isa.h"
 

@@ -1,6 +1,8 @@
 // linear_topk by an int8 scan that proposes and a float32 re-score that decides.
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <functional>
 #include <vector>
 
 #include "int8_weight.h"
@@ -8,12 +10,12 @@
 #include "scan.h"
 #include "select.h"
 #include "survivors.h"
+#include "tiles.h"
 
 namespace twinsae {
 namespace {
 
 constexpr int64_t kStateBytes = 24 << 20;
-constexpr int64_t kCacheBytes = 512 << 10;  // panels scanned together, to stay in the cache
 constexpr int64_t kTilesOfTask = 8;
 constexpr int64_t kGrowth = 3;  // latents seen between two looks at the thresholds
 constexpr int64_t kColumnsOfTask = 64;

@@ -40,39 +40,62 @@ void bind_pack_panels(const object& weight_, int threads, const object& panels_)
   pack_panels(weight.data, weight.shape[0], weight.shape[1], threads, panels.data);
 }
 
+// What both forms of linear_topk take, but for the latents.
+struct TopKArrays {
+  Array<const float> x, bias, floor;
+  Array<const bool> mask;
+  Array<float> values;
+  Array<int64_t> indices;
+
+  TopKArrays(const object& x_, const object& bias_, const object& floor_, const object& mask_,
+             const object& values_, const object& indices_)
+      : x(array<const float>(x_, "x", 2)),
+        bias(optional_array<const float>(bias_, "bias", 1)),
+        floor(array<const float>(floor_, "floor", 1)),
+        mask(optional_array<const bool>(mask_, "mask", 1)),
+        values(array<float>(values_, "values", 3)),
+        indices(array<int64_t>(indices_, "indices", 3)) {}
+
+  // `latents` are those of all groups.
+  void check_counts(int64_t latents) const {
+    const int64_t groups = values.shape[1], k = values.shape[2];
+    require(groups >= 1 && latents >= 0 && latents % groups == 0,
+            "values: the number of latents is no multiple of the number of groups");
+    require(k >= 1 && k <= latents / groups,
+            "k: expected 1 to the latents of a group, got " + std::to_string(k));
+  }
+
+  // The problem on latents in weight or in panels, once the other shapes are checked.
+  LinearTopK problem(int64_t latents, const float* weight, const float* panels) const {
+    const int64_t rows = x.shape[0], groups = values.shape[1], k = values.shape[2];
+    bias.expect("bias", {latents});
+    floor.expect("floor", {rows});
+    mask.expect("mask", {latents});
+    values.expect("values", {rows, groups, k});
+    indices.expect("indices", {rows, groups, k});
+    return {rows, x.shape[1], latents / groups, groups, k, x.data, weight, panels,
+            bias.data, floor.data, mask.data, values.data, indices.data};
+  }
+};
+
 void bind_linear_topk(const object& x_, const object& weight_, const object& panels_,
                       const object& bias_, const object& floor_, const object& mask_,
                       int threads, const object& values_, const object& indices_,
                       int64_t latents) {
-  const auto x = array<const float>(x_, "x", 2);
+  const TopKArrays arrays(x_, bias_, floor_, mask_, values_, indices_);
   const auto weight = optional_array<const float>(weight_, "weight", 2);
   const auto panels = optional_array<const float>(panels_, "panels", 3);
-  const auto bias = optional_array<const float>(bias_, "bias", 1);
-  const auto floor = array<const float>(floor_, "floor", 1);
-  const auto mask = optional_array<const bool>(mask_, "mask", 1);
-  const auto values = array<float>(values_, "values", 3);
-  const auto indices = array<int64_t>(indices_, "indices", 3);
   check_threads(threads);
   check_latents("weight", latents);
-  const int64_t rows = x.shape[0], depth = x.shape[1];
-  const int64_t groups = values.shape[1], k = values.shape[2];
-  require(groups >= 1 && latents >= 0 && latents % groups == 0,
-          "values: the number of latents is no multiple of the number of groups");
-  require(k >= 1 && k <= latents / groups, "k: expected 1 to the latents of a group, got " +
-                                               std::to_string(k));
+  const int64_t depth = arrays.x.shape[1];
+  arrays.check_counts(latents);
   require(!weight.data != !panels.data, "weight, panels: expected one of them, not both");
-  require(!mask.data || weight.data, "mask: needs weight, not panels");
+  require(!arrays.mask.data || weight.data, "mask: needs weight, not panels");
   weight.expect("weight", {latents, depth});
   check_panels(panels, latents, depth);
-  bias.expect("bias", {latents});
-  floor.expect("floor", {rows});
-  mask.expect("mask", {latents});
-  values.expect("values", {rows, groups, k});
-  indices.expect("indices", {rows, groups, k});
+  const LinearTopK problem = arrays.problem(latents, weight.data, panels.data);
   py::gil_scoped_release release;
-  linear_topk({rows, depth, latents / groups, groups, k, x.data, weight.data, panels.data,
-               bias.data, floor.data, mask.data, values.data, indices.data},
-              threads);
+  linear_topk(problem, threads);
 }
 
 constexpr int64_t kBoundsOfPanel = sizeof(PanelBounds) / sizeof(float);
@@ -109,40 +132,27 @@ py::tuple bind_linear_topk_int8(const object& x_, const object& weight_, const o
                                 const object& bounds_, const object& bias_,
                                 const object& floor_, const object& mask_, int threads,
                                 const object& values_, const object& indices_) {
-  const auto x = array<const float>(x_, "x", 2);
+  const TopKArrays arrays(x_, bias_, floor_, mask_, values_, indices_);
   const auto weight = array<const float>(weight_, "weight", 2);
   const auto codes = optional_array<const int8_t>(codes_, "codes", 4);
   const auto bounds = optional_array<const float>(bounds_, "bounds", 2);
-  const auto bias = optional_array<const float>(bias_, "bias", 1);
-  const auto floor = array<const float>(floor_, "floor", 1);
-  const auto mask = optional_array<const bool>(mask_, "mask", 1);
-  const auto values = array<float>(values_, "values", 3);
-  const auto indices = array<int64_t>(indices_, "indices", 3);
   check_threads(threads);
-  const int64_t rows = x.shape[0], depth = x.shape[1], latents = weight.shape[0];
-  const int64_t groups = values.shape[1], k = values.shape[2];
+  const int64_t depth = arrays.x.shape[1], latents = weight.shape[0];
   check_latents("weight", latents);
   require(depth >= 1 && depth <= kMaxInt8Depth, "x: its width is not one for int8 sums");
-  require(groups >= 1 && latents % groups == 0,
-          "values: the number of latents is no multiple of the number of groups");
-  require(k >= 1 && k <= latents / groups && k <= kMaxInt8K,
-          "k: expected 1 to the latents of a group and to 1024, got " + std::to_string(k));
+  arrays.check_counts(latents);
   require(!codes.data == !bounds.data, "codes, bounds: expected both or none");
   weight.expect("weight", {latents, depth});
+  const LinearTopK problem = arrays.problem(latents, weight.data, nullptr);
+  require(problem.k <= kMaxInt8K,
+          "k: expected at most 1024 for int8, got " + std::to_string(problem.k));
   check_codes(codes, bounds, latents, depth);
-  bias.expect("bias", {latents});
-  floor.expect("floor", {rows});
-  mask.expect("mask", {latents});
-  values.expect("values", {rows, groups, k});
-  indices.expect("indices", {rows, groups, k});
   const Int8Isa& isa = int8_isa();
   ScanCounts counts{};
   {
     py::gil_scoped_release release;
     counts = linear_topk_int8(
-        {rows, depth, latents / groups, groups, k, x.data, weight.data, nullptr, bias.data,
-         floor.data, mask.data, values.data, indices.data},
-        isa, {codes.data, reinterpret_cast<const PanelBounds*>(bounds.data)}, threads);
+        problem, isa, {codes.data, reinterpret_cast<const PanelBounds*>(bounds.data)}, threads);
   }
   return py::make_tuple(counts.survivors, counts.redone);
 }

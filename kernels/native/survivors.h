@@ -27,7 +27,7 @@ class Survivors {
         failed_(counts_.size()) {}
 
   static int64_t capacity(int64_t k) { return std::max<int64_t>(4096, 8 * k); }
-  static constexpr int64_t kBytesEach = 2 * sizeof(float) + 2 * sizeof(int32_t);
+  static constexpr int64_t kBytesEach = 2 * sizeof(float) + sizeof(int32_t);
 
   void restart(int64_t row, float floor) {
     counts_[row] = 0;
