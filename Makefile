@@ -29,7 +29,7 @@ test: $(INSTALLED)
 
 # The C++ kernels under AddressSanitizer and UBSan, then under ThreadSanitizer; module.cpp is Python's.
 sanitize: build/sanitize/address,undefined build/sanitize/thread
-	for isa in avx512_vnni avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
+	for isa in amx_int8 avx512_vnni avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
 	build/sanitize/thread
 
 build/sanitize/%: tests/native/driver.cpp $(wildcard kernels/native/*)

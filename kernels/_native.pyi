@@ -3,17 +3,19 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+Doubles: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Codes: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
 Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 PANEL: int
 QUAD: int
+CHUNK: int
 BOUNDS_OF_PANEL: int
 MAX_INT8_DEPTH: int
-MAX_INT8_K: int
 
 def isa() -> str: ...
+def int8_planes(depth: int) -> int: ...
 def pack_panels(weight: Floats, threads: int, panels: Floats) -> None: ...
 def linear_topk(
     x: Floats,
@@ -50,6 +52,40 @@ def mutual_topk(
     col_values: Floats,
     col_indices: Ints,
 ) -> None: ...
+def mutual_topk_int8(
+    a: Floats,
+    b: Floats,
+    codes: Codes | None,
+    bounds: Floats | None,
+    threads: int,
+    row_values: Floats,
+    row_indices: Ints,
+    col_values: Floats,
+    col_indices: Ints,
+) -> tuple[int, int]: ...
+def pairs_above(
+    a: Floats,
+    b: Floats,
+    panels: Floats | None,
+    row_price: Doubles,
+    col_price: Doubles,
+    margin: float,
+    tiles: Ints,
+    capacity: int,
+    threads: int,
+) -> tuple[Ints, Ints, int]: ...
+def pairs_above_int8(
+    a: Floats,
+    b: Floats,
+    codes: Codes | None,
+    bounds: Floats | None,
+    row_price: Doubles,
+    col_price: Doubles,
+    margin: float,
+    tiles: Ints,
+    capacity: int,
+    threads: int,
+) -> tuple[Ints, Ints, int, int]: ...
 def sparse_decode(
     values: Floats,
     indices: Ints,

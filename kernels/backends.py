@@ -15,7 +15,7 @@ Backend = Literal["auto", "reference", "native", "triton"]
 SERVED: dict[str, tuple[str, ...]] = {
     "linear_topk": ("native",),
     "mutual_topk": ("native",),
-    "pairs_above": (),
+    "pairs_above": ("native",),
     "sparse_decode": ("native",),
     "gather_dot": ("native",),
     "latent_grads": ("native",),

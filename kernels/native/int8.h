@@ -1,8 +1,10 @@
-// The int8 half of the scan: bounds on scores from quantised rows, several times as fast as float32.
+// The int8 half of the scans: bounds on scores from quantised rows, several times as fast as float32.
 //
-// A row w is kept as s * q, q int8, with r = |w - s q|. For rows x ~ t p and w ~ s q
-//   |x.w - (t p).(s q)| <= |x| r_w + r_x |s q|,
-// because x.w - (t p).(s q) = x.(w - s q) + (x - t p).(s q).
+// A row w is kept as w^ = s (h + l / 254), h and l int8 ("planes"; short rows may do without l),
+// with r = |w - w^|. For rows x ~ x^ and w ~ w^
+//   x.w - x^.w^ = x.(w - w^) + (x - x^).w^,   so that   |x.w - x^.w^| <= |x| r_w + r_x |w^|,
+// and of x^.w^ = s_x s_w (h_x.h_w + (h_x.l_w + l_x.h_w) / 254 + l_x.l_w / 254^2) the last product is
+// not computed but bounded by the two rows' own |s l / 254|.
 #pragma once
 #include <cstdint>
 
@@ -10,47 +12,96 @@
 
 namespace twinsae {
 
-constexpr int kQuad = 4;        // products summed by one instruction
-constexpr int kTokenTile = 12;  // tokens in a tile
+constexpr int kQuad = 4;          // products summed by one instruction
+constexpr int kChunk = 64;        // codes of a row come in chunks of so many, zeros past its end
+constexpr int kHalf = kPanel / 2;  // latents side by side in a chunk of a panel
+constexpr int kMaxPlanes = 2;
+constexpr int kMaxTileTokens = 16;
+constexpr int kPlaneOfSums = kMaxTileTokens * kPanel;
+constexpr float kLowUnit = 1.0f / 254.0f;
 
 // One quantised row. Where it cannot be bounded (NaN, infinite, too large or too small for the
 // arithmetic) `residual` is infinite.
 struct RowBound {
   float scale;     // s
   float norm;      // |w|, rounded up
-  float length;    // |s q|, rounded up
+  float length;    // |w^|, rounded up
   float residual;  // r, rounded up
-  int32_t sum;     // of q
+  float low;       // |s l / 254|, rounded up; 0 without that plane
+  int32_t sums[kMaxPlanes];  // of h and of l
 };
 
 // The bounds of 32 latents, side by side.
 struct PanelBounds {
-  float scales[kPanel], lengths[kPanel];
-  float slacks[kPanel];    // residual, and the rounding of float32 scores for a token of norm 1
-  int32_t shifts[kPanel];  // 128 * sum: tokens are stored with 128 added
+  float scales[kPanel], lengths[kPanel], lows[kPanel];
+  float slacks[kPanel];  // residual, and the rounding of float32 scores for a token of norm 1
+  // What the sums over codes start from: tokens are stored with 128 added.
+  int32_t starts[kMaxPlanes][kPanel];
+};
+
+// Lists of candidates, one for each row of a block: parallel arrays (rows, capacity).
+struct Lists {
+  float *upper, *lower;  // bounds on the score, never NaN
+  int32_t* columns;
+  int64_t capacity;
+  int32_t* counts;        // (rows)
+  const int32_t* limits;  // (rows): a list longer than this must be pruned; negative: takes nothing
+  float* thresholds;      // (rows): who has an upper bound below is out
 };
 
 struct Int8Isa {
-  // q[0 .. depth) and its bound.
-  RowBound (*quantise)(const float* row, int64_t depth, int8_t* q);
-  // out[r, c] = sum over quads i and their bytes b of tokens[i, r, b] * panel[i, c, b];
-  // tokens (quads, 12, 4) unsigned, panel (quads, 32, 4) signed, out (12, 32).
-  void (*tile)(const uint8_t* tokens, const int8_t* panel, int64_t quads, int32_t* out);
-  // For each of `rows` tokens, a tile of sums against one panel:
-  //   upper[r, c] = scale_r * scales[c] * (sums[r, c] - shifts[c]) + offsets[c]
-  //               + norm_r * slacks[c] + residual_r * lengths[c]
-  // and bit c of bits[r] is set unless that is below thresholds[r]; without a bit, upper[r] is
-  // not written.
-  void (*survivors)(const int32_t* sums, const PanelBounds& panel, const float* offsets,
-                    const RowBound* tokens, const float* thresholds, int64_t rows, uint32_t* bits,
-                    float* upper);
+  const char* name;
+  int tile_tokens;
+  int tile_chunk;          // consecutive codes of one token in a tile
+  int64_t one_plane_depth;  // the longest rows that do with one plane
+
+  // Before and after a thread calls `tile`.
+  void (*enter)();
+  void (*leave)();
+
+  // The codes of a row, `low` only where there are two planes, and its bound.
+  RowBound (*quantise)(const float* row, int64_t depth, int planes, int8_t* high, int8_t* low);
+
+  // A chunk of 16 rows of codes, `stride` apart, as half a panel has it: to (16 quads, 16, 4).
+  void (*transpose)(const int8_t* rows, int64_t stride, int8_t* to);
+
+  // Adds the products of the chunks [begin, end) to sums (planes, 16, 32), of which the first
+  // tile_tokens rows are meant: h.h and, with two planes, h.l + l.h. Where begin is 0 the sums
+  // start from bounds.starts. tokens (planes, chunks, ...) unsigned, as TokenTiles has them;
+  // panel (planes, chunks, 2 halves, 16 quads, 16, 4) signed.
+  void (*tile)(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds,
+               int64_t chunks, int64_t begin, int64_t end, int planes, int32_t* sums);
+
+  // Appends to the lists of the first `rows` tokens of a tile the latents of `lanes` whose bound
+  //   upper[c] = scale scales[c] (sums[0, c] + sums[1, c] / 254) + offsets[c]
+  //            + norm slacks[c] + residual lengths[c] + low lows[c]
+  // is not below the row's threshold; lower[c] = upper[c] - 2 (the second line + doubts[c]).
+  // `column` is the number of lane 0. Bit r of the result: list r is beyond its limit.
+  uint32_t (*collect)(const int32_t* sums, int planes, const PanelBounds& panel,
+                      const float* offsets, const float* doubts, uint32_t lanes, int32_t column,
+                      const RowBound* tokens, int64_t rows, const Lists& lists);
+  // The same the other way round: appends to the lists of the lanes' columns the tokens whose bound
+  // is not below the column's threshold; the first token has number `token`. Bit c: list c is
+  // beyond its limit.
+  uint32_t (*collect_columns)(const int32_t* sums, int planes, const PanelBounds& panel,
+                              uint32_t lanes, const RowBound* tokens, int64_t rows, int32_t token,
+                              const Lists& columns);
+
+  // A number that at least k of the values reach, close to the k-th largest; `least` if there are
+  // fewer than k above that.
+  float (*kth_largest)(const float* values, int64_t count, int64_t k, float least);
+  // Drops from list `row`, from its place `first` on, who has an upper bound below `threshold`.
+  void (*drop_below)(const Lists& lists, int64_t row, int64_t first, float threshold);
+
+  int planes(int64_t depth) const { return depth <= one_plane_depth ? 1 : 2; }
 };
 
 // Null where this machine has no such instructions or TWINSAE_CPU_ISA forces others.
 const Int8Isa* current_int8_isa();
 
 #ifdef TWINSAE_X86
-extern const Int8Isa avx512_vnni_isa;
+extern const Int8Isa amx_int8_isa, avx512_vnni_isa;
+bool amx_permitted();  // asks the system for the tile registers
 #endif
 
 }  // namespace twinsae

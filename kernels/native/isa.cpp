@@ -23,39 +23,47 @@ const Isa* const kBestFirst[] = {
 #endif
     &portable_isa};
 
-bool runs_int8() {
 #ifdef TWINSAE_X86
-  return runs_here(avx512_isa) && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-#else
-  return false;
-#endif
+bool runs_here(const Int8Isa& isa) {
+  const bool vnni = runs_here(avx512_isa) && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                    __builtin_cpu_supports("avx512vnni");
+  return &isa == &amx_int8_isa ? vnni && __builtin_cpu_supports("amx-int8") && amx_permitted()
+                               : vnni;
 }
+
+const Int8Isa* const kBestInt8First[] = {&amx_int8_isa, &avx512_vnni_isa};
+#endif
 
 std::string forced_name() {
   const char* forced = std::getenv("TWINSAE_CPU_ISA");
   return forced ? forced : "";
 }
 
+[[noreturn]] void refuse_missing(const std::string& forced) {
+  throw std::invalid_argument("TWINSAE_CPU_ISA: this machine has no " + forced);
+}
+
 }  // namespace
 
 const Isa& current_isa() {
   const std::string forced = forced_name();
-  const std::string wanted = forced == "avx512_vnni" ? "avx512" : forced;
+  const bool int8 = forced == "amx_int8" || forced == "avx512_vnni";
+  if (int8 && !current_int8_isa()) refuse_missing(forced);
   for (const Isa* isa : kBestFirst) {
-    if (wanted.empty() ? runs_here(*isa) : wanted == isa->name) {
-      if (runs_here(*isa) && (forced == wanted || runs_int8())) return *isa;
-      throw std::invalid_argument("TWINSAE_CPU_ISA: this machine has no " + forced);
-    }
+    if (forced.empty() || int8 ? !runs_here(*isa) : forced != isa->name) continue;
+    if (!runs_here(*isa)) refuse_missing(forced);
+    return *isa;
   }
   throw std::invalid_argument(
-      "TWINSAE_CPU_ISA: expected avx512_vnni, avx512, avx2 or portable, got " + forced);
+      "TWINSAE_CPU_ISA: expected amx_int8, avx512_vnni, avx512, avx2 or portable, got " + forced);
 }
 
 const Int8Isa* current_int8_isa() {
 #ifdef TWINSAE_X86
   const std::string forced = forced_name();
-  if ((forced.empty() || forced == "avx512_vnni") && runs_int8()) return &avx512_vnni_isa;
+  for (const Int8Isa* isa : kBestInt8First)
+    if ((forced.empty() || forced == isa->name) && runs_here(*isa)) return isa;
 #endif
   return nullptr;
 }

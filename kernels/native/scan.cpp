@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "pair_list.h"
 #include "parallel.h"
 #include "tiles.h"
 
@@ -34,11 +35,23 @@ Columns group_columns(const LinearTopK& q, int64_t group, const std::vector<int3
   return columns;
 }
 
+// Lists the pairs of one tile of scores that lie in the piece and are above.
+void list_above(const PairsAbove& q, const Block& piece, int64_t row, int64_t height, int64_t column,
+                const float* scores, std::vector<uint64_t>& found) {
+  const int64_t begin = std::max(column, piece.col_start);
+  const int64_t end = std::min(column + kPanel, piece.col_stop);
+  for (int64_t r = std::max(row, piece.row_start); r < std::min(row + height, piece.row_stop); ++r)
+    for (int64_t c = begin; c < end; ++c)
+      if (q.above(r, c, scores[(r - row) * kPanel + c - column]))
+        found.push_back(PairList::key(r, c));
+}
+
 }  // namespace
 
 int64_t panel_count(int64_t latents) { return (latents + kPanel - 1) / kPanel; }
 
 void pack_panels(const float* weight, int64_t latents, int64_t depth, int threads, float* panels) {
+  if (depth == 0) return;
   parallel_for(panel_count(latents), threads, [&](int64_t p) {
     const int64_t here = std::min<int64_t>(kPanel, latents - p * kPanel);
     pack_panel(weight, nullptr, p * kPanel, here, depth, panels + p * depth * kPanel);
@@ -123,6 +136,39 @@ void mutual_topk(const MutualTopK& q, int threads) {
   parallel_for(q.b_rows, threads, [&](int64_t c) {
     col_best.finish(c, nullptr, q.col_values + c * q.m, q.col_indices + c * q.m);
   });
+}
+
+Pairs pairs_above(const PairsAbove& q, const float* panels, int threads) {
+  constexpr int64_t kRows = 1536;
+  const Isa& isa = current_isa();
+  const int64_t most = RowTiles::most_rows(isa, std::min(q.a_rows, kRows), q.depth, 0);
+  RowTiles rows(isa, most, q.depth);
+  Slab slab(q.depth);
+  PairList list(q.capacity);
+  for_stripes(q, most, [&](const Stripe& stripe) {
+    rows.load(q.a + stripe.begin * q.depth, stripe.end - stripe.begin, threads);
+    for (const Block& piece : stripe.pieces) {
+      Columns columns{};
+      columns.count = piece.col_stop;
+      columns.weight = panels ? nullptr : q.b;
+      columns.packed = panels;
+      const int64_t width = Slab::most_panels(columns, q.depth * kPanel * kFloat);
+      for (int64_t p = piece.col_start / kPanel; p < columns.panels(); p += width) {
+        slab.load(columns, p, std::min(width, columns.panels() - p), threads);
+        parallel_for(rows.tiles(), threads, [&](int64_t t) {
+          alignas(64) float scores[kMaxRows * kPanel];
+          std::vector<uint64_t> found;
+          for (int64_t i = 0; i < slab.count(); ++i) {
+            isa.tile(rows.tile(t), slab.panel(i), slab.start(i), q.depth, scores);
+            list_above(q, piece, stripe.begin + t * isa.tile_rows, isa.tile_rows, slab.column(i),
+                       scores, found);
+          }
+          list.take(found);
+        });
+      }
+    }
+  });
+  return list.sorted();
 }
 
 }  // namespace twinsae

@@ -1,6 +1,7 @@
-// Exact float32 scans of x @ weight.T + bias that never store the product.
+// Exact scans of a product that never store it: in float32, or in int8 with a float32 re-score.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 namespace twinsae {
 
@@ -47,5 +48,36 @@ struct MutualTopK {
   int64_t* col_indices;
 };
 void mutual_topk(const MutualTopK& problem, int threads);
+// The same result; needs b.
+ScanCounts mutual_topk_int8(const MutualTopK& problem, const Int8Isa& isa, Int8Panels packed,
+                            int threads);
+
+// A half-open block of the matrix of pairs.
+struct Block {
+  int64_t row_start, row_stop, col_start, col_stop;
+};
+
+struct PairsAbove {
+  int64_t a_rows, b_rows, depth, capacity;
+  const float* a;           // (a_rows, depth)
+  const float* b;           // (b_rows, depth)
+  const double* row_price;  // (a_rows)
+  const double* col_price;  // (b_rows)
+  double margin;
+  const Block* tiles;  // (tile_count), inside the matrix
+  int64_t tile_count;
+
+  bool above(int64_t row, int64_t col, float score) const {
+    return double{score} > row_price[row] + col_price[col] - margin;
+  }
+};
+
+struct Pairs {
+  std::vector<int64_t> rows, cols;  // sorted by (row, col); empty where there are more than capacity
+  int64_t overflow;                 // how many there are beyond capacity
+};
+Pairs pairs_above(const PairsAbove& problem, const float* panels, int threads);
+Pairs pairs_above_int8(const PairsAbove& problem, const Int8Isa& isa, Int8Panels packed, int threads,
+                       ScanCounts& counts);
 
 }  // namespace twinsae

@@ -1,140 +1,142 @@
-// What the int8 scan lets through: for each row, the latents whose score may be among the k best.
+// What the int8 scan lets through: for each row, the columns whose score may be among the k best.
 #pragma once
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <vector>
 
 #include "int8.h"
+#include "scratch.h"
 
 namespace twinsae {
 
 // A row's threshold is a lower bound on its k-th best score: the k-th largest lower bound among
-// the survivors so far. Whoever has an upper bound below it is out. A row whose survivors do not
-// fit has failed.
+// the survivors so far, or the least of k exact scores. Whoever has an upper bound below it is out.
+// A row whose survivors do not fit has failed.
 class Survivors {
  public:
-  Survivors(int64_t rows, int64_t k)
-      : k_(k),
-        capacity_(capacity(k)),
-        upper_(static_cast<size_t>(rows * capacity_)),
-        lower_(upper_.size()),
-        columns_(upper_.size()),
+  Survivors(const Int8Isa& isa, int64_t rows, int64_t k, int64_t capacity)
+      : isa_(isa),
+        k_(k),
+        capacity_(capacity),
+        upper_(rows * capacity_),
+        lower_(rows * capacity_),
+        columns_(rows * capacity_),
         counts_(static_cast<size_t>(rows)),
-        thresholds_(counts_.size()),
-        failed_(counts_.size()) {}
+        limits_(counts_.size()),
+        thresholds_(counts_.size()) {}
 
-  static int64_t capacity(int64_t k) { return std::max<int64_t>(4096, 8 * k); }
+  // A row's room. Two planes bound a score so closely that few but the k best are left.
+  static int64_t capacity(int64_t k, int planes) {
+    return planes == 2 ? 4 * k + 256 : std::max<int64_t>(2048, 8 * k);
+  }
   static constexpr int64_t kBytesEach = 2 * sizeof(float) + sizeof(int32_t);
 
   void restart(int64_t row, float floor) {
     counts_[row] = 0;
     thresholds_[row] = floor;
-    failed_[row] = false;
+    set_limit(row);
   }
   void fail(int64_t row) {
     counts_[row] = 0;
-    thresholds_[row] = kInfinity;
-    failed_[row] = true;
+    limits_[row] = -1;
   }
 
-  bool failed(int64_t row) const { return failed_[row]; }
-  const float* thresholds(int64_t row) const { return thresholds_.data() + row; }
+  bool failed(int64_t row) const { return limits_[row] < 0; }
   int64_t count(int64_t row) const { return counts_[row]; }
   int64_t place(int64_t row) const { return row * capacity_; }  // of its first survivor
+  int64_t row(int64_t place) const { return place / capacity_; }
   int32_t column(int64_t place) const { return columns_[place]; }
   float& score(int64_t place) { return upper_[place]; }  // replaces the bound
-  int64_t row(int64_t place) const { return place / capacity_; }
+  const float* thresholds() const { return thresholds_.data(); }
 
-  // Takes the columns of `bits`, the first of which has number `column`. True: prune the row now.
-  bool push(int64_t row, uint32_t bits, const float* upper, const PanelBounds& panel,
-            const float* doubts, const RowBound& token, int64_t column) {
-    if (failed_[row]) return false;
-    for (; bits; bits &= bits - 1) {
-      const int c = __builtin_ctz(bits);
-      const float error =
-          token.norm * panel.slacks[c] + token.residual * panel.lengths[c] + doubts[c];
-      const float lower = upper[c] - 2 * error;
-      const int64_t at = place(row) + counts_[row]++;
-      upper_[at] = std::isnan(upper[c]) ? kInfinity : upper[c];
-      lower_[at] = std::isfinite(lower) ? lower : -kInfinity;
-      columns_[at] = static_cast<int32_t>(column + c);
-    }
-    return counts_[row] > capacity_ - kPanel;
+  Lists lists(int64_t first_row) {
+    const int64_t at = place(first_row);
+    return {upper_.data() + at,        lower_.data() + at,         columns_.data() + at, capacity_,
+            counts_.data() + first_row, limits_.data() + first_row, thresholds_.data() + first_row};
   }
 
-  // Raises the row's threshold and drops who is below. exact(column) is a score: where many are
-  // left, the scores of the k likeliest make a higher threshold than their bounds.
+  // Adds row `other`'s survivors to this row's.
+  template <class Exact>
+  void merge(int64_t row, int64_t other, const Exact& exact) {
+    if (failed(row) || failed(other)) return fail(row);
+    raise(row, 0, thresholds_[other]);
+    for (int64_t from = place(other); from < place(other) + counts_[other]; ++from) {
+      const int64_t at = place(row) + counts_[row]++;
+      upper_[at] = upper_[from];
+      lower_[at] = lower_[from];
+      columns_[at] = columns_[from];
+      if (counts_[row] > limits_[row]) prune(row, exact);
+      if (failed(row)) return;
+    }
+  }
+
+  // Raises the row's threshold by what its survivors prove and drops who is below. Where that
+  // leaves no room, exact(column), a score, of the k likeliest makes a higher threshold.
   template <class Exact>
   void prune(int64_t row, const Exact& exact) {
-    if (counts_[row] > k_) raise(row, kth_largest(lower_.data() + place(row), counts_[row], thresholds_[row]));
-    if (counts_[row] > kCrowd * k_) {
-      const float bar = kth_largest(upper_.data() + place(row), counts_[row], thresholds_[row]);
-      float least = kInfinity;
-      int64_t found = 0;
-      for (int64_t at = place(row); at < place(row) + counts_[row] && found < k_; ++at) {
-        if (upper_[at] < bar) continue;
-        const float score = exact(columns_[at]);
-        least = std::isfinite(score) ? std::min(least, score) : -kInfinity;
-        ++found;
-      }
-      raise(row, least);
+    raise(row, 0, isa_.kth_largest(lower_.data() + place(row), counts_[row], k_, thresholds_[row]));
+    if (counts_[row] > most() / 2) {
+      const int64_t front = likeliest_first(row);
+      float least = std::numeric_limits<float>::infinity();
+      for (int64_t j = 0; j < front; ++j) least = std::min(least, known(exact(column(place(row) + j))));
+      raise(row, 0, least);
     }
-    if (counts_[row] > capacity_ / 2) fail(row);
+    if (counts_[row] > most() / 2)
+      fail(row);
+    else
+      set_limit(row);
+  }
+
+  // Puts at least k of the largest upper bounds in front and says how many there are in front.
+  int64_t likeliest_first(int64_t row) {
+    const int64_t begin = place(row), count = counts_[row];
+    constexpr float kLeast = -std::numeric_limits<float>::infinity();
+    const float bar = isa_.kth_largest(upper_.data() + begin, count, k_, kLeast);
+    int64_t front = 0;
+    for (int64_t j = 0; j < count; ++j)
+      if (upper_[begin + j] >= bar) swap(begin + j, begin + front++);
+    return front;
+  }
+
+  // Drops those behind the first `front` that the exact scores of these rule out.
+  void drop_behind(int64_t row, int64_t front) {
+    float least = std::numeric_limits<float>::infinity();
+    for (int64_t j = 0; j < front; ++j) least = std::min(least, known(score(place(row) + j)));
+    raise(row, front, least);
   }
 
  private:
-  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  static constexpr int64_t kCrowd = 32;
+  static float known(float score) {
+    return std::isfinite(score) ? score : -std::numeric_limits<float>::infinity();
+  }
+  // A panel may add 32, and vectors are stored whole.
+  int64_t most() const { return capacity_ - kPanel - 16; }
 
-  // A number that at least k of the values reach, close to the k-th largest: bisection, which
-  // counts the values a few times instead of moving them.
-  float kth_largest(const float* values, int64_t count, float least) const {
-    float low = least, high = low;
-    for (int64_t i = 0; i < count; ++i) high = std::max(high, values[i]);
-    if (!std::isfinite(low) || !std::isfinite(high)) return select(values, count);
-    if (at_least(values, count, low) < k_) return least;
-    for (int step = 0; step < 12; ++step) {
-      const float middle = low + (high - low) / 2;
-      (at_least(values, count, middle) >= k_ ? low : high) = middle;
-    }
-    return low;
+  void set_limit(int64_t row) {
+    const int64_t room = std::max<int64_t>({64, k_, counts_[row] / 2});
+    limits_[row] = static_cast<int32_t>(std::min(most(), counts_[row] + room));
   }
 
-  static int64_t at_least(const float* values, int64_t count, float bar) {
-    int32_t found = 0;
-    for (int32_t i = 0; i < static_cast<int32_t>(count); ++i) found += values[i] >= bar;
-    return found;
+  void swap(int64_t i, int64_t j) {
+    std::swap(upper_[i], upper_[j]);
+    std::swap(lower_[i], lower_[j]);
+    std::swap(columns_[i], columns_[j]);
   }
 
-  float select(const float* values, int64_t count) const {
-    std::vector<float> copy(values, values + count);
-    std::nth_element(copy.begin(), copy.begin() + k_ - 1, copy.end(), std::greater<float>());
-    return copy[k_ - 1];
-  }
-
-  void raise(int64_t row, float threshold) {
+  void raise(int64_t row, int64_t first, float threshold) {
     if (!(threshold > thresholds_[row])) return;
     thresholds_[row] = threshold;
-    const int64_t begin = place(row);
-    int64_t kept = 0;
-    for (int64_t j = begin; j < begin + counts_[row]; ++j) {
-      upper_[begin + kept] = upper_[j];
-      lower_[begin + kept] = lower_[j];
-      columns_[begin + kept] = columns_[j];
-      kept += !(upper_[j] < threshold);
-    }
-    counts_[row] = kept;
+    isa_.drop_below(lists(0), row, first, threshold);
   }
 
+  const Int8Isa& isa_;
   int64_t k_, capacity_;
-  std::vector<float> upper_, lower_;
-  std::vector<int32_t> columns_;
-  std::vector<int64_t> counts_;
+  Scratch<float> upper_, lower_;
+  Scratch<int32_t> columns_;
+  std::vector<int32_t> counts_, limits_;
   std::vector<float> thresholds_;
-  std::vector<uint8_t> failed_;
 };
 
 }  // namespace twinsae

@@ -1,15 +1,15 @@
 """The scans in C++ (CPU): tiles of the product that are selected from at once.
 
-On a CPU with AVX-512 VNNI, `linear_topk` multiplies int8 codes of rows and latents, keeps the
-latents whose score may be among the k best by a proved bound, and scores those in float32; where
-that does not pay, and in `mutual_topk`, all scores are float32. Either product is ours, not
-torch's: a score's bits depend on its own row and latent only, whatever the chunks, groups and
-threads. bfloat16 and float16
+On a CPU with AMX or AVX-512 VNNI the scans multiply int8 codes of rows and latents, keep the pairs
+that may belong to the result by a proved bound, and score those in float32; where that cannot be
+or does not pay, all scores are float32. Either product is ours, not torch's: a score's bits depend
+on its own row and latent only, whatever the chunks, groups and threads. bfloat16 and float16
 inputs are converted to float32 as a whole first, which takes the memory of a float32 copy.
 """
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,9 +17,8 @@ from torch import Tensor
 from .. import _native
 from ..arrays import array, float_array
 
-INT8_ISA = "avx512_vnni"
-# Below these, or in longer rows, measured times favour float32 (`twinsae bench encode`).
-INT8_ROWS, INT8_LATENTS, INT8_DEPTH = 64, 8192, 1024
+# Below these, or for more places, measured times favour float32 (`twinsae bench encode`).
+INT8_ROWS, INT8_LATENTS, INT8_K = 64, 8192, 1024
 
 
 def linear_topk(
@@ -46,40 +45,64 @@ def linear_topk(
         values.numpy(),
         indices.numpy(),
     )
+    rows, latents = float_array(x), float_array(weight)
     if _takes_int8(x.shape[0], weight.shape[0] // groups, weight.shape[1], k):
-        codes, bounds = (part.numpy() for part in ready) if len(ready) == 2 else (None, None)
-        counts = _native.linear_topk_int8(
-            float_array(x), float_array(weight), codes, bounds, *inputs
-        )
+        counts = _native.linear_topk_int8(rows, latents, *_codes(ready), *inputs)
     else:
-        panels = ready[0].numpy() if len(ready) == 1 else None
-        rows = float_array(weight) if panels is None else None
-        _native.linear_topk(float_array(x), rows, panels, *inputs, weight.shape[0])
-    survivors, redone = (torch.tensor(count) for count in counts)
-    return values.to(x.dtype), indices, survivors, redone
+        panels = _panels(ready)
+        either = (latents, None) if panels is None else (None, panels)
+        _native.linear_topk(rows, *either, *inputs, weight.shape[0])
+    return values.to(x.dtype), indices, *_stats(counts)
 
 
 def mutual_topk(
     a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See api.mutual_topk."""
-    panels = packed[0].numpy() if len(packed) == 1 else None
     row_values = torch.empty((a.shape[0], m))
     col_values = torch.empty((b.shape[0], m))
     row_indices = torch.empty((a.shape[0], m), dtype=torch.int64)
     col_indices = torch.empty((b.shape[0], m), dtype=torch.int64)
-    _native.mutual_topk(
-        float_array(a),
-        float_array(b) if panels is None else None,
-        panels,
+    counts = (0, 0)
+    outputs = (row_values, row_indices, col_values, col_indices)
+    rest = (torch.get_num_threads(), *(output.numpy() for output in outputs))
+    rows, cols = float_array(a), float_array(b)
+    if _takes_int8(a.shape[0], b.shape[0], a.shape[1], m):
+        counts = _native.mutual_topk_int8(rows, cols, *_codes(packed), *rest)
+    else:
+        panels = _panels(packed)
+        either = (cols, None) if panels is None else (None, panels)
+        _native.mutual_topk(rows, *either, *rest)
+    best = row_values.to(a.dtype), row_indices, col_values.to(a.dtype), col_indices
+    return *best, *_stats(counts)
+
+
+def pairs_above(
+    a: Tensor,
+    b: Tensor,
+    packed: Sequence[Tensor],
+    row_price: Tensor,
+    col_price: Tensor,
+    margin: float,
+    tiles: Tensor | None,
+    capacity: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See api.pairs_above."""
+    if tiles is None:
+        tiles = torch.tensor([[0, a.shape[0], 0, b.shape[0]]])
+    rest = (
+        array(row_price), array(col_price), margin, array(tiles), capacity,
         torch.get_num_threads(),
-        row_values.numpy(),
-        row_indices.numpy(),
-        col_values.numpy(),
-        col_indices.numpy(),
-    )
-    rows = row_values.to(a.dtype), row_indices
-    return *rows, col_values.to(a.dtype), col_indices, *_no_stats()
+    )  # fmt: skip
+    left, right = float_array(a), float_array(b)
+    scored = 0
+    if _takes_int8(a.shape[0], b.shape[0], a.shape[1], 1):
+        *found, scored = _native.pairs_above_int8(left, right, *_codes(packed), *rest)
+    else:
+        found = _native.pairs_above(left, right, _panels(packed), *rest)
+    rows, cols, overflow = found
+    lists = torch.from_numpy(rows), torch.from_numpy(cols)
+    return *lists, torch.tensor(overflow), *_stats((scored, 0))
 
 
 def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
@@ -92,19 +115,19 @@ def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
 
 def _takes_int8(rows: int, latents: int, depth: int, k: int) -> bool:
     """Whether the int8 scan serves a call: where it can and, unless it is forced, where it pays."""
-    if _native.isa() != INT8_ISA or not 0 < depth <= _native.MAX_INT8_DEPTH:
+    if not _native.int8_planes(depth):
         return False
-    if k > _native.MAX_INT8_K:
-        return False
-    pays = rows >= INT8_ROWS and latents >= INT8_LATENTS and depth <= INT8_DEPTH
-    return pays or os.environ.get("TWINSAE_CPU_ISA") == INT8_ISA
+    pays = rows >= INT8_ROWS and latents >= INT8_LATENTS and k <= INT8_K
+    return pays or os.environ.get("TWINSAE_CPU_ISA") == _native.isa()
 
 
 def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (ceil(L / 32), ceil(D / 4), 32, 4) int8, and what bounds their error, by panel."""
-    panels = -(-weight.shape[0] // _native.PANEL)
-    quads = -(-weight.shape[1] // _native.QUAD)
-    codes = torch.empty((panels, quads, _native.PANEL, _native.QUAD), dtype=torch.int8)
+    """Codes (ceil(L / 32), planes, D up to a multiple of 64 / 4, 32, 4) int8, and their bounds."""
+    latents, depth = weight.shape
+    panels = -(-latents // _native.PANEL)
+    quads = -(-depth // _native.CHUNK) * _native.CHUNK // _native.QUAD
+    planes = _native.int8_planes(depth)
+    codes = torch.empty((panels, planes, quads, _native.PANEL, _native.QUAD), dtype=torch.int8)
     bounds = torch.empty((panels, _native.BOUNDS_OF_PANEL))
     _native.pack_int8(float_array(weight), torch.get_num_threads(), codes.numpy(), bounds.numpy())
     return codes, bounds
@@ -118,5 +141,15 @@ def pack_panels(weight: Tensor) -> Tensor:
     return panels
 
 
-def _no_stats() -> tuple[Tensor, Tensor]:
-    return torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
+def _codes(packed: Sequence[Tensor]) -> tuple[Any, Any]:
+    """Return packed codes and bounds as arrays, or nothing where there are none."""
+    return (packed[0].numpy(), packed[1].numpy()) if len(packed) == 2 else (None, None)
+
+
+def _panels(packed: Sequence[Tensor]) -> Any:
+    return packed[0].numpy() if len(packed) == 1 else None
+
+
+def _stats(counts: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    survivors, redone = counts
+    return torch.tensor(survivors), torch.tensor(redone)

@@ -10,7 +10,14 @@ from twinsae.kernels import _native
 
 
 @pytest.fixture(
-    params=["reference", "native", "native:avx512_vnni", "native:avx2", "native:portable"]
+    params=[
+        "reference",
+        "native",
+        "native:amx_int8",
+        "native:avx512_vnni",
+        "native:avx2",
+        "native:portable",
+    ]
 )
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A backend's name, the native one also with each instruction set forced."""

@@ -24,7 +24,7 @@ def stand_in(device: str, dtype: torch.dtype = torch.float32) -> SimpleNamespace
         ("linear_topk", "cuda", torch.float32, "reference"),
         ("linear_topk", "mps", torch.float32, "reference"),
         ("mutual_topk", "cpu", torch.float16, "native"),
-        ("pairs_above", "cpu", torch.float32, "reference"),
+        ("pairs_above", "cpu", torch.float32, "native"),
         ("sparse_decode", "cpu", torch.float32, "native"),
         ("gather_dot", "cuda", torch.bfloat16, "reference"),
         ("latent_grads", "cpu", torch.float32, "native"),
@@ -39,7 +39,7 @@ def test_auto_goes_by_device_and_dtype(op, device, dtype, chosen) -> None:
     ("op", "backend", "device", "dtype", "reason"),
     [
         ("linear_topk", "triton", "cuda", torch.float32, "it has no such implementation"),
-        ("pairs_above", "native", "cpu", torch.float32, "it has no such implementation"),
+        ("pairs_above", "triton", "cpu", torch.float32, "it has no such implementation"),
         ("linear_topk", "native", "cuda", torch.float32, "expected cpu tensors, got cuda"),
         ("linear_topk", "native", "cpu", torch.float64, "float64 is served by the reference"),
         ("sparse_decode", "fastest", "cpu", torch.float32, "expected one of auto, reference"),

@@ -31,6 +31,16 @@ class Memory:
     def ints(self, *shape: int, high: int = 1, writes: bool = False) -> np.ndarray:
         return self._place(self._rng.integers(-1, max(high, 0), shape), writes)
 
+    def doubles(self, *shape: int) -> np.ndarray:
+        return self._place(self._rng.choice(SPECIAL, shape).astype(np.float64), False)
+
+    def blocks(self, count: int, rows: int, cols: int) -> np.ndarray:
+        ends = (np.sort(self._rng.integers(0, high + 1, (count, 2))) for high in (rows, cols))
+        return self._place(np.concatenate(list(ends), axis=1), False)
+
+    def codes(self, *shape: int, writes: bool = False) -> np.ndarray:
+        return self._place(self._rng.integers(-127, 128, shape).astype(np.int8), writes)
+
     def bools(self, *shape: int) -> np.ndarray:
         return self._place(self._rng.integers(0, 2, shape).astype(bool), False)
 
@@ -95,6 +105,70 @@ def pack_panels(draw: st.DrawFn, memory: Memory) -> Arguments:
     }
 
 
+def packed_codes(draw: st.DrawFn, memory: Memory, latents: int, depth: int) -> Arguments:
+    """Contents of no meaning: then the result has none, but nothing else may be touched."""
+    if draw(st.booleans()):
+        return {"codes": None, "bounds": None}
+    return code_arrays(memory, latents, depth, writes=False)
+
+
+def code_arrays(memory: Memory, latents: int, depth: int, *, writes: bool) -> Arguments:
+    planes, quads = _native.int8_planes(depth), -(-depth // 64) * 16
+    panels = panels_of(latents)
+    return {
+        "codes": memory.codes(panels, planes, quads, 32, 4, writes=writes),
+        "bounds": memory.floats(panels, _native.BOUNDS_OF_PANEL, writes=writes),
+    }
+
+
+def pack_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
+    latents, depth = draw(st.integers(0, 70)), draw(st.integers(0, 70))
+    return {
+        "weight": memory.floats(latents, depth),
+        "threads": draw(st.integers(1, 3)),
+        **code_arrays(memory, latents, depth, writes=True),
+    }
+
+
+def linear_topk_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
+    arguments = linear_topk(draw, memory)
+    latents, depth = arguments.pop("num_latents"), arguments["x"].shape[1]
+    del arguments["panels"]
+    arguments["weight"] = memory.floats(latents, depth)
+    return arguments | packed_codes(draw, memory, latents, depth)
+
+
+def mutual_topk_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
+    arguments = mutual_topk(draw, memory)
+    b_rows, depth = len(arguments["col_values"]), arguments["a"].shape[1]
+    del arguments["panels"]
+    arguments["b"] = memory.floats(b_rows, depth)
+    return arguments | packed_codes(draw, memory, b_rows, depth)
+
+
+def pairs_above_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
+    a_rows, b_rows, depth = (draw(st.integers(0, high)) for high in (40, 70, 9))
+    return {
+        "a": memory.floats(a_rows, depth),
+        "b": memory.floats(b_rows, depth),
+        **packed_codes(draw, memory, b_rows, depth),
+        "row_price": memory.doubles(a_rows),
+        "col_price": memory.doubles(b_rows),
+        "margin": draw(st.sampled_from([0.0, 1.0, -1.0, float("inf"), float("nan")])),
+        "tiles": memory.blocks(draw(st.integers(0, 3)), a_rows, b_rows),
+        "capacity": draw(st.integers(0, 50)),
+        "threads": draw(st.integers(1, 3)),
+    }
+
+
+def pairs_above(draw: st.DrawFn, memory: Memory) -> Arguments:
+    arguments = pairs_above_int8(draw, memory)
+    b_rows, depth = arguments["b"].shape
+    del arguments["codes"], arguments["bounds"]
+    panels = memory.floats(panels_of(b_rows), depth, 32) if draw(st.booleans()) else None
+    return arguments | {"panels": panels}
+
+
 def sparse_sizes(draw: st.DrawFn) -> list[int]:
     return [draw(st.integers(0, high)) for high in (20, 6, 70, 9)]  # rows, k, latents, depth
 
@@ -139,7 +213,17 @@ def latent_grads(draw: st.DrawFn, memory: Memory) -> Arguments:
     }
 
 
-ENTRIES = (linear_topk, mutual_topk, pack_panels, sparse_decode, gather_dot, latent_grads)
+INT8 = (linear_topk_int8, mutual_topk_int8, pairs_above_int8, pack_int8)
+ENTRIES = (
+    linear_topk,
+    mutual_topk,
+    pairs_above,
+    pack_panels,
+    sparse_decode,
+    gather_dot,
+    latent_grads,
+    *(INT8 if _native.int8_planes(1) else ()),  # elsewhere they only raise
+)
 NUMBERS = (0, -1, 1, 4096, 4097, 2**31 - 1, 2**31, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2")
 
 

@@ -9,12 +9,12 @@ from twinsae.kernels import _native
 from twinsae.kernels.topk import linear_topk, pack
 
 
-@pytest.fixture(autouse=True)
-def forced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the int8 scan at every size."""
-    monkeypatch.setenv("TWINSAE_CPU_ISA", "avx512_vnni")
+@pytest.fixture(autouse=True, params=["amx_int8", "avx512_vnni"])
+def forced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Take the int8 scan of one instruction set at every size."""
+    monkeypatch.setenv("TWINSAE_CPU_ISA", request.param)
     try:
-        _native.isa()
+        return _native.isa()
     except ValueError as refusal:
         pytest.skip(str(refusal))
 
@@ -34,9 +34,8 @@ def test_most_latents_are_ruled_out(make, oracle):
 
 
 def test_survivors_without_end_make_the_row_redone(make, oracle):
-    # Latents that differ by less than their codes' error: none can be ruled out.
-    x = make.integers(5, 16) + 100
-    weight = make.integers(6000, 16, most=1) + 2000
+    # Latents that are all the same: none can be ruled out.
+    x, weight = make.integers(5, 16) + 100, make.integers(1, 16).abs().repeat(6000, 1)
     top = linear_topk(x, weight, None, 3)
     check(top, x, weight, None, 3, oracle)
     assert top.stats.rows_redone == 5
@@ -99,9 +98,9 @@ def test_it_is_chosen_where_it_pays(make, monkeypatch):
 MALFORMED = {
     "x: expected": {"x": np.zeros((2, 5), np.float64)},
     "weight: expected shape": {"weight": np.zeros((8, 4), np.float32)},
-    "codes, bounds: expected both": {"codes": np.zeros((1, 2, 32, 4), np.int8)},
+    "codes, bounds: expected both": {"codes": np.zeros((1, 2, 16, 32, 4), np.int8)},
     "codes: expected shape": {
-        "codes": np.zeros((1, 1, 32, 4), np.int8),
+        "codes": np.zeros((1, 3, 16, 32, 4), np.int8),
         "bounds": np.zeros((1, _native.BOUNDS_OF_PANEL), np.float32),
     },
     "bias: expected shape": {"bias": np.zeros(7, np.float32)},
@@ -134,7 +133,7 @@ def test_malformed_calls_are_refused(message):
 
 def test_other_instruction_sets_have_no_int8(monkeypatch):
     monkeypatch.setenv("TWINSAE_CPU_ISA", "avx2")
-    codes = np.zeros((1, 1, 32, 4), np.int8)
+    codes = np.zeros((1, 3, 16, 32, 4), np.int8)
     bounds = np.zeros((1, _native.BOUNDS_OF_PANEL), np.float32)
     with pytest.raises(ValueError, match="int8: this machine"):
         _native.pack_int8(np.zeros((3, 2), np.float32), 1, codes, bounds)

@@ -1,4 +1,4 @@
-"""The contract of pairs_above. Only the reference serves it so far."""
+"""The contract of pairs_above, the same for every backend."""
 
 import math
 from types import SimpleNamespace
@@ -7,11 +7,6 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels.topk import Pairs, pack, pairs_above
-
-
-@pytest.fixture(params=["reference"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return request.param
 
 
 def prices(make: SimpleNamespace, rows: int, cols: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,7 +92,8 @@ def test_other_dtypes_and_packed(
 ) -> None:
     a, b = make.integers(20, 4, dtype=dtype), make.integers(30, 4, dtype=dtype)
     u, v = prices(make, 20, 30)
-    pairs = pairs_above(a, pack(b), u, v, margin=0.0, capacity=600, backend=backend)
+    served = "reference" if dtype == torch.float64 else backend
+    pairs = pairs_above(a, pack(b), u, v, margin=0.0, capacity=600, backend=served)
     above = oracle.scores(a, b, None) > u.numpy()[:, None] + v.numpy()
     assert listed(pairs) == [tuple(pair) for pair in np.argwhere(above).tolist()]
 
@@ -114,7 +110,7 @@ def test_other_dtypes_and_packed(
         ({"tiles": torch.tensor([[0, 2, 0, 1.0]])}, TypeError, "tiles: expected torch.int64"),
         ({"capacity": -1}, ValueError, "capacity: expected 0 or more"),
         ({"margin": math.nan}, ValueError, "margin: expected a number"),
-        ({"backend": "native"}, ValueError, "'native' cannot serve pairs_above"),
+        ({"backend": "triton"}, ValueError, "'triton' cannot serve pairs_above"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict, error: type, names: str) -> None:
@@ -124,3 +120,43 @@ def test_wrong_arguments_are_named(change: dict, error: type, names: str) -> Non
     }  # fmt: skip
     with pytest.raises(error, match=names):
         pairs_above(**arguments)
+
+
+def test_real_scores_far_from_their_price_are_listed_or_not(
+    make: SimpleNamespace, oracle: SimpleNamespace, backend: str
+) -> None:
+    # More survivors than wait for their scores at once, and rows of several token tiles.
+    a, b = make.reals(70, 33), make.reals(1100, 33)
+    u, v = make.reals(70).double(), make.reals(1100).double()
+    pairs = pairs_above(a, b, u, v, margin=2.0, capacity=70 * 1100, backend=backend)
+    gaps = oracle.scores(a, b, None) - (u.numpy()[:, None] + v.numpy() - 2.0)
+    assert (abs(gaps) > 1e-4).mean() > 0.999
+    found = np.zeros(gaps.shape, bool)
+    found[pairs.rows, pairs.cols] = True
+    np.testing.assert_array_equal(found[abs(gaps) > 1e-4], (gaps > 0)[abs(gaps) > 1e-4])
+
+
+def test_bits_do_not_depend_on_threads_or_packing(
+    make: SimpleNamespace, backend: str, threads
+) -> None:
+    a, b = make.reals(90, 100), make.reals(120, 100)
+    u, v = make.reals(90).double(), make.reals(120).double()
+    results = []
+    for count in (1, 2, 3):
+        threads(count)
+        for side in (b, pack(b)):
+            results.append(
+                listed(pairs_above(a, side, u, v, margin=0.0, capacity=9999, backend=backend))
+            )
+    assert results[0]
+    assert all(other == results[0] for other in results)
+
+
+@pytest.mark.parametrize("price", [math.inf, -math.inf, 1e300, math.nan])
+def test_prices_beyond_float32(make: SimpleNamespace, backend: str, price: float) -> None:
+    a, b = make.integers(5, 4), make.integers(40, 4)
+    u, v = torch.zeros(5).double(), torch.zeros(40).double()
+    u[2], v[3] = price, price
+    ours = pairs_above(a, b, u, v, margin=0.5, capacity=200, backend=backend)
+    above = (a.double() @ b.double().T > u[:, None] + v - 0.5).nonzero().tolist()
+    assert listed(ours) == [tuple(pair) for pair in above]

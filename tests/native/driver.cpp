@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-#include "int8_weight.h"
+#include "int8_codes.h"
 #include "isa.h"
 #include "scan.h"
 #include "sparse.h"
@@ -86,6 +86,26 @@ void choose(const std::vector<float>& scores, const std::vector<int64_t>& eligib
   }
 }
 
+const Int8Isa* int8_for(int64_t depth) { return depth ? current_int8_isa() : nullptr; }
+
+// A weight packed beforehand, or not.
+struct PackedInt8 {
+  std::vector<int8_t> codes;
+  std::vector<PanelBounds> bounds;
+
+  PackedInt8(const Int8Isa& isa, const float* weight, int64_t count, int64_t depth, int threads,
+             bool packed) {
+    if (!packed) return;
+    const int64_t panels = panel_count(count);
+    codes.resize(static_cast<size_t>(panels * isa.planes(depth) * code_count(depth) * kPanel));
+    bounds.resize(static_cast<size_t>(panels));
+    pack_int8(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
+  }
+  Int8Panels panels() const {
+    return codes.empty() ? Int8Panels{} : Int8Panels{codes.data(), bounds.data()};
+  }
+};
+
 void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t latents, int64_t k) {
   const int64_t all = groups * latents;
   Floats x(rows * depth, -3, 3), weight(all * depth, -3, 3), bias(all, -5, 5), floor(rows, -4, 4);
@@ -105,15 +125,10 @@ void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t late
                      packed ? panels.data() : nullptr, has_bias ? bias.data() : nullptr,
                      floor.data(), has_mask ? mask.data() : nullptr, values.data(),
                      indices.data()};
-  const Int8Isa* int8 = current_int8_isa();
-  if (int8 && depth && k <= kMaxInt8K) {
-    std::vector<int8_t> codes(static_cast<size_t>(panel_count(all) * quad_count(depth) * kPanel * kQuad));
-    std::vector<PanelBounds> bounds(static_cast<size_t>(panel_count(all)));
-    if (packed)
-      pack_int8(*int8, weight.data(), nullptr, all, depth, threads, codes.data(), bounds.data());
+  if (const Int8Isa* int8 = int8_for(depth)) {
+    const PackedInt8 codes(*int8, weight.data(), all, depth, threads, packed);
     problem.weight = weight.data();
-    linear_topk_int8(problem, *int8, packed ? Int8Panels{codes.data(), bounds.data()} : Int8Panels{},
-                     threads);
+    linear_topk_int8(problem, *int8, codes.panels(), threads);
   } else {
     linear_topk(problem, threads);
   }
@@ -133,6 +148,42 @@ void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t late
   expect_equal(indices, wanted_indices, "linear_topk indices");
 }
 
+void check_pairs_above(int64_t a_rows, int64_t b_rows, int64_t depth) {
+  Floats a(a_rows * depth, -3, 3), b(b_rows * depth, -3, 3);
+  if (toss()) sprinkle(a, kNan), sprinkle(b, kInf);
+  Buffer<double> row_price(a_rows, -2, 3), col_price(b_rows, -2, 3);
+  const int64_t row_cut = draw(0, a_rows), col_cut = draw(0, b_rows);
+  const Block tiles[] = {{0, row_cut, 0, b_rows}, {row_cut, a_rows, col_cut, b_rows}};
+  const int64_t capacity = toss() ? a_rows * b_rows : 3;
+  const PairsAbove problem{a_rows,           b_rows, depth, capacity, a.data(), b.data(),
+                           row_price.data(), col_price.data(), 0.5, tiles, 2};
+  const bool packed = toss();
+  const int threads = static_cast<int>(draw(1, 4));
+  Pairs pairs;
+  if (const Int8Isa* int8 = int8_for(depth)) {
+    const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
+    ScanCounts counts{};
+    pairs = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+  } else {
+    Floats panels(panel_count(b_rows) * depth * kPanel);
+    pack_panels(b.data(), b_rows, depth, threads, panels.data());
+    pairs = pairs_above(problem, packed ? panels.data() : nullptr, threads);
+  }
+
+  std::vector<int64_t> rows, cols;
+  for (int64_t i = 0; i < a_rows; ++i)
+    for (int64_t j = i < row_cut ? 0 : col_cut; j < b_rows; ++j) {
+      const float score = dot(a.data() + i * depth, b.data() + j * depth, depth);
+      if (!(double{score} > row_price[i] + col_price[j] - 0.5)) continue;
+      rows.push_back(i);
+      cols.push_back(j);
+    }
+  const int64_t count = static_cast<int64_t>(rows.size());
+  expect(pairs.overflow == std::max<int64_t>(0, count - capacity), "pairs_above overflow", count);
+  if (pairs.overflow) rows.clear(), cols.clear();
+  expect(pairs.rows == rows && pairs.cols == cols, "pairs_above", count);
+}
+
 void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m) {
   Floats a(a_rows * depth, -3, 3), b(b_rows * depth, -3, 3);
   if (toss()) sprinkle(a, kNan), sprinkle(b, kNan);
@@ -142,10 +193,16 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
   if (packed) pack_panels(b.data(), b_rows, depth, threads, panels.data());
   Floats row_values(a_rows * m, 9), col_values(b_rows * m, 9);
   Ints row_indices(a_rows * m, 9), col_indices(b_rows * m, 9);
-  mutual_topk({a_rows, b_rows, depth, m, a.data(), packed ? nullptr : b.data(),
-               packed ? panels.data() : nullptr, row_values.data(), row_indices.data(),
-               col_values.data(), col_indices.data()},
-              threads);
+  MutualTopK problem{a_rows, b_rows, depth, m, a.data(), packed ? nullptr : b.data(),
+                     packed ? panels.data() : nullptr, row_values.data(), row_indices.data(),
+                     col_values.data(), col_indices.data()};
+  if (const Int8Isa* int8 = int8_for(depth)) {
+    const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
+    problem.b = b.data();
+    mutual_topk_int8(problem, *int8, codes.panels(), threads);
+  } else {
+    mutual_topk(problem, threads);
+  }
 
   const auto check_side = [&](Floats& left, Floats& right, Floats& values, Ints& indices) {
     const int64_t count = values.size / m, others = depth ? right.size / depth : 0;
@@ -220,6 +277,7 @@ void check_everything() {
     check_linear_topk(draw(0, 40), draw(0, 40), draw(1, 3), latents, i % 7 ? k : 1);
     const int64_t a_rows = draw(1, 60), b_rows = draw(1, 90), shorter = std::min(a_rows, b_rows);
     check_mutual_topk(a_rows, b_rows, draw(1, 40), i % 5 ? draw(1, shorter) : shorter);
+    check_pairs_above(a_rows, b_rows, draw(0, 40));
     check_sparse(draw(0, 40), draw(0, 9), draw(0, 200), draw(0, 40));
   }
   check_linear_topk(9, 4, 1, 5000, 3);  // a crowd: more survivors than int8 has room for
@@ -228,6 +286,8 @@ void check_everything() {
   check_linear_topk(20, 2048, 1, 2100, 32);
   check_mutual_topk(1600, 50, 3, 5);
   check_mutual_topk(33, 2100, 2048, 7);
+  check_pairs_above(1600, 50, 3);
+  check_pairs_above(33, 2100, 2048);
   check_sparse(700, 33, 3, 17);
 }
 
@@ -236,7 +296,8 @@ void check_everything() {
 int main() {
   try {
     const char* name = current_isa().name;
-    std::printf("%s: ", current_int8_isa() ? "avx512_vnni" : name);
+    const Int8Isa* int8 = current_int8_isa();
+    std::printf("%s: ", int8 ? int8->name : name);
   } catch (const std::exception& error) {
     std::printf("skipped: %s\n", error.what());
     return 0;

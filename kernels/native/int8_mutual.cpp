@@ -1,0 +1,155 @@
+// mutual_topk by an int8 scan that proposes and a float32 re-score that decides.
+//
+// Each thread has a stripe of columns, whose lists nobody else touches, and lists of its own for
+// the rows of the block that all threads scan; the rows' lists are merged when the block is done.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "int8_finish.h"
+#include "int8_rescore.h"
+#include "int8_scan.h"
+#include "parallel.h"
+#include "scan.h"
+#include "survivors.h"
+
+namespace twinsae {
+namespace {
+
+constexpr int64_t kStateBytes = 24 << 20;  // of the rows' survivors, and of their codes
+constexpr float kNoFloor = -std::numeric_limits<float>::infinity();
+
+struct Scan {
+  const MutualTopK& q;
+  const Int8Isa& int8;
+  const Isa& isa;
+  int threads;
+  Int8Columns columns;
+  int64_t most;  // rows of a block
+  TokenTiles tokens;
+  Survivors rows;  // (threads, most)
+  Survivors cols;  // (b_rows)
+
+  float score(int64_t row, int64_t column) const {
+    return isa.dot(q.a + row * q.depth, q.b + column * q.depth, q.depth);
+  }
+  void prune_row(int64_t list, int64_t begin) {
+    rows.prune(list, [&](int64_t c) { return score(begin + list % most, c); });
+  }
+  void prune_column(int64_t c) {
+    cols.prune(c, [&](int64_t row) { return score(row, c); });
+  }
+
+  // Scans the loaded rows, the first of which has number `begin`, against one thread's stripe.
+  void scan_stripe(int64_t thread, int64_t begin) {
+    const int64_t panels = columns.panel_of(columns.count - 1) + 1;
+    const int64_t first = std::min(columns.count, panels * thread / threads * kPanel);
+    const int64_t end = std::min(columns.count, panels * (thread + 1) / threads * kPanel);
+    const int planes = int8.planes(q.depth);
+    const Lists mine = rows.lists(thread * most);
+    const int64_t height = tiles_of_block(tokens, 1);
+    BlockScan scan(int8, q.depth, tokens, columns);
+    for (int64_t t = 0; t < tokens.tiles(); t += height) {
+      const TokenBlock block{t, std::min(tokens.tiles(), t + height)};
+      scan.run(block, first, end, [&](int64_t p, int64_t token, int64_t here, const int32_t* sums) {
+        const PanelBounds& bounds = columns.bounds[p];
+        const uint32_t lanes = columns.lanes(p, first, end);
+        const float* nothing = columns.offsets.data() + p * kPanel;
+        uint32_t full = int8.collect(sums, planes, bounds, nothing, nothing, lanes,
+                                     columns.column(p), &tokens.bound(token), here,
+                                     lists_from(mine, token));
+        for (; full; full &= full - 1) prune_row(thread * most + token + __builtin_ctz(full), begin);
+        full = int8.collect_columns(sums, planes, bounds, lanes, &tokens.bound(token), here,
+                                    static_cast<int32_t>(begin + token),
+                                    cols.lists(columns.column(p)));
+        for (; full; full &= full - 1) prune_column(columns.column(p) + __builtin_ctz(full));
+      });
+    }
+  }
+
+  void open_rows(int64_t begin) {
+    tokens.load(q.a + begin * q.depth, std::min(most, q.a_rows - begin), threads);
+    for (int64_t list = 0; list < threads * most; ++list) {
+      rows.restart(list, kNoFloor);
+      const int64_t row = list % most;
+      if (row < tokens.count() && !std::isfinite(tokens.bound(row).residual)) rows.fail(list);
+    }
+  }
+
+  void close_rows(int64_t begin, ScanCounts& counts) {
+    parallel_for(tokens.count(), threads, [&](int64_t row) {
+      const auto exact = [&](int64_t c) { return score(begin + row, c); };
+      for (int64_t t = 1; t < threads; ++t) rows.merge(row, t * most + row, exact);
+      if (!rows.failed(row)) rows.prune(row, exact);
+    });
+    counts.survivors += rescore_survivors(
+        rows, tokens.count(), q.b_rows, q.m, threads,
+        [&](int64_t row) { return q.a + (begin + row) * q.depth; },
+        [&](int64_t column) { return q.b + column * q.depth; },
+        [](int64_t) { return 0.0f; }, isa, q.depth);
+    counts.redone += finish_rows(
+        rows, tokens.count(), q.b_rows, threads, [](int64_t) { return kNoFloor; },
+        [&](int64_t row, int64_t column) { return score(begin + row, column); },
+        [](int64_t column) { return column; },
+        {q.m, q.m, q.row_values + begin * q.m, q.row_indices + begin * q.m});
+  }
+
+  void close_columns(ScanCounts& counts) {
+    parallel_for(q.b_rows, threads, [&](int64_t c) {
+      if (!cols.failed(c)) prune_column(c);
+    });
+    counts.survivors += rescore_survivors(
+        cols, q.b_rows, q.a_rows, q.m, threads,
+        [&](int64_t column) { return q.b + column * q.depth; },
+        [&](int64_t row) { return q.a + row * q.depth; },
+        [](int64_t) { return 0.0f; }, isa, q.depth);
+    counts.redone += finish_rows(
+        cols, q.b_rows, q.a_rows, threads, [](int64_t) { return kNoFloor; },
+        [&](int64_t column, int64_t row) { return score(row, column); },
+        [](int64_t row) { return row; }, {q.m, q.m, q.col_values, q.col_indices});
+  }
+};
+
+}  // namespace
+
+ScanCounts mutual_topk_int8(const MutualTopK& q, const Int8Isa& int8, Int8Panels packed,
+                            int threads) {
+  const int planes = int8.planes(q.depth);
+  const int64_t panel_bytes = planes * code_count(q.depth) * kPanel, panels = panel_count(q.b_rows);
+  Scratch<int8_t> codes(packed.panels ? 0 : panels * panel_bytes);
+  Scratch<PanelBounds> bounds(packed.panels ? 0 : panels);
+  if (!packed.panels) {
+    pack_int8(int8, q.b, nullptr, q.b_rows, q.depth, threads, codes.data(), bounds.data());
+    packed = {codes.data(), bounds.data()};
+  }
+  const int64_t row_room = Survivors::capacity(q.m, planes);
+  // Columns have their lists all the time: no more room than they need.
+  const int64_t column_room = planes == 2 ? 2 * q.m + 128 : row_room;
+  const int64_t widest =
+      std::max(threads * row_room * Survivors::kBytesEach, planes * code_count(q.depth));
+  const int64_t most = std::min(q.a_rows, std::max<int64_t>(kMaxTileTokens, kStateBytes / widest));
+  Scan scan{q,
+            int8,
+            current_isa(),
+            threads,
+            Int8Columns(packed.panels, packed.bounds, panel_bytes, 0, 0, q.b_rows),
+            most,
+            TokenTiles(int8, most, q.depth),
+            Survivors(int8, threads * most, q.m, row_room),
+            Survivors(int8, panels * kPanel, q.m, column_room)};
+  for (int64_t c = 0; c < q.b_rows; ++c) {
+    scan.cols.restart(c, kNoFloor);
+    if (!std::isfinite(packed.bounds[c / kPanel].slacks[c % kPanel])) scan.cols.fail(c);
+  }
+  ScanCounts counts{0, 0};
+  for (int64_t begin = 0; begin < q.a_rows; begin += most) {
+    scan.open_rows(begin);
+    parallel_for(threads, threads, [&](int64_t thread) { scan.scan_stripe(thread, begin); });
+    scan.close_rows(begin, counts);
+  }
+  scan.close_columns(counts);
+  return counts;
+}
+
+}  // namespace twinsae

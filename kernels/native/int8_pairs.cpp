@@ -1,0 +1,123 @@
+// pairs_above by an int8 scan that proposes and a float32 re-score that decides.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <vector>
+
+#include "int8_scan.h"
+#include "pair_list.h"
+#include "parallel.h"
+#include "scan.h"
+
+namespace twinsae {
+namespace {
+
+constexpr int64_t kStripeBytes = 24 << 20;  // of rows' codes
+constexpr int64_t kRoom = 128;              // survivors of a row that wait for their scores
+constexpr int64_t kPatience = kRoom - kPanel - 16;
+constexpr int64_t kTasksOfThread = 4;
+
+// Below `value`, by more than the rounding of float32 sums with it.
+float below(double value) {
+  return static_cast<float>(value - 4e-6 * std::fabs(value));
+}
+
+// One thread's lists for the rows of a block of tokens.
+class Waiting {
+ public:
+  Waiting(const PairsAbove& q, const Isa& isa, int64_t first_row, int64_t rows)
+      : q_(q),
+        isa_(isa),
+        first_(first_row),
+        bounds_(static_cast<size_t>(2 * rows * kRoom)),
+        columns_(static_cast<size_t>(rows * kRoom)),
+        counts_(static_cast<size_t>(rows)),
+        limits_(counts_.size()),
+        thresholds_(counts_.size()) {
+    for (int64_t r = 0; r < rows; ++r) thresholds_[r] = below(q.row_price[first_ + r] - q.margin);
+  }
+
+  // Rows outside the piece take nothing.
+  void open(const Block& piece) {
+    for (int64_t r = 0; r < rows(); ++r) {
+      const int64_t row = first_ + r;
+      limits_[r] = row >= piece.row_start && row < piece.row_stop ? kPatience : -1;
+    }
+  }
+  int64_t rows() const { return static_cast<int64_t>(counts_.size()); }
+  Lists lists() {
+    return {bounds_.data(),  bounds_.data() + rows() * kRoom, columns_.data(),   kRoom,
+            counts_.data(), limits_.data(),                  thresholds_.data()};
+  }
+  // Scores a row's survivors and keeps the pairs that are above.
+  void flush(int64_t r) {
+    const int64_t row = first_ + r;
+    for (int64_t j = 0; j < counts_[r]; ++j) {
+      const int64_t col = columns_[r * kRoom + j];
+      const float score = isa_.dot(q_.a + row * q_.depth, q_.b + col * q_.depth, q_.depth);
+      if (q_.above(row, col, score)) found.push_back(PairList::key(row, col));
+    }
+    scored += counts_[r];
+    counts_[r] = 0;
+  }
+
+  std::vector<uint64_t> found;
+  int64_t scored = 0;
+
+ private:
+  const PairsAbove& q_;
+  const Isa& isa_;
+  int64_t first_;
+  std::vector<float> bounds_;  // upper and lower
+  std::vector<int32_t> columns_, counts_, limits_;
+  std::vector<float> thresholds_;
+};
+
+}  // namespace
+
+Pairs pairs_above_int8(const PairsAbove& q, const Int8Isa& int8, Int8Panels packed, int threads,
+                       ScanCounts& counts) {
+  const Isa& isa = current_isa();
+  const int planes = int8.planes(q.depth);
+  const int64_t panel_bytes = planes * code_count(q.depth) * kPanel, panels = panel_count(q.b_rows);
+  Scratch<int8_t> codes(packed.panels ? 0 : panels * panel_bytes);
+  Scratch<PanelBounds> bounds(packed.panels ? 0 : panels);
+  if (!packed.panels) {
+    pack_int8(int8, q.b, nullptr, q.b_rows, q.depth, threads, codes.data(), bounds.data());
+    packed = {codes.data(), bounds.data()};
+  }
+  Int8Columns columns(packed.panels, packed.bounds, panel_bytes, 0, 0, q.b_rows);
+  for (int64_t c = 0; c < q.b_rows; ++c) columns.add(c, static_cast<float>(-q.col_price[c]));
+
+  const int64_t most = std::min(
+      q.a_rows, std::max<int64_t>(kMaxTileTokens, kStripeBytes / (planes * code_count(q.depth))));
+  TokenTiles tokens(int8, most, q.depth);
+  PairList list(q.capacity);
+  std::atomic<int64_t> scored{0};
+  for_stripes(q, most, [&](const Stripe& stripe) {
+    tokens.load(q.a + stripe.begin * q.depth, stripe.end - stripe.begin, threads);
+    const int64_t height = tiles_of_block(tokens, kTasksOfThread * threads);
+    parallel_for((tokens.tiles() + height - 1) / height, threads, [&](int64_t task) {
+      const TokenBlock block{task * height, std::min(tokens.tiles(), (task + 1) * height)};
+      const int64_t first = block.first_tile * int8.tile_tokens;
+      const int64_t end = std::min(tokens.count(), block.end_tile * int8.tile_tokens);
+      Waiting waiting(q, isa, stripe.begin + first, end - first);
+      for (const Block& piece : stripe.pieces) {
+        const int64_t top = std::max(first, piece.row_start - stripe.begin);
+        const int64_t bottom = std::min(end, piece.row_stop - stripe.begin);
+        if (top >= bottom) continue;
+        waiting.open(piece);
+        const TokenBlock part{top / int8.tile_tokens, (bottom - 1) / int8.tile_tokens + 1};
+        list_survivors(int8, q.depth, tokens, part, columns, piece.col_start, piece.col_stop,
+                       waiting.lists(), first, [&](int64_t row) { waiting.flush(row - first); });
+        for (int64_t r = 0; r < waiting.rows(); ++r) waiting.flush(r);
+        list.take(waiting.found);
+      }
+      scored += waiting.scored;
+    });
+  });
+  counts = {scored, 0};
+  return list.sorted();
+}
+
+}  // namespace twinsae
