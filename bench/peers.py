@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..sae import SAE
 
@@ -66,7 +66,7 @@ def _sparsify_step(sae: SAE) -> PeerStep:
         "W_dec": coder.W_dec,
         "b_dec": coder.b_dec,
     }
-    return PeerStep(False, lambda x: _backward(coder, lambda: coder(x).fvu, ours))
+    return PeerStep(False, lambda x: _backward(lambda: coder(x).fvu, ours))
 
 
 def _sparse_coder(sae: SAE) -> Any:
@@ -89,7 +89,7 @@ def _dictionary_learning_step(sae: SAE) -> PeerStep:
     }
     turned = frozenset({"W_dec"})
     loss = trainer.loss
-    return PeerStep(True, lambda x: _backward(trainer.ae, lambda: loss(x, step=1), ours, turned))
+    return PeerStep(True, lambda x: _backward(lambda: loss(x, step=1), ours, turned))
 
 
 def _top_k_trainer(sae: SAE) -> Any:
@@ -149,24 +149,28 @@ def _sae_lens_step(sae: SAE, rescale: bool) -> PeerStep:
         return result
 
     turned = frozenset({"encoder_weight"})
-    return PeerStep(True, lambda x: _backward(peer, lambda: loss(x), ours, turned))
+    return PeerStep(True, lambda x: _backward(lambda: loss(x), ours, turned))
 
 
 def _backward(
-    module: nn.Module,
     loss_of: Callable[[], Tensor],
     parameters: Mapping[str, Tensor],
     turned: frozenset[str] = frozenset(),
 ) -> dict[str, Tensor]:
-    """Run both passes; gradients of those `turned`, which the peer holds transposed, as ours."""
-    module.zero_grad(set_to_none=True)
+    """Run both passes and take the gradients away from their parameters, so that none is held.
+
+    Those `turned`, whose parameter the peer holds transposed, become as ours.
+    """
     with torch.enable_grad():
         loss = loss_of()
         torch.autograd.backward(loss)
     results = {"loss": loss.detach()}
     for name, parameter in parameters.items():
-        assert parameter.grad is not None
-        results[name] = parameter.grad.T if name in turned else parameter.grad
+        gradient = parameter.grad
+        if gradient is None:
+            raise RuntimeError(f"no gradient of {name}: not timed")
+        parameter.grad = None
+        results[name] = gradient.T if name in turned else gradient
     return results
 
 
