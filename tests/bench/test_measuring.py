@@ -7,7 +7,7 @@ import torch
 from twinsae.bench import machine, roofline, scaling
 from twinsae.bench.encode import PACKED, bench_encode
 from twinsae.bench.inputs import Shape
-from twinsae.bench.measurement import OURS, Measurement, peak_above_outputs, scan_fact
+from twinsae.bench.measurement import OURS, PRODUCT, Measurement, peak_above_outputs, scan_fact
 from twinsae.bench.scaling import BEFORE, IN_CALL, Growth, bench_growth
 from twinsae.cli import bench
 from twinsae.cli.main import main
@@ -56,9 +56,13 @@ def test_kernels_that_measure_no_roofline(monkeypatch) -> None:
 @pytest.mark.usefixtures("without_peers")
 def test_encode_says_its_share_of_the_roofline(inputs, monkeypatch) -> None:
     set_roofline(monkeypatch, 1e9, 1)
-    facts = bench_encode(inputs, 1).facts
+    measured = bench_encode(inputs, 1)
+    facts, seconds = measured.facts, measured.seconds
     for way in (OURS, PACKED):
-        assert facts[way][0].endswith("of 1,000,000,000 int8 GOP/s")
+        product = min(seconds[PRODUCT], seconds["product by numpy"])
+        assert facts[way][0] == f"{seconds['torch'] / seconds[way]:.2f}x torch"
+        assert facts[way][1] == f"{product / seconds[way]:.2f}x the faster product"
+        assert facts[way][2].endswith("of 1,000,000,000 int8 GOP/s")
     assert "memory meant to stay below 64 MiB" in facts[OURS]
 
 
