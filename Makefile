@@ -1,16 +1,18 @@
-# make demo | test | sanitize | lint | typecheck | bench | package | clean
+# make demo | test | sanitize | lint | typecheck | bench | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing.
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+# Other people's trainers, for bench-peers alone.
+PEERS := .venv-peers
 TYPING := build/typing/twinsae
 ROOMS := bench cli kernels matching sae
 
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test sanitize lint typecheck bench package clean
+.PHONY: setup demo test sanitize lint typecheck bench bench-peers package clean
 
 setup: $(INSTALLED)
 
@@ -47,12 +49,25 @@ typecheck: $(INSTALLED)
 	for room in $(ROOMS); do ln -s ../../../$$room $(TYPING)/$$room; done
 	MYPYPATH=build/typing $(VENV)/bin/mypy $(ROOMS:%=-p twinsae.%)
 
+# OPENBLAS_CORETYPE would choose slower code for numpy's and faiss's products than the CPU has.
 bench: $(INSTALLED)
-	$(VENV)/bin/twinsae bench all
+	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench all $(BENCH)
+	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench scaling
+
+# Compares its peers' results with ours, too. For a quick look: make bench-peers BENCH='--shape 64 32 500 8'
+bench-peers: $(PEERS)/.installed
+	env -u OPENBLAS_CORETYPE $(PEERS)/bin/twinsae bench all $(BENCH)
+
+$(PEERS)/.installed: pyproject.toml setup.py constraints.txt Makefile $(wildcard kernels/native/*)
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]'
+	@# Listed by nnsight but not used; its CUDA build breaks transformers beside a CPU build of torch.
+	$(PEERS)/bin/python -m pip uninstall --quiet --yes torchvision
+	touch $@
 
 package: $(INSTALLED)
 	rm -rf dist
 	$(VENV)/bin/python -m build --quiet --outdir dist
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info kernels/*.so .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info kernels/*.so .coverage .mypy_cache .pytest_cache .ruff_cache

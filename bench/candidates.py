@@ -1,5 +1,6 @@
 """The m nearest of both sides of two dictionaries: where a matching begins."""
 
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -16,6 +17,7 @@ from .measurement import (
     Way,
     measure,
     refuse_unless_close,
+    scan_fact,
     score_rounding,
 )
 
@@ -45,13 +47,10 @@ def bench_candidates(inputs: Inputs, rounds: int) -> Measurement:
     if find_spec("faiss"):
         _check(a, b, found, "faiss", faiss_best(a, b, m))
         ways[FAISS] = lambda: faiss_best(a, b, m)
-    facts = {
-        "survivors re-scored per row": f"{found.stats.survivors.item() / len(a):.1f}",
-        "rows redone": str(found.stats.rows_redone.item()),
-        "faiss-cpu": "measured" if find_spec("faiss") else "not installed",
-    }
+    facts = {OURS: scan_fact(found.stats, len(a))}
     sizes = {"L": len(a), "D": a.shape[1], "m": m}
-    return measure(sizes, ways, 2 * a.numel() * len(b), rounds, facts)
+    measured = measure(sizes, ways, 2 * a.numel() * len(b), rounds)
+    return replace(measured, facts=facts)
 
 
 def torch_best(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best]:

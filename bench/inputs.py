@@ -1,6 +1,6 @@
 """What is measured on: random numbers of a shape, or trained SAEs and their activations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from ..sae import SAE, SAEConfig, load_sae
 from ..sae.activations.store import map_activations
 
 MAX_TOKENS = 2048
+DEMO = Path("runs/demo")
 
 
 class Shape(NamedTuple):
@@ -24,6 +25,7 @@ class Shape(NamedTuple):
 
 
 SHAPES = (Shape(2048, 576, 20736, 32), Shape(2048, 768, 32768, 32), Shape(512, 4096, 32768, 64))
+STEP_SHAPES = (Shape(512, 512, 32768, 32), Shape(2048, 576, 20736, 32))
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Inputs:
     other: SAE
     x: Tensor
     """(N, D)."""
+    source: str
+    """Whether they are random or trained."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -54,7 +58,14 @@ def random_inputs(shape: Shape) -> Inputs:
     config = SAEConfig(d_in=shape.d_in, num_latents=shape.num_latents, k=shape.k)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(shape.num_tokens, shape.d_in, generator=generator)
-    return Inputs(SAE(config, seed=0), SAE(config, seed=1), x)
+    return Inputs(SAE(config, seed=0), SAE(config, seed=1), x, "random")
+
+
+def demo_inputs() -> Iterator[Inputs]:
+    """Yield the SAEs that `twinsae demo` left in its usual folder, if it did, and activations."""
+    saes = [config.parent for config in sorted(DEMO.glob("*/seed*/cfg.json"))[:2]]
+    if len(saes) == 2:
+        yield trained_inputs(saes, next(iter(sorted(DEMO.glob("activations/shard_*"))), None))
 
 
 def trained_inputs(saes: Sequence[Path], activations: Path | None) -> Inputs:
@@ -79,4 +90,4 @@ def trained_inputs(saes: Sequence[Path], activations: Path | None) -> Inputs:
             f"{activations}: expected rows of {d_in} numbers, as the SAEs take, "
             f"got shape {tuple(x.shape)}"
         )
-    return replace(inputs, sae=sae, other=other, x=x)
+    return replace(inputs, sae=sae, other=other, x=x, source="trained")

@@ -1,6 +1,8 @@
 """The machine in one line, for the title of a table of numbers."""
 
+import os
 import platform
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -8,17 +10,36 @@ import torch
 CPU_FEATURES = (
     "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16",
 )  # fmt: skip
+PACKAGES = (
+    "torch", "numpy", "faiss-cpu", "eai-sparsify", "dictionary-learning", "sae-lens",
+)  # fmt: skip
+SLOWING = "OPENBLAS_CORETYPE"
 
 
 def describe() -> str:
-    """Return versions, threads, processor and the instruction set that the kernels use."""
+    """Return threads, processor, the instruction set that the kernels use, and versions."""
     from ..kernels import _native  # here, so that the command can say it where this is missing
 
-    threads = torch.get_num_threads()
     return (
-        f"float32, torch {torch.__version__}, {threads} threads, {processor()}; "
-        f"twinsae's kernels: {_native.isa()}"
+        f"float32, {torch.get_num_threads()} threads, {processor()}; "
+        f"twinsae's kernels: {_native.isa()}; {', '.join(versions())}"
     )
+
+
+def versions() -> list[str]:
+    """Return name and version of those packages that are measured and installed."""
+    installed = {package.name: package.version for package in metadata.distributions()}
+    return [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
+
+
+def warnings() -> list[str]:
+    """Return what slows the others down, and how to mend it."""
+    if SLOWING not in os.environ:
+        return []
+    return [
+        f"{SLOWING} is set: numpy's and faiss's products may be slower than they need be; "
+        f"env -u {SLOWING} twinsae bench ... measures without it"
+    ]
 
 
 def processor() -> str:

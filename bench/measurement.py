@@ -1,11 +1,13 @@
 """What one benchmark of one shape found, and the gate before its clock."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 from torch import Tensor
 
+from ..kernels.topk import ScanStats
 from ..matching.memory import PeakMemory
 from .timing import interleaved_medians
 
@@ -25,24 +27,43 @@ class Measurement:
     """Median by way; `OURS` is ours, `PRODUCT` torch's bare float32 product of the same sizes."""
     operations: int
     """Floating-point operations of that product."""
-    peak_bytes: int
-    """By how much memory grew in one call of ours, its outputs included."""
-    facts: Mapping[str, str]
-    """Anything else worth a line."""
+    peak_bytes: Mapping[str, int]
+    """By way: the peak of one call above its inputs and outputs, sampled every 10 ms."""
+    facts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By way: anything else worth a few words."""
 
 
 def measure(
-    sizes: Mapping[str, int],
-    ways: Mapping[str, Way],
-    operations: int,
-    rounds: int,
-    facts: Mapping[str, str],
+    sizes: Mapping[str, int], ways: Mapping[str, Way], operations: int, rounds: int
 ) -> Measurement:
-    """Time `ways`, one of which is `OURS`; see `Measurement`."""
-    with PeakMemory() as memory:
-        ways[OURS]()
+    """Time `ways`, one of which is `OURS`, and measure their memory; see `Measurement`."""
+    peaks = {way: peak_above_outputs(call) for way, call in ways.items()}
     seconds = interleaved_medians(ways, rounds)
-    return Measurement(sizes, seconds, operations, memory.peak_bytes, facts)
+    return Measurement(sizes, seconds, operations, peaks)
+
+
+def peak_above_outputs(call: Way) -> int:
+    """Return by how many bytes memory grew while `call` ran, less what it returned."""
+    with PeakMemory() as memory:
+        result = call()
+    return max(0, memory.peak_bytes - _size(result))
+
+
+def _size(result: object) -> int:
+    """Bytes of all tensors and arrays in nested tuples and mappings."""
+    if isinstance(result, Tensor | np.ndarray):
+        return int(result.nbytes)
+    if isinstance(result, Mapping):
+        return sum(map(_size, result.values()))
+    return sum(map(_size, result)) if isinstance(result, tuple) else 0
+
+
+def scan_fact(stats: ScanStats, rows: int) -> list[str]:
+    """Return, in words, what a scan of so many rows re-scored and redid."""
+    survivors, redone = int(stats.survivors), int(stats.rows_redone)
+    if not survivors and not redone:
+        return ["all scored in float32"]
+    return [f"{survivors / rows:,.1f} survivors re-scored per row", f"{redone:,} rows redone"]
 
 
 def refuse_unless_close(

@@ -1,5 +1,8 @@
 """Forward and backward of one training step: the FVU and all of its gradients, no optimiser."""
 
+from collections.abc import Mapping
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,17 +12,26 @@ from ..sae.gradients import fvu_gradients
 from ..sae.loss import total_variance
 from ..sae.stack import EncoderStack
 from .inputs import Inputs
-from .measurement import OURS, PRODUCT, Measurement, measure, refuse_unless_close, score_rounding
+from .measurement import (
+    OURS,
+    PRODUCT,
+    Measurement,
+    Way,
+    measure,
+    refuse_unless_close,
+    score_rounding,
+)
+from .peers import PeerStep, peer_steps
 
 RELATIVE_ROUNDING = 1e-4  # of sums of some N k products, in the Frobenius norm
 NAMES = ("encoder_weight", "encoder_bias", "W_dec", "b_dec")
 
 
 def bench_step(inputs: Inputs, rounds: int) -> Measurement:
-    """Time the trainer's own path beside a TopK SAE in plain torch with autograd.
+    """Time the trainer's own path beside a TopK SAE in plain torch with autograd, and peers.
 
     Raises:
-        RuntimeError: our gradients are wrong.
+        RuntimeError: our gradients, or a peer's, are wrong.
     """
     x, sae = inputs.x, inputs.sae
     variance = total_variance(x)
@@ -31,13 +43,17 @@ def bench_step(inputs: Inputs, rounds: int) -> Measurement:
         return fvu_gradients(sae, x, values, indices, variance)
 
     _check(sae, x, stack, variance)
+    peers = peer_steps(sae)
+    _check_peers(sae, x, stack, peers)
     weight = sae.encoder.weight.detach()
-    ways = {
+    ways: dict[str, Way] = {
         OURS: ours,
         "torch autograd": lambda: torch.autograd.grad(torch_fvu(sae, x, variance), parameters),
         PRODUCT: lambda: x @ weight.T,
     }
-    return measure(inputs.sizes, ways, 2 * x.numel() * len(weight), rounds, {})
+    for peer, step in peers.items():
+        ways[peer] = partial(step.run, x)
+    return measure(inputs.sizes, ways, 2 * x.numel() * len(weight), rounds)
 
 
 def torch_fvu(sae: SAE, x: Tensor, variance: Tensor, chosen: Tensor | None = None) -> Tensor:
@@ -67,9 +83,41 @@ def _check(sae: SAE, x: Tensor, stack: EncoderStack, variance: Tensor) -> None:
     # stands for any whose value is 0 after the relu, so that nothing flows through it.
     loss = torch_fvu(sae, x, variance, _without_missing(sae, x, indices))
     for name, expected in zip(NAMES, torch.autograd.grad(loss, parameters), strict=True):
-        allowed = RELATIVE_ROUNDING * float(expected.norm()) / expected.numel() ** 0.5
-        difference = (getattr(ours, name) - expected).norm() / expected.numel() ** 0.5
-        refuse_unless_close(f"step: d{name}", difference, torch.zeros(()), allowed)
+        _refuse_unless_near(f"step: d{name}", getattr(ours, name), expected)
+
+
+def _check_peers(sae: SAE, x: Tensor, stack: EncoderStack, peers: Mapping[str, PeerStep]) -> None:
+    """Compare on those rows where rounding cannot choose other latents."""
+    clear = x[_unmistakable(sae, x)]
+    if not peers or not len(clear):
+        return
+    variance = total_variance(clear)
+    ((values, indices),) = stack.encode(clear)
+    ours = fvu_gradients(sae, clear, values, indices, variance)
+    for peer, step in peers.items():
+        theirs = step.run(clear)
+        scale = float(variance) / len(clear) if step.per_token else 1.0
+        what = f"step, {peer}"
+        _refuse_unless_near(f"{what}: the loss", theirs["loss"], ours.fvu * scale, OURS)
+        for name in NAMES:
+            expected = getattr(ours, name) * scale
+            _refuse_unless_near(f"{what}: d{name}", theirs[name], expected, OURS)
+
+
+def _refuse_unless_near(what: str, found: Tensor, expected: Tensor, whose: str = "torch") -> None:
+    root = expected.numel() ** 0.5
+    allowed = RELATIVE_ROUNDING * float(expected.norm()) / root
+    refuse_unless_close(what, (found - expected).norm() / root, torch.zeros(()), allowed, whose)
+
+
+@torch.no_grad()
+def _unmistakable(sae: SAE, x: Tensor) -> Tensor:
+    """(N,) bool: rows with k positive scores that lie clear of all others and of 0."""
+    bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
+    scores = torch.relu(x @ sae.encoder.weight.T + bias)  # (N, L)
+    k = sae.config.k
+    best = functional.pad(scores.topk(min(k + 1, scores.shape[1])).values, (0, 1))
+    return best[:, k - 1] - best[:, k] > score_rounding(x, sae.encoder.weight, bias)
 
 
 @torch.no_grad()

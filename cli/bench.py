@@ -1,43 +1,59 @@
 """`twinsae bench`: the kernels' speed and memory on this machine."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from rich.console import Console
-from rich.table import Column, Table
 from tyro.conf import Positional, arg
 
 from ..bench.candidates import bench_candidates
 from ..bench.encode import bench_encode
-from ..bench.inputs import SHAPES, Inputs, Shape, random_inputs, trained_inputs
-from ..bench.machine import describe
-from ..bench.measurement import OURS, PRODUCT, Measurement
+from ..bench.inputs import (
+    SHAPES,
+    STEP_SHAPES,
+    Inputs,
+    Shape,
+    demo_inputs,
+    random_inputs,
+    trained_inputs,
+)
+from ..bench.machine import describe, warnings
+from ..bench.measurement import Measurement
+from ..bench.scaling import LATENTS, TOKENS, bench_growth
 from ..bench.step import bench_step
-from .units import format_bytes
+from .timings import growth_table, measurements_table, sizes_of
 
 BENCHES: dict[str, Callable[[Inputs, int], Measurement]] = {
     "encode": bench_encode,
     "step": bench_step,
     "candidates": bench_candidates,
 }
-NUMBERS = ("ms", f"{OURS} is", "GFLOP/s", "of product", "memory")
+# All pairs of latents of the last shape are ten trillion operations.
+USUAL: dict[str, Sequence[Shape]] = {
+    "encode": SHAPES,
+    "step": STEP_SHAPES,
+    "candidates": SHAPES[:2],
+}
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Time the kernels beside torch's own ops and other libraries.
+    """Time the kernels beside torch's own ops and those peers that are installed.
 
     All ways take turns in one run, after a check that they agree; times are medians. encode: inputs
     to active latents. step: forward and backward of one training step. candidates: the 32 nearest
-    of both sides of two dictionaries.
+    of both sides of two dictionaries. scaling: time per latent and per token as they grow. The
+    tables are Markdown.
     """
 
-    what: Annotated[Positional[Literal["encode", "step", "candidates", "all"]], arg(metavar="WHAT")]
-    """encode, step, candidates, or all three."""
+    what: Annotated[
+        Positional[Literal["encode", "step", "candidates", "all", "scaling"]], arg(metavar="WHAT")
+    ]
+    """encode, step, candidates, all three, or scaling."""
     saes: tuple[Path, Path] | None = None
-    """Two SAE folders of one shape to measure on; None: random weights of several shapes."""
+    """Two SAE folders of one shape to measure on, too; None: those of runs/demo, if there are."""
     activations: Path | None = None
     """With --saes: a .safetensors or .npy file of activations; None: random ones."""
     shape: Annotated[tuple[int, int, int, int] | None, arg(metavar="N D L K")] = None
@@ -46,55 +62,37 @@ class Bench:
     """How often each way is timed."""
 
     def run(self, console: Console) -> None:
-        """Print one table for each benchmark."""
+        """Print one table and a line on the machine."""
         if self.rounds < 1:
             raise ValueError(f"rounds: expected 1 or more, got {self.rounds}")
         if self.activations is not None and self.saes is None:
             raise ValueError("activations: needs --saes, whose inputs they are")
-        if self.shape is not None and self.saes is not None:
-            raise ValueError("shape: the SAEs of --saes have their own; give one of the two")
+        table = self.scaling(console) if self.what == "scaling" else self.beside_others(console)
+        for text in (*warnings(), table, "", describe()):
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def beside_others(self, console: Console) -> str:
+        """Return the table of encode, step and candidates, or of one of them."""
+        results = []
         for what in BENCHES if self.what == "all" else (self.what,):
-            results = []
             for inputs in self._inputs(what):
-                with console.status(f"{what}: {_sizes(inputs.sizes)}"):
-                    results.append(BENCHES[what](inputs, self.rounds))
-            console.print(bench_table(what, results))
-        console.print(describe())
+                with console.status(f"{what}: {sizes_of(inputs.sizes)}, {inputs.source}"):
+                    measured = BENCHES[what](inputs, self.rounds)
+                results.append((what, inputs.source, measured))
+        return measurements_table(results)
+
+    def scaling(self, console: Console) -> str:
+        """Return the table of times per latent and per token."""
+        if self.saes is not None or self.shape is not None:
+            raise ValueError("scaling: has its own random inputs; give neither --saes nor --shape")
+        with console.status("scaling"):
+            by_latent = bench_growth("L", LATENTS, self.rounds)
+            by_token = bench_growth("N", TOKENS, self.rounds)
+        return growth_table([by_latent, by_token])
 
     def _inputs(self, what: str) -> Iterator[Inputs]:
+        yield from map(random_inputs, [Shape(*self.shape)] if self.shape else USUAL[what])
         if self.saes is not None:
             yield trained_inputs(self.saes, self.activations)
-        elif self.shape is not None:
-            yield random_inputs(Shape(*self.shape))
-        else:
-            # All pairs of latents of the last shape are ten trillion operations.
-            yield from map(random_inputs, SHAPES[:2] if what == "candidates" else SHAPES)
-
-
-def bench_table(what: str, results: list[Measurement]) -> Table:
-    """Return the measurements as a table, one section for each shape."""
-    table = Table("way", *(Column(name, justify="right") for name in NUMBERS), title=what)
-    for result in results:
-        table.add_row(f"[bold]{_sizes(result.sizes)}[/]")
-        ours, product = result.seconds[OURS], result.seconds[PRODUCT]
-        for way, seconds in result.seconds.items():
-            table.add_row(
-                way,
-                f"{1e3 * seconds:,.1f}",
-                "" if way == OURS else f"{seconds / ours:.2f}x",
-                f"{result.operations / seconds / 1e9:,.0f}",
-                f"{product / seconds:.2f}",
-                format_bytes(result.peak_bytes) if way == OURS else "",
-            )
-        for name, fact in result.facts.items():
-            table.add_row(f"{name}: {fact}", style="dim")
-        table.add_section()
-    table.caption = (
-        f'"{OURS} is": times as fast as that way. GFLOP/s: as if the whole product were computed, '
-        "once. Memory: peak above the inputs."
-    )
-    return table
-
-
-def _sizes(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} = {size:,}" for name, size in sizes.items())
+        elif self.shape is None:
+            yield from demo_inputs()

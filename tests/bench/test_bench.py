@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from twinsae.bench import candidates, encode, measurement, step
-from twinsae.bench.inputs import Inputs, Shape, random_inputs, trained_inputs
+from twinsae.bench.inputs import Shape, trained_inputs
 from twinsae.bench.timing import interleaved_medians
 from twinsae.cli import bench
 from twinsae.cli.main import main
 from twinsae.kernels.topk import linear_topk, mutual_topk
 from twinsae.sae import SAE, SAEConfig, save_sae
+from twinsae.sae.formats.tensors import save_tensors
+
+pytestmark = pytest.mark.usefixtures("without_peers")
 
 SHAPE = Shape(num_tokens=19, d_in=6, num_latents=70, k=5)
 TOY = ["--shape", *map(str, SHAPE), "--rounds", "1"]
@@ -44,9 +47,9 @@ class FlatIndex:
 
 
 @pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep rich from breaking lines."""
-    monkeypatch.setenv("COLUMNS", "150")
+def without_a_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing but what a test asks for is measured."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -62,12 +65,14 @@ def with_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_faiss")
-def test_all_benchmarks_print_a_table_each(capsys: pytest.CaptureFixture) -> None:
+def test_all_benchmarks_print_one_table(capsys: pytest.CaptureFixture) -> None:
     assert main(["bench", "all", *TOY]) == 0
     shown = capsys.readouterr().out
-    for expected in ("encode", "step", "candidates", "N = 19, D = 6, L = 70, k = 5", "GFLOP/s"):
-        assert expected in shown
+    sizes = "N = 19, D = 6, L = 70, k = 5, random"
+    for expected in (f"encode, {sizes}", f"step, {sizes}", "candidates, L = 70, D = 6, m = 32"):
+        assert shown.count(f"| {expected}") == 1
     assert shown.count("product alone ") == 3
+    assert shown.count("GFLOP/s |") == 1
     assert torch.__version__ in shown
 
 
@@ -83,9 +88,11 @@ def test_trained_saes_and_their_activations(
 ) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(33, 6)).astype(np.float32))
     options = ["--saes", *saes, "--activations", str(tmp_path / "x.npy"), "--rounds", "1"]
-    assert main(["bench", what, *options]) == 0
+    assert main(["bench", what, *TOY, *options]) == 0
+    shown = capsys.readouterr().out
     expected = "L = 40, D = 6, m = 32" if what == "candidates" else "N = 33, D = 6, L = 40, k = 3"
-    assert expected in capsys.readouterr().out
+    assert f"{what}, {expected}, trained" in shown
+    assert shown.count(", random") == 1
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,7 @@ def test_trained_saes_and_their_activations(
         (["--activations", "x.npy"], "activations: needs --saes"),
         (["--shape", "0", "2", "3", "1"], "expected 1 or more tokens"),
         (["--shape", "1", "2", "3", "4"], "k"),
-        (["--saes", "nowhere", "nowhere"], "nowhere is no SAE folder"),
+        ([*TOY, "--saes", "nowhere", "nowhere"], "nowhere is no SAE folder"),
     ],
 )
 def test_a_users_error_is_one_line(
@@ -107,9 +114,7 @@ def test_a_users_error_is_one_line(
     assert len(error.splitlines()) == 1
 
 
-def test_inputs_that_do_not_fit(saes: list[str], tmp_path: Path, capsys) -> None:
-    assert main(["bench", "encode", "--saes", *saes, *TOY]) == 2
-    assert "shape: " in capsys.readouterr().err
+def test_inputs_that_do_not_fit(saes: list[str], tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((3, 7), np.float32))
     with pytest.raises(ValueError, match="expected rows of 6 numbers"):
         trained_inputs([Path(sae) for sae in saes], tmp_path / "x.npy")
@@ -118,10 +123,24 @@ def test_inputs_that_do_not_fit(saes: list[str], tmp_path: Path, capsys) -> None
         trained_inputs([Path(sae) for sae in saes], None)
 
 
-def test_the_usual_shapes_are_the_issues_but_the_last_for_candidates(monkeypatch) -> None:
+def test_the_usual_inputs_are_random_and_the_demos(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bench, "random_inputs", lambda shape: shape)
-    assert len(list(bench.Bench("encode")._inputs("encode"))) == 3
-    assert len(list(bench.Bench("candidates")._inputs("candidates"))) == 2
+    for what, count in (("encode", 3), ("step", 2), ("candidates", 2)):
+        assert len(list(bench.Bench(what)._inputs(what))) == count
+    demo = tmp_path / "runs" / "demo"
+    for seed in (0, 1):
+        save_sae(SAE(SAEConfig(d_in=6, num_latents=40, k=3), seed=seed), demo / f"h/seed{seed}")
+    (demo / "matches" / "seed0--seed1").mkdir(parents=True)
+    store = {"activations": torch.arange(24.0).reshape(4, 6)}
+    (demo / "activations").mkdir()
+    save_tensors(demo / "activations" / "shard_00000.safetensors", store)
+    *_, trained = bench.Bench("encode")._inputs("encode")
+    assert trained.source == "trained"
+    assert torch.equal(trained.x, store["activations"])
+    for sae, seed in ((trained.sae, 0), (trained.other, 1)):
+        expected = SAE(SAEConfig(d_in=6, num_latents=40, k=3), seed=seed).W_dec
+        assert torch.equal(sae.W_dec, expected)
+    assert list(bench.Bench("encode", shape=SHAPE)._inputs("encode")) == [SHAPE]
 
 
 def one_less(values: torch.Tensor) -> torch.Tensor:
@@ -145,15 +164,10 @@ def wrong_mutual(*args: object) -> object:
     return found._replace(col_values=one_less(found.col_values))
 
 
-@pytest.fixture
-def inputs() -> Inputs:
-    return random_inputs(SHAPE)
-
-
 @pytest.mark.parametrize("broken", [wrong_linear, misnaming_linear])
 def test_a_wrong_encoding_is_not_timed(broken, inputs, monkeypatch) -> None:
     monkeypatch.setattr(encode, "linear_topk", broken)
-    with pytest.raises(RuntimeError, match=r"encode, packed in the call.*not timed"):
+    with pytest.raises(RuntimeError, match=r"encode, twinsae: .*not timed"):
         encode.bench_encode(inputs, 1)
 
 

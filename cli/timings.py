@@ -1,0 +1,73 @@
+"""The tables of `twinsae bench`."""
+
+from collections.abc import Mapping, Sequence
+
+from ..bench.measurement import OURS, Measurement
+from ..bench.scaling import Growth
+from .markdown import markdown_table
+from .units import format_bytes
+
+FASTER, RATE, MEMORY = f"{OURS} is", "GFLOP/s", "peak memory"
+GROWTH_BAR = 0.2  # of constant time per latent and per token
+UNITS = {"L": "latent", "N": "token"}
+
+
+def measurements_table(results: Sequence[tuple[str, str, Measurement]]) -> str:
+    """Return one table of all benchmarks in Markdown, and what its columns mean.
+
+    Args:
+        results: what was measured, on which inputs, and the numbers.
+    """
+    rows = []
+    for what, source, result in results:
+        label, ours = f"{what}, {sizes_of(result.sizes)}, {source}", result.seconds[OURS]
+        for way, seconds in result.seconds.items():
+            rows.append(
+                (
+                    label,
+                    way,
+                    f"{1e3 * seconds:,.1f}",
+                    "" if way == OURS else f"{seconds / ours:.2f}x",
+                    f"{result.operations / seconds / 1e9:,.0f}",
+                    format_bytes(result.peak_bytes[way]),
+                    "; ".join(result.facts.get(way, ())),
+                )
+            )
+            label = ""
+    header = ("what", "way", "ms", FASTER, RATE, MEMORY, "notes")
+    table = markdown_table(header, rows, {"ms", FASTER, RATE, MEMORY})
+    return (
+        f"{table}\n\n"
+        f'Medians. "{FASTER}": times as fast as that way. GFLOP/s: as if the whole product were '
+        "computed, once. Peak memory: of one call, above its inputs and outputs."
+    )
+
+
+def growth_table(growths: Sequence[Growth]) -> str:
+    """Return times per latent and per token in Markdown, and how far from constant they are."""
+    rows, sentences = [], []
+    for growth in growths:
+        unit, ways = UNITS[growth.grows], list(growth.seconds)
+        fixed = {
+            name: size
+            for name, size in zip("NDLk", growth.shape, strict=True)
+            if name != growth.grows
+        }
+        for size in growth.seconds[ways[0]]:
+            times = [f"{1e6 * growth.seconds[way][size]:.2f}" for way in ways]
+            rows.append((f"{growth.grows} = {size:,}, {sizes_of(fixed)}", f"us / {unit}", *times))
+        for way in ways:
+            deviation = growth.deviation(way)
+            verdict = "within" if deviation <= GROWTH_BAR else "NOT within"
+            sentences.append(
+                f"Per {unit}, {way}: at most {deviation:.0%} from the median, "
+                f"{verdict} {GROWTH_BAR:.0%}."
+            )
+    ways = list(growths[0].seconds)
+    table = markdown_table(("size", "unit", *ways), rows, set(ways))
+    return "\n".join([table, "", *sentences])
+
+
+def sizes_of(sizes: Mapping[str, int]) -> str:
+    """Return sizes in words, as in N = 2,048, k = 32."""
+    return ", ".join(f"{name} = {size:,}" for name, size in sizes.items())
