@@ -93,8 +93,16 @@ struct Int8Isa {
   // Drops from list `row`, from its place `first` on, who has an upper bound below `threshold`.
   void (*drop_below)(const Lists& lists, int64_t row, int64_t first, float threshold);
 
+  // Multiplies what stays in registers, `rounds` times, and says how many products that was: the
+  // rate that no scan can pass.
+  int64_t (*spin)(int64_t rounds);
+
   int planes(int64_t depth) const { return depth <= one_plane_depth ? 1 : 2; }
 };
+
+// Billions of int8 operations (a product and a sum are two) in a second, of `threads` threads that
+// do nothing else.
+double int8_roofline(const Int8Isa& isa, int threads);
 
 // Null where this machine has no such instructions or TWINSAE_CPU_ISA forces others.
 const Int8Isa* current_int8_isa();

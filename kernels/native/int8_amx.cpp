@@ -64,6 +64,16 @@ void tile(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds,
   _tile_stored(3, cross + 16, kSumsRow);
 }
 
+int64_t spin(int64_t rounds) {
+  for (int64_t i = 0; i < rounds; ++i) {
+    _tile_dpbusd(0, 4, 6);
+    _tile_dpbusd(1, 4, 7);
+    _tile_dpbusd(2, 5, 6);
+    _tile_dpbusd(3, 5, 7);
+  }
+  return rounds * 4 * 16 * 16 * kChunk;
+}
+
 }  // namespace
 
 bool amx_permitted() {
@@ -80,7 +90,7 @@ bool amx_permitted() {
 
 const Int8Isa amx_int8_isa = {"amx_int8", kTokens, kChunk, 0, enter, leave,
                                avx512::quantise, avx512::transpose, tile, avx512::collect,
-                               avx512::collect_columns, avx512::kth_largest, avx512::drop_below};
+                               avx512::collect_columns, avx512::kth_largest, avx512::drop_below, spin};
 
 }  // namespace twinsae
 #endif

@@ -58,13 +58,29 @@ void tile(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds,
   multiply(tokens + token_plane, panel, here, cross, kPanel, cross);
 }
 
+int64_t spin(int64_t rounds) {
+  constexpr int kSums = 16;
+  __m512i sums[kSums];
+  const __m512i ones = _mm512_set1_epi8(1);
+#pragma GCC unroll 16
+  for (int s = 0; s < kSums; ++s) sums[s] = _mm512_set1_epi32(s);  // equal ones would be made once
+  for (int64_t i = 0; i < rounds; ++i)
+#pragma GCC unroll 16
+    for (int s = 0; s < kSums; ++s) sums[s] = _mm512_dpbusd_epi32(sums[s], ones, ones);
+#pragma GCC unroll 16
+  for (int s = 1; s < kSums; ++s) sums[0] = _mm512_add_epi32(sums[0], sums[s]);
+  volatile int32_t sink = _mm512_reduce_add_epi32(sums[0]);  // or the loop is none
+  static_cast<void>(sink);
+  return rounds * kSums * 64;
+}
+
 void nothing() {}
 
 }  // namespace
 
 const Int8Isa avx512_vnni_isa = {"avx512_vnni", kTokens, kQuad, 1024, nothing, nothing,
                                avx512::quantise, avx512::transpose, tile, avx512::collect,
-                               avx512::collect_columns, avx512::kth_largest, avx512::drop_below};
+                               avx512::collect_columns, avx512::kth_largest, avx512::drop_below, spin};
 
 }  // namespace twinsae
 #endif

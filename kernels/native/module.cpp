@@ -409,6 +409,23 @@ PYBIND11_MODULE(_native, m) {
         return int8 && depth > 0 && depth <= kMaxInt8Depth ? int8->planes(depth) : 0;
       },
       arg("depth"), "Int8 codes kept of each number in rows of this length; 0: no int8 scan.");
+  m.def(
+      "int8_products",
+      [](int64_t depth) {
+        const Int8Isa* int8 = current_int8_isa();
+        if (!int8 || depth < 1 || depth > kMaxInt8Depth) return 0;
+        return int8->planes(depth) == 2 ? 3 : 1;
+      },
+      arg("depth"), "Int8 products that a scan makes for each of float32; 0: no int8 scan.");
+  m.def(
+      "int8_roofline",
+      [](int threads) {
+        check_threads(threads);
+        const Int8Isa* int8 = current_int8_isa();
+        py::gil_scoped_release release;
+        return int8 ? int8_roofline(*int8, threads) : 0.0;
+      },
+      arg("threads"), "GOP/s of the int8 instructions in registers; 0: there are none.");
   m.def("pack_int8", &bind_pack_int8, arg("weight"), arg("threads"), arg("codes"), arg("bounds"));
   m.def("linear_topk_int8", &bind_linear_topk_int8, arg("x"), arg("weight"), arg("codes"),
         arg("bounds"), arg("bias"), arg("floor"), arg("mask"), arg("threads"), arg("values"),

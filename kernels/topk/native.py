@@ -64,15 +64,16 @@ def mutual_topk(
     row_indices = torch.empty((a.shape[0], m), dtype=torch.int64)
     col_indices = torch.empty((b.shape[0], m), dtype=torch.int64)
     counts = (0, 0)
-    outputs = (row_values, row_indices, col_values, col_indices)
-    rest = (torch.get_num_threads(), *(output.numpy() for output in outputs))
-    rows, cols = float_array(a), float_array(b)
+    row_outputs = row_values.numpy(), row_indices.numpy()
+    col_outputs = col_values.numpy(), col_indices.numpy()
+    rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
     if _takes_int8(a.shape[0], b.shape[0], a.shape[1], m):
-        counts = _native.mutual_topk_int8(rows, cols, *_codes(packed), *rest)
+        codes = _codes(packed)
+        counts = _native.mutual_topk_int8(rows, cols, *codes, threads, *row_outputs, *col_outputs)
     else:
         panels = _panels(packed)
         either = (cols, None) if panels is None else (None, panels)
-        _native.mutual_topk(rows, *either, *rest)
+        _native.mutual_topk(rows, *either, threads, *row_outputs, *col_outputs)
     best = row_values.to(a.dtype), row_indices, col_values.to(a.dtype), col_indices
     return *best, *_stats(counts)
 
@@ -90,17 +91,19 @@ def pairs_above(
     """See api.pairs_above."""
     if tiles is None:
         tiles = torch.tensor([[0, a.shape[0], 0, b.shape[0]]])
-    rest = (
-        array(row_price), array(col_price), margin, array(tiles), capacity,
-        torch.get_num_threads(),
-    )  # fmt: skip
     left, right = float_array(a), float_array(b)
-    scored = 0
+    prices = array(row_price), array(col_price)
+    blocks, threads, scored = array(tiles), torch.get_num_threads(), 0
     if _takes_int8(a.shape[0], b.shape[0], a.shape[1], 1):
-        *found, scored = _native.pairs_above_int8(left, right, *_codes(packed), *rest)
+        codes = _codes(packed)
+        rows, cols, overflow, scored = _native.pairs_above_int8(
+            left, right, *codes, *prices, margin, blocks, capacity, threads
+        )
     else:
-        found = _native.pairs_above(left, right, _panels(packed), *rest)
-    rows, cols, overflow = found
+        panels = _panels(packed)
+        rows, cols, overflow = _native.pairs_above(
+            left, right, panels, *prices, margin, blocks, capacity, threads
+        )
     lists = torch.from_numpy(rows), torch.from_numpy(cols)
     return *lists, torch.tensor(overflow), *_stats((scored, 0))
 

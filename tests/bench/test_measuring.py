@@ -26,8 +26,8 @@ def set_roofline(monkeypatch: pytest.MonkeyPatch, rate: float, products: int) ->
         asked.append(threads)
         return rate / len(asked)
 
-    monkeypatch.setattr(_native, "int8_roofline", measure, raising=False)
-    monkeypatch.setattr(_native, "int8_products", lambda _: products, raising=False)
+    monkeypatch.setattr(_native, "int8_roofline", measure)
+    monkeypatch.setattr(_native, "int8_products", lambda _: products)
     return asked
 
 
@@ -44,13 +44,6 @@ def test_no_share_without_int8(monkeypatch) -> None:
     assert roofline.roofline_fact(10**11, 576, 0.5, roofline.int8_rate()) == []
     set_roofline(monkeypatch, 800.0, 0)
     assert roofline.roofline_fact(10**11, 576, 0.5, roofline.int8_rate()) == []
-
-
-def test_kernels_that_measure_no_roofline(monkeypatch) -> None:
-    for name in ("int8_roofline", "int8_products"):
-        monkeypatch.delattr(_native, name, raising=False)
-    assert roofline.int8_rate() == 0
-    assert roofline.int8_products(576) == 0
 
 
 @pytest.mark.usefixtures("without_peers")
@@ -153,7 +146,7 @@ def test_a_measurements_rows() -> None:
 
 
 def test_what_slows_the_others_is_said(monkeypatch) -> None:
-    monkeypatch.delenv(machine.SLOWING, raising=False)
+    monkeypatch.delenv(machine.SLOWING)
     assert machine.warnings() == []
     monkeypatch.setenv(machine.SLOWING, "Haswell")
     assert "env -u OPENBLAS_CORETYPE" in machine.warnings()[0]
