@@ -16,11 +16,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from ..kernels.decode import gather_dot, sparse_decode
-from ..kernels.grads import latent_grads
-from .loss import squared_norm
+from ..kernels.decode import decode_error, gather_dot, sparse_decode
+from ..kernels.grads import LatentGrads, latent_grads
 from .model import SAE
+
+LATENTS_OF_SUM = 256  # that one thread adds up in weighted_sum
 
 
 class Gradients(NamedTuple):
@@ -42,7 +44,13 @@ class Gradients(NamedTuple):
 
 @torch.no_grad()
 def fvu_gradients(
-    sae: SAE, x: Tensor, values: Tensor, indices: Tensor, variance: Tensor
+    sae: SAE,
+    x: Tensor,
+    values: Tensor,
+    indices: Tensor,
+    variance: Tensor,
+    *,
+    out: LatentGrads | None = None,
 ) -> Gradients:
     """Return the FVU of one batch and its gradients.
 
@@ -52,12 +60,15 @@ def fvu_gradients(
         values: (N, k), the active latents' values; 0 where missing.
         indices: (N, k) int64; -1 where missing.
         variance: scalar, the batch's `total_variance`.
+        out: memory for the result, overwritten: that of an earlier one which is of no more use.
+            The system takes longer to find new memory for two (L, D) matrices than the sums take.
     """
-    error = sparse_decode(values, indices, sae.W_dec, sae.b_dec).sub_(x)  # (N, D)
-    fvu = squared_norm(error) / variance
-    g = error.mul_(2 / variance)
-    d_values = gather_dot(g, indices, sae.W_dec)  # (N, k)
-    latents = latent_grads(values, d_values, indices, x - sae.b_dec, g, sae.config.num_latents)
+    squares, g, d_values = decode_error(values, indices, sae.W_dec, sae.b_dec, x, 2 / variance)
+    fvu = squares.sum() / variance
+    latents = latent_grads(
+        values, d_values, indices, x - sae.b_dec, g, sae.config.num_latents,
+        out=out, accumulate=False,
+    )  # fmt: skip
     d_b_dec = g.sum(dim=0) - weighted_sum(latents.db_enc, sae.encoder.weight)
     return Gradients(latents.dW_enc, latents.db_enc, latents.dW_dec, d_b_dec, latents.fired, fvu)
 
@@ -68,14 +79,16 @@ def dot_rows(weight: Tensor, vector: Tensor) -> Tensor:
     Unlike a BLAS library's, the result's bits do not depend on where in memory ``weight`` lies,
     which differs between a seed trained alone and one trained in a stack.
     """
-    every = torch.arange(weight.shape[0], device=weight.device).unsqueeze(0)  # (1, L)
-    return gather_dot(vector.unsqueeze(0), every, weight).squeeze(0)
+    only = torch.zeros((weight.shape[0], 1), dtype=torch.int64, device=weight.device)  # (L, 1)
+    return gather_dot(weight, only, vector.unsqueeze(0)).squeeze(1)
 
 
 def weighted_sum(factors: Tensor, weight: Tensor) -> Tensor:
     """Return factors @ weight for ``factors`` (L,), ``weight`` (L, D): (D,); see `dot_rows`."""
-    every = torch.arange(weight.shape[0], device=weight.device).unsqueeze(0)  # (1, L)
-    return sparse_decode(factors.unsqueeze(0), every, weight).squeeze(0)
+    padding = (0, -len(weight) % LATENTS_OF_SUM)
+    every = torch.arange(len(weight), device=weight.device)
+    rows = pad(every, padding, value=-1).view(-1, LATENTS_OF_SUM)
+    return sparse_decode(pad(factors, padding).view(rows.shape), rows, weight).sum(dim=0)
 
 
 def remove_parallel(gradient: Tensor, rows: Tensor) -> None:
