@@ -110,6 +110,17 @@ void clear(const LatentGrads& out, int64_t latent, int64_t depth) {
   if (out.fired) out.fired[latent] = 0;
 }
 
+LatentGrads without_enc(LatentGrads grads) {
+  grads.dW_enc = nullptr;
+  return grads;
+}
+
+LatentGrads enc_alone(LatentGrads grads) {
+  grads.dW_dec = grads.db_enc = nullptr;
+  grads.fired = nullptr;
+  return grads;
+}
+
 }  // namespace
 
 void latent_grads(const Sparse& s, const LatentGrads& grads, bool accumulate, int threads) {
@@ -119,15 +130,22 @@ void latent_grads(const Sparse& s, const LatentGrads& grads, bool accumulate, in
   const LatentGrads sums = heavy.sums(grads, s.depth);
   const int64_t pieces = static_cast<int64_t>(heavy.pieces.size());
   const int64_t blocks = (s.latents + kLatentsOfTask - 1) / kLatentsOfTask;
-  parallel_for(pieces + blocks, threads, [&](int64_t task) {
-    if (task < pieces) return add_piece(isa, s, index, heavy.pieces[task], sums, task);
+  // First all that needs g, then all that needs x: a core's cache may hold one of them, not both.
+  const LatentGrads half_grads[] = {without_enc(grads), enc_alone(grads)};
+  const LatentGrads half_sums[] = {without_enc(sums), enc_alone(sums)};
+  const auto run = [&](int64_t task, const LatentGrads& out, const LatentGrads& out_of_pieces) {
+    if (task < pieces) return add_piece(isa, s, index, heavy.pieces[task], out_of_pieces, task);
     const int64_t first = (task - pieces) * kLatentsOfTask;
     const int64_t last = std::min(s.latents, first + kLatentsOfTask);
     for (int64_t latent = first; latent < last; ++latent) {
       const Piece all{latent, index.starts[latent], index.starts[latent + 1]};
-      if (!accumulate) clear(grads, latent, s.depth);
-      if (all.end - all.begin <= kPiece) add_piece(isa, s, index, all, grads, latent);
+      if (!accumulate) clear(out, latent, s.depth);
+      if (all.end - all.begin <= kPiece) add_piece(isa, s, index, all, out, latent);
     }
+  };
+  const int64_t tasks = pieces + blocks;
+  parallel_for(grads.dW_enc ? 2 * tasks : tasks, threads, [&](int64_t task) {
+    run(task % tasks, half_grads[task / tasks], half_sums[task / tasks]);
   });
   parallel_for(static_cast<int64_t>(heavy.starts.size()) - 1, threads, [&](int64_t i) {
     const int64_t begin = heavy.starts[i], end = heavy.starts[i + 1];
