@@ -29,4 +29,3 @@ def roofline_fact(operations: int, depth: int, seconds: float, rate: float) -> l
     if not (needed and rate):
         return []
     return [f"{needed / seconds / 1e9 / rate:.0%} of {rate:,.0f} int8 GOP/s"]
-

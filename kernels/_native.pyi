@@ -97,12 +97,25 @@ def sparse_decode(
     out: Floats,
 ) -> None: ...
 def gather_dot(rows: Floats, indices: Ints, weight: Floats, threads: int, out: Floats) -> None: ...
+def decode_error(
+    values: Floats,
+    indices: Ints,
+    weight: Floats,
+    bias: Floats | None,
+    target: Floats,
+    scale: float,
+    threads: int,
+    squares: Floats,
+    g: Floats,
+    d_values: Floats,
+) -> None: ...
 def latent_grads(
     values: Floats | None,
     d_values: Floats | None,
     indices: Ints,
     x: Floats | None,
     g: Floats | None,
+    accumulate: bool,
     threads: int,
     num_latents: int,
     dW_dec: Floats | None,

@@ -18,6 +18,7 @@ SERVED: dict[str, tuple[str, ...]] = {
     "pairs_above": ("native",),
     "sparse_decode": ("native",),
     "gather_dot": ("native",),
+    "decode_error": ("native",),
     "latent_grads": ("native",),
 }
 DEVICE_OF = {"native": "cpu", "triton": "cuda"}

@@ -19,6 +19,7 @@ FOLDER = {
     "pairs_above": "topk",
     "sparse_decode": "decode",
     "gather_dot": "decode",
+    "decode_error": "decode",
     "latent_grads": "grads",
 }
 
@@ -75,12 +76,13 @@ def _linear_topk_backward(ctx: Any, d_values: Tensor, *_: Any) -> tuple[Any, ...
     needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
     dx = sparse_decode(d_values, stacked, weight, None, ctx.backend) if needs_x else None
     dtype = sum_dtype(x.dtype)
-    dW = weight.new_zeros(weight.shape, dtype=dtype) if needs_weight else None
-    db = bias.new_zeros(bias.shape, dtype=dtype) if needs_bias else None
+    dW = weight.new_empty(weight.shape, dtype=dtype) if needs_weight else None
+    db = bias.new_empty(bias.shape, dtype=dtype) if needs_bias else None
     if needs_weight or needs_bias:
         latent_grads(
-            None, d_values, stacked, x, None, weight.shape[0], None, dW, db, None, ctx.backend
-        )
+            None, d_values, stacked, x, None, weight.shape[0], None, dW, db, None, False,
+            ctx.backend,
+        )  # fmt: skip
     return dx, _cast(dW, x), _cast(db, x), [None] * ctx.packed, *[None] * 5
 
 
@@ -147,10 +149,11 @@ def _sparse_decode_backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
     d_values = gather_dot(g, indices, weight, ctx.backend) if needs_values else None
     dW = None
     if needs_weight:
-        dW = weight.new_zeros(weight.shape, dtype=sum_dtype(weight.dtype))
+        dW = weight.new_empty(weight.shape, dtype=sum_dtype(weight.dtype))
         latent_grads(
-            values, None, indices, None, g, weight.shape[0], dW, None, None, None, ctx.backend
-        )
+            values, None, indices, None, g, weight.shape[0], dW, None, None, None, False,
+            ctx.backend,
+        )  # fmt: skip
     return d_values, None, _cast(dW, weight), g.sum(0) if needs_bias else None, None
 
 
@@ -169,8 +172,34 @@ def _first_order_only() -> None:
         raise NotImplementedError("create_graph: twinsae's ops have no second derivatives")
 
 
-def _no_backward(*_: Any) -> None:
-    raise NotImplementedError("gather_dot: there is no gradient through it")
+def _decode_error(
+    values: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    scale: Tensor,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    result: tuple[Tensor, Tensor, Tensor]
+    run = _implementation("decode_error", backend)
+    result = run(values, indices, weight, bias, target, scale)
+    return result
+
+
+def _decode_error_fake(
+    values: Tensor, _indices: Tensor, _weight: Tensor, _bias: Tensor | None, target: Tensor,
+    scale: Tensor, _backend: str,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    squares = scale.new_empty((values.shape[0],))
+    return squares, target.new_empty(target.shape), values.new_empty(values.shape)
+
+
+def _no_backward(op: str) -> Callable[..., None]:
+    def backward(*_: Any) -> None:
+        raise NotImplementedError(f"{op}: there is no gradient through it")
+
+    return backward
 
 
 def _latent_grads(
@@ -184,11 +213,12 @@ def _latent_grads(
     dW_enc: Tensor | None,
     db_enc: Tensor | None,
     fired: Tensor | None,
+    accumulate: bool,
     backend: str,
 ) -> None:
-    """Add to the outputs that are given, in place; inputs that none of them needs may be None."""
+    """Write the outputs that are given, or add to them; inputs that none needs may be None."""
     run = _implementation("latent_grads", backend)
-    run(values, d_values, indices, x, g, num_latents, dW_dec, dW_enc, db_enc, fired)
+    run(values, d_values, indices, x, g, num_latents, dW_dec, dW_enc, db_enc, fired, accumulate)
 
 
 def _latent_grads_fake(*_: Any) -> None:
@@ -215,6 +245,7 @@ def _register() -> None:
         ("pairs_above", _pairs_above, _pairs_above_fake, ()),
         ("sparse_decode", _sparse_decode, _sparse_decode_fake, ()),
         ("gather_dot", _gather_dot, _gather_dot_fake, ()),
+        ("decode_error", _decode_error, _decode_error_fake, ()),
         ("latent_grads", _latent_grads, _latent_grads_fake, _OUTPUTS),
     ):
         op = f"twinsae::{name}"
@@ -224,7 +255,8 @@ def _register() -> None:
     for name, backward, setup in (
         ("linear_topk", _linear_topk_backward, _linear_topk_setup),
         ("sparse_decode", _sparse_decode_backward, _sparse_decode_setup),
-        ("gather_dot", _no_backward, None),
+        ("gather_dot", _no_backward("gather_dot"), None),
+        ("decode_error", _no_backward("decode_error"), None),
     ):
         library.register_autograd(f"twinsae::{name}", backward, setup_context=setup)
 
@@ -236,4 +268,5 @@ mutual_topk = torch.ops.twinsae.mutual_topk
 pairs_above = torch.ops.twinsae.pairs_above
 sparse_decode = torch.ops.twinsae.sparse_decode
 gather_dot = torch.ops.twinsae.gather_dot
+decode_error = torch.ops.twinsae.decode_error
 latent_grads = torch.ops.twinsae.latent_grads

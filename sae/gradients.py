@@ -16,11 +16,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from ..kernels.decode import gather_dot, sparse_decode
-from ..kernels.grads import latent_grads
-from .loss import squared_norm
+from ..kernels.decode import decode_error, gather_dot, sparse_decode
+from ..kernels.grads import LatentGrads, latent_grads
 from .model import SAE
+
+LATENTS_OF_SUM = 256  # that one thread adds up in weighted_sum
 
 
 class Gradients(NamedTuple):
@@ -36,13 +38,30 @@ class Gradients(NamedTuple):
     """(D,)."""
     fired: Tensor
     """(L,) int64, tokens of the batch on which each latent was active."""
+    radial: Tensor
+    """(L,), each row of W_dec's gradient times that row of W_dec: see `remove_parallel`."""
     fvu: Tensor
     """Scalar, the loss."""
 
 
+def gradient_memory(sae: SAE) -> LatentGrads:
+    """Return memory for `fvu_gradients`; SAEs of one shape may use it one after another."""
+    weight, bias = sae.encoder.weight.detach(), sae.encoder.bias.detach()
+    fired = torch.empty_like(bias, dtype=torch.int64)
+    return LatentGrads(
+        torch.empty_like(weight), torch.empty_like(weight), torch.empty_like(bias), fired
+    )
+
+
 @torch.no_grad()
 def fvu_gradients(
-    sae: SAE, x: Tensor, values: Tensor, indices: Tensor, variance: Tensor
+    sae: SAE,
+    x: Tensor,
+    values: Tensor,
+    indices: Tensor,
+    variance: Tensor,
+    *,
+    out: LatentGrads | None = None,
 ) -> Gradients:
     """Return the FVU of one batch and its gradients.
 
@@ -52,14 +71,32 @@ def fvu_gradients(
         values: (N, k), the active latents' values; 0 where missing.
         indices: (N, k) int64; -1 where missing.
         variance: scalar, the batch's `total_variance`.
+        out: `gradient_memory` to put the latents' gradients into; by default new memory, which
+            costs the system more time than the sums take.
     """
-    error = sparse_decode(values, indices, sae.W_dec, sae.b_dec).sub_(x)  # (N, D)
-    fvu = squared_norm(error) / variance
-    g = error.mul_(2 / variance)
-    d_values = gather_dot(g, indices, sae.W_dec)  # (N, k)
-    latents = latent_grads(values, d_values, indices, x - sae.b_dec, g, sae.config.num_latents)
+    squares, g, d_values = decode_error(values, indices, sae.W_dec, sae.b_dec, x, 2 / variance)
+    fvu = squares.sum() / variance
+    latents = latent_grads(
+        values, d_values, indices, x - sae.b_dec, g, sae.config.num_latents,
+        out=out, accumulate=False,
+    )  # fmt: skip
     d_b_dec = g.sum(dim=0) - weighted_sum(latents.db_enc, sae.encoder.weight)
-    return Gradients(latents.dW_enc, latents.db_enc, latents.dW_dec, d_b_dec, latents.fired, fvu)
+    return Gradients(
+        latents.dW_enc,
+        latents.db_enc,
+        latents.dW_dec,
+        d_b_dec,
+        latents.fired,
+        sum_by_latent(values * d_values, indices, sae.config.num_latents),
+        fvu,
+    )
+
+
+def sum_by_latent(values: Tensor, indices: Tensor, num_latents: int) -> Tensor:
+    """Return each latent's sum (L,) of ``values`` (N, k), which are 0 where the index is -1."""
+    # One value after another, on a CPU, so that the bits do not depend on the threads.
+    sums = values.new_zeros(num_latents)
+    return sums.index_add_(0, indices.clamp(min=0).flatten(), values.flatten())
 
 
 def dot_rows(weight: Tensor, vector: Tensor) -> Tensor:
@@ -68,21 +105,23 @@ def dot_rows(weight: Tensor, vector: Tensor) -> Tensor:
     Unlike a BLAS library's, the result's bits do not depend on where in memory ``weight`` lies,
     which differs between a seed trained alone and one trained in a stack.
     """
-    every = torch.arange(weight.shape[0], device=weight.device).unsqueeze(0)  # (1, L)
-    return gather_dot(vector.unsqueeze(0), every, weight).squeeze(0)
+    only = torch.zeros((weight.shape[0], 1), dtype=torch.int64, device=weight.device)  # (L, 1)
+    return gather_dot(weight, only, vector.unsqueeze(0)).squeeze(1)
 
 
 def weighted_sum(factors: Tensor, weight: Tensor) -> Tensor:
     """Return factors @ weight for ``factors`` (L,), ``weight`` (L, D): (D,); see `dot_rows`."""
-    every = torch.arange(weight.shape[0], device=weight.device).unsqueeze(0)  # (1, L)
-    return sparse_decode(factors.unsqueeze(0), every, weight).squeeze(0)
+    padding = (0, -len(weight) % LATENTS_OF_SUM)
+    every = torch.arange(len(weight), device=weight.device)
+    rows = pad(every, padding, value=-1).view(-1, LATENTS_OF_SUM)
+    return sparse_decode(pad(factors, padding).view(rows.shape), rows, weight).sum(dim=0)
 
 
-def remove_parallel(gradient: Tensor, rows: Tensor) -> None:
+def remove_parallel(gradient: Tensor, rows: Tensor, radial: Tensor) -> None:
     """Remove from each row of ``gradient`` (L, D) its part along the unit row of ``rows`` (L, D).
 
-    That part would only change the row's norm, which is reset to 1 after the step.
+    That part would only change the row's norm, which is reset to 1 after the step. Its size is
+    ``radial`` (L,): since W_dec[l]'s gradient is sum v_nl g_n and dv_nl = <g_n, W_dec[l]>, their
+    product is sum v_nl dv_nl, which costs no pass over the (L, D) matrices.
     """
-    own = torch.arange(len(rows), device=rows.device).unsqueeze(1)  # (L, 1)
-    along = gather_dot(gradient, own, rows)  # (L, 1), without an (L, D) product in memory
-    gradient.addcmul_(along, rows, value=-1)
+    gradient.addcmul_(radial.unsqueeze(1), rows, value=-1)

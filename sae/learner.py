@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..kernels.grads import LatentGrads
 from .config import SAEConfig, TrainConfig
 from .gradients import fvu_gradients, remove_parallel
 from .model import SAE
@@ -75,24 +76,26 @@ class Learner:
         lr: float,
         dead_after: int,
         count_fired: bool,
+        memory: LatentGrads,
     ) -> StepFacts:
         """Take one step of Adam down the FVU of the batch ``x`` (N, D).
 
         ``values`` and ``indices`` (N, k) are the batch's active latents, ``variance`` its total
-        variance. ``count_fired`` says whether the batch is part of the last epoch.
+        variance. ``count_fired`` says whether the batch is part of the last epoch. ``memory`` is
+        written over.
 
         Raises:
             ValueError: the FVU is not finite; the weights are left as they are.
         """
         sae = self.sae
-        gradients = fvu_gradients(sae, x, values, indices, variance)
+        gradients = fvu_gradients(sae, x, values, indices, variance, out=memory)
         if not gradients.fvu.isfinite():
             raise ValueError(
                 f"lr: seed {self.seed} diverged at step {self.step + 1}, its FVU is "
                 f"{gradients.fvu.item()}; use a smaller learning rate or a longer warm-up"
             )
         if sae.config.normalize_decoder:
-            remove_parallel(gradients.W_dec, sae.W_dec)
+            remove_parallel(gradients.W_dec, sae.W_dec, gradients.radial)
         sae.encoder.weight.grad = gradients.encoder_weight
         sae.encoder.bias.grad = gradients.encoder_bias
         sae.W_dec.grad = gradients.W_dec

@@ -20,6 +20,7 @@ from .formats.dictionary import LATENTS
 from .formats.files import StrPath
 from .formats.native import save_sae
 from .formats.tensors import save_tensors
+from .gradients import gradient_memory
 from .learner import Learner, Schedule, StepFacts
 from .log import LOG, TrainingLog
 from .loss import total_variance
@@ -91,6 +92,7 @@ class _Trainer:
         self.schedule = Schedule(config, sae_config.num_latents, self.total)
         self.settings = self._settings(sae_config)
         self.learners = [self._open(sae_config, seed) for seed in config.seeds]
+        self.gradients = gradient_memory(self.learners[0].sae)  # of one seed after another
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = TrainingLog(run / LOG, hookpoint)
         self.log.rewind({learner.seed: learner.step for learner in self.learners})
@@ -143,6 +145,7 @@ class _Trainer:
                 lr=self.schedule.lr(step),
                 dead_after=self.config.dead_after,
                 count_fired=step >= self.total - self.steps_per_epoch,
+                memory=self.gradients,
             )
             for learner, (values, indices) in zip(active, stack.encode(x), strict=True)
         ]

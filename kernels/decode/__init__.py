@@ -1,5 +1,5 @@
 """Products with k non-zeros a row."""
 
-from .api import gather_dot, sparse_decode
+from .api import DecodedError, decode_error, gather_dot, sparse_decode
 
-__all__ = ["gather_dot", "sparse_decode"]
+__all__ = ["DecodedError", "decode_error", "gather_dot", "sparse_decode"]

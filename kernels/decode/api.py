@@ -1,9 +1,22 @@
 """The public sparse products: arguments are checked here and the backend is chosen."""
 
+from typing import NamedTuple
+
 from torch import Tensor
 
 from .. import checks, ops
 from ..backends import Backend, resolve_backend
+
+
+class DecodedError(NamedTuple):
+    """What `decode_error` makes of e = sparse_decode - target."""
+
+    squares: Tensor
+    """(N,) float32 (float64 for float64): the sum of e[n] ** 2."""
+    g: Tensor
+    """(N, D) in values' dtype: scale * e."""
+    d_values: Tensor
+    """(N, k) in values' dtype: <g[n], weight[indices[n, j]]>, 0 where the index is -1."""
 
 
 def sparse_decode(
@@ -35,12 +48,7 @@ def sparse_decode(
         TypeError: a dtype is wrong.
 
     """
-    checks.check_floats("values", values, 2)
-    _check_lookup(indices, weight, "values", values)
-    checks.check_indices("indices", indices, tuple(values.shape))
-    if bias is not None:
-        checks.check_shape("bias", bias, (weight.shape[1],))
-        checks.check_like("bias", bias, "values", values)
+    _check_decode(values, indices, weight, bias)
     chosen = resolve_backend("sparse_decode", backend, weight)
     result: Tensor = ops.sparse_decode(values, indices, weight, bias, chosen)
     return result
@@ -75,6 +83,60 @@ def gather_dot(
     chosen = resolve_backend("gather_dot", backend, weight)
     result: Tensor = ops.gather_dot(rows, indices, weight, chosen)
     return result
+
+
+def decode_error(
+    values: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    scale: Tensor,
+    *,
+    backend: Backend = "auto",
+) -> DecodedError:
+    """Compute the error of a reconstruction and its gradient for the values, in one pass.
+
+    With e = sparse_decode(values, indices, weight, bias) - target and g = scale * e, the result is
+    that of `sparse_decode`, `gather_dot(g, indices, weight)` and their row-wise sums of squares,
+    but each row of weight is fetched once. For float32 and float64 g and d_values have the very
+    bits of those functions; half-precision inputs are rounded at the end only. The function itself
+    has no gradient: going back through it raises.
+
+    For the loss sum(e ** 2) / V take scale = 2 / V: g is then its gradient for the reconstruction.
+
+    Args:
+        values: (N, k) float32, bfloat16, float16 or float64 (float64: reference only).
+        indices: (N, k) int64, -1 to L - 1; -1 adds nothing.
+        weight: (L, D), values' dtype.
+        bias: (D,), values' dtype, or None.
+        target: (N, D), values' dtype.
+        scale: () float32 (float64 for float64).
+        backend: "auto" goes by weight's device and dtype; "native" needs CPU tensors.
+
+    Raises:
+        ValueError: a shape, a device or backend is wrong, or an index is out of range.
+        TypeError: a dtype is wrong.
+
+    """
+    _check_decode(values, indices, weight, bias)
+    checks.check_shape("target", target, (values.shape[0], weight.shape[1]))
+    checks.check_like("target", target, "values", values)
+    checks.check_shape("scale", scale, ())
+    checks.check_dtype("scale", scale, ops.sum_dtype(values.dtype))
+    checks.check_device("scale", scale, "values", values)
+    chosen = resolve_backend("decode_error", backend, weight)
+    result = ops.decode_error(values, indices, weight, bias, target, scale, chosen)
+    return DecodedError(*result)
+
+
+def _check_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    checks.check_floats("values", values, 2)
+    _check_lookup(indices, weight, "values", values)
+    checks.check_indices("indices", indices, tuple(values.shape))
+    if bias is not None:
+        checks.check_shape("bias", bias, (weight.shape[1],))
+        checks.check_like("bias", bias, "values", values)
 
 
 def _check_lookup(indices: Tensor, weight: Tensor, other_name: str, other: Tensor) -> None:

@@ -21,6 +21,33 @@ def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor 
     return out.to(weight.dtype)
 
 
+def decode_error(
+    values: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    scale: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See api.decode_error."""
+    rows = indices.shape[0]
+    squares, g = torch.empty(rows), torch.empty((rows, weight.shape[1]))
+    d_values = torch.empty(indices.shape)
+    _native.decode_error(
+        float_array(values),
+        array(indices),
+        float_array(weight),
+        None if bias is None else float_array(bias),
+        float_array(target),
+        scale.item(),
+        torch.get_num_threads(),
+        squares.numpy(),
+        g.numpy(),
+        d_values.numpy(),
+    )
+    return squares, g.to(weight.dtype), d_values.to(weight.dtype)
+
+
 def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
     """See api.gather_dot."""
     out = torch.empty(indices.shape)

@@ -20,13 +20,7 @@ def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor 
     out = weight.new_empty((indices.shape[0], weight.shape[1]))
     with exact_products(weight.device):
         for rows in _chunks(out):
-            total = torch.zeros_like(out[rows], dtype=_sum_dtype(weight))
-            if bias is not None:
-                total += bias
-            for index, value in zip(indices[rows].T, values[rows].T, strict=True):
-                scale = value.to(total.dtype).masked_fill(index < 0, 0)
-                total += scale[:, None] * _picked(weight, index)
-            out[rows] = total.to(out.dtype)
+            out[rows] = _decoded(values[rows], indices[rows], weight, bias).to(out.dtype)
     return out
 
 
@@ -37,10 +31,48 @@ def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
     with exact_products(weight.device):
         for chunk in _chunks(rows):
             left = rows[chunk].to(_sum_dtype(weight)).contiguous()
-            for j, index in enumerate(indices[chunk].T):
-                dots = (left * _picked(weight, index)).sum(1)
-                out[chunk, j] = dots.masked_fill(index < 0, 0).to(out.dtype)
+            _put_dots(out[chunk], left, indices[chunk], weight)
     return out
+
+
+def decode_error(
+    values: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    scale: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See api.decode_error."""
+    check_range("indices", indices, weight.shape[0])
+    squares = scale.new_empty(indices.shape[0])
+    g, d_values = target.new_empty(target.shape), values.new_empty(values.shape)
+    with exact_products(weight.device):
+        for rows in _chunks(target):
+            error = _decoded(values[rows], indices[rows], weight, bias).sub_(target[rows])
+            squares[rows] = error.square().sum(1)
+            error *= scale
+            g[rows] = error.to(g.dtype)
+            _put_dots(d_values[rows], error, indices[rows], weight)
+    return squares, g, d_values
+
+
+def _decoded(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return sparse_decode of a chunk of rows, in the dtype of sums."""
+    total = weight.new_zeros((len(indices), weight.shape[1]), dtype=_sum_dtype(weight))
+    if bias is not None:
+        total += bias
+    for index, value in zip(indices.T, values.T, strict=True):
+        scale = value.to(total.dtype).masked_fill(index < 0, 0)
+        total += scale[:, None] * _picked(weight, index)
+    return total
+
+
+def _put_dots(out: Tensor, left: Tensor, indices: Tensor, weight: Tensor) -> None:
+    """Write gather_dot of a chunk of rows, which are in the dtype of sums, to out."""
+    for j, index in enumerate(indices.T):
+        dots = (left * _picked(weight, index)).sum(1)
+        out[:, j] = dots.masked_fill(index < 0, 0).to(out.dtype)
 
 
 def _picked(weight: Tensor, index: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ def latent_grads(
     num_latents: int,
     *,
     out: LatentGrads | None = None,
+    accumulate: bool = True,
     backend: Backend = "auto",
 ) -> LatentGrads:
     """Sum the gradients of an autoencoder's weights, from one index of the non-zeros by latent.
@@ -45,8 +46,9 @@ def latent_grads(
         x: (N, D), values' dtype: the encoder's input.
         g: (N, D), values' dtype: dLoss/dreconstruction.
         num_latents: L.
-        out: contiguous results to add to, in place, of the shapes and dtypes returned: a second
-            loss term with its own g (AuxK, Multi-TopK) adds to the first one's.
+        out: contiguous tensors of the shapes and dtypes returned, which take the results in place.
+        accumulate: add to `out`: a second loss term with its own g (AuxK, Multi-TopK) adds to the
+            first one's. False overwrites it, so that a training loop may reuse its memory.
         backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
 
     Returns:
@@ -73,21 +75,24 @@ def latent_grads(
     if num_latents < 1:
         raise ValueError(f"num_latents: expected 1 or more, got {num_latents}")
     chosen = resolve_backend("latent_grads", backend, x)
-    out = _zeros(x, num_latents) if out is None else _checked(out, x, num_latents)
+    if out is None:
+        out, accumulate = _empty(x, num_latents), False
+    else:
+        _check_out(out, x, num_latents)
     ops.latent_grads(
         values.detach(), d_values.detach(), indices, x.detach(), g.detach(), num_latents,
-        *out, chosen,
+        *out, accumulate, chosen,
     )  # fmt: skip
     return out
 
 
-def _zeros(x: Tensor, num_latents: int) -> LatentGrads:
-    sums = x.new_zeros((num_latents, x.shape[1]), dtype=ops.sum_dtype(x.dtype))
-    fired = sums.new_zeros((num_latents,), dtype=torch.int64)
-    return LatentGrads(sums, torch.zeros_like(sums), sums.new_zeros((num_latents,)), fired)
+def _empty(x: Tensor, num_latents: int) -> LatentGrads:
+    sums = x.new_empty((num_latents, x.shape[1]), dtype=ops.sum_dtype(x.dtype))
+    fired = sums.new_empty((num_latents,), dtype=torch.int64)
+    return LatentGrads(sums, torch.empty_like(sums), sums.new_empty((num_latents,)), fired)
 
 
-def _checked(out: LatentGrads, x: Tensor, num_latents: int) -> LatentGrads:
+def _check_out(out: LatentGrads, x: Tensor, num_latents: int) -> None:
     dtype = ops.sum_dtype(x.dtype)
     for name, tensor in out._asdict().items():
         dims = (num_latents, x.shape[1])[: 2 if name in ("dW_dec", "dW_enc") else 1]
@@ -96,4 +101,3 @@ def _checked(out: LatentGrads, x: Tensor, num_latents: int) -> LatentGrads:
         checks.check_device(f"out.{name}", tensor, "x", x)
         if not tensor.is_contiguous():
             raise ValueError(f"out.{name}: expected a contiguous tensor")
-    return out

@@ -18,6 +18,7 @@ def latent_grads(
     dW_enc: Tensor | None,
     db_enc: Tensor | None,
     fired: Tensor | None,
+    accumulate: bool,
 ) -> None:
     """See ops._latent_grads."""
     inputs = [None if t is None else float_array(t) for t in (values, d_values, x, g)]
@@ -28,6 +29,7 @@ def latent_grads(
         array(indices),
         inputs[2],
         inputs[3],
+        accumulate,
         torch.get_num_threads(),
         num_latents,
         *outputs,

@@ -20,6 +20,7 @@ def latent_grads(
     dW_enc: Tensor | None,
     db_enc: Tensor | None,
     fired: Tensor | None,
+    accumulate: bool,
 ) -> None:
     """See ops._latent_grads.
 
@@ -28,6 +29,10 @@ def latent_grads(
     are of the rows [0, 1, 0].
     """
     check_range("indices", indices, num_latents)
+    if not accumulate:
+        for out in (dW_dec, dW_enc, db_enc, fired):
+            if out is not None:
+                out.zero_()
     by_latent = indices.flatten().sort(stable=True)
     named = by_latent.values >= 0
     latents, places = by_latent.values[named], by_latent.indices[named]

@@ -345,10 +345,34 @@ void bind_gather_dot(const object& rows_, const object& indices_, const object& 
   gather_dot(s, rows.data, weight.data, threads, out.data);
 }
 
+void bind_decode_error(const object& values_, const object& indices_, const object& weight_,
+                       const object& bias_, const object& target_, float scale, int threads,
+                       const object& squares_, const object& g_, const object& d_values_) {
+  const auto values = array<const float>(values_, "values", 2);
+  const auto indices = array<const int64_t>(indices_, "indices", 2);
+  const auto weight = array<const float>(weight_, "weight", 2);
+  const auto bias = optional_array<const float>(bias_, "bias", 1);
+  const auto target = array<const float>(target_, "target", 2);
+  const auto squares = array<float>(squares_, "squares", 1);
+  const auto g = array<float>(g_, "g", 2);
+  const auto d_values = array<float>(d_values_, "d_values", 2);
+  check_threads(threads);
+  const Sparse s = sparse(indices, weight.shape[0], weight.shape[1]);
+  values.expect("values", {s.rows, s.k});
+  bias.expect("bias", {s.depth});
+  target.expect("target", {s.rows, s.depth});
+  squares.expect("squares", {s.rows});
+  g.expect("g", {s.rows, s.depth});
+  d_values.expect("d_values", {s.rows, s.k});
+  py::gil_scoped_release release;
+  decode_error(s, values.data, weight.data, bias.data, target.data, scale, threads,
+               {squares.data, g.data, d_values.data});
+}
+
 void bind_latent_grads(const object& values_, const object& d_values_, const object& indices_,
-                       const object& x_, const object& g_, int threads, int64_t latents,
-                       const object& dW_dec_, const object& dW_enc_, const object& db_enc_,
-                       const object& fired_) {
+                       const object& x_, const object& g_, bool accumulate, int threads,
+                       int64_t latents, const object& dW_dec_, const object& dW_enc_,
+                       const object& db_enc_, const object& fired_) {
   const auto values = optional_array<const float>(values_, "values", 2);
   const auto d_values = optional_array<const float>(d_values_, "d_values", 2);
   const auto indices = array<const int64_t>(indices_, "indices", 2);
@@ -378,7 +402,7 @@ void bind_latent_grads(const object& values_, const object& d_values_, const obj
   latent_grads(s,
                {values.data, d_values.data, x.data, g.data, dW_dec.data, dW_enc.data, db_enc.data,
                 fired.data},
-               threads);
+               accumulate, threads);
 }
 
 }  // namespace
@@ -449,7 +473,10 @@ PYBIND11_MODULE(_native, m) {
         arg("bias"), arg("threads"), arg("out"));
   m.def("gather_dot", &bind_gather_dot, arg("rows"), arg("indices"), arg("weight"),
         arg("threads"), arg("out"));
+  m.def("decode_error", &bind_decode_error, arg("values"), arg("indices"), arg("weight"),
+        arg("bias"), arg("target"), arg("scale"), arg("threads"), arg("squares"), arg("g"),
+        arg("d_values"));
   m.def("latent_grads", &bind_latent_grads, arg("values"), arg("d_values"), arg("indices"),
-        arg("x"), arg("g"), arg("threads"), arg("num_latents"), arg("dW_dec"), arg("dW_enc"),
-        arg("db_enc"), arg("fired"));
+        arg("x"), arg("g"), arg("accumulate"), arg("threads"), arg("num_latents"), arg("dW_dec"),
+        arg("dW_enc"), arg("db_enc"), arg("fired"));
 }

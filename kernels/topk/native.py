@@ -37,21 +37,20 @@ def linear_topk(
     counts = (0, 0)
     # A mask leaves few latents to pack, and packing them costs less than scoring all.
     ready = packed if mask is None else ()
-    inputs = (
-        None if bias is None else float_array(bias),
-        float_array(floor),
-        None if mask is None else array(mask),
-        torch.get_num_threads(),
-        values.numpy(),
-        indices.numpy(),
-    )
-    rows, latents = float_array(x), float_array(weight)
+    starts, floors = None if bias is None else float_array(bias), float_array(floor)
+    eligible = None if mask is None else array(mask)
+    rows, latents, threads = float_array(x), float_array(weight), torch.get_num_threads()
+    outputs = values.numpy(), indices.numpy()
     if _takes_int8(x.shape[0], weight.shape[0] // groups, weight.shape[1], k):
-        counts = _native.linear_topk_int8(rows, latents, *_codes(ready), *inputs)
+        codes, bounds = _codes(ready)
+        counts = _native.linear_topk_int8(
+            rows, latents, codes, bounds, starts, floors, eligible, threads, *outputs
+        )
     else:
-        panels = _panels(ready)
-        either = (latents, None) if panels is None else (None, panels)
-        _native.linear_topk(rows, *either, *inputs, weight.shape[0])
+        matrix, panels = _matrix_or_panels(latents, ready)
+        _native.linear_topk(
+            rows, matrix, panels, starts, floors, eligible, threads, *outputs, weight.shape[0]
+        )
     return values.to(x.dtype), indices, *_stats(counts)
 
 
@@ -68,12 +67,13 @@ def mutual_topk(
     col_outputs = col_values.numpy(), col_indices.numpy()
     rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
     if _takes_int8(a.shape[0], b.shape[0], a.shape[1], m):
-        codes = _codes(packed)
-        counts = _native.mutual_topk_int8(rows, cols, *codes, threads, *row_outputs, *col_outputs)
+        codes, bounds = _codes(packed)
+        counts = _native.mutual_topk_int8(
+            rows, cols, codes, bounds, threads, *row_outputs, *col_outputs
+        )
     else:
-        panels = _panels(packed)
-        either = (cols, None) if panels is None else (None, panels)
-        _native.mutual_topk(rows, *either, threads, *row_outputs, *col_outputs)
+        matrix, panels = _matrix_or_panels(cols, packed)
+        _native.mutual_topk(rows, matrix, panels, threads, *row_outputs, *col_outputs)
     best = row_values.to(a.dtype), row_indices, col_values.to(a.dtype), col_indices
     return *best, *_stats(counts)
 
@@ -95,12 +95,12 @@ def pairs_above(
     prices = array(row_price), array(col_price)
     blocks, threads, scored = array(tiles), torch.get_num_threads(), 0
     if _takes_int8(a.shape[0], b.shape[0], a.shape[1], 1):
-        codes = _codes(packed)
+        codes, bounds = _codes(packed)
         rows, cols, overflow, scored = _native.pairs_above_int8(
-            left, right, *codes, *prices, margin, blocks, capacity, threads
+            left, right, codes, bounds, *prices, margin, blocks, capacity, threads
         )
     else:
-        panels = _panels(packed)
+        _, panels = _matrix_or_panels(right, packed)
         rows, cols, overflow = _native.pairs_above(
             left, right, panels, *prices, margin, blocks, capacity, threads
         )
@@ -149,8 +149,9 @@ def _codes(packed: Sequence[Tensor]) -> tuple[Any, Any]:
     return (packed[0].numpy(), packed[1].numpy()) if len(packed) == 2 else (None, None)
 
 
-def _panels(packed: Sequence[Tensor]) -> Any:
-    return packed[0].numpy() if len(packed) == 1 else None
+def _matrix_or_panels(matrix: Any, packed: Sequence[Tensor]) -> tuple[Any, Any]:
+    """Return the matrix, or the panels that were packed from it; the other is None."""
+    return (None, packed[0].numpy()) if len(packed) == 1 else (matrix, None)
 
 
 def _stats(counts: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,8 @@ def stand_in(device: str, dtype: torch.dtype = torch.float32) -> SimpleNamespace
         ("pairs_above", "cpu", torch.float32, "native"),
         ("sparse_decode", "cpu", torch.float32, "native"),
         ("gather_dot", "cuda", torch.bfloat16, "reference"),
+        ("decode_error", "cpu", torch.float16, "native"),
+        ("decode_error", "cpu", torch.float64, "reference"),
         ("latent_grads", "cpu", torch.float32, "native"),
         ("latent_grads", "cpu", torch.float64, "reference"),
     ],

@@ -196,6 +196,22 @@ def gather_dot(draw: st.DrawFn, memory: Memory) -> Arguments:
     }
 
 
+def decode_error(draw: st.DrawFn, memory: Memory) -> Arguments:
+    rows, k, latents, depth = sparse_sizes(draw)
+    return {
+        "values": memory.floats(rows, k),
+        "indices": memory.ints(rows, k, high=latents),
+        "weight": memory.floats(latents, depth),
+        "bias": memory.floats(depth) if draw(st.booleans()) else None,
+        "target": memory.floats(rows, depth),
+        "scale": float(draw(st.sampled_from(SPECIAL.tolist()))),
+        "threads": draw(st.integers(1, 3)),
+        "squares": memory.floats(rows, writes=True),
+        "g": memory.floats(rows, depth, writes=True),
+        "d_values": memory.floats(rows, k, writes=True),
+    }
+
+
 def latent_grads(draw: st.DrawFn, memory: Memory) -> Arguments:
     rows, k, latents, depth = sparse_sizes(draw)
     return {
@@ -204,6 +220,7 @@ def latent_grads(draw: st.DrawFn, memory: Memory) -> Arguments:
         "indices": memory.ints(rows, k, high=latents),
         "x": memory.floats(rows, depth),
         "g": memory.floats(rows, depth),
+        "accumulate": draw(st.booleans()),
         "threads": draw(st.integers(1, 3)),
         "num_latents": latents,
         "dW_dec": memory.floats(latents, depth, writes=True),
@@ -221,6 +238,7 @@ ENTRIES = (
     pack_panels,
     sparse_decode,
     gather_dot,
+    decode_error,
     latent_grads,
     *(INT8 if _native.int8_planes(1) else ()),  # elsewhere they only raise
 )
@@ -370,7 +388,7 @@ def test_more_of_everything_than_there_is() -> None:
     for num_latents in (2**62, 2**63 - 1, -(2**63)):
         with pytest.raises(ValueError, match=r"latents|max_size"):
             _native.latent_grads(
-                None, None, np.empty((0, 3), np.int64), None, None, 1, num_latents,
+                None, None, np.empty((0, 3), np.int64), None, None, True, 1, num_latents,
                 None, None, None, None,
             )  # fmt: skip
         with pytest.raises(ValueError, match="latents"):

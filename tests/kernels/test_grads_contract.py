@@ -82,6 +82,47 @@ def test_out_accumulates(make: SimpleNamespace, backend: str) -> None:
         assert torch.equal(ours, (one + two).to(ours.dtype))
 
 
+def test_out_is_overwritten_on_request(make: SimpleNamespace, backend: str) -> None:
+    first, second = some(make, 600, 4, 25, 6, "integers"), some(make, 31, 2, 25, 6, "integers")
+    first[2][:, 1] = 4  # more than one piece
+    second[2][second[2] == 9] = -1  # a latent that nothing names
+    out = latent_grads(*first, 25, backend=backend)
+    out.dW_enc[3], out.db_enc[5] = math.nan, math.nan
+    for inputs in (second, first):
+        same = latent_grads(*inputs, 25, out=out, accumulate=False, backend=backend)
+        assert all(a is b for a, b in zip(out, same, strict=True))
+        for ours, exact in zip(out, expected(*inputs, 25), strict=True):
+            assert torch.equal(ours, exact.to(ours.dtype))
+
+
+# The native index cuts a latent's non-zeros into pieces of 256.
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 255, 256, 257, 511, 512, 513, 1025])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_one_latent_in_every_row(
+    make: SimpleNamespace, backend: str, count: int, times: int
+) -> None:
+    values, d_values, indices, x, g = some(make, count, 5, 9, 4, "integers")
+    indices[:, 5 - times :] = 6  # so that pieces end inside a row, too
+    start = LatentGrads(make.integers(9, 4), make.integers(9, 4), make.integers(9), torch.arange(9))
+    grads = latent_grads(
+        values, d_values, indices, x, g, 9, out=LatentGrads(*(t.clone() for t in start)),
+        backend=backend,
+    )  # fmt: skip
+    exact = expected(values, d_values, indices, x, g, 9)
+    for ours, before, theirs in zip(grads, start, exact, strict=True):
+        assert torch.equal(ours, before + theirs.to(ours.dtype))
+    assert grads.fired[6] == 6 + count
+
+
+def test_a_row_of_nothing_but_one_latent(make: SimpleNamespace, backend: str) -> None:
+    values, d_values, _, x, g = some(make, 2, 700, 3, 5, "integers")
+    indices = torch.full((2, 700), 1)
+    grads = latent_grads(values, d_values, indices, x, g, 3, backend=backend)
+    for ours, theirs in zip(grads, expected(values, d_values, indices, x, g, 3), strict=True):
+        assert torch.equal(ours, theirs.to(ours.dtype))
+    assert grads.fired.tolist() == [0, 2, 0]
+
+
 def test_a_latent_twice_in_a_row_fires_once(backend: str) -> None:
     ones, indices = torch.ones(2, 3), torch.tensor([[4, 1, 4], [4, -1, 0]])
     grads = latent_grads(
@@ -113,7 +154,7 @@ def test_strides_do_not_matter(make: SimpleNamespace, backend: str) -> None:
 
 def test_bits_do_not_depend_on_the_threads(make: SimpleNamespace, backend: str, threads) -> None:
     inputs = some(make, 2000, 8, 70, 33, "reals")
-    inputs[2][:, 0] = 5
+    inputs[2][:, 0], inputs[2][:, 2], inputs[2][:, 5] = 5, 5, 68  # heavy: in every row
     results = []
     for count in (1, 2, 3, 2):
         threads(count)

@@ -86,7 +86,8 @@ def test_reference_sparse_products_never_hold_rows_x_k_x_dim() -> None:
     with Peak() as peak:
         decode.sparse_decode(values, indices, weight, None)
         decode.gather_dot(x, indices, weight)
-        grads.latent_grads(values, values, indices, x, x, 100, *outs)
+        grads.latent_grads(values, values, indices, x, x, 100, *outs, True)
+        decode.decode_error(values, indices, weight, None, x, torch.tensor(2.0))
     assert peak.bytes <= 24 * MIB
 
 

@@ -153,6 +153,32 @@ def test_gather_dot_checks_every_argument(change: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"values": floats(2, 2)}, "values: expected shape"),
+        ({"weight": floats(5, 3)}, "target: expected shape"),
+        ({"bias": floats(5)}, "bias: expected shape"),
+        ({"target": floats(2, 4)}, "target: expected shape"),
+        ({"squares": floats(4)}, "squares: expected shape"),
+        ({"g": floats(4, 4)}, "g: expected shape"),
+        ({"d_values": floats(3, 3)}, "d_values: expected shape"),
+        ({"indices": ints(3, 2) + 5}, "indices: expected -1 to 4, got 5"),
+    ],
+)
+def test_decode_error_checks_every_argument(change: dict, message: str) -> None:
+    arguments = {
+        "values": floats(3, 2), "indices": ints(3, 2), "weight": floats(5, 4), "bias": floats(4),
+        "target": floats(3, 4), "scale": 1.0, "threads": 1, "squares": floats(3),
+        "g": floats(3, 4), "d_values": floats(3, 2),
+    }  # fmt: skip
+    if "weight" in change:
+        arguments["bias"] = None
+    _native.decode_error(**arguments)
+    with pytest.raises(ValueError, match=message):
+        _native.decode_error(**{**arguments, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         ({"values": None}, "dW_dec: needs values and g"),
         ({"x": None}, "dW_enc: needs d_values and x"),
         ({"dW_enc": None, "d_values": None}, "db_enc: needs d_values"),
@@ -172,7 +198,7 @@ def test_gather_dot_checks_every_argument(change: dict, message: str) -> None:
 def test_latent_grads_checks_every_argument(change: dict, message: str) -> None:
     arguments = {
         "values": floats(3, 2), "d_values": floats(3, 2), "indices": ints(3, 2),
-        "x": floats(3, 4), "g": floats(3, 4), "threads": 1, "num_latents": 5,
+        "x": floats(3, 4), "g": floats(3, 4), "accumulate": True, "threads": 1, "num_latents": 5,
         "dW_dec": floats(5, 4), "dW_enc": floats(5, 4), "db_enc": floats(5), "fired": ints(5),
     }  # fmt: skip
     _native.latent_grads(**arguments)

@@ -10,7 +10,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from twinsae.kernels import ops
-from twinsae.kernels.decode import gather_dot, sparse_decode
+from twinsae.kernels.decode import decode_error, gather_dot, sparse_decode
 from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.topk import linear_topk, mutual_topk, pack, pairs_above
 
@@ -33,7 +33,10 @@ def calls(make: SimpleNamespace, backend: str) -> dict[str, tuple]:
         "sparse_decode": (values, indices, weight, make.reals(5).requires_grad_(), backend),
         "gather_dot": (plain[0], indices, plain[1], backend),
         "latent_grads": (
-            plain[3], values.detach(), indices, plain[0], plain[0], 40, *outs, backend,
+            plain[3], values.detach(), indices, plain[0], plain[0], 40, *outs, True, backend,
+        ),
+        "decode_error": (
+            plain[3], indices, plain[1], make.reals(5), plain[0], torch.tensor(0.5), backend,
         ),
     }  # fmt: skip
 
@@ -54,8 +57,17 @@ def test_public_functions_compile_as_one_graph(make: SimpleNamespace, backend: s
         out = sparse_decode(top.values[:, 0], top.indices[:, 0], weight[:20], backend=backend)
         dots = gather_dot(out.detach(), top.indices[:, 1], weight.detach(), backend=backend)
         sums = latent_grads(dots, dots, top.indices[:, 1], x, x, 20, backend=backend)
+        fixed, chosen = top.values[:, 1].detach(), top.indices[:, 1]
+        scale = torch.tensor(0.5)
+        error = decode_error(fixed, chosen, weight.detach(), None, x, scale, backend=backend)
         near = mutual_topk(x, weight, 2, backend=backend)
-        return out.square().sum() + dots.sum() + sums.dW_enc.sum() + near.col_values.sum()
+        return (
+            out.square().sum()
+            + dots.sum()
+            + error.squares.sum()
+            + sums.dW_enc.sum()
+            + near.col_values.sum()
+        )
 
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     expected, found = loss(x, weight, bias), compiled(x, weight, bias)
@@ -108,15 +120,18 @@ def test_fakes_on_a_gpu_that_is_not_there() -> None:
         out = sparse_decode(values, indices, weight)
         dots = gather_dot(x, indices, weight)
         sums = latent_grads(dots, dots, indices, x, x, 40)
-    shapes = [*top[:2], *near[:4], pairs.overflow, out, dots, *sums, *top.stats]
+        scale = torch.empty((), device="cuda")
+        error = decode_error(values, indices, weight, None, x, scale)
+    shapes = [*top[:2], *near[:4], pairs.overflow, out, dots, *sums, *top.stats, *error]
     assert [tuple(t.shape) for t in shapes] == [
         (6, 4, 3), (6, 4, 3), (6, 2), (6, 2), (40, 2), (40, 2), (), (6, 5), (6, 3),
-        (40, 5), (40, 5), (40,), (40,), (), (),
+        (40, 5), (40, 5), (40,), (40,), (), (), (6,), (6, 5), (6, 3),
     ]  # fmt: skip
     assert all(t.device.type == "cuda" for t in [*shapes, pairs.rows, pairs.cols])
     half = (top.values, near.col_values, out, dots)
     assert all(t.dtype == torch.bfloat16 for t in half)
-    assert sums.dW_dec.dtype == torch.float32
+    assert error.g.dtype == error.d_values.dtype == torch.bfloat16
+    assert sums.dW_dec.dtype == error.squares.dtype == torch.float32
     assert pairs.rows.dtype == torch.int64
 
 

@@ -241,10 +241,20 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   sparse_decode(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, threads,
                 decoded.data());
   gather_dot(s, g.data(), weight.data(), threads, dots.data());
+  const float scale = static_cast<float>(draw(-2, 2));
+  Floats squares(rows, 9), error(rows * depth, 9), error_dots(rows * k, 9);
+  decode_error(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, x.data(), scale,
+               threads, {squares.data(), error.data(), error_dots.data()});
+  const bool accumulate = toss();
   latent_grads(s, {values.data(), d_values.data(), x.data(), g.data(), dW_dec.data(),
                    dW_enc.data(), db_enc.data(), fired.data()},
-               threads);
-  latent_grads(s, {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr}, threads);
+               accumulate, threads);
+  latent_grads(s, {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
+               accumulate, threads);
+  if (!accumulate) {
+    want_dec = Floats(latents * depth), want_enc = Floats(latents * depth);
+    want_db = Floats(latents), want_fired = Ints(latents);
+  }
 
   for (int64_t n = 0; n < rows; ++n) {
     std::vector<bool> seen(static_cast<size_t>(latents));
@@ -263,6 +273,18 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
       }
     }
   }
+  Floats want_squares(rows), want_error(rows * depth), want_error_dots(rows * k);
+  for (int64_t n = 0; n < rows; ++n) {
+    float* e = want_error.data() + n * depth;
+    for (int64_t d = 0; d < depth; ++d) e[d] = wanted[n * depth + d] - x[n * depth + d];
+    want_squares[n] = dot(e, e, depth);
+    for (int64_t d = 0; d < depth; ++d) e[d] *= scale;
+    for (int64_t i = n * k; i < (n + 1) * k; ++i)
+      if (indices[i] >= 0) want_error_dots[i] = dot(e, weight.data() + indices[i] * depth, depth);
+  }
+  expect_equal(squares, want_squares, "decode_error squares");
+  expect_equal(error, want_error, "decode_error g");
+  expect_equal(error_dots, want_error_dots, "decode_error d_values");
   expect_equal(decoded, wanted, "sparse_decode");
   expect_equal(dots, wanted_dots, "gather_dot");
   expect_equal(dW_dec, want_dec, "dW_dec");
@@ -288,7 +310,9 @@ void check_everything() {
   check_mutual_topk(33, 2100, 2048, 7);
   check_pairs_above(1600, 50, 3);
   check_pairs_above(33, 2100, 2048);
-  check_sparse(700, 33, 3, 17);
+  check_sparse(700, 33, 3, 17);  // heavy latents, in many pieces
+  for (const int64_t rows : {kPiece - 1, kPiece, kPiece + 1, 2 * kPiece, 2 * kPiece + 1})
+    check_sparse(rows, 1, 0, 5), check_sparse(rows, 1, 1, 5), check_sparse(rows, 2, 1, 5);
 }
 
 }  // namespace

@@ -8,7 +8,14 @@ import pytest
 import torch
 from twinsae.kernels.topk import linear_topk
 from twinsae.sae import SAE, SAEConfig
-from twinsae.sae.gradients import dot_rows, fvu_gradients, remove_parallel, weighted_sum
+from twinsae.sae.gradients import (
+    dot_rows,
+    fvu_gradients,
+    gradient_memory,
+    remove_parallel,
+    sum_by_latent,
+    weighted_sum,
+)
 from twinsae.sae.loss import total_variance
 
 
@@ -21,11 +28,11 @@ def problem(rows, d_in, num_latents, k, dtype=torch.float64):
     return sae, torch.randn(rows, d_in, generator=generator).to(dtype)
 
 
-def ours(sae, x):
+def ours(sae, x, out=None):
     with torch.no_grad():
         bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
         top = linear_topk(x, sae.encoder.weight, bias, sae.config.k)
-    return fvu_gradients(sae, x, top.values, top.indices, total_variance(x))
+    return fvu_gradients(sae, x, top.values, top.indices, total_variance(x), out=out)
 
 
 def theirs(sae, x, dense_fvu):
@@ -89,10 +96,58 @@ def test_fired_counts_the_tokens_of_each_latent():
     assert torch.equal(got, chosen.sum(dim=0).long())
 
 
-def test_products_with_a_vector():
-    weight, row, column = torch.randn(37, 13), torch.randn(13), torch.randn(37)
-    torch.testing.assert_close(dot_rows(weight, row), weight @ row)
-    torch.testing.assert_close(weighted_sum(column, weight), column @ weight)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_memory_may_be_used_again(dtype):
+    sae, x = problem(64, 17, 131, 8, dtype)
+    memory = gradient_memory(sae)
+    for tensor in memory:
+        tensor.fill_(77)
+    for rows in (x, x[:5] + 1, x):
+        fresh, again = ours(sae, rows), ours(sae, rows, memory)
+        assert all(torch.equal(a, b) for a, b in zip(fresh, again, strict=True))
+        assert again.W_dec is memory.dW_dec
+        assert again.encoder_weight is memory.dW_enc
+
+
+def test_bits_do_not_depend_on_the_threads():
+    sae, x = problem(600, 17, 1000, 8, torch.float32)
+    with torch.no_grad():
+        sae.encoder.bias[3] = 100.0  # a latent active on every token
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append(ours(sae, x))
+    torch.set_num_threads(before)
+    assert results[0].fired[3] == 600
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("latents", [1, 37, 255, 256, 257, 1000])
+def test_products_with_a_vector(latents):
+    weight, row, column = torch.randn(latents, 13), torch.randn(13), torch.randn(latents)
+    exact = weight.double() @ row.double(), column.double() @ weight.double()
+    torch.testing.assert_close(dot_rows(weight, row).double(), exact[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(weighted_sum(column, weight).double(), exact[1], atol=1e-4, rtol=0)
+
+
+def test_products_with_a_vector_do_not_depend_on_the_threads():
+    weight, row, column = torch.randn(9000, 13), torch.randn(13), torch.randn(9000)
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append((dot_rows(weight, row), weighted_sum(column, weight)))
+    torch.set_num_threads(before)
+    for dots, total in results[1:]:
+        assert torch.equal(dots, results[0][0])
+        assert torch.equal(total, results[0][1])
+
+
+def test_sums_by_latent():
+    values = torch.tensor([[1.0, 2.0, 0.0], [4.0, 8.0, 16.0]])
+    indices = torch.tensor([[2, 0, -1], [2, 2, 1]])
+    assert sum_by_latent(values, indices, 4).tolist() == [2.0, 16.0, 13.0, 0.0]
+    assert sum_by_latent(values[:0], indices[:0], 2).tolist() == [0.0, 0.0]
 
 
 def test_products_with_a_vector_do_not_depend_on_the_matrixs_address():
@@ -109,5 +164,23 @@ def test_the_parallel_part_of_a_gradient_is_removed():
     sideways = torch.randn(11, 5, dtype=torch.float64)
     sideways -= (sideways * rows).sum(dim=1, keepdim=True) * rows
     gradient = sideways + torch.randn(11, 1, dtype=torch.float64) * rows
-    remove_parallel(gradient, rows)
+    remove_parallel(gradient, rows, (gradient * rows).sum(dim=1))
     torch.testing.assert_close(gradient, sideways)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_radial_part_is_that_of_the_decoders_gradient(shape):
+    sae, x = problem(*shape)
+    got = ours(sae, x)
+    expected = (got.W_dec * sae.W_dec.detach()).sum(dim=1)
+    torch.testing.assert_close(got.radial, expected, atol=1e-13, rtol=1e-11)
+
+
+def test_the_radial_part_with_fewer_than_k_positives():
+    sae, x = problem(9, 5, 11, 3)
+    with torch.no_grad():
+        sae.encoder.bias[2:] = -100.0
+        sae.encoder.bias[:2] = 5.0
+    got = ours(sae, x)
+    expected = (got.W_dec * sae.W_dec.detach()).sum(dim=1)
+    torch.testing.assert_close(got.radial, expected)
