@@ -1,0 +1,151 @@
+#include "solve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "auction.h"
+#include "augment.h"
+#include "hopcroft_karp.h"
+
+namespace twinsae {
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kLastEps = 1e-8;
+constexpr double kColdEps = 0.03, kWarmEps = 3e-3, kHotEps = 1e-4;
+
+double largest(const std::vector<double>& values) {
+  double most = 0;
+  for (const double value : values) most = std::max(most, std::abs(value));
+  return most;
+}
+
+// Prices far beyond the weights would drown them in rounding; a start without them is always right.
+bool usable(const std::vector<double>& price, const Graph& graph) {
+  return largest(price) <= 64 * largest(graph.weight);
+}
+
+// Each row with its best column at these prices, first come, first served. Returns how many.
+int64_t take_best_columns(const Graph& graph, const double* price, Matching& matching) {
+  int64_t taken = 0;
+  for (int32_t i = 0; i < graph.num_rows; ++i) {
+    double best = -kInf;
+    int32_t at = -1;
+    for (int64_t e = graph.start[i]; e < graph.start[i + 1]; ++e) {
+      const double value = graph.weight[e] - price[graph.col[e]];
+      if (value > best) best = value, at = graph.col[e];
+    }
+    if (at < 0 || matching.row_of[at] >= 0) continue;
+    matching.pair(i, at);
+    ++taken;
+  }
+  return taken;
+}
+
+// As many rows as columns. `matching` is a full one; `price` is that to start from, or zero.
+void solve_square(const Graph& graph, bool warm, int64_t bid_limit, Matching matching,
+                  std::vector<double>& price, Solution& out) {
+  Epsilon eps{kColdEps, kLastEps};
+  if (warm && usable(price, graph)) {
+    matching = Matching(graph);
+    const int64_t free = graph.num_rows - take_best_columns(graph, price.data(), matching);
+    if (free <= graph.num_rows / 4) eps.first = free <= graph.num_rows / 50 ? kHotEps : kWarmEps;
+  } else {
+    std::fill(price.begin(), price.end(), 0.0);
+  }
+  out.bids = auction(graph, eps, bid_limit, matching, price.data());
+  out.paths = augment(graph, matching, price.data());
+  out.col_of = std::move(matching.col_of);
+}
+
+// A problem of more columns than rows as a square one: its graph, the same graph seen from the
+// columns, and an edge of weight 0 between the two copies of each column, for columns that stay
+// unmatched (Ramshaw and Tarjan, HPL-2012-40R1, section 2.3). Row i and column j of the first copy keep
+// their numbers; in the second copy column j is row num_rows + j, row i is column num_cols + i.
+// Weights are shifted, by their largest, so that the zeros do not widen their span.
+Graph doubled(const Graph& graph, const Graph& by_col, double shift) {
+  Graph out;
+  out.num_rows = out.num_cols = graph.num_rows + graph.num_cols;
+  const int64_t edges = 2 * graph.edges() + graph.num_cols;
+  out.start = graph.start;
+  out.start.reserve(static_cast<size_t>(out.num_rows) + 1);
+  out.col.reserve(static_cast<size_t>(edges));
+  out.weight.reserve(static_cast<size_t>(edges));
+  const auto add = [&](int32_t col, double weight) {
+    out.col.push_back(col);
+    out.weight.push_back(weight);
+  };
+  for (int64_t e = 0; e < graph.edges(); ++e) add(graph.col[e], graph.weight[e] - shift);
+  for (int32_t j = 0; j < by_col.num_rows; ++j) {
+    add(j, 0.0);
+    for (int64_t e = by_col.start[j]; e < by_col.start[j + 1]; ++e)
+      add(graph.num_cols + by_col.col[e], by_col.weight[e] - shift);
+    out.start.push_back(static_cast<int64_t>(out.col.size()));
+  }
+  return out;
+}
+
+// A full matching of the rectangle in both copies.
+Matching doubled(const Graph& graph, const Matching& matching) {
+  Matching out(graph.num_rows + graph.num_cols, graph.num_rows + graph.num_cols);
+  for (int32_t i = 0; i < graph.num_rows; ++i) {
+    out.pair(i, matching.col_of[i]);
+    out.pair(graph.num_rows + matching.col_of[i], graph.num_cols + i);
+  }
+  for (int32_t j = 0; j < graph.num_cols; ++j)
+    if (matching.row_of[j] < 0) out.pair(graph.num_rows + j, j);
+  return out;
+}
+
+// The highest value of a row: the lowest price that it can have.
+double best_value(const Graph& graph, int32_t i, const std::vector<double>& price) {
+  double best = -kInf;
+  for (int64_t e = graph.start[i]; e < graph.start[i + 1]; ++e)
+    best = std::max(best, graph.weight[e] - price[graph.col[e]]);
+  return best;
+}
+
+// `price` (num_cols) is that to start from, and becomes that of the solution.
+void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_limit,
+                     const Matching& matching, std::vector<double>& price, Solution& out) {
+  const double shift = *std::max_element(graph.weight.begin(), graph.weight.end());
+  const Graph square = doubled(graph, transposed(graph), shift);
+  std::vector<double> both = price;
+  for (int32_t i = 0; i < graph.num_rows; ++i) both.push_back(row_price ? row_price[i] - shift : 0.0);
+  solve_square(square, row_price, bid_limit, doubled(graph, matching), both, out);
+  out.col_of.resize(static_cast<size_t>(graph.num_rows));
+  // The mean of both copies' prices is feasible for the rectangle, as they are for the square, and
+  // costs half as much. The edge of weight 0 makes it >= 0, and 0 where unmatched but for rounding.
+  std::vector<bool> matched(price.size());
+  for (const int32_t j : out.col_of) matched[j] = true;
+  for (int32_t j = 0; j < graph.num_cols; ++j) {
+    const double twin = best_value(square, graph.num_rows + j, both);
+    price[j] = matched[j] ? std::max(0.0, (both[j] + twin) / 2) : 0.0;
+  }
+}
+
+}  // namespace
+
+Solution solve(const Graph& graph, const double* row_price, const double* col_price,
+               int64_t bid_limit) {
+  Solution out;
+  Matching matching = maximum_matching(graph);
+  out.unmatched = std::count(matching.col_of.begin(), matching.col_of.end(), -1);
+  if (out.unmatched) return out;
+  out.col_price.assign(static_cast<size_t>(graph.num_cols), 0.0);
+  if (col_price) std::copy(col_price, col_price + graph.num_cols, out.col_price.begin());
+  if (graph.num_rows == 0) {
+    std::fill(out.col_price.begin(), out.col_price.end(), 0.0);
+  } else if (graph.num_rows == graph.num_cols) {
+    solve_square(graph, col_price, bid_limit, std::move(matching), out.col_price, out);
+  } else {
+    solve_rectangle(graph, row_price, bid_limit, matching, out.col_price, out);
+  }
+  for (int32_t i = 0; i < graph.num_rows; ++i)
+    out.row_price.push_back(best_value(graph, i, out.col_price));
+  return out;
+}
+
+}  // namespace twinsae
