@@ -8,13 +8,25 @@
 #include "auction.h"
 #include "augment.h"
 #include "hopcroft_karp.h"
+#include "repair.h"
 
 namespace twinsae {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kLastEps = 1e-8;
-constexpr double kColdEps = 0.03, kWarmEps = 3e-3, kHotEps = 1e-4;
+constexpr double kColdEps = 0.03, kWarmEps = 3e-4, kLastEps = 1e-8;
+// Prices at which fewer rows than these have a best column of their own cost more than they save:
+// bidding only raises prices, and must raise all to the highest of those that are too high.
+constexpr double kWarm = 2.0 / 3;
+constexpr int64_t kRepairsPerColumn = 20;  // 1 to 8 are taken, the more the more weights are equal
+
+// The highest value of a row: the lowest price that it can have.
+double best_value(const Graph& graph, int32_t i, const std::vector<double>& price) {
+  double best = -kInf;
+  for (int64_t e = graph.start[i]; e < graph.start[i + 1]; ++e)
+    best = std::max(best, graph.weight[e] - price[graph.col[e]]);
+  return best;
+}
 
 double largest(const std::vector<double>& values) {
   double most = 0;
@@ -28,17 +40,15 @@ bool usable(const std::vector<double>& price, const Graph& graph) {
 }
 
 // Each row with its best column at these prices, first come, first served. Returns how many.
-int64_t take_best_columns(const Graph& graph, const double* price, Matching& matching) {
+int64_t take_best_columns(const Graph& graph, const std::vector<double>& price,
+                          Matching& matching) {
   int64_t taken = 0;
   for (int32_t i = 0; i < graph.num_rows; ++i) {
-    double best = -kInf;
-    int32_t at = -1;
-    for (int64_t e = graph.start[i]; e < graph.start[i + 1]; ++e) {
-      const double value = graph.weight[e] - price[graph.col[e]];
-      if (value > best) best = value, at = graph.col[e];
-    }
-    if (at < 0 || matching.row_of[at] >= 0) continue;
-    matching.pair(i, at);
+    const double best = best_value(graph, i, price);
+    int64_t e = graph.start[i];
+    while (graph.weight[e] - price[graph.col[e]] != best) ++e;
+    if (matching.row_of[graph.col[e]] >= 0) continue;
+    matching.pair(i, graph.col[e]);
     ++taken;
   }
   return taken;
@@ -48,21 +58,23 @@ int64_t take_best_columns(const Graph& graph, const double* price, Matching& mat
 void solve_square(const Graph& graph, bool warm, int64_t bid_limit, Matching matching,
                   std::vector<double>& price, Solution& out) {
   Epsilon eps{kColdEps, kLastEps};
-  if (warm && usable(price, graph)) {
-    matching = Matching(graph);
-    const int64_t free = graph.num_rows - take_best_columns(graph, price.data(), matching);
-    if (free <= graph.num_rows / 4) eps.first = free <= graph.num_rows / 50 ? kHotEps : kWarmEps;
+  Matching near(graph);
+  if (warm && usable(price, graph) &&
+      take_best_columns(graph, price, near) >= kWarm * graph.num_rows) {
+    matching = std::move(near);
+    eps.first = kWarmEps;
   } else {
     std::fill(price.begin(), price.end(), 0.0);
   }
   out.bids = auction(graph, eps, bid_limit, matching, price.data());
-  out.paths = augment(graph, matching, price.data());
+  if (out.bids < 0 || !repair(graph, matching, kRepairsPerColumn * graph.num_cols, price))
+    out.paths = augment(graph, matching, price.data());
   out.col_of = std::move(matching.col_of);
 }
 
 // A problem of more columns than rows as a square one: its graph, the same graph seen from the
 // columns, and an edge of weight 0 between the two copies of each column, for columns that stay
-// unmatched (Ramshaw and Tarjan, HPL-2012-40R1, section 2.3). Row i and column j of the first copy keep
+// unmatched (Ramshaw and Tarjan, HPL-2012-40R1, 2012). Row i and column j of the first copy keep
 // their numbers; in the second copy column j is row num_rows + j, row i is column num_cols + i.
 // Weights are shifted, by their largest, so that the zeros do not widen their span.
 Graph doubled(const Graph& graph, const Graph& by_col, double shift) {
@@ -97,14 +109,6 @@ Matching doubled(const Graph& graph, const Matching& matching) {
   for (int32_t j = 0; j < graph.num_cols; ++j)
     if (matching.row_of[j] < 0) out.pair(graph.num_rows + j, j);
   return out;
-}
-
-// The highest value of a row: the lowest price that it can have.
-double best_value(const Graph& graph, int32_t i, const std::vector<double>& price) {
-  double best = -kInf;
-  for (int64_t e = graph.start[i]; e < graph.start[i + 1]; ++e)
-    best = std::max(best, graph.weight[e] - price[graph.col[e]]);
-  return best;
 }
 
 // `price` (num_cols) is that to start from, and becomes that of the solution.
