@@ -47,7 +47,9 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0) -> Planted:
         ValueError: a size is too small.
     """
     if num_latents < 1 or d_in < 2:
-        raise ValueError(f"expected 1 or more latents of width 2 or more, got {num_latents} x {d_in}")
+        raise ValueError(
+            f"expected 1 or more latents of width 2 or more, got {num_latents} x {d_in}"
+        )
     random = torch.Generator().manual_seed(seed)
     a, b = (_unrelated(num_latents, d_in, random) for _ in range(2))
     place = torch.randperm(num_latents, generator=random)  # of each latent in the shuffled B

@@ -24,7 +24,6 @@ def centre_prices(
     cols: Indices,
     weights: Doubles,
     partner: Partners,
-    sweeps: int,
     row_price: Doubles,
     col_price: Doubles,
 ) -> None: ...

@@ -15,10 +15,10 @@ from .edges import (
     as_partners,
     as_prices,
     as_shape,
+    as_start,
     matched_weights,
 )
 
-_SWEEPS = 4  # of centring; more of them change little
 _BIDS_PER_MEMBER = 200  # ten times what two dictionaries' candidates take
 
 
@@ -60,11 +60,12 @@ def sparse_assignment(
 ) -> Assignment:
     """Match the whole smaller side of a sparse graph, for the largest sum of weights.
 
-    Rows bid for columns in an auction of falling steps (Bertsekas, Annals of Operations Research 14,
-    1988, https://doi.org/10.1007/BF02186476); shortest augmenting paths from its prices (Jonker and
-    Volgenant, Computing 38, 1987, https://doi.org/10.1007/BF02278710) make the result exact, and do
-    all of the work where the auction gives up. Graphs of unequal sides are solved as square ones of
-    twice the edges. One thread; the GIL is released. The same input gives the same bits.
+    Rows bid for columns in an auction of falling steps (Bertsekas, Annals of Operations Research
+    14, 1988, https://doi.org/10.1007/BF02186476), whose prices are then corrected until they fit
+    the matching exactly. Where that fails, shortest augmenting paths (Jonker and Volgenant,
+    Computing 38, 1987, https://doi.org/10.1007/BF02278710) finish the work. Graphs of unequal
+    sides are solved as square ones of twice the edges. One thread; the GIL is released. The same
+    input gives the same bits.
 
     Args:
         rows: (E,) integers, the edges' rows, in any order. An edge that is given twice counts once,
@@ -73,8 +74,8 @@ def sparse_assignment(
         weights: (E,) their weights: any finite numbers of at most 1e300, zeros and negative ones
             included. They are taken as float64.
         shape: numbers of rows and of columns, at most 2^30.
-        prices: (row_price, col_price) of a similar problem, to start from: as good as they are, they
-            save time. Any finite numbers lead to an optimum.
+        prices: (row_price, col_price) of a similar problem, to start from: good ones save time, and
+            any finite numbers lead to an optimum.
 
     Returns:
         The assignment and its prices: D - P (see `assignment_bounds`) is 0 but for rounding.
@@ -140,7 +141,7 @@ def centre_prices(
     row_price, col_price = _own_prices(assignment)
     partner = as_partners(assignment.rows, assignment.cols, (len(row_price), len(col_price)))
     edges = (*as_indices(rows, cols), as_floats("weights", weights))
-    _native.centre_prices(*edges, partner, _SWEEPS, row_price, col_price)
+    _native.centre_prices(*edges, partner, row_price, col_price)
     return replace(assignment, row_price=row_price, col_price=col_price)
 
 
@@ -198,12 +199,7 @@ def _solve(
     edge_rows, edge_cols = as_indices(rows, cols)
     weight = as_floats("weights", weights)
     size = as_shape(shape)
-    row_price, col_price = (
-        np.zeros(length) if prices is None else as_prices(name, given, length)
-        for name, given, length in zip(
-            ("row_price", "col_price"), prices or (None, None), size, strict=True
-        )
-    )
+    row_price, col_price = as_start(prices, size)
     partner = np.empty(min(size), dtype=np.int64)
     left, _, _ = _native.solve(
         edge_rows,

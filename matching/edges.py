@@ -54,12 +54,28 @@ def as_shape(shape: Shape) -> Shape:
     """Return the shape in Python's own integers.
 
     Raises:
-        TypeError, ValueError: it is not two integers >= 0.
+        ValueError: it is not two whole numbers of 0 or more.
     """
-    num_rows, num_cols = (int(np.int64(size)) for size in shape)
-    if tuple(shape) != (num_rows, num_cols) or min(num_rows, num_cols) < 0:
+    if len(shape) != 2 or any(int(size) != size or size < 0 for size in shape):
         raise ValueError(f"shape: expected two whole numbers of 0 or more, got {shape}")
-    return num_rows, num_cols
+    return int(shape[0]), int(shape[1])
+
+
+def as_start(
+    prices: tuple[ArrayLike, ArrayLike] | None, shape: Shape
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return copies of row and column prices, zeros for None.
+
+    Raises:
+        TypeError: they are not real numbers.
+        ValueError: they are not finite, or not as many as rows and columns.
+    """
+    if prices is None:
+        return np.zeros(shape[0]), np.zeros(shape[1])
+    if len(prices) != 2:
+        raise ValueError(f"prices: expected (row_price, col_price), got {len(prices)} of them")
+    row_price, col_price = prices
+    return as_prices("row_price", row_price, shape[0]), as_prices("col_price", col_price, shape[1])
 
 
 def as_pairs(

@@ -6,6 +6,7 @@
 namespace twinsae {
 namespace {
 
+constexpr int kSweeps = 4;  // more of them change little
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
 // The lowest price that row i can have, were it not for its edge to `partner`.
@@ -18,10 +19,10 @@ double lower_limit(const Graph& graph, int32_t i, int32_t partner, const double*
 
 }  // namespace
 
-void centre_prices(const Graph& graph, const Graph& by_col, const int64_t* col_of, int sweeps,
+void centre_prices(const Graph& graph, const Graph& by_col, const int64_t* col_of,
                    double* row_price, double* col_price) {
   const double lowest = graph.num_rows < graph.num_cols ? 0.0 : -kInf;
-  for (int sweep = 0; sweep < sweeps; ++sweep) {
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
     for (int32_t i = 0; i < graph.num_rows; ++i) {
       const int32_t j = static_cast<int32_t>(col_of[i]);
       const double down = lower_limit(graph, i, j, col_price) - row_price[i];

@@ -109,7 +109,7 @@ py::tuple bind_solve(const object& rows, const object& cols, const object& weigh
 }
 
 void bind_centre_prices(const object& rows, const object& cols, const object& weights,
-                        const object& partner_, int sweeps, const object& row_price,
+                        const object& partner_, const object& row_price,
                         const object& col_price) {
   const Problem problem(weights, row_price, col_price);
   const auto partner = array<const int64_t>(partner_, "partner", 1);
@@ -123,7 +123,7 @@ void bind_centre_prices(const object& rows, const object& cols, const object& we
     problem.weights.expect("weights", edges.rows.shape);
     py::gil_scoped_release release;
     const Graph graph = edges.graph(problem.weights.data, problem.sizes);
-    centre_prices(graph, transposed(graph), partner.data, sweeps, problem.small_price(),
+    centre_prices(graph, transposed(graph), partner.data, problem.small_price(),
                   problem.large_price());
   });
 }
@@ -145,5 +145,5 @@ PYBIND11_MODULE(_native, m) {
         "(members of the smaller side without a partner, bids or -1 where the auction gave up,\n"
         "paths searched). With `warm` the prices are those to start from.");
   m.def("centre_prices", &bind_centre_prices, arg("rows"), arg("cols"), arg("weights"),
-        arg("partner"), arg("sweeps"), arg("row_price"), arg("col_price"));
+        arg("partner"), arg("row_price"), arg("col_price"));
 }

@@ -28,15 +28,13 @@ double best_value(const Graph& graph, int32_t i, const std::vector<double>& pric
   return best;
 }
 
-double largest(const std::vector<double>& values) {
-  double most = 0;
-  for (const double value : values) most = std::max(most, std::abs(value));
-  return most;
-}
-
 // Prices far beyond the weights would drown them in rounding; a start without them is always right.
 bool usable(const std::vector<double>& price, const Graph& graph) {
-  return largest(price) <= 64 * largest(graph.weight);
+  double largest = 0;
+  for (const double weight : graph.weight) largest = std::max(largest, std::abs(weight));
+  // False for NaN.
+  return std::all_of(price.begin(), price.end(),
+                     [=](double value) { return std::abs(value) <= 64 * largest; });
 }
 
 // Each row with its best column at these prices, first come, first served. Returns how many.
