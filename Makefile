@@ -36,8 +36,9 @@ sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/
 
 build/sanitize/assignment: tests/native/assignment_driver.cpp $(wildcard matching/native/*)
 	mkdir -p $(@D)
-	$(CXX) -std=c++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS \
-	  -Imatching/native $(filter-out %/module.cpp,$(wildcard matching/native/*.cpp)) $< -o $@
+	$(CXX) -std=c++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	  -D_GLIBCXX_ASSERTIONS -Imatching/native \
+	  $(filter-out %/module.cpp,$(wildcard matching/native/*.cpp)) $< -o $@
 
 build/sanitize/%: tests/native/driver.cpp $(wildcard kernels/native/*)
 	mkdir -p $(@D)
@@ -62,4 +63,4 @@ package: $(INSTALLED)
 	$(VENV)/bin/python -m build --quiet --outdir dist
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info kernels/*.so matching/*.so .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info */*.so .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -19,7 +19,7 @@ from .edges import (
     matched_weights,
 )
 
-_BIDS_PER_MEMBER = 200  # ten times what two dictionaries' candidates take
+_BIDS_PER_MEMBER = 200  # of rows and columns; the candidates of two dictionaries take 10
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ template <class Index>
 void check_edges(const Index* rows, const Index* cols, const double* weights, int64_t edges,
                  int64_t num_rows, int64_t num_cols);
 
-// From checked edges in any order, which keep that order within their row. An edge given twice stays
-// twice: no algorithm here minds, and the larger weight is the one that counts.
+// From checked edges in any order, which keep that order within their row. An edge given twice
+// stays twice: no algorithm here minds, and the larger weight is the one that counts.
 template <class Index>
 Graph build_graph(const Index* rows, const Index* cols, const double* weights, int64_t edges,
                   int64_t num_rows, int64_t num_cols);

@@ -134,10 +134,10 @@ void bind_centre_prices(const object& rows, const object& cols, const object& we
 PYBIND11_MODULE(_native, m) {
   using namespace twinsae;
   using py::arg;
-  m.doc() = "The sparse assignment solver of twinsae. Numpy arrays, C-contiguous: indices int32 or\n"
-            "int64, weights and prices float64; `partner` (int64) holds for each member of the smaller\n"
-            "side its column or row, or -1. Outputs are written in place. Anything else raises\n"
-            "ValueError.";
+  m.doc() = "The sparse assignment solver of twinsae. Numpy arrays, C-contiguous: indices int32\n"
+            "or int64, weights and prices float64; `partner` (int64) holds for each member of the\n"
+            "smaller side its column or row, or -1. Outputs are written in place. Anything else\n"
+            "raises ValueError.";
   m.def("maximum_matching", &bind_maximum_matching, arg("rows"), arg("cols"), arg("num_rows"),
         arg("num_cols"), arg("partner"));
   m.def("solve", &bind_solve, arg("rows"), arg("cols"), arg("weights"), arg("warm"),

@@ -115,7 +115,8 @@ void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_li
   const double shift = *std::max_element(graph.weight.begin(), graph.weight.end());
   const Graph square = doubled(graph, transposed(graph), shift);
   std::vector<double> both = price;
-  for (int32_t i = 0; i < graph.num_rows; ++i) both.push_back(row_price ? row_price[i] - shift : 0.0);
+  for (int32_t i = 0; i < graph.num_rows; ++i)
+    both.push_back(row_price ? row_price[i] - shift : 0.0);
   solve_square(square, row_price, bid_limit, doubled(graph, matching), both, out);
   out.col_of.resize(static_cast<size_t>(graph.num_rows));
   // The mean of both copies' prices is feasible for the rectangle, as they are for the square, and

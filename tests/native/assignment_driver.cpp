@@ -43,7 +43,7 @@ struct Instance {
   }
 };
 
-// Few different weights, so that there are many ties, or many; with a full matching, or as it comes.
+// Few different weights, for ties, or many; with a full matching, or as it comes.
 Instance random_instance(int64_t num_rows, int64_t num_cols, int64_t edges) {
   Instance out{{}, {}, {}, num_rows, num_cols};
   const int64_t limit = draw(0, 1) ? 3 : 1'000'000;
