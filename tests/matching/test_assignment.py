@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from twinsae.matching import (
     Assignment,
+    _native,
     assignment_bounds,
     centre_prices,
     maximum_matching,
@@ -209,6 +210,20 @@ def test_larger_graphs(cut: Shape, digits: int) -> None:
     assert_best(graph, centred, optimum)
     warm = sparse_assignment(*graph, prices=(centred.row_price, centred.col_price))
     assert_best(graph, warm, optimum)
+
+
+def test_the_auction_leaves_no_paths_to_search() -> None:
+    """Its rows see all that they could bid for: nothing is left but to correct the prices."""
+    rows, cols, weights, shape = planted(2000, 40, seed=1)
+    partner, row_price, col_price = np.empty(shape[0], np.int64), *map(np.empty, shape)
+    left, bids, paths = _native.solve(
+        rows, cols, weights, False, 10**6, partner, row_price, col_price
+    )
+    assert (left, paths) == (0, 0)
+    assert 2000 <= bids < 10**6
+    spent = _native.solve(rows, cols, weights, False, 10, partner, row_price, col_price)
+    assert spent[1] == -1
+    assert spent[2] > 0
 
 
 def test_centred_prices_stand_in_the_middle() -> None:
