@@ -16,7 +16,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 setup: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt Makefile $(wildcard kernels/native/*)
+$(INSTALLED): pyproject.toml setup.py constraints.txt Makefile $(wildcard */native/*)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
 	@# The demo's language model. Its own requirements are of no use here.
@@ -29,10 +29,18 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(VENV)/bin/pytest --cov --cov-report=term --cov-fail-under=90
 
-# The C++ kernels under AddressSanitizer and UBSan, then under ThreadSanitizer; module.cpp is Python's.
-sanitize: build/sanitize/address,undefined build/sanitize/thread
+# The C++ code under AddressSanitizer and UBSan, and what has threads under ThreadSanitizer;
+# module.cpp is Python's.
+sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/assignment
 	for isa in amx_int8 avx512_vnni avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
 	build/sanitize/thread
+	build/sanitize/assignment
+
+build/sanitize/assignment: tests/native/assignment_driver.cpp $(wildcard matching/native/*)
+	mkdir -p $(@D)
+	$(CXX) -std=c++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+	  -D_GLIBCXX_ASSERTIONS -Imatching/native \
+	  $(filter-out %/module.cpp,$(wildcard matching/native/*.cpp)) $< -o $@
 
 build/sanitize/%: tests/native/driver.cpp $(wildcard kernels/native/*)
 	mkdir -p $(@D)
@@ -70,4 +78,4 @@ package: $(INSTALLED)
 	$(VENV)/bin/python -m build --quiet --outdir dist
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info kernels/*.so .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info */*.so .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,22 +1,30 @@
-"""Builds the C++ extension; everything else is declared in pyproject.toml."""
+"""Builds the C++ extensions; everything else is declared in pyproject.toml."""
 
 from pathlib import Path
 
 from pybind11.setup_helpers import Pybind11Extension
 from setuptools import setup
 
-sources = sorted(str(path) for path in Path("kernels/native").glob("*.cpp"))
+KERNELS, MATCHING = Path("kernels/native"), Path("matching/native")
+
+
+def extension(name: str, folder: Path, *headers: Path) -> Pybind11Extension:
+    """Describe the extension whose sources are a folder's, with headers from others too."""
+    return Pybind11Extension(
+        name,
+        sorted(str(path) for path in folder.glob("*.cpp")),
+        depends=sorted(str(path) for used in (folder, *headers) for path in used.glob("*.[hi]*")),
+        include_dirs=[str(used) for used in headers],
+        cxx_std=17,
+        # A portable baseline: faster instruction sets are chosen at run time, not here.
+        extra_compile_args=["-O3", "-Wall", "-Wextra", "-pthread"],
+        extra_link_args=["-pthread"],
+    )
+
 
 setup(
     ext_modules=[
-        Pybind11Extension(
-            "twinsae.kernels._native",
-            sources,
-            depends=sorted(str(path) for path in Path("kernels/native").glob("*.[hi]*")),
-            cxx_std=17,
-            # A portable baseline: faster instruction sets are chosen at run time, not here.
-            extra_compile_args=["-O3", "-Wall", "-Wextra", "-pthread"],
-            extra_link_args=["-pthread"],
-        )
+        extension("twinsae.kernels._native", KERNELS),
+        extension("twinsae.matching._native", MATCHING, KERNELS),
     ]
 )

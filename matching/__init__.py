@@ -1,5 +1,13 @@
 """Which latents two dictionaries share: exact matching, its proof, and the criteria."""
 
+from .assignment import (
+    Assignment,
+    Bounds,
+    assignment_bounds,
+    centre_prices,
+    maximum_matching,
+    sparse_assignment,
+)
 from .certificate import Certificate, verify
 from .match import match
 from .matching import Matching
@@ -7,14 +15,20 @@ from .overlap import chance_floor, mmcs, overlap, pw_mcc, shared
 from .run import match_files
 
 __all__ = [
+    "Assignment",
+    "Bounds",
     "Certificate",
     "Matching",
+    "assignment_bounds",
+    "centre_prices",
     "chance_floor",
     "match",
     "match_files",
+    "maximum_matching",
     "mmcs",
     "overlap",
     "pw_mcc",
     "shared",
+    "sparse_assignment",
     "verify",
 ]

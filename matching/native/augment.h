@@ -1,0 +1,14 @@
+#pragma once
+#include "graph.h"
+
+namespace twinsae {
+
+// Makes any matching and any column prices (num_cols) optimal: keeps the pairs that are exactly a
+// row's best, and matches the other rows one by one along shortest augmenting paths, by reduced
+// costs max_k(w_ik - price_k) - (w_ij - price_j) >= 0 (Jonker and Volgenant, Computing 38 (1987),
+// pp. 325-340). Prices rise with it and stay tight. It is right from any start; the closer the
+// prices, the faster. Returns the number of paths searched.
+// Throws std::logic_error where no full matching exists.
+int64_t augment(const Graph& graph, Matching& matching, double* price);
+
+}  // namespace twinsae

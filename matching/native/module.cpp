@@ -1,0 +1,149 @@
+// Python's door to the solver: checks every argument, lets go of the GIL, and calls.
+#include <pybind11/pybind11.h>
+
+#include <algorithm>
+
+#include "arrays.h"
+#include "centre.h"
+#include "hopcroft_karp.h"
+#include "solve.h"
+
+namespace py = pybind11;
+using py::object;
+
+namespace twinsae {
+namespace {
+
+constexpr int64_t kMaxSize = int64_t{1} << 30;  // twice that must be an int32_t
+
+struct Sizes {
+  int64_t rows, cols;
+
+  Sizes(int64_t num_rows, int64_t num_cols) : rows(num_rows), cols(num_cols) {
+    for (const int64_t size : {rows, cols})
+      require(size >= 0 && size <= kMaxSize,
+              "shape: expected 0 to 2^30 a side, got " + std::to_string(size));
+  }
+  bool tall() const { return rows > cols; }
+  int64_t smaller() const { return std::min(rows, cols); }
+};
+
+// Edges as they come, with indices of one type, int32 or int64.
+template <class Index>
+struct Edges {
+  Array<const Index> rows, cols;
+
+  Edges(const object& rows_, const object& cols_)
+      : rows(array<const Index>(rows_, "rows", 1)), cols(array<const Index>(cols_, "cols", 1)) {
+    cols.expect("cols", rows.shape);
+  }
+
+  // Rows of the graph are the smaller side.
+  Graph graph(const double* weights, Sizes sizes) const {
+    const int64_t edges = rows.shape[0];
+    check_edges(rows.data, cols.data, weights, edges, sizes.rows, sizes.cols);
+    return sizes.tall()
+               ? build_graph(cols.data, rows.data, weights, edges, sizes.cols, sizes.rows)
+               : build_graph(rows.data, cols.data, weights, edges, sizes.rows, sizes.cols);
+  }
+};
+
+// Calls body(edges) with the type of index that `rows` has.
+template <class Body>
+void with_edges(const object& rows, const object& cols, const Body& body) {
+  if (py::isinstance<py::array_t<int32_t>>(rows)) {
+    body(Edges<int32_t>(rows, cols));
+  } else {
+    body(Edges<int64_t>(rows, cols));
+  }
+}
+
+// What a weighted problem takes; partners are those of the smaller side.
+struct Problem {
+  Array<const double> weights;
+  Array<double> row_price, col_price;
+  Sizes sizes;
+
+  Problem(const object& weights_, const object& row_price_, const object& col_price_)
+      : weights(array<const double>(weights_, "weights", 1)),
+        row_price(array<double>(row_price_, "row_price", 1)),
+        col_price(array<double>(col_price_, "col_price", 1)),
+        sizes(row_price.shape[0], col_price.shape[0]) {}
+
+  double* small_price() const { return sizes.tall() ? col_price.data : row_price.data; }
+  double* large_price() const { return sizes.tall() ? row_price.data : col_price.data; }
+};
+
+void bind_maximum_matching(const object& rows, const object& cols, int64_t num_rows,
+                           int64_t num_cols, const object& partner_) {
+  const Sizes sizes(num_rows, num_cols);
+  const auto partner = array<int64_t>(partner_, "partner", 1);
+  partner.expect("partner", {sizes.smaller()});
+  with_edges(rows, cols, [&](const auto& edges) {
+    py::gil_scoped_release release;
+    const Matching matching = maximum_matching(edges.graph(nullptr, sizes));
+    std::copy(matching.col_of.begin(), matching.col_of.end(), partner.data);
+  });
+}
+
+py::tuple bind_solve(const object& rows, const object& cols, const object& weights,
+                     bool warm, int64_t bid_limit, const object& partner_,
+                     const object& row_price, const object& col_price) {
+  const Problem problem(weights, row_price, col_price);
+  const auto partner = array<int64_t>(partner_, "partner", 1);
+  partner.expect("partner", {problem.sizes.smaller()});
+  require(bid_limit >= 0, "bid_limit: expected 0 or more, got " + std::to_string(bid_limit));
+  Solution solution;
+  with_edges(rows, cols, [&](const auto& edges) {
+    problem.weights.expect("weights", edges.rows.shape);
+    py::gil_scoped_release release;
+    double* const small = problem.small_price();
+    double* const large = problem.large_price();
+    solution = solve(edges.graph(problem.weights.data, problem.sizes), warm ? small : nullptr,
+                     warm ? large : nullptr, bid_limit);
+    std::copy(solution.col_of.begin(), solution.col_of.end(), partner.data);
+    std::copy(solution.row_price.begin(), solution.row_price.end(), small);
+    std::copy(solution.col_price.begin(), solution.col_price.end(), large);
+  });
+  return py::make_tuple(solution.unmatched, solution.bids, solution.paths);
+}
+
+void bind_centre_prices(const object& rows, const object& cols, const object& weights,
+                        const object& partner_, const object& row_price,
+                        const object& col_price) {
+  const Problem problem(weights, row_price, col_price);
+  const auto partner = array<const int64_t>(partner_, "partner", 1);
+  partner.expect("partner", {problem.sizes.smaller()});
+  const int64_t larger = std::max(problem.sizes.rows, problem.sizes.cols);
+  for (int64_t i = 0; i < problem.sizes.smaller(); ++i)
+    require(partner.data[i] >= 0 && partner.data[i] < larger,
+            "partner: entry " + std::to_string(i) + " is " + std::to_string(partner.data[i]) +
+                ", expected 0 to " + std::to_string(larger - 1));
+  with_edges(rows, cols, [&](const auto& edges) {
+    problem.weights.expect("weights", edges.rows.shape);
+    py::gil_scoped_release release;
+    const Graph graph = edges.graph(problem.weights.data, problem.sizes);
+    centre_prices(graph, transposed(graph), partner.data, problem.small_price(),
+                  problem.large_price());
+  });
+}
+
+}  // namespace
+}  // namespace twinsae
+
+PYBIND11_MODULE(_native, m) {
+  using namespace twinsae;
+  using py::arg;
+  m.doc() = "The sparse assignment solver of twinsae. Numpy arrays, C-contiguous: indices int32\n"
+            "or int64, weights and prices float64; `partner` (int64) holds for each member of the\n"
+            "smaller side its column or row, or -1. Outputs are written in place. Anything else\n"
+            "raises ValueError.";
+  m.def("maximum_matching", &bind_maximum_matching, arg("rows"), arg("cols"), arg("num_rows"),
+        arg("num_cols"), arg("partner"));
+  m.def("solve", &bind_solve, arg("rows"), arg("cols"), arg("weights"), arg("warm"),
+        arg("bid_limit"), arg("partner"), arg("row_price"), arg("col_price"),
+        "(members of the smaller side without a partner, bids or -1 where the auction gave up,\n"
+        "paths searched). With `warm` the prices are those to start from.");
+  m.def("centre_prices", &bind_centre_prices, arg("rows"), arg("cols"), arg("weights"),
+        arg("partner"), arg("row_price"), arg("col_price"));
+}

@@ -1,0 +1,150 @@
+// Runs the assignment solver without Python, for the sanitizers (`make sanitize`). Optimality is
+// checked by its definition: a full matching whose prices are feasible and tight on it.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <vector>
+
+#include "centre.h"
+#include "graph.h"
+#include "hopcroft_karp.h"
+#include "solve.h"
+
+using namespace twinsae;
+
+namespace {
+
+std::mt19937 random_bits(0);
+
+int64_t draw(int64_t low, int64_t high) {  // both included
+  return std::uniform_int_distribution<int64_t>(low, high)(random_bits);
+}
+
+void expect(bool right, const char* what) {
+  if (right) return;
+  std::fprintf(stderr, "wrong: %s\n", what);
+  std::exit(1);
+}
+
+struct Instance {
+  std::vector<int32_t> rows, cols;
+  std::vector<double> weights;
+  int64_t num_rows, num_cols;
+
+  int64_t edges() const { return static_cast<int64_t>(rows.size()); }
+  Graph graph() const {
+    check_edges(rows.data(), cols.data(), weights.data(), edges(), num_rows, num_cols);
+    return build_graph(rows.data(), cols.data(), weights.data(), edges(), num_rows, num_cols);
+  }
+};
+
+// Few different weights, for ties, or many; with a full matching, or as it comes.
+Instance random_instance(int64_t num_rows, int64_t num_cols, int64_t edges) {
+  Instance out{{}, {}, {}, num_rows, num_cols};
+  const int64_t limit = draw(0, 1) ? 3 : 1'000'000;
+  const auto add = [&](int64_t i, int64_t j) {
+    out.rows.push_back(static_cast<int32_t>(i));
+    out.cols.push_back(static_cast<int32_t>(j));
+    out.weights.push_back(static_cast<double>(draw(-limit, limit)));
+  };
+  if (num_rows && num_cols)
+    for (int64_t e = 0; e < edges; ++e) add(draw(0, num_rows - 1), draw(0, num_cols - 1));
+  if (draw(0, 2))
+    for (int64_t i = 0; i < num_rows; ++i) add(i, num_cols - 1 - i);
+  return out;
+}
+
+// By the textbook: one depth-first search a row.
+int64_t matched_at_most(const Graph& graph) {
+  std::vector<int32_t> row_of(static_cast<size_t>(graph.num_cols), -1);
+  std::vector<bool> seen;
+  const std::function<bool(int32_t)> place = [&](int32_t i) {
+    for (int64_t e = graph.start[i]; e < graph.start[i + 1]; ++e) {
+      const int32_t j = graph.col[e];
+      if (seen[j]) continue;
+      seen[j] = true;
+      if (row_of[j] >= 0 && !place(row_of[j])) continue;
+      row_of[j] = i;
+      return true;
+    }
+    return false;
+  };
+  int64_t matched = 0;
+  for (int32_t i = 0; i < graph.num_rows; ++i) {
+    seen.assign(row_of.size(), false);
+    matched += place(i);
+  }
+  return matched;
+}
+
+void check_optimal(const Graph& graph, const std::vector<int32_t>& col_of,
+                   const std::vector<double>& u, const std::vector<double>& v) {
+  const double rounding = 1e-7;  // beside weights of up to 1e6
+  std::vector<bool> taken(v.size());
+  for (int32_t i = 0; i < graph.num_rows; ++i) {
+    const int32_t j = col_of[i];
+    expect(j >= 0 && j < graph.num_cols && !taken[j], "a column of its own for each row");
+    taken[j] = true;
+    double own = -std::numeric_limits<double>::infinity();
+    for (int64_t e = graph.start[i]; e < graph.start[i + 1]; ++e) {
+      expect(u[i] + v[graph.col[e]] >= graph.weight[e] - rounding, "feasible prices");
+      if (graph.col[e] == j) own = std::max(own, graph.weight[e]);
+    }
+    expect(std::abs(u[i] + v[j] - own) <= rounding, "prices that fit the matching");
+  }
+  if (graph.num_rows == graph.num_cols) return;
+  for (size_t j = 0; j < v.size(); ++j)
+    expect(v[j] >= 0 && (taken[j] || v[j] == 0), "prices of the larger side");
+}
+
+void check(const Instance& instance) {
+  const Graph graph = instance.graph();
+  const Matching largest = maximum_matching(graph);
+  const int64_t matched =
+      graph.num_rows - std::count(largest.col_of.begin(), largest.col_of.end(), -1);
+  expect(matched == matched_at_most(graph), "as many as can be matched");
+  std::vector<double> u, v;
+  for (const int64_t bids : {int64_t{0}, int64_t{7}, int64_t{1'000'000}}) {
+    const bool warm = !u.empty();
+    Solution found = solve(graph, warm ? u.data() : nullptr, warm ? v.data() : nullptr, bids);
+    expect(found.unmatched == graph.num_rows - matched, "rows left over");
+    if (found.unmatched) return;
+    check_optimal(graph, found.col_of, found.row_price, found.col_price);
+    u = found.row_price;
+    v = found.col_price;
+    const std::vector<int64_t> partners(found.col_of.begin(), found.col_of.end());
+    centre_prices(graph, transposed(graph), partners.data(), u.data(), v.data());
+    check_optimal(graph, found.col_of, u, v);
+    if (draw(0, 1)) v.assign(v.size(), static_cast<double>(draw(-9, 9)));  // a worse start
+  }
+}
+
+void check_refusals() {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (Instance wrong : {Instance{{0}, {2}, {1}, 2, 2}, Instance{{-1}, {0}, {1}, 2, 2},
+                         Instance{{0}, {0}, {nan}, 2, 2}, Instance{{0}, {0}, {1}, 0, 0}}) {
+    try {
+      wrong.graph();
+    } catch (const std::invalid_argument&) {
+      continue;
+    }
+    expect(false, "a wrong edge is refused");
+  }
+}
+
+}  // namespace
+
+int main() {
+  check_refusals();
+  for (int i = 0; i < 1500; ++i) {
+    const int64_t num_cols = draw(0, 12), num_rows = i % 2 ? num_cols : draw(0, num_cols);
+    check(random_instance(num_rows, num_cols, draw(0, 60)));
+  }
+  for (const int64_t rows : {300, 290, 1}) check(random_instance(rows, 300, 4000));
+  std::printf("assignment: ok\n");
+}
