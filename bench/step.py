@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..kernels.grads import LatentGrads
 from ..sae import SAE
-from ..sae.gradients import fvu_gradients
+from ..sae.gradients import fvu_gradients, gradient_memory
 from ..sae.loss import total_variance
 from ..sae.stack import EncoderStack
 from .inputs import Inputs
@@ -38,16 +39,19 @@ def bench_step(inputs: Inputs, rounds: int) -> Measurement:
     stack = EncoderStack([sae])
     parameters = (sae.encoder.weight, sae.encoder.bias, sae.W_dec, sae.b_dec)
 
-    def ours() -> object:
+    memory = gradient_memory(sae)
+
+    def ours(out: LatentGrads | None) -> object:
         ((values, indices),) = stack.encode(x)
-        return fvu_gradients(sae, x, values, indices, variance)
+        return fvu_gradients(sae, x, values, indices, variance, out=out)
 
     _check(sae, x, stack, variance)
     peers = peer_steps(sae)
     _check_peers(sae, x, stack, peers)
     weight = sae.encoder.weight.detach()
     ways: dict[str, Way] = {
-        OURS: ours,
+        OURS: partial(ours, memory),  # as the trainer does
+        f"{OURS}, gradients in new memory": partial(ours, None),
         "torch autograd": lambda: torch.autograd.grad(torch_fvu(sae, x, variance), parameters),
         PRODUCT: lambda: x @ weight.T,
     }

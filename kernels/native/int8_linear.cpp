@@ -13,7 +13,7 @@
 namespace twinsae {
 namespace {
 
-constexpr int64_t kStateBytes = 24 << 20;  // of survivors, and of tokens' codes
+constexpr int64_t kStateBytes = 24 << 20;  // of survivors; of tokens' codes
 constexpr int64_t kSlabBytes = 16 << 20;   // of latents' codes, where they are made in the call
 
 std::vector<int32_t> eligible(const bool* mask, int64_t latents) {

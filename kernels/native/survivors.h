@@ -29,7 +29,7 @@ class Survivors {
 
   // A row's room. Two planes bound a score so closely that few but the k best are left.
   static int64_t capacity(int64_t k, int planes) {
-    return planes == 2 ? 4 * k + 256 : std::max<int64_t>(2048, 8 * k);
+    return planes == 2 ? 4 * k + 256 : std::max<int64_t>(4096, 8 * k);
   }
   static constexpr int64_t kBytesEach = 2 * sizeof(float) + sizeof(int32_t);
 
@@ -83,7 +83,7 @@ class Survivors {
       for (int64_t j = 0; j < front; ++j) least = std::min(least, known(exact(column(place(row) + j))));
       raise(row, 0, least);
     }
-    if (counts_[row] > most() / 2)
+    if (counts_[row] + kPanel > most())
       fail(row);
     else
       set_limit(row);

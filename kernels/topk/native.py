@@ -17,8 +17,10 @@ from torch import Tensor
 from .. import _native
 from ..arrays import array, float_array
 
-# Below these, or for more places, measured times favour float32 (`twinsae bench encode`).
-INT8_ROWS, INT8_LATENTS, INT8_K = 64, 8192, 1024
+# Below these numbers in the weight, rows to score (but for a packed weight), or above this k,
+# measured times favour float32.
+INT8_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20}
+INT8_ROWS, INT8_K = 32, 1024
 
 
 def linear_topk(
@@ -41,7 +43,8 @@ def linear_topk(
     eligible = None if mask is None else array(mask)
     rows, latents, threads = float_array(x), float_array(weight), torch.get_num_threads()
     outputs = values.numpy(), indices.numpy()
-    if _takes_int8(x.shape[0], weight.shape[0] // groups, weight.shape[1], k):
+    rows_pay = bool(ready) or x.shape[0] >= INT8_ROWS
+    if _takes_int8(rows_pay, weight.shape[0] // groups, weight.shape[1], k):
         codes, bounds = _codes(ready)
         counts = _native.linear_topk_int8(
             rows, latents, codes, bounds, starts, floors, eligible, threads, *outputs
@@ -66,7 +69,8 @@ def mutual_topk(
     row_outputs = row_values.numpy(), row_indices.numpy()
     col_outputs = col_values.numpy(), col_indices.numpy()
     rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
-    if _takes_int8(a.shape[0], b.shape[0], a.shape[1], m):
+    rows_pay = bool(packed) or a.shape[0] >= INT8_ROWS
+    if _takes_int8(rows_pay, b.shape[0], a.shape[1], m):
         codes, bounds = _codes(packed)
         counts = _native.mutual_topk_int8(
             rows, cols, codes, bounds, threads, *row_outputs, *col_outputs
@@ -94,7 +98,8 @@ def pairs_above(
     left, right = float_array(a), float_array(b)
     prices = array(row_price), array(col_price)
     blocks, threads, scored = array(tiles), torch.get_num_threads(), 0
-    if _takes_int8(a.shape[0], b.shape[0], a.shape[1], 1):
+    rows_pay = bool(packed) or a.shape[0] >= INT8_ROWS
+    if _takes_int8(rows_pay, b.shape[0], a.shape[1], 1):
         codes, bounds = _codes(packed)
         rows, cols, overflow, scored = _native.pairs_above_int8(
             left, right, codes, bounds, *prices, margin, blocks, capacity, threads
@@ -111,17 +116,18 @@ def pairs_above(
 def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
     """Return what `linear_topk` scans: codes and bounds for int8, else panels for float32."""
     latents, depth = weight.shape
-    if _takes_int8(INT8_ROWS, latents, depth, 1):
+    if _takes_int8(True, latents, depth, 1):
         return _pack_codes(weight)
     return (pack_panels(weight),)
 
 
-def _takes_int8(rows: int, latents: int, depth: int, k: int) -> bool:
+def _takes_int8(rows_pay: bool, latents: int, depth: int, k: int) -> bool:
     """Whether the int8 scan serves a call: where it can and, unless it is forced, where it pays."""
     if not _native.int8_planes(depth):
         return False
-    pays = rows >= INT8_ROWS and latents >= INT8_LATENTS and k <= INT8_K
-    return pays or os.environ.get("TWINSAE_CPU_ISA") == _native.isa()
+    isa = _native.isa()
+    pays = rows_pay and latents * depth >= INT8_NUMBERS[isa] and k <= INT8_K
+    return pays or os.environ.get("TWINSAE_CPU_ISA") == isa
 
 
 def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:

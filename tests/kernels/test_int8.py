@@ -89,10 +89,12 @@ def test_long_biases_do_not_hide_small_differences(make):
 
 def test_it_is_chosen_where_it_pays(make, monkeypatch):
     monkeypatch.delenv("TWINSAE_CPU_ISA")
-    x, weight = make.reals(64, 24), make.reals(8192, 24)
+    x, weight = make.reals(32, 256), make.reals(4096, 256)
     assert linear_topk(x, weight, None, 4).stats.survivors > 0
-    assert linear_topk(x[:63], weight, None, 4).stats.survivors == 0
-    assert linear_topk(x, weight[1:], None, 4).stats.survivors == 0
+    assert linear_topk(x[:31], weight, None, 4).stats.survivors == 0
+    assert linear_topk(x[:1], pack(weight), None, 4).stats.survivors > 0
+    assert linear_topk(x[:, :60], weight[:, :60], None, 4).stats.survivors == 0
+    assert linear_topk(x, weight, None, 1025).stats.survivors == 0
 
 
 MALFORMED = {
