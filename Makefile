@@ -30,7 +30,7 @@ test: $(INSTALLED)
 	$(VENV)/bin/pytest --cov --cov-report=term --cov-fail-under=90
 
 # The C++ code under AddressSanitizer and UBSan, and what has threads under ThreadSanitizer;
-# module.cpp is Python's.
+# module.cpp and bind*.cpp are Python's.
 sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/assignment
 	for isa in amx_int8 avx512_vnni avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
 	build/sanitize/thread
@@ -45,7 +45,7 @@ build/sanitize/assignment: tests/native/assignment_driver.cpp $(wildcard matchin
 build/sanitize/%: tests/native/driver.cpp $(wildcard kernels/native/*)
 	mkdir -p $(@D)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=$* -fno-sanitize-recover=all -Ikernels/native \
-	  $(filter-out %/module.cpp,$(wildcard kernels/native/*.cpp)) $< -o $@
+	  $(filter-out %/module.cpp $(wildcard kernels/native/bind*),$(wildcard kernels/native/*.cpp)) $< -o $@
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

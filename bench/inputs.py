@@ -90,4 +90,7 @@ def trained_inputs(saes: Sequence[Path], activations: Path | None) -> Inputs:
             f"{activations}: expected rows of {d_in} numbers, as the SAEs take, "
             f"got shape {tuple(x.shape)}"
         )
+    for each in (sae, other):
+        if each.config.normalize_decoder:
+            each.normalize_decoder()  # bfloat16 files round the rows, which SAELens would notice
     return replace(inputs, sae=sae, other=other, x=x, source="trained")

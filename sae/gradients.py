@@ -110,7 +110,10 @@ def dot_rows(weight: Tensor, vector: Tensor) -> Tensor:
 
 
 def weighted_sum(factors: Tensor, weight: Tensor) -> Tensor:
-    """Return factors @ weight for ``factors`` (L,), finite ``weight`` (L, D): (D,); see `dot_rows`."""
+    """Return factors @ weight for ``factors`` (L,), ``weight`` (L, D) finite: (D,).
+
+    See `dot_rows`.
+    """
     padding = (0, -len(weight) % LATENTS_OF_SUM)
     every = torch.arange(len(weight), device=weight.device)
     every = every.where(factors != 0, -1)  # many a row need not be read

@@ -22,9 +22,10 @@ class PackedWeight:
 def pack(weight: Tensor) -> PackedWeight:
     """Prepare a frozen weight once, for calls that reuse it.
 
-    Pass the result wherever `weight` or `b` goes. It takes the memory of an int8 copy of the
-    weight where the native backend scans int8, else of a float32 copy. What a scan cannot use of
-    it (with a `mask`, on other backends), it makes from the original.
+    Pass the result wherever `weight` or `b` goes. Where the native backend scans int8 it takes
+    the memory of one or two int8 copies of the weight, else of a float32 copy. What a scan cannot
+    use of it (with a `mask`, on other backends), it makes from the original. It serves the
+    instruction set that it was made with: do not change `TWINSAE_CPU_ISA` in between.
 
     Args:
         weight: (L, D) float32, bfloat16, float16 or float64.

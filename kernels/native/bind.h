@@ -1,0 +1,60 @@
+// What the doors of all kernels check, and their registration.
+#pragma once
+#include <pybind11/pybind11.h>
+
+#include <limits>
+
+#include "arrays.h"
+#include "int8_codes.h"
+#include "scan.h"
+
+namespace twinsae {
+
+void register_linear(pybind11::module_& m);
+void register_pairs(pybind11::module_& m);
+void register_sparse(pybind11::module_& m);
+
+inline void check_threads(int threads) {
+  require(threads >= 1 && threads <= 4096,
+          "threads: expected 1 to 4096, got " + std::to_string(threads));
+}
+
+inline void check_latents(const char* name, int64_t latents) {
+  require(latents < std::numeric_limits<int32_t>::max(),
+          std::string(name) + ": expected fewer than 2^31 latents, got " + std::to_string(latents));
+}
+
+// Panels of `latents` rows, each `depth` long: see pack_panels.
+inline void check_panels(const Array<const float>& panels, int64_t latents, int64_t depth) {
+  panels.expect("panels", {panel_count(latents), depth, kPanel});
+}
+
+constexpr int64_t kBoundsOfPanel = sizeof(PanelBounds) / sizeof(float);
+
+inline const Int8Isa& int8_isa(int64_t depth) {
+  const Int8Isa* isa = current_int8_isa();
+  require(isa != nullptr, "int8: this machine or TWINSAE_CPU_ISA has no such instructions");
+  require(depth >= 1 && depth <= kMaxInt8Depth,
+          "depth: expected 1 to " + std::to_string(kMaxInt8Depth) + " for int8, got " +
+              std::to_string(depth));
+  return *isa;
+}
+
+inline void check_codes(const Int8Isa& isa, const Array<const int8_t>& codes,
+                 const Array<const float>& bounds, int64_t latents, int64_t depth) {
+  codes.expect("codes", {panel_count(latents), isa.planes(depth), code_count(depth) / kQuad,
+                         kPanel, kQuad});
+  bounds.expect("bounds", {panel_count(latents), kBoundsOfPanel});
+}
+
+// Codes and bounds of `latents` rows made by pack_int8, or neither.
+inline Int8Panels int8_panels(const Int8Isa& isa, const pybind11::object& codes_, const pybind11::object& bounds_,
+                       int64_t latents, int64_t depth) {
+  const auto codes = optional_array<const int8_t>(codes_, "codes", 5);
+  const auto bounds = optional_array<const float>(bounds_, "bounds", 2);
+  require(!codes.data == !bounds.data, "codes, bounds: expected both or none");
+  check_codes(isa, codes, bounds, latents, depth);
+  return {codes.data, reinterpret_cast<const PanelBounds*>(bounds.data)};
+}
+
+}  // namespace twinsae
