@@ -22,7 +22,9 @@ class BestOfRow {
   template <class Name>
   void write(const Name& name, int64_t k, float* values, int64_t* indices) {
     const int64_t found = std::min<int64_t>(k, static_cast<int64_t>(keys_.size()));
-    std::partial_sort(keys_.begin(), keys_.begin() + found, keys_.end(), std::greater<Key>());
+    // Few but the k best are there: this is faster than a heap of k.
+    std::nth_element(keys_.begin(), keys_.begin() + found, keys_.end(), std::greater<Key>());
+    std::sort(keys_.begin(), keys_.begin() + found, std::greater<Key>());
     for (int64_t j = 0; j < found; ++j) {
       values[j] = key_score(keys_[j]);
       indices[j] = name(key_index(keys_[j]));
