@@ -279,10 +279,10 @@ def test_prices_of_equal_sides_may_be_shifted(make_pair):
     assert verify(a, b, replace(matching, row_price=row_price, col_price=col_price)).valid
 
 
-def pass_over(a, b, row_price, col_price, floor=-np.inf):
-    """Worst violation, and best cosines above the floor, by the pass."""
+def pass_over(a, b, row_price, col_price, floors=(-np.inf, -np.inf)):
+    """Worst violation, and best cosines above the floors, by the pass."""
     stored = StoredRows(a, "a"), StoredRows(b, "b")
-    floors = [np.full(len(rows), floor) for rows in (a, b)]
+    floors = [np.full(len(rows), floor) for rows, floor in zip((a, b), floors, strict=True)]
     look = full_pass.FullPass(*stored, full_pass.Bounds(row_price, col_price, *floors))
     look.look_at(np.array([0]), np.array([0]))
     look.run(silent)
@@ -308,7 +308,7 @@ def test_the_pass_finds_the_worst_violation_and_the_best_cosines(num_a, num_b, d
         patch.setattr(full_pass, "_STRIPE_ELEMENTS", 2 * tile * d_in)
         patch.setattr(full_pass, "_CROWD", data.draw(st.sampled_from([0, 1, 64])))
         look = pass_over(a, b, u, v)
-        prices_alone = pass_over(a, b, u, v, floor=2.0)
+        prices_alone = pass_over(a, b, u, v, floors=(2, 2))
     worst = (expected - u[:, None] - v).max()
     assert look.worst_violation == pytest.approx(worst, abs=1e-14)
     assert prices_alone.worst_violation == pytest.approx(worst, abs=1e-14)
@@ -329,30 +329,32 @@ def alike(monkeypatch):
     monkeypatch.setattr(full_pass, "_true_float32", lambda _: nullcontext())
     monkeypatch.setattr(full_pass, "_CROWD", 0)  # each pair on its own, none by chance
     monkeypatch.setattr(full_pass, "_TILE", 10)
+    monkeypatch.setattr(full_pass, "_STRIPE_ELEMENTS", 1)
     rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((2, 100, 300))
-    a, b = a[0] + 1e-4 * a, a[0] + 1e-4 * b
+    a, b = rng.standard_normal(300) + 1e-4 * rng.standard_normal((2, 100, 300))
     rows, cols = np.indices((100, 100)).reshape(2, -1)
     return a, b, true_cosines(a, b, rows, cols).reshape(100, 100)
 
 
-@pytest.mark.parametrize("pair", [(63, 17), (1, 99), (99, 1), (40, 41), (5, 77), (13, 31)])
-def test_a_violation_far_below_float32_is_found(pair, alike):
+@pytest.mark.parametrize("shift", [0.0, 1000.0])
+@pytest.mark.parametrize("pair", [(63, 17), (1, 99), (99, 1), (40, 41)])
+def test_a_violation_far_below_float32_is_found(pair, shift, alike):
     a, b, cosine = alike
-    row_price = np.linspace(0.001, 0.002, 100)
+    row_price = np.full(100, 0.001 + shift)
     col_price = (cosine - row_price[:, None]).max(axis=0) + 1e-9
-    look = pass_over(a, b, row_price, col_price, floor=2.0)
-    assert look.worst_violation == pytest.approx(-1e-9, abs=1e-14)
-    row_price[pair[0]] = cosine[pair] - col_price[pair[1]] - 1e-12
+    row_price[pair[0]] = cosine[pair] - col_price[pair[1]] - 1e-10
+    look = pass_over(a, b, row_price, col_price, floors=(2, 2))
     worst = (cosine - row_price[:, None] - col_price).max()
-    look = pass_over(a, b, row_price, col_price, floor=2.0)
-    assert look.worst_violation == pytest.approx(worst, abs=1e-14)
+    assert worst > 0.99e-10
+    assert look.worst_violation == pytest.approx(worst, abs=1e-12)
 
 
 def test_best_cosines_that_float32_cannot_tell_from_others(alike):
     a, b, cosine = alike
-    look = pass_over(a, b, np.ones(100), np.ones(100))
+    row_price = np.append(0, np.ones(99))  # row 0 alone comes close to its prices
+    look = pass_over(a, b, row_price, np.ones(100), floors=(-2, 2))
     np.testing.assert_allclose(look.row_max, cosine.max(axis=1), rtol=0, atol=1e-15)
+    look = pass_over(a, b, row_price, np.ones(100), floors=(2, -2))
     np.testing.assert_allclose(look.col_max, cosine.max(axis=0), rtol=0, atol=1e-15)
 
 
