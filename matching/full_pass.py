@@ -100,7 +100,9 @@ class FullPass:
         progress("verify", done, pairs, "pairs")
         with _true_float32(self._a.d_in):
             for stripe in _cut(rows, max(_TILE, _STRIPE_ELEMENTS // self._a.d_in)):
-                units = torch.cat([unit_rows(self._a, part).float() for part in _cut(stripe)])
+                units = torch.empty(len(stripe), self._a.d_in)
+                for part, place in zip(_cut(stripe), units.split(_TILE), strict=True):
+                    place.copy_(unit_rows(self._a, part))
                 for tile in _cut(cols):
                     self._look_at_tile(stripe, units, tile)
                     done += len(stripe) * len(tile)

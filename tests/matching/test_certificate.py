@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from twinsae.matching import Matching, full_pass, match, verify
@@ -292,6 +292,7 @@ def pass_over(a, b, row_price, col_price, floors=(-np.inf, -np.inf)):
 SIZES = st.integers(1, 12)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(num_a=SIZES, num_b=SIZES, d_in=st.integers(1, 5), tile=st.integers(1, 5), data=st.data())
 def test_the_pass_finds_the_worst_violation_and_the_best_cosines(num_a, num_b, d_in, tile, data):
     """Against float64 written out; small integers give ties, zero rows and equal rows."""
