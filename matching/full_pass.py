@@ -101,7 +101,7 @@ class FullPass:
         with _true_float32(self._a.d_in):
             for stripe in _cut(rows, max(_TILE, _STRIPE_ELEMENTS // self._a.d_in)):
                 units = torch.empty(len(stripe), self._a.d_in)
-                for part, place in zip(_cut(stripe), units.split(_TILE), strict=True):
+                for part, place in zip(_cut(stripe), torch.split(units, _TILE), strict=True):
                     place.copy_(unit_rows(self._a, part))
                 for tile in _cut(cols):
                     self._look_at_tile(stripe, units, tile)
