@@ -1,4 +1,4 @@
-# make demo | test | sanitize | lint | typecheck | bench | bench-peers | package | clean
+# make demo | test | sanitize | lint | typecheck | bench | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing.
 
 PYTHON ?= python3
@@ -12,7 +12,7 @@ ROOMS := bench cli kernels matching sae
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test sanitize lint typecheck bench bench-peers package clean
+.PHONY: setup demo test sanitize lint typecheck bench bench-full bench-peers package clean
 
 setup: $(INSTALLED)
 
@@ -61,10 +61,17 @@ typecheck: $(INSTALLED)
 bench: $(INSTALLED)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench all $(BENCH)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench scaling
+	$(VENV)/bin/twinsae bench match $(BENCH_MATCH)
+
+# The largest matches; temporary files of 4.5 GiB.
+bench-full: bench
+	$(VENV)/bin/twinsae bench match --latents 131072 --d-in 4096
+	$(VENV)/bin/twinsae bench match --latents 147456 --d-in 4096 --seeds 0 1
 
 # Compares its peers' results with ours, too. For a quick look: make bench-peers BENCH='--shape 64 32 500 8'
 bench-peers: $(PEERS)/.installed
 	env -u OPENBLAS_CORETYPE $(PEERS)/bin/twinsae bench all $(BENCH)
+	$(PEERS)/bin/twinsae bench match --latents 16384 --d-in 768 --against $(BENCH_MATCH)
 
 $(PEERS)/.installed: pyproject.toml setup.py constraints.txt Makefile $(wildcard kernels/native/*)
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)

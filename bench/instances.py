@@ -1,6 +1,7 @@
 """Two dictionaries as two seeds give them, of any size, with what they share known."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Planted:
 
 
 @torch.no_grad()
-def planted_pair(num_latents: int, d_in: int, seed: int = 0) -> Planted:
+def planted_pair(num_latents: int, d_in: int, seed: int = 0, folder: Path | None = None) -> Planted:
     """Make two dictionaries of which much is known.
 
     Unrelated latents are random with a common direction and a power-law spectrum: at D = 768 their
@@ -42,6 +43,7 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0) -> Planted:
         num_latents: L of both.
         d_in: D, 2 or more.
         seed: the same seed gives the same numbers.
+        folder: where to make them as two memory-mapped files; None: in memory.
 
     Raises:
         ValueError: a size is too small.
@@ -51,7 +53,9 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0) -> Planted:
             f"expected 1 or more latents of width 2 or more, got {num_latents} x {d_in}"
         )
     random = torch.Generator().manual_seed(seed)
-    a, b = (_unrelated(num_latents, d_in, random) for _ in range(2))
+    a, b = (_empty(num_latents, d_in, folder and folder / name) for name in ("a", "b"))
+    for side in (a, b):
+        _fill_unrelated(side, random)
     place = torch.randperm(num_latents, generator=random)  # of each latent in the shuffled B
     groups = int(SPLIT * num_latents) // SPLIT_INTO
     shared, paired = (int(part * num_latents) for part in (SHARED, SHARED + PARTIAL))
@@ -69,16 +73,22 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0) -> Planted:
     return Planted(a, b, partner, cosine)
 
 
-def _unrelated(num_latents: int, d_in: int, random: torch.Generator) -> Tensor:
+def _empty(num_latents: int, d_in: int, file: Path | None) -> Tensor:
+    if file is None:
+        return torch.empty(num_latents, d_in)
+    numbers = torch.from_file(str(file), shared=True, size=num_latents * d_in)
+    return numbers.view(num_latents, d_in)
+
+
+def _fill_unrelated(out: Tensor, random: torch.Generator) -> None:
+    num_latents, d_in = out.shape
     lengths = torch.arange(1, d_in).pow(SPECTRUM)
     lengths *= (1 - MEAN_SHARE) ** 0.5 / lengths.norm()
-    out = torch.empty(num_latents, d_in)
     for rows in _blocks(0, num_latents):
         block = out[rows]
         block[:, 0] = MEAN_SHARE**0.5
         block[:, 1:] = torch.randn(len(block), d_in - 1, generator=random) * lengths
         functional.normalize(block, out=block)
-    return out
 
 
 def _at_cosine(unit: Tensor, noise: Tensor, cosine: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ CPU_FEATURES = (
     "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16",
 )  # fmt: skip
 PACKAGES = (
-    "torch", "numpy", "faiss-cpu", "eai-sparsify", "dictionary-learning", "sae-lens",
+    "torch", "numpy", "scipy", "lapjv", "lapx", "ortools", "faiss-cpu", "eai-sparsify",
+    "dictionary-learning", "sae-lens",
 )  # fmt: skip
 SLOWING = "OPENBLAS_CORETYPE"
 

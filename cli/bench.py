@@ -20,9 +20,11 @@ from ..bench.inputs import (
     trained_inputs,
 )
 from ..bench.machine import describe, warnings
+from ..bench.match import Pair, bench_match, planted_files, trained_pairs
 from ..bench.measurement import Measurement
 from ..bench.scaling import LATENTS, TOKENS, bench_growth
 from ..bench.step import bench_step
+from .progress import open_progress
 from .timings import growth_table, measurements_table, sizes_of
 
 BENCHES: dict[str, Callable[[Inputs, int], Measurement]] = {
@@ -36,6 +38,7 @@ USUAL: dict[str, Sequence[Shape]] = {
     "step": STEP_SHAPES,
     "candidates": SHAPES[:2],
 }
+MATCHES = ((32768, 768), (131072, 256), (131072, 768))  # L and D
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,16 @@ class Bench:
 
     All ways take turns in one run, after a check that they agree; times are medians. encode: inputs
     to active latents. step: forward and backward of one training step. candidates: the 32 nearest
-    of both sides of two dictionaries. scaling: time per latent and per token as they grow. The
-    tables are Markdown.
+    of both sides of two dictionaries. scaling: time per latent and per token as they grow. match:
+    the whole exact matching of two dictionaries of which much is known, once. The tables are
+    Markdown.
     """
 
     what: Annotated[
-        Positional[Literal["encode", "step", "candidates", "all", "scaling"]], arg(metavar="WHAT")
+        Positional[Literal["encode", "step", "candidates", "all", "scaling", "match"]],
+        arg(metavar="WHAT"),
     ]
-    """encode, step, candidates, all three, or scaling."""
+    """encode, step, candidates, all three, scaling, or match."""
     saes: tuple[Path, Path] | None = None
     """Two SAE folders of one shape to measure on, too; None: those of runs/demo, if there are."""
     activations: Path | None = None
@@ -59,7 +64,15 @@ class Bench:
     shape: Annotated[tuple[int, int, int, int] | None, arg(metavar="N D L K")] = None
     """One shape of random inputs (tokens, width, latents, active) in place of the usual ones."""
     rounds: int = 5
-    """How often each way is timed."""
+    """How often each way is timed; a match is timed once."""
+    latents: int | None = None
+    """match: latents of two planted dictionaries, with --d-in; None: the usual sizes."""
+    d_in: int | None = None
+    """match: their width."""
+    seeds: tuple[int, ...] = (0,)
+    """match: one planted pair for each."""
+    against: bool = False
+    """match: time dense solvers that are installed and fit, and the candidates alone, too."""
 
     def run(self, console: Console) -> None:
         """Print one table and a line on the machine."""
@@ -67,7 +80,14 @@ class Bench:
             raise ValueError(f"rounds: expected 1 or more, got {self.rounds}")
         if self.activations is not None and self.saes is None:
             raise ValueError("activations: needs --saes, whose inputs they are")
-        table = self.scaling(console) if self.what == "scaling" else self.beside_others(console)
+        if (self.latents is None) != (self.d_in is None):
+            raise ValueError("latents, d-in: give both or neither")
+        if self.what != "match" and (self.latents is not None or self.against):
+            raise ValueError(f"latents, d-in, against: not for {self.what}, but for match alone")
+        if self.what == "match" and (self.shape is not None or self.activations is not None):
+            raise ValueError("shape, activations: not for match, which has --latents and --d-in")
+        tables = {"scaling": self.scaling, "match": self.matches}
+        table = tables.get(self.what, self.beside_others)(console)
         for text in (*warnings(), table, "", describe()):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -89,6 +109,27 @@ class Bench:
             by_latent = bench_growth("L", LATENTS, self.rounds)
             by_token = bench_growth("N", TOKENS, self.rounds)
         return growth_table([by_latent, by_token])
+
+    def matches(self, console: Console) -> str:
+        """Return the table of whole matches: of SAEs if there are any given, else of planted."""
+        results = []
+        for pair in self._pairs():
+            with open_progress(console) as progress:
+                measured = bench_match(pair, self.against, progress)
+            results.append(("match", pair.source, measured))
+        return measurements_table(results)
+
+    def _pairs(self) -> Iterator[Pair]:
+        if self.saes is not None:
+            yield from trained_pairs(self.saes)
+        if self.latents is not None and self.d_in is not None:
+            sizes: Sequence[tuple[int, int]] = [(self.latents, self.d_in)]
+        else:
+            sizes = () if self.saes is not None else MATCHES
+        for latents, d_in in sizes:
+            for seed in self.seeds:
+                with planted_files(latents, d_in, seed) as pair:
+                    yield pair
 
     def _inputs(self, what: str) -> Iterator[Inputs]:
         yield from map(random_inputs, [Shape(*self.shape)] if self.shape else USUAL[what])

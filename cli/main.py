@@ -18,6 +18,7 @@ from .bench import Bench
 from .demo import Demo
 from .doctor import Doctor
 from .match import Match
+from .match_all import MatchAll
 from .report import Report
 from .train import Train
 
@@ -28,6 +29,7 @@ Command = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Match, subcommand("match")]
+    | Annotated[MatchAll, subcommand("match-all")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]

@@ -34,7 +34,7 @@ class Match:
     memory_limit: Annotated[str | None, arg(metavar="SIZE")] = None
     """Refuse to start if more is needed, such as 8GiB; None: three quarters of what is free."""
     verify: bool = False
-    """Prove each result again by an independent pass."""
+    """Prove each result again by an independent pass; exit with an error if it does not hold."""
 
     def run(self, console: Console) -> None:
         """Match, write the files, and print what was found."""
@@ -53,3 +53,6 @@ class Match:
         console.print(sides_table(summary))
         console.print(criteria_table(summary))
         console.print(f"result: {self.out}", soft_wrap=True)
+        for side, block in summary["sides"].items():
+            if self.verify and not block["verified"]["valid"]:
+                raise ValueError(f"{side}: not valid: {'; '.join(block['verified']['reasons'])}")

@@ -31,8 +31,10 @@ def sides_table(summary: dict[str, Any]) -> Table:
     """Return objective, certificate and cost of each matched side (`summary.json`)."""
     table = Table("side", "objective", "gap", "optimal", "mean cosine", "seconds", "memory")
     table.title = "Exact matching"
+    if summary["settings"]["verify"]:
+        table.add_column("verified")
     for side, block in summary["sides"].items():
-        table.add_row(
+        row = (
             side,
             f"{block['objective']:.6f}",
             f"{block['gap']:.1e}",
@@ -41,6 +43,9 @@ def sides_table(summary: dict[str, Any]) -> Table:
             f"{sum(block['seconds'].values()):.1f}",
             format_bytes(block["peak_memory_bytes"]),
         )
+        proof = block["verified"]
+        verdict = () if proof is None else ("valid" if proof["valid"] else "NOT VALID",)
+        table.add_row(*row, *verdict)
     return table
 
 

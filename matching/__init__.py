@@ -1,5 +1,6 @@
 """Which latents two dictionaries share: exact matching, its proof, and the criteria."""
 
+from .all_seeds import AllSeeds, match_all
 from .assignment import (
     Assignment,
     Bounds,
@@ -15,6 +16,7 @@ from .overlap import chance_floor, mmcs, overlap, pw_mcc, shared
 from .run import match_files
 
 __all__ = [
+    "AllSeeds",
     "Assignment",
     "Bounds",
     "Certificate",
@@ -23,6 +25,7 @@ __all__ = [
     "centre_prices",
     "chance_floor",
     "match",
+    "match_all",
     "match_files",
     "maximum_matching",
     "mmcs",

@@ -7,11 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..sae.progress import Progress, silent
+from .full_pass import Bounds, FullPass
 from .matching import GAP_PER_PAIR, Matching
 from .rows import Matrix, StoredRows, check_widths
 
 COSINE_TOLERANCE = 1e-7
 """Recorded cosines are float32 in the file: at most 2^-25 = 3e-8 from the float64 ones."""
+
+PRICE_LIMIT = 1e6
+"""Prices beyond it leave sums in float64 no 1e-9; those of cosines stay within a few units."""
 
 _ARRAYS = ("rows", "cols", "cosine", "row_price", "col_price", "row_max", "col_max")
 
@@ -44,24 +48,16 @@ class Certificate:
         return self.upper_bound - self.objective
 
 
-@dataclass(frozen=True)
-class _Scan:
-    """What one pass over all pairs yields."""
-
-    worst_violation: float
-    row_max: NDArray[np.float64]  # (L_A,)
-    col_max: NDArray[np.float64]  # (L_B,)
-
-
 def verify(
     a: Matrix, b: Matrix, matching: Matching, *, progress: Progress | None = None
 ) -> Certificate:
     """Check a matching and its prices against the dictionaries, trusting nothing in it.
 
-    All pairs are looked at once, in float64 and in tiles, so that memory does not grow with the
-    dictionaries. Nothing of the solver is used. That feasible prices bound every matching from
-    above is weak duality of linear programming (for example Burkard, Dell'Amico and Martello,
-    "Assignment Problems", SIAM, chapter 4).
+    All pairs are looked at once, in float32 tiles with a proved bound on their rounding; what that
+    cannot rule out is multiplied again in float64, from which every number and every judgement
+    comes. Memory does not grow with the dictionaries, and nothing of the solver is used. That
+    feasible prices bound every matching from above is weak duality of linear programming (for
+    example Burkard, Dell'Amico and Martello, "Assignment Problems", SIAM, chapter 4).
 
     Args:
         a: (L_A, D) the dictionaries that were matched, as `match` takes them.
@@ -87,19 +83,29 @@ def verify_rows(
     reasons = _form(matching, a.num_latents, b.num_latents)
     if reasons:
         return Certificate(tuple(reasons))
-    cosine = _matched_cosines(a, b, matching)
-    scan = _scan(a, b, matching, progress or silent)
+    look = FullPass(
+        a,
+        b,
+        Bounds(
+            row_price=matching.row_price,
+            col_price=matching.col_price,
+            row_floor=matching.row_max - COSINE_TOLERANCE,
+            col_floor=matching.col_max - COSINE_TOLERANCE,
+        ),
+    )
+    cosine = look.look_at(matching.rows, matching.cols)
+    look.run(progress or silent)
     objective = math.fsum(cosine)
     prices = math.fsum(matching.row_price) + math.fsum(matching.col_price)
-    upper_bound = prices + len(cosine) * max(0.0, scan.worst_violation)
+    upper_bound = prices + len(cosine) * max(0.0, look.worst_violation)
     reasons = [
         *_prices(matching),
         *_differing("cosine", matching.cosine, cosine),
-        *_differing("row_max", matching.row_max, scan.row_max),
-        *_differing("col_max", matching.col_max, scan.col_max),
-        *_totals(matching, objective, upper_bound, scan.worst_violation),
+        *_differing("row_max", matching.row_max, look.row_max),
+        *_differing("col_max", matching.col_max, look.col_max),
+        *_totals(matching, objective, upper_bound, look.worst_violation),
     ]
-    return Certificate(tuple(reasons), objective, upper_bound, scan.worst_violation)
+    return Certificate(tuple(reasons), objective, upper_bound, look.worst_violation)
 
 
 def _form(matching: Matching, num_a: int, num_b: int) -> list[str]:
@@ -113,6 +119,8 @@ def _form(matching: Matching, num_a: int, num_b: int) -> list[str]:
             reasons.append(f"{name} has {len(values):,} entries, not {size:,}")
         if not np.isfinite(values).all():
             reasons.append(f"{name} holds NaN or an infinity")
+        elif (np.abs(values) > PRICE_LIMIT).any() and name.endswith("price"):
+            reasons.append(f"{name} goes beyond {PRICE_LIMIT:,.0f} either way")
     for name, limit in (("rows", num_a), ("cols", num_b)):
         values = getattr(matching, name)
         if ((values < 0) | (values >= limit)).any():
@@ -122,44 +130,6 @@ def _form(matching: Matching, num_a: int, num_b: int) -> list[str]:
     if (np.diff(matching.rows) < 0).any():
         reasons.append("rows do not ascend")
     return reasons
-
-
-def _matched_cosines(a: StoredRows, b: StoredRows, matching: Matching) -> NDArray[np.float64]:
-    """Return the cosine of each matched pair, (M,)."""
-    cosine = np.empty(len(matching.rows))
-    for block in a.blocks():
-        pairs = slice(*np.searchsorted(matching.rows, (block.start, block.stop)))
-        rows, norms_a = _scaled(a.read(matching.rows[pairs]))
-        cols, norms_b = _scaled(b.read(matching.cols[pairs]))
-        cosine[pairs] = (rows * cols).sum(axis=1) / (norms_a * norms_b)
-    return cosine
-
-
-def _scan(a: StoredRows, b: StoredRows, matching: Matching, progress: Progress) -> _Scan:
-    """Look at every pair once."""
-    worst = -math.inf
-    row_max, col_max = np.full(a.num_latents, -math.inf), np.full(b.num_latents, -math.inf)
-    progress("verify", 0, a.num_latents, "latents")
-    for rows in a.blocks():
-        part_a, norms_a = _scaled(a.read(rows))
-        for cols in b.blocks():
-            part_b, norms_b = _scaled(b.read(cols))
-            cosine = part_a @ part_b.T / np.outer(norms_a, norms_b)
-            row_max[rows] = np.maximum(row_max[rows], cosine.max(axis=1))
-            col_max[cols] = np.maximum(col_max[cols], cosine.max(axis=0))
-            cosine -= np.add.outer(matching.row_price[rows], matching.col_price[cols])
-            worst = max(worst, float(cosine.max()))
-        progress("verify", rows.stop, a.num_latents, "latents")
-    return _Scan(worst, row_max, col_max)
-
-
-def _scaled(block: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the rows scaled to a largest entry of 1, and their norms: 1 for zero rows."""
-    largest = np.abs(block).max(axis=1, keepdims=True)
-    scaled = np.divide(block, largest, out=np.zeros_like(block), where=largest > 0)
-    norms = np.linalg.norm(scaled, axis=1)
-    norms[norms == 0] = 1
-    return scaled, norms
 
 
 def _prices(matching: Matching) -> list[str]:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from twinsae.bench.instances import planted_pair
@@ -40,6 +41,14 @@ def test_seeds() -> None:
     for name in ("a", "b", "partner", "cosine"):
         assert torch.equal(getattr(one, name), getattr(same, name))
         assert not torch.equal(getattr(one, name), getattr(other, name))
+
+
+def test_in_files_they_are_the_same(tmp_path) -> None:
+    made, in_files = planted_pair(300, 5, seed=3), planted_pair(300, 5, 3, tmp_path)
+    for name in ("a", "b"):
+        assert torch.equal(getattr(in_files, name), getattr(made, name))
+        stored = np.fromfile(tmp_path / name, np.float32)
+        assert np.array_equal(stored.reshape(300, 5), getattr(made, name).numpy())
 
 
 @pytest.mark.parametrize(("num_latents", "d_in"), [(0, 4), (4, 1)])

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from twinsae.cli.main import main
+from twinsae.matching import Certificate
 from twinsae.sae import SAE, SAEConfig, save_sae
 
-COMMANDS = ("demo", "train", "match", "report", "bench", "doctor")
+COMMANDS = ("demo", "train", "match", "match-all", "report", "bench", "doctor")
 
 
 @pytest.fixture
@@ -59,6 +60,49 @@ def test_one_side_only(saes, tmp_path):
     out = tmp_path / "match"
     assert main(["match", *map(str, saes), "--out", str(out), "--side", "encoder"]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["encoder.npz", "summary.json"]
+
+
+def test_match_all_prints_its_tables_and_goes_on(saes, tmp_path, capsys):
+    third = tmp_path / "seed2"
+    save_sae(SAE(SAEConfig(d_in=6, num_latents=11, k=3), seed=2), third)
+    out = tmp_path / "all"
+    assert main(["match-all", *map(str, saes), "--out", str(out)]) == 0
+    assert "1 of 1 pairs to match" in capsys.readouterr().out
+    assert main(["match-all", *map(str, (*saes, third)), "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "2 of 3 pairs to match" in shown
+    assert "seed0--seed2 (1 of 2)" in shown
+    result = json.loads((out / "seeds.json").read_text())
+    assert shown.count("proved") == 3
+    for pair in result["pairs"]:
+        assert f"{pair['criteria']['and']:.1%}" in shown
+    assert f"{result['only_in_base'][1]['mean']:.2%}" in shown
+    assert "in 3" in shown
+
+
+def test_match_all_of_one_is_a_users_error(saes, tmp_path, capsys):
+    assert main(["match-all", str(saes[0]), "--out", str(tmp_path / "all")]) == 2
+    assert "expected 2 to 20 dictionaries, got 1" in capsys.readouterr().err
+
+
+def test_match_with_a_second_proof(saes, tmp_path, capsys):
+    out = tmp_path / "match"
+    assert main(["match", *map(str, saes), "--out", str(out), "--verify"]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert all(side["verified"]["valid"] for side in summary["sides"].values())
+    assert capsys.readouterr().out.count("valid") == 2
+
+
+def test_a_proof_that_fails_is_an_error(saes, tmp_path, monkeypatch, capsys):
+    def wrong(*_args: object, **_options: object) -> Certificate:
+        return Certificate(("the gap is 0.5", "it is wide"), 1.0, 1.5, 0.1)
+
+    monkeypatch.setattr("twinsae.matching.run.verify_rows", wrong)
+    out = str(tmp_path / "match")
+    assert main(["match", *map(str, saes), "--out", out, "--verify", "--side", "encoder"]) == 2
+    shown = capsys.readouterr()
+    assert "NOT" in shown.out
+    assert shown.err == "error: encoder: not valid: the gap is 0.5; it is wide\n"
 
 
 def test_report_of_a_match(saes, tmp_path, capsys):

@@ -1,12 +1,18 @@
 """`verify` accepts what is right and objects to everything that is not."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from twinsae.matching import Matching, match, verify
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from twinsae.matching import Matching, full_pass, match, verify
+from twinsae.matching.rows import StoredRows
+from twinsae.sae.progress import silent
 
 
 @pytest.fixture
@@ -56,9 +62,11 @@ def test_tensors_of_low_precision(dtype, make_pair):
     assert not verify(a.float() * 1.001, b.to(torch.float64) + 1e-3, match(a, b)).valid
 
 
-def test_many_blocks_are_as_one(monkeypatch, case):
+def test_many_tiles_are_as_one(monkeypatch, case):
     whole = verify(*case)
-    monkeypatch.setattr("twinsae.matching.rows._BLOCK_ROWS", 7)
+    monkeypatch.setattr(full_pass, "_TILE", 7)
+    monkeypatch.setattr(full_pass, "_STRIPE_ELEMENTS", 1)
+    monkeypatch.setattr("twinsae.matching.rows._BLOCK_ROWS", 5)
     parts = verify(*case)
     assert parts.valid
     assert parts.objective == pytest.approx(whole.objective, abs=1e-13)
@@ -68,16 +76,20 @@ def test_many_blocks_are_as_one(monkeypatch, case):
 def test_the_pass_tells_its_progress(case):
     told = []
     verify(*case, progress=lambda *call: told.append(call))
-    assert told == [("verify", 0, 40, "latents"), ("verify", 40, 40, "latents")]
+    pairs = 39 * 53  # of rows that are not zero
+    assert told == [("verify", 0, pairs, "pairs"), ("verify", pairs, pairs, "pairs")]
 
 
-def test_nothing_of_the_solver_is_used(monkeypatch, case):
+def test_nothing_of_the_solver_or_of_the_kernels_is_used(monkeypatch, case):
     def broken(*_):
         raise AssertionError("the solver's own arithmetic")
 
     monkeypatch.setattr("twinsae.matching.similarity.unit_rows", broken)
     monkeypatch.setattr("twinsae.matching.dense.similarity_tiles", broken)
+    for kernel in ("linear_topk", "mutual_topk", "pairs_above"):
+        monkeypatch.setattr(f"twinsae.kernels.topk.api.{kernel}", broken)
     assert verify(*case).valid
+    assert not any("kernels" in name for name in vars(full_pass))
 
 
 def swap_two(m):
@@ -126,6 +138,10 @@ FORM = {
         lambda m: {"col_price": altered(m.col_price, 3, np.inf)},
         "col_price holds NaN or an infinity",
     ),
+    "a price that is no price of cosines": (
+        lambda m: {"row_price": altered(m.row_price, 3, -1e300)},
+        "row_price goes beyond 1,000,000 either way",
+    ),
     "a NaN cosine": (lambda m: {"cosine": altered(m.cosine, 3, np.nan)}, "cosine holds NaN"),
     "maxima of the other side": (
         lambda m: {"row_max": m.col_max, "col_max": m.row_max},
@@ -140,6 +156,16 @@ CONTENT = {
     "a best cosine of B": (lambda m: {"col_max": altered(m.col_max, 54, 1)}, r"col_max\[54\]"),
     "the objective": (lambda m: {"objective": m.objective + 1e-6}, "objective is recorded"),
     "a NaN objective": (lambda _: {"objective": np.nan}, "objective is recorded as nan"),
+    "the objective of another matching": (
+        lambda m: {"objective": 0.9 * m.objective, "upper_bound": 0.9 * m.upper_bound},
+        "objective is recorded",
+    ),
+    "a NaN bound": (lambda _: {"upper_bound": np.nan}, "upper_bound is recorded as nan"),
+    "cosines of other pairs": (lambda m: {"cosine": m.cosine[::-1]}, r"cosine\[\d+\] is recorded"),
+    "a best cosine of A, too low": (
+        lambda m: {"row_max": altered(m.row_max, 7, -9.0)},
+        r"row_max\[7\]",
+    ),
     "the bound": (lambda m: {"upper_bound": m.upper_bound - 1e-6}, "upper_bound is recorded"),
     "a row price too low": (
         lambda m: {"row_price": altered(m.row_price, 4, m.row_price[4] - 1e-6)},
@@ -148,6 +174,22 @@ CONTENT = {
     "a row price too high": (
         lambda m: {"row_price": altered(m.row_price, 4, m.row_price[4] + 1e-6)},
         "the gap is 1e-06",
+    ),
+    "a column price too low": (
+        lambda m: {"col_price": altered(m.col_price, m.cols[4], m.col_price[m.cols[4]] - 2e-9)},
+        "the prices are exceeded by a cosine, by 2e-09",
+    ),
+    "all row prices a little too low": (
+        lambda m: {"row_price": m.row_price - 2e-9},
+        "the prices are exceeded by a cosine, by 2e-09",
+    ),
+    "all row prices a little too high": (
+        lambda m: {"row_price": m.row_price + 2e-9},
+        "the gap is 8e-08",
+    ),
+    "two prices exchanged": (
+        lambda m: {"row_price": altered(m.row_price, [0, 1], m.row_price[[1, 0]])},
+        "the prices are exceeded",
     ),
     "row prices of nothing": (lambda m: {"row_price": 0 * m.row_price}, "the prices are exceeded"),
     "a column price below 0": (
@@ -228,3 +270,158 @@ def test_dictionaries_that_are_none_are_refused(case):
         verify(a, altered(b, 5, np.nan), matching)
     with pytest.raises(ValueError, match="same d_in"):
         verify(a, b[:, :-1], matching)
+
+
+def test_prices_of_equal_sides_may_be_shifted(make_pair):
+    a, b = make_pair(30, 30, 12)
+    matching = match(a, b)
+    row_price, col_price = matching.row_price + 0.5, matching.col_price - 0.5
+    assert verify(a, b, replace(matching, row_price=row_price, col_price=col_price)).valid
+
+
+def pass_over(a, b, row_price, col_price, floors=(-np.inf, -np.inf)):
+    """Worst violation, and best cosines above the floors, by the pass."""
+    stored = StoredRows(a, "a"), StoredRows(b, "b")
+    floors = [np.full(len(rows), floor) for rows, floor in zip((a, b), floors, strict=True)]
+    look = full_pass.FullPass(*stored, full_pass.Bounds(row_price, col_price, *floors))
+    look.look_at(np.array([0]), np.array([0]))
+    look.run(silent)
+    return look
+
+
+SIZES = st.integers(1, 12)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(num_a=SIZES, num_b=SIZES, d_in=st.integers(1, 5), tile=st.integers(1, 5), data=st.data())
+def test_the_pass_finds_the_worst_violation_and_the_best_cosines(num_a, num_b, d_in, tile, data):
+    """Against float64 written out; small integers give ties, zero rows and equal rows."""
+    numbers = st.integers(-2, 2).map(float)
+    a, b, u, v = (
+        data.draw(arrays(np.float64, shape, elements=numbers))
+        for shape in ((num_a, d_in), (num_b, d_in), num_a, num_b)
+    )
+    u, v = u * 0.7, v + 1e-9 * np.arange(num_b)
+    rows, cols = np.indices((num_a, num_b)).reshape(2, -1)
+    expected = true_cosines(a, b, rows, cols).reshape(num_a, num_b)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(full_pass, "_TILE", tile)
+        patch.setattr(full_pass, "_STRIPE_ELEMENTS", 2 * tile * d_in)
+        patch.setattr(full_pass, "_CROWD", data.draw(st.sampled_from([0, 1, 64])))
+        look = pass_over(a, b, u, v)
+        prices_alone = pass_over(a, b, u, v, floors=(2, 2))
+    worst = (expected - u[:, None] - v).max()
+    assert look.worst_violation == pytest.approx(worst, abs=1e-14)
+    assert prices_alone.worst_violation == pytest.approx(worst, abs=1e-14)
+    np.testing.assert_allclose(look.row_max, expected.max(axis=1), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(look.col_max, expected.max(axis=0), rtol=0, atol=1e-14)
+
+
+@pytest.fixture
+def alike(monkeypatch):
+    """Two dictionaries whose 10,000 cosines a product as bad as its bound cannot tell apart."""
+
+    def bad_product(left, right):
+        exact = left.double() @ right.double()
+        errors = torch.rand(exact.shape, dtype=torch.float64) * 2 - 1
+        return (exact + 0.95 * errors * full_pass.product_rounding(left.shape[1])).float()
+
+    monkeypatch.setattr(torch, "mm", bad_product)
+    monkeypatch.setattr(full_pass, "_true_float32", lambda _: nullcontext())
+    monkeypatch.setattr(full_pass, "_CROWD", 0)  # each pair on its own, none by chance
+    monkeypatch.setattr(full_pass, "_TILE", 10)
+    monkeypatch.setattr(full_pass, "_STRIPE_ELEMENTS", 1)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal(300) + 1e-4 * rng.standard_normal((2, 100, 300))
+    rows, cols = np.indices((100, 100)).reshape(2, -1)
+    return a, b, true_cosines(a, b, rows, cols).reshape(100, 100)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1000.0])
+@pytest.mark.parametrize("pair", [(63, 17), (1, 99), (99, 1), (40, 41)])
+def test_a_violation_far_below_float32_is_found(pair, shift, alike):
+    a, b, cosine = alike
+    row_price = np.full(100, 0.001 + shift)
+    col_price = (cosine - row_price[:, None]).max(axis=0) + 1e-9
+    row_price[pair[0]] = cosine[pair] - col_price[pair[1]] - 1e-10
+    look = pass_over(a, b, row_price, col_price, floors=(2, 2))
+    worst = (cosine - row_price[:, None] - col_price).max()
+    assert worst > 0.99e-10
+    assert look.worst_violation == pytest.approx(worst, abs=1e-12)
+
+
+def test_best_cosines_that_float32_cannot_tell_from_others(alike):
+    a, b, cosine = alike
+    row_price = np.append(0, np.ones(99))  # row 0 alone comes close to its prices
+    look = pass_over(a, b, row_price, np.ones(100), floors=(-2, 2))
+    np.testing.assert_allclose(look.row_max, cosine.max(axis=1), rtol=0, atol=1e-15)
+    look = pass_over(a, b, row_price, np.ones(100), floors=(2, -2))
+    np.testing.assert_allclose(look.col_max, cosine.max(axis=0), rtol=0, atol=1e-15)
+
+
+def test_few_pairs_need_float64_even_if_nothing_is_known(monkeypatch, make_pair):
+    looked = []
+    closer = full_pass.FullPass._look_closer
+
+    def counting(self, rows, cols):
+        looked.append(len(rows))
+        closer(self, rows, cols)
+
+    monkeypatch.setattr(full_pass.FullPass, "_look_closer", counting)
+    monkeypatch.setattr(full_pass, "_TILE", 20)
+    a, b = make_pair(400, 400, 12)
+    pass_over(a, b, np.zeros(400), np.zeros(400))
+    assert sum(looked) < 0.2 * 400 * 400
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e300])
+def test_rows_of_extreme_length(scale, make_pair):
+    a, b = (rows.astype(np.float64) for rows in make_pair(20, 30, 12))
+    matching = match(a, b)
+    assert verify(a * scale, b / scale, matching).valid
+    assert verify(a * scale, b * scale, matching).valid
+
+
+def test_dictionaries_of_zeros():
+    a, b = np.zeros((5, 3)), np.zeros((7, 3))
+    matching = match(a, b)
+    certificate = verify(a, b, matching)
+    assert certificate.valid
+    assert (certificate.objective, certificate.upper_bound) == (0, 0)
+    wrong = replace(matching, row_price=altered(matching.row_price, 2, -1e-6))
+    assert verify(a, b, wrong).worst_violation == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize("d_in", [1, 2, 3, 17, 768, 5000])
+def test_float32_products_stay_within_their_bound(d_in):
+    rng = np.random.default_rng(d_in)
+    for exponent in (0, 8):
+        stored = rng.standard_normal((2, 200, d_in)) * np.exp(exponent * rng.random((2, 200, d_in)))
+        units = [full_pass.unit_rows(StoredRows(rows, ""), np.arange(200)) for rows in stored]
+        error = units[0].float() @ units[1].float().T - units[0] @ units[1].T
+        assert error.abs().max() <= full_pass.product_rounding(d_in)
+        same = units[0].float().square().sum(1) - 1
+        assert same.abs().max() <= full_pass.product_rounding(d_in)
+
+
+def test_torch_may_have_been_told_to_round_products(case):
+    """bfloat16 factors, where the processor has instructions for them, would hide violations."""
+    left, right = (torch.nn.functional.normalize(rows) for rows in torch.randn(2, 1024, 768))
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            assert verify(*case).valid
+            with full_pass._true_float32(768):
+                product = torch.mm(left, right.T)
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert (product - left.double() @ right.double().T).abs().max() < 1e-6
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_products_of_rounded_factors_are_refused(monkeypatch, case):
+    monkeypatch.setattr(
+        torch, "mm", lambda left, right: (left.bfloat16() @ right.bfloat16()).float()
+    )
+    with pytest.raises(RuntimeError, match="rounds the factors"):
+        verify(*case)

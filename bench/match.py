@@ -1,0 +1,187 @@
+"""The whole exact matching of two dictionaries, alone or against dense solvers."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..kernels.topk import mutual_topk
+from ..matching import Matching, match, sparse_assignment
+from ..matching.full_pass import unit_rows
+from ..matching.memory import PeakMemory, available_memory
+from ..matching.rows import StoredRows
+from ..sae.formats.dictionary import load_dictionary
+from ..sae.progress import Progress
+from .dense_solvers import DenseSolver, dense_solvers
+from .instances import Planted, planted_pair
+from .measurement import OURS, Measurement
+
+CANDIDATES = 32  # m of the graph that is not priced
+SAME_OBJECTIVE = 1e-6  # a pair; OR-tools' whole numbers allow no more
+_BLOCK = 1024  # rows of the dense matrix made at a time
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two dictionaries to match."""
+
+    a: Tensor
+    """(L_A, D)."""
+    b: Tensor
+    """(L_B, D)."""
+    source: str
+    """Where they are from."""
+    planted: Planted | None = None
+    """What is known of them."""
+
+
+@contextmanager
+def planted_files(num_latents: int, d_in: int, seed: int) -> Iterator[Pair]:
+    """Make a planted pair in memory-mapped files of a temporary folder, gone afterwards."""
+    with TemporaryDirectory(prefix="twinsae-") as folder:
+        made = planted_pair(num_latents, d_in, seed, Path(folder))
+        yield Pair(made.a, made.b, f"planted, seed {seed}", made)
+
+
+def trained_pairs(saes: Sequence[Path]) -> Iterator[Pair]:
+    """Yield the decoders, then the encoders, of two SAEs, memory-mapped as they are stored."""
+    for side in ("decoder", "encoder"):
+        a, b = (load_dictionary(path, side) for path in saes)
+        yield Pair(a, b, f"trained, {side}")
+
+
+def bench_match(pair: Pair, against: bool, progress: Progress) -> Measurement:
+    """Time one `match`; with ``against``, also dense solvers and the candidates' graph alone.
+
+    The dense solvers get a ready-made float64 matrix of row_max - S, which suits them best, and its
+    making is not counted; those that are not installed, or that memory does not suffice for, are
+    left out. Everything runs once.
+
+    Raises:
+        RuntimeError: a solver's objective is another one than ours.
+    """
+    started = time.perf_counter()
+    matching = match(pair.a, pair.b, progress=progress)
+    seconds = {OURS: time.perf_counter() - started}
+    peak_bytes = {OURS: int(matching.stats["peak_memory_bytes"])}
+    facts = {OURS: _facts(pair, matching)}
+    if against:
+        units = StoredRows(pair.a, "a"), StoredRows(pair.b, "b")
+        way = f"top {CANDIDATES} of both sides, not priced"
+        seconds[way], peak_bytes[way], facts[way] = _graph_alone(pair, units, matching)
+        solvers = dense_solvers() if len(pair.a) == len(pair.b) else []
+        for way, measured in _dense(units, matching, solvers):
+            seconds[way], peak_bytes[way], facts[way] = measured
+    sizes = {"L": len(pair.a), "D": pair.a.shape[1]}
+    return Measurement(sizes, seconds, 2 * pair.a.numel() * len(pair.b), peak_bytes, facts)
+
+
+Measured = tuple[float, int, list[str]]  # seconds, peak bytes, facts
+Rows = tuple[StoredRows, StoredRows]
+
+
+def _facts(pair: Pair, matching: Matching) -> list[str]:
+    phases = ", ".join(f"{phase} {took:.1f} s" for phase, took in matching.stats["seconds"].items())
+    proof = "certified" if matching.certified else "NOT PROVED"
+    facts = [f"{proof}, gap {matching.gap:.1e}", phases]
+    return facts if pair.planted is None else [*facts, planted_found(pair.planted, matching)]
+
+
+def planted_found(planted: Planted, matching: Matching) -> str:
+    """Return, in words, how many of the planted relations are pairs of the matching."""
+    partner, cosine = planted.partner.numpy(), planted.cosine.numpy()
+    found = np.zeros(len(partner), dtype=bool)
+    found[matching.rows] = partner[matching.rows] == matching.cols
+    related = partner >= 0
+    sharers = np.bincount(partner[related], minlength=len(partner))[partner]
+    split = related & (sharers > 1)
+    kinds = {"shared": related & (cosine >= 0.7), "partial": related & (cosine < 0.7) & ~split}
+    counts = [(name, found[of_kind].sum(), of_kind.sum()) for name, of_kind in kinds.items()]
+    counts.append(("split", found[split].sum(), len(np.unique(partner[split]))))
+    return "found " + ", ".join(f"{hits:,} of {all_:,} {name}" for name, hits, all_ in counts)
+
+
+def _graph_alone(pair: Pair, units: Rows, matching: Matching) -> Measured:
+    """Match the candidates of both sides and look no further."""
+    m = min(CANDIDATES, len(pair.a), len(pair.b))
+    with PeakMemory() as memory:
+        started = time.perf_counter()
+        a, b = (functional.normalize(rows.float()) for rows in (pair.a, pair.b))
+        best = mutual_topk(a, b, m)
+        rows = torch.arange(len(a)).repeat_interleave(m), best.col_indices.flatten()
+        cols = best.row_indices.flatten(), torch.arange(len(b)).repeat_interleave(m)
+        values = best.row_values.flatten(), best.col_values.flatten()
+        edge_rows, edge_cols, weights = (torch.cat(both).numpy() for both in (rows, cols, values))
+        try:
+            found = sparse_assignment(edge_rows, edge_cols, weights, (len(a), len(b)))
+        except ValueError as error:
+            return time.perf_counter() - started, memory.peak_bytes, [str(error)]
+        seconds = time.perf_counter() - started
+    wrong = len(found.rows) - _agreeing(found.rows, found.cols, matching)
+    lost = matching.objective - _objective(units, found.rows, found.cols)
+    facts = [f"{wrong:,} of {len(found.rows):,} pairs are others than ours", f"{lost:.3g} lost"]
+    return seconds, memory.peak_bytes, facts
+
+
+def _dense(
+    units: Rows, matching: Matching, solvers: Sequence[DenseSolver]
+) -> Iterator[tuple[str, Measured]]:
+    size = len(matching.rows)
+    fitting = [s for s in solvers if _fits((8 + s.bytes_per_pair) * size**2)]
+    if not fitting:
+        return
+    cost = _cost(units)
+    for solver in fitting:
+        with PeakMemory() as memory:
+            started = time.perf_counter()
+            cols = solver.solve(cost)
+            seconds = time.perf_counter() - started
+        lost = matching.objective - _objective(units, np.arange(size), cols)
+        if abs(lost) > SAME_OBJECTIVE * size:
+            raise RuntimeError(f"match: {solver.name}'s objective is {lost:.3g} below ours")
+        same = _agreeing(np.arange(size), cols, matching)
+        facts = [
+            f"{same:,} of {size:,} pairs as ours",
+            "the matrix's memory is counted, its making not",
+        ]
+        yield f"{solver.name}, dense", (seconds, cost.nbytes + memory.peak_bytes, facts)
+
+
+def _fits(needed: int) -> bool:
+    return needed < 0.9 * available_memory()
+
+
+def _cost(units: Rows) -> NDArray[np.float64]:
+    a, b = units
+    cost = np.empty((a.num_latents, b.num_latents))
+    columns = [np.arange(b.num_latents)[i : i + _BLOCK] for i in range(0, b.num_latents, _BLOCK)]
+    for start in range(0, a.num_latents, _BLOCK):
+        rows = np.arange(a.num_latents)[start : start + _BLOCK]
+        left = unit_rows(a, rows)
+        for cols in columns:
+            cost[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1] = left @ unit_rows(b, cols).T
+        cost[rows] = cost[rows].max(axis=1, keepdims=True) - cost[rows]
+    return cost
+
+
+def _objective(units: Rows, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> float:
+    a, b = units
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK))
+    return sum(
+        float(torch.linalg.vecdot(unit_rows(a, rows[part]), unit_rows(b, cols[part])).sum())
+        for part in blocks
+    )
+
+
+def _agreeing(rows: NDArray[np.int64], cols: NDArray[np.int64], matching: Matching) -> int:
+    partner = np.full(len(matching.row_price), -1)
+    partner[matching.rows] = matching.cols
+    return int((partner[rows] == cols).sum())
