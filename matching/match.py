@@ -5,16 +5,21 @@ import math
 import numpy as np
 
 from ..sae.progress import Progress, silent
-from .dense import MAX_LATENTS, DenseSolution, dense_memory, solve_dense
+from .candidates import Source
+from .dense import MAX_LATENTS, dense_memory, dense_serves, solve_dense
 from .matching import Matching
 from .memory import PeakMemory, check_memory
 from .rows import Matrix, StoredRows, check_widths
+from .solution import Solution
+from .sparse import solve_sparse
 
 
 def match(
     a: Matrix,
     b: Matrix,
     *,
+    m: int = 32,
+    candidates: Source = "scan",
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> Matching:
@@ -42,7 +47,7 @@ def match(
             match would take more memory than is allowed.
     """
     return match_rows(
-        StoredRows(a, "a"), StoredRows(b, "b"), memory_limit=memory_limit, progress=progress
+        StoredRows(a, "a"), StoredRows(b, "b"), m=m, candidates=candidates, memory_limit=memory_limit, progress=progress
     )
 
 
@@ -56,24 +61,23 @@ def check_feasible(a: StoredRows, b: StoredRows, memory_limit: int | None) -> No
 
 
 def match_rows(
-    a: StoredRows, b: StoredRows, *, memory_limit: int | None, progress: Progress | None
+    a: StoredRows, b: StoredRows, *, memory_limit: int | None, progress: Progress | None, m: int = 32, candidates: Source = "scan"
 ) -> Matching:
     """As `match`, for rows that are already validated."""
     check_feasible(a, b, memory_limit)
-    swapped = a.num_latents > b.num_latents
+    swapped = (a.num_latents, len(a.live())) > (b.num_latents, len(b.live()))
     small, large = (b, a) if swapped else (a, b)
     with PeakMemory() as memory:
-        solution = solve_dense(small, large, progress or silent)
-    stats = {
-        "method": "dense",
-        "seconds": solution.seconds,
-        "peak_memory_bytes": memory.peak_bytes,
-    }
+        if dense_serves(large.num_latents):
+            method, solution = "dense", solve_dense(small, large, progress or silent)
+        else:
+            method, solution = "sparse", solve_sparse(small, large, progress or silent, m=m, source=candidates)
+    stats = {"method": method, **solution.stats, "peak_memory_bytes": memory.peak_bytes}
     matching = _matching(solution, stats)
     return matching.swapped() if swapped else matching
 
 
-def _matching(solution: DenseSolution, stats: dict[str, object]) -> Matching:
+def _matching(solution: Solution, stats: dict[str, object]) -> Matching:
     pairs = len(solution.cols)
     prices = math.fsum(solution.row_price) + math.fsum(solution.col_price)
     return Matching(
