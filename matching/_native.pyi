@@ -41,3 +41,12 @@ def edge_cosines(
     threads: int,
     out: Doubles,
 ) -> None: ...
+def unit_rows(
+    matrix: np.ndarray[Any, Any],
+    dtype: str,
+    scale: Doubles,
+    norm: Doubles,
+    names: Partners,
+    threads: int,
+    out: np.ndarray[Any, np.dtype[np.float32]],
+) -> None: ...

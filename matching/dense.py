@@ -13,7 +13,7 @@ from .similarity import similarity_tiles
 from .solution import Solution
 
 MAX_LATENTS = 46_340  # lapjv computes i * num_latents in 32 bits
-_FASTER_UP_TO = 1024  # latents; measured
+_FASTER_UP_TO = 512  # latents; measured
 _STRIPE = 64  # rows looked at together when pricing: small beside the matrix
 _WORKING_BLOCKS = 8  # blocks of float64 rows that the similarity pass holds at once
 

@@ -3,11 +3,14 @@
 import math
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from . import _native
 
 Matrix = NDArray[np.floating] | Tensor
 """A dictionary (L, D): a torch tensor or a numpy array, memory-mapped or not."""
@@ -81,10 +84,25 @@ class StoredRows:
             (n, D) float32, on the same device.
         """
         out = torch.empty((len(rows), self.d_in), device=self.matrix.device)
-        for block in self._cached_blocks(len(rows)):
-            part = rows[block]
-            out[block] = self.unit_wide(part)
+        if not self.on_host:
+            for block in self._cached_blocks(len(rows)):
+                out[block] = self.unit_wide(rows[block])
+            return out
+        _native.unit_rows(*self.as_native(), rows.numpy(), torch.get_num_threads(), out.numpy())
         return out
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the rows are in the host's memory, where C++ reads them."""
+        return self.matrix.device.type == "cpu"
+
+    def as_native(
+        self,
+    ) -> tuple[NDArray[Any], str, NDArray[np.float64], NDArray[np.float64]]:
+        """Return what C++ takes: the rows, or their bits where numpy has no such type."""
+        dtype = str(self.matrix.dtype).removeprefix("torch.")
+        matrix = self.matrix.view(torch.uint16) if self.matrix.element_size() == 2 else self.matrix
+        return matrix.numpy(), dtype, self.scale.numpy(), self.norm.numpy()
 
     def unit_wide(self, rows: Tensor) -> Tensor:
         """As `unit`, in float64, which must fit memory."""

@@ -61,12 +61,12 @@ def edge_cosines(
         rows: (E,) rows of ``a``; pairs of one row should follow each other.
         cols: (E,) rows of ``b``.
     """
-    if a.stored.matrix.is_cuda or b.stored.matrix.is_cuda:
+    if not (a.stored.on_host and b.stored.on_host):
         return edge_cosines_by_torch(a, b, rows, cols)
     out = np.empty(len(rows))
     of_a, of_b = a.index.numpy().astype(rows.dtype), b.index.numpy().astype(cols.dtype)
     _native.edge_cosines(
-        *_as_native(a.stored), *_as_native(b.stored), of_a[rows], of_b[cols],
+        *a.stored.as_native(), *b.stored.as_native(), of_a[rows], of_b[cols],
         torch.get_num_threads(), out,
     )  # fmt: skip
     return out
@@ -88,11 +88,3 @@ def edge_cosines_by_torch(
 def _scaled(side: Selection, rows: Indices) -> Tensor:
     """Return rows of length 1 in float64."""
     return side.stored.unit_wide(side.index[torch.from_numpy(rows).to(side.index.device, torch.int64)])
-
-
-def _as_native(rows: StoredRows) -> tuple[NDArray, str, NDArray[np.float64], NDArray[np.float64]]:
-    matrix = rows.matrix
-    dtype = str(matrix.dtype).removeprefix("torch.")
-    if matrix.element_size() == 2:
-        matrix = matrix.view(torch.uint16)
-    return matrix.numpy(), dtype, rows.scale.numpy(), rows.norm.numpy()

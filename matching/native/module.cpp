@@ -5,8 +5,8 @@
 
 #include "arrays.h"
 #include "centre.h"
-#include "cosines.h"
 #include "hopcroft_karp.h"
+#include "rows.h"
 #include "solve.h"
 
 namespace py = pybind11;
@@ -139,10 +139,10 @@ StoredRows stored_rows(const char* name, const object& matrix, const std::string
     norm.expect("norm", {values.shape[0]});
     return StoredRows{type, values.data, values.shape[0], values.shape[1], scale.data, norm.data};
   };
-  if (dtype == "float64") return rows(Stored::float64, array<const double>(matrix, name, 2));
-  if (dtype == "float32") return rows(Stored::float32, array<const float>(matrix, name, 2));
-  if (dtype == "float16") return rows(Stored::float16, array<const uint16_t>(matrix, name, 2));
-  if (dtype == "bfloat16") return rows(Stored::bfloat16, array<const uint16_t>(matrix, name, 2));
+  if (dtype == "float64") return rows(kFloat64, array<const double>(matrix, name, 2));
+  if (dtype == "float32") return rows(kFloat32, array<const float>(matrix, name, 2));
+  if (dtype == "float16") return rows(kFloat16, array<const uint16_t>(matrix, name, 2));
+  if (dtype == "bfloat16") return rows(kBfloat16, array<const uint16_t>(matrix, name, 2));
   throw std::invalid_argument(std::string(name) + ": unknown dtype " + dtype);
 }
 
@@ -163,6 +163,18 @@ void bind_edge_cosines(const object& a_, const std::string& a_dtype, const objec
     check_edges(edges.rows.data, edges.cols.data, nullptr, count, a.count, b.count);
     edge_cosines(a, b, edges.rows.data, edges.cols.data, count, threads, out.data);
   });
+}
+
+void bind_unit_rows(const object& matrix, const std::string& dtype, const object& scale,
+                    const object& norm, const object& names_, int threads, const object& out_) {
+  const StoredRows rows = stored_rows("matrix", matrix, dtype, scale, norm);
+  const auto names = array<const int64_t>(names_, "names", 1);
+  const auto out = array<float>(out_, "out", 2);
+  out.expect("out", {names.shape[0], rows.depth});
+  require(threads >= 1, "threads: expected 1 or more, got " + std::to_string(threads));
+  py::gil_scoped_release release;
+  check_edges<int64_t>(names.data, names.data, nullptr, names.shape[0], rows.count, rows.count);
+  unit_rows(rows, names.data, names.shape[0], threads, out.data);
 }
 
 }  // namespace
@@ -188,4 +200,6 @@ PYBIND11_MODULE(_native, m) {
         arg("cols"), arg("threads"), arg("out"),
         "Cosines of pairs of stored rows, which are times `scale` of the length `norm`; float16\n"
         "and bfloat16 come as their bits, uint16.");
+  m.def("unit_rows", &bind_unit_rows, arg("matrix"), arg("dtype"), arg("scale"), arg("norm"),
+        arg("names"), arg("threads"), arg("out"), "Some stored rows, at length 1.");
 }
