@@ -12,7 +12,6 @@ from .rows import StoredRows, block_rows
 from .similarity import similarity_tiles
 from .solution import Solution
 
-MAX_LATENTS = 46_340  # lapjv computes i * num_latents in 32 bits
 _FASTER_UP_TO = 512  # latents; measured
 _STRIPE = 64  # rows looked at together when pricing: small beside the matrix
 _WORKING_BLOCKS = 8  # blocks of float64 rows that the similarity pass holds at once
@@ -47,7 +46,7 @@ def solve_dense(a: StoredRows, b: StoredRows, progress: Progress) -> Solution:
 
     Args:
         a: (L_A, D), L_A <= L_B.
-        b: (L_B, D), at most `MAX_LATENTS` rows.
+        b: (L_B, D), at most 46,340 rows: lapjv computes i * L_B in 32 bits.
         progress: told of the phases "similarity", "assignment" and "prices".
     """
     start = time.perf_counter()

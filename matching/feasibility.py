@@ -1,4 +1,4 @@
-"""Makes sure that the graph has a full assignment: the solver needs one, and top lists may lack it."""
+"""Makes sure that the graph has a full assignment, which the lists of the best may lack."""
 
 import numpy as np
 from numpy.typing import NDArray

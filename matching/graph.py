@@ -23,7 +23,7 @@ class Graph:
         """Return E."""
         return len(self.rows)
 
-    def weighed(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    def excess(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return by how much each pair exceeds its prices, (E,): w_ij - u_i - v_j."""
         excess = self.weights - u[self.rows]
         excess -= v[self.cols]
@@ -65,13 +65,11 @@ def graph_of(a: Selection, b: Selection, rows: Indices, cols: Indices) -> Graph:
     return Graph(shape, own_rows, own_cols, edge_cosines(a, b, own_rows, own_cols))
 
 
-def sorted_graph(
-    shape: Shape, rows: Indices, cols: Indices, weights: NDArray[np.float64]
-) -> Graph:
+def sorted_graph(shape: Shape, rows: Indices, cols: Indices, weights: NDArray[np.float64]) -> Graph:
     """Return the graph of pairs that come in any order, each once."""
     order = np.argsort(_keys(rows, cols, shape))
-    ends = (indices[order].astype(np.int32) for indices in (rows, cols))
-    return Graph(shape, *ends, weights[order])
+    own_rows, own_cols = rows[order].astype(np.int32), cols[order].astype(np.int32)
+    return Graph(shape, own_rows, own_cols, weights[order])
 
 
 def _keys(rows: Indices, cols: Indices, shape: Shape) -> NDArray[np.int64]:

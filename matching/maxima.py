@@ -17,7 +17,7 @@ def row_maxima(
     """Return the largest cosine of each row of ``a`` with any of ``b``, (n_A,).
 
     Most rows have it in the graph, well above what is known of the pairs outside. Where more rows
-    of ``b`` than the lists are long are as good but for float32's rounding, they are looked at anew.
+    of ``b`` than a list holds are as good but for float32's rounding, they are looked at anew.
 
     Args:
         a: n_A rows.

@@ -1,11 +1,10 @@
 """Finds the pairs outside the graph that its prices do not rule out, and what is known of the rest.
 
 Of a pair that is not in the graph only bounds are known, each of the form S_ij <= x_i + y_j: from
-the candidate scan, and from every pass made here. A pass at prices u, v with margin d lists all pairs
-with S_ij > u_i + v_j - d; once these are in the graph, S_ij <= (u_i - d) + v_j of all others. The
-next pass, at other prices, needs only pairs that no bound rules out: with rows and columns in the
-order of x - u and y - v these fill a staircase, and few tiles cover it (partial pricing, as in
-the core-oriented solvers after Volgenant, Computers & Operations Research 23, 1996).
+the candidate scan, and from every pass made here. A pass at prices u, v with margin d lists all
+pairs with S_ij > u_i + v_j - d; once these are in the graph, S_ij <= (u_i - d) + v_j of all others.
+The next pass, at other prices, needs only pairs that no bound rules out: with rows and columns in
+the order of x - u and y - v these fill a staircase, and few tiles cover it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,6 +57,17 @@ class _Plan:
 
     def area(self) -> int:
         return _area(self.tiles)
+
+
+def pricing_memory(num_rows: int, num_cols: int, d_in: int) -> int:
+    """Return the bytes that `price` takes on the host, but for what it finds."""
+    rows, cols = (
+        min(4 * d_in * size, most)
+        for size, most in ((num_rows, _ROW_BYTES), (num_cols, _COL_BYTES))
+    )
+    pairs = min(num_rows * num_cols, _PAIRS_AT_ONCE)
+    # Float32 copies, the columns' int8 codes, and each pair a few times.
+    return rows + 3 * cols // 2 + 64 * pairs + 80 * (num_rows + num_cols)
 
 
 def price(
@@ -131,6 +141,7 @@ def _scan(
                 continue
             names = row_names[pairs.rows.cpu().numpy()], col_names[pairs.cols.cpu().numpy()]
             yield *names, _area(tiles)
+        del packed  # before the next is made
 
 
 def _plan(prices: Prices, delta: float, bounds: Sequence[Bound], by: Bound) -> _Plan:
@@ -156,7 +167,8 @@ def _tiles(needed: NDArray[np.bool_], num_rows: int, num_cols: int) -> NDArray[n
     edges = np.diff(np.pad(needed, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (block, start), (_, stop) = np.nonzero(edges == 1), np.nonzero(edges == -1)
     tiles = np.stack(
-        [block * _TILE_ROWS, (block + 1) * _TILE_ROWS, start * _TILE_COLS, stop * _TILE_COLS], axis=1
+        [block * _TILE_ROWS, (block + 1) * _TILE_ROWS, start * _TILE_COLS, stop * _TILE_COLS],
+        axis=1,
     )
     return np.minimum(tiles, [num_rows, num_rows, num_cols, num_cols])
 

@@ -50,9 +50,7 @@ def scan_error(d_in: int) -> float:
     return terms / (1 - terms) if terms < 0.5 else math.inf
 
 
-def edge_cosines(
-    a: Selection, b: Selection, rows: Indices, cols: Indices
-) -> NDArray[np.float64]:
+def edge_cosines(a: Selection, b: Selection, rows: Indices, cols: Indices) -> NDArray[np.float64]:
     """Return the cosines of pairs, in float64 from the stored values: (E,).
 
     Args:
@@ -64,11 +62,10 @@ def edge_cosines(
     if not (a.stored.on_host and b.stored.on_host):
         return edge_cosines_by_torch(a, b, rows, cols)
     out = np.empty(len(rows))
-    of_a, of_b = a.index.numpy().astype(rows.dtype), b.index.numpy().astype(cols.dtype)
-    _native.edge_cosines(
-        *a.stored.as_native(), *b.stored.as_native(), of_a[rows], of_b[cols],
-        torch.get_num_threads(), out,
-    )  # fmt: skip
+    names = [side.index.numpy().astype(np.int32) for side in (a, b)]
+    matrices = *a.stored.as_native(), *b.stored.as_native()
+    threads = torch.get_num_threads()
+    _native.edge_cosines(*matrices, names[0][rows], names[1][cols], threads, out)
     return out
 
 
@@ -87,4 +84,6 @@ def edge_cosines_by_torch(
 
 def _scaled(side: Selection, rows: Indices) -> Tensor:
     """Return rows of length 1 in float64."""
-    return side.stored.unit_wide(side.index[torch.from_numpy(rows).to(side.index.device, torch.int64)])
+    return side.stored.unit_wide(
+        side.index[torch.from_numpy(rows).to(side.index.device, torch.int64)]
+    )

@@ -1,6 +1,8 @@
 #include "rows.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "parallel.h"
@@ -12,6 +14,10 @@ extern const RowLoops portable_row_loops;
 extern const RowLoops avx2_row_loops, avx512_row_loops;
 
 const RowLoops& row_loops() {
+  const char* const forced = std::getenv("TWINSAE_CPU_ISA");  // as for the kernels
+  const std::string name = forced ? forced : "";
+  if (name == "portable") return portable_row_loops;
+  if (name == "avx2") return avx2_row_loops;
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
     return avx512_row_loops;
