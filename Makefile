@@ -38,8 +38,8 @@ sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/
 
 build/sanitize/assignment: tests/native/assignment_driver.cpp $(wildcard matching/native/*)
 	mkdir -p $(@D)
-	$(CXX) -std=c++17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
-	  -D_GLIBCXX_ASSERTIONS -Imatching/native \
+	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=address,undefined -fno-sanitize-recover=all \
+	  -D_GLIBCXX_ASSERTIONS -Imatching/native -Ikernels/native \
 	  $(filter-out %/module.cpp,$(wildcard matching/native/*.cpp)) $< -o $@
 
 build/sanitize/%: tests/native/driver.cpp $(wildcard kernels/native/*)

@@ -31,6 +31,10 @@ class Match:
     """Folder for the result."""
     side: Side = "both"
     """Which rows to match: the decoder's, the encoder's, or each on its own."""
+    candidates: Literal["scan", "faiss"] = "scan"
+    """Who finds each latent's best partners to begin with: the built-in scan or FAISS."""
+    work_dir: Path | None = None
+    """Folder for what is done so far: the same command goes on from there if it was stopped."""
     memory_limit: Annotated[str | None, arg(metavar="SIZE")] = None
     """Refuse to start if more is needed, such as 8GiB; None: three quarters of what is free."""
     verify: bool = False
@@ -46,6 +50,8 @@ class Match:
                 self.b,
                 sides,
                 self.out,
+                candidates=self.candidates,
+                work_dir=self.work_dir,
                 memory_limit=limit,
                 verify=self.verify,
                 progress=progress,

@@ -27,3 +27,26 @@ def centre_prices(
     row_price: Doubles,
     col_price: Doubles,
 ) -> None: ...
+def edge_cosines(
+    a: np.ndarray[Any, Any],
+    a_dtype: str,
+    a_scale: Doubles,
+    a_norm: Doubles,
+    b: np.ndarray[Any, Any],
+    b_dtype: str,
+    b_scale: Doubles,
+    b_norm: Doubles,
+    rows: Indices,
+    cols: Indices,
+    threads: int,
+    out: Doubles,
+) -> None: ...
+def unit_rows(
+    matrix: np.ndarray[Any, Any],
+    dtype: str,
+    scale: Doubles,
+    norm: Doubles,
+    names: Partners,
+    threads: int,
+    out: np.ndarray[Any, np.dtype[np.float32]],
+) -> None: ...

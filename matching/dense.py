@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import dataclass
 
 import lapjv
 import numpy as np
@@ -11,24 +10,16 @@ from numpy.typing import NDArray
 from ..sae.progress import Progress
 from .rows import StoredRows, block_rows
 from .similarity import similarity_tiles
+from .solution import Solution
 
-MAX_LATENTS = 46_340  # lapjv computes i * num_latents in 32 bits
+_FASTER_UP_TO = 512  # latents; measured
 _STRIPE = 64  # rows looked at together when pricing: small beside the matrix
 _WORKING_BLOCKS = 8  # blocks of float64 rows that the similarity pass holds at once
 
 
-@dataclass(frozen=True)
-class DenseSolution:
-    """An optimal assignment of every row, and prices that prove it."""
-
-    cols: NDArray[np.int64]  # (L_A,)
-    cosine: NDArray[np.float64]  # (L_A,)
-    row_price: NDArray[np.float64]  # (L_A,)
-    col_price: NDArray[np.float64]  # (L_B,), >= 0 and 0 where unmatched if L_A < L_B
-    row_max: NDArray[np.float64]  # (L_A,)
-    col_max: NDArray[np.float64]  # (L_B,)
-    worst_violation: float  # max over all pairs of S_ij - (u_i + v_j)
-    seconds: dict[str, float]  # by phase
+def dense_serves(num_latents: int) -> bool:
+    """Return whether the dense matrix is the faster way for the larger side's ``num_latents``."""
+    return num_latents <= _FASTER_UP_TO
 
 
 def dense_memory(num_a: int, num_b: int, d_in: int) -> int:
@@ -41,7 +32,7 @@ def dense_memory(num_a: int, num_b: int, d_in: int) -> int:
     return 8 * (size * size + blocks + stripes + vectors)
 
 
-def solve_dense(a: StoredRows, b: StoredRows, progress: Progress) -> DenseSolution:
+def solve_dense(a: StoredRows, b: StoredRows, progress: Progress) -> Solution:
     """Assign every row of ``a`` to a row of ``b`` of its own, for the largest sum of cosines.
 
     The solver is Jonker and Volgenant's (Computing 38, 1987, pp. 325-340,
@@ -55,7 +46,7 @@ def solve_dense(a: StoredRows, b: StoredRows, progress: Progress) -> DenseSoluti
 
     Args:
         a: (L_A, D), L_A <= L_B.
-        b: (L_B, D), at most `MAX_LATENTS` rows.
+        b: (L_B, D), at most 46,340 rows: lapjv computes i * L_B in 32 bits.
         progress: told of the phases "similarity", "assignment" and "prices".
     """
     start = time.perf_counter()
@@ -69,7 +60,7 @@ def solve_dense(a: StoredRows, b: StoredRows, progress: Progress) -> DenseSoluti
     col_price = _rectangle_prices(square_price, cols)
     row_price, worst = _row_prices(cost, row_max, col_price, progress)
     prices_done = time.perf_counter()
-    return DenseSolution(
+    return Solution(
         cols=cols,
         cosine=row_max - cost[np.arange(len(cols)), cols],
         row_price=row_price,
@@ -77,10 +68,12 @@ def solve_dense(a: StoredRows, b: StoredRows, progress: Progress) -> DenseSoluti
         row_max=row_max,
         col_max=col_max,
         worst_violation=worst,
-        seconds={
-            "similarity": similarity_done - start,
-            "assignment": assignment_done - similarity_done,
-            "prices": prices_done - assignment_done,
+        stats={
+            "seconds": {
+                "similarity": similarity_done - start,
+                "assignment": assignment_done - similarity_done,
+                "prices": prices_done - assignment_done,
+            }
         },
     )
 

@@ -1,20 +1,29 @@
 """`match`: the exact one-to-one matching of two dictionaries."""
 
 import math
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ..sae.formats.files import StrPath
 from ..sae.progress import Progress, silent
-from .dense import MAX_LATENTS, DenseSolution, dense_memory, solve_dense
+from .candidates import MOST_CANDIDATES, Source
+from .dense import dense_memory, dense_serves, solve_dense
 from .matching import Matching
 from .memory import PeakMemory, check_memory
 from .rows import Matrix, StoredRows, check_widths
+from .solution import Solution
+from .sparse import solve_sparse, sparse_memory
 
 
 def match(
     a: Matrix,
     b: Matrix,
     *,
+    m: int = 32,
+    candidates: Source = "scan",
+    work_dir: StrPath | None = None,
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> Matching:
@@ -23,57 +32,102 @@ def match(
     Every latent of the smaller dictionary is matched. Cosines are those of the stored values,
     in float64; a zero row has cosine 0 with everything. The matching comes with dual prices that
     prove it optimal (section 2.2 of https://arxiv.org/abs/2501.16615 has the problem; the authors
-    solve it without a proof).
+    solve it without a proof). The similarity matrix is never held: the assignment is solved on
+    each latent's best partners, and prices tell which other pairs could improve it.
 
     Args:
         a: (L_A, D) latents of the first dictionary, of any length: torch tensor or numpy array,
-            memory-mapped or not, float16, bfloat16, float32 or float64.
+            memory-mapped or not, float16, bfloat16, float32 or float64. Rows that do not lie one
+            after another are copied.
         b: (L_B, D) latents of the second.
+        m: best partners of each latent to begin with, 1 to 1,024. The result does not depend on
+            it, the time does.
+        candidates: who finds them: "scan" (`mutual_topk`) or "faiss" (the extra ``faiss-cpu``, or
+            ``faiss-gpu`` for tensors on a GPU).
+        work_dir: a folder for what is done so far; the same call goes on from there after it was
+            killed, to the same result. It may be deleted when the match is made.
         memory_limit: bytes that may be taken beyond the inputs; None allows three quarters of the
             memory that is available.
         progress: told how far each phase has come.
 
     Returns:
-        The matching, with ``stats`` ``{"method", "seconds", "peak_memory_bytes"}``.
+        The matching, with ``stats`` ``{"method", "seconds", "peak_memory_bytes"}`` and, where the
+        method is "sparse", ``{"passes", "scanned"}``: how often prices were tested on all pairs,
+        and how much of all pairs had to be looked at for that.
 
     Raises:
         TypeError: ``a`` or ``b`` is no tensor or array of these dtypes.
-        ValueError: they are empty, not 2-D, of different widths, hold NaN or an infinity, or the
-            match would take more memory than is allowed.
+        ValueError: they are empty, not 2-D, of different widths, hold NaN or an infinity, the
+            match would take more memory than is allowed, ``m`` or ``candidates`` is not as above,
+            FAISS is not installed, or ``work_dir`` is of another match.
+        OSError: ``work_dir`` could not be written.
     """
-    return match_rows(
-        StoredRows(a, "a"), StoredRows(b, "b"), memory_limit=memory_limit, progress=progress
-    )
+    options = Options(m, candidates, None if work_dir is None else Path(work_dir), memory_limit)
+    return match_rows(StoredRows(a, "a"), StoredRows(b, "b"), options, progress)
 
 
-def check_feasible(a: StoredRows, b: StoredRows, memory_limit: int | None) -> None:
-    """Raise ValueError if the two cannot be matched at all, or not in the memory allowed."""
+@dataclass(frozen=True)
+class Options:
+    """How to match, as `match` documents it."""
+
+    m: int = 32
+    candidates: Source = "scan"
+    work_dir: Path | None = None
+    memory_limit: int | None = None
+
+
+def check_feasible(a: StoredRows, b: StoredRows, options: Options) -> None:
+    """Raise ValueError if the two cannot be matched so, or not in the memory allowed."""
     check_widths(a, b)
+    if not 1 <= options.m <= MOST_CANDIDATES:
+        raise ValueError(f"m: expected 1 to {MOST_CANDIDATES:,}, got {options.m}")
+    if options.candidates not in ("scan", "faiss"):
+        raise ValueError(f"candidates: expected 'scan' or 'faiss', got {options.candidates!r}")
     what = f"matching {a.num_latents:,} x {b.num_latents:,} latents of width {a.d_in:,}"
-    check_memory(what, dense_memory(a.num_latents, b.num_latents, a.d_in), memory_limit)
-    if max(a.num_latents, b.num_latents) > MAX_LATENTS:
-        raise ValueError(f"{what} is beyond the dense solver, which ends at {MAX_LATENTS:,}")
+    needed = match_memory(a.num_latents, b.num_latents, a.d_in, options)
+    check_memory(what, needed, options.memory_limit)
+
+
+def match_memory(num_a: int, num_b: int, d_in: int, options: Options) -> int:
+    """Return the bytes that a match takes on the host beyond its inputs."""
+    if _takes_dense(num_a, num_b, options):
+        return dense_memory(num_a, num_b, d_in)
+    return sparse_memory(num_a, num_b, d_in, options.m)
+
+
+def _takes_dense(num_a: int, num_b: int, options: Options) -> bool:
+    return options.candidates == "scan" and dense_serves(max(num_a, num_b))
 
 
 def match_rows(
-    a: StoredRows, b: StoredRows, *, memory_limit: int | None, progress: Progress | None
+    a: StoredRows, b: StoredRows, options: Options, progress: Progress | None
 ) -> Matching:
     """As `match`, for rows that are already validated."""
-    check_feasible(a, b, memory_limit)
-    swapped = a.num_latents > b.num_latents
+    check_feasible(a, b, options)
+    # The smaller side first; of equal ones, that with more zero rows.
+    swapped = (a.num_latents, len(a.live())) > (b.num_latents, len(b.live()))
     small, large = (b, a) if swapped else (a, b)
     with PeakMemory() as memory:
-        solution = solve_dense(small, large, progress or silent)
-    stats = {
-        "method": "dense",
-        "seconds": solution.seconds,
-        "peak_memory_bytes": memory.peak_bytes,
-    }
+        if _takes_dense(small.num_latents, large.num_latents, options):
+            method, solution = "dense", solve_dense(small, large, progress or silent)
+        else:
+            method, solution = (
+                "sparse",
+                solve_sparse(
+                    small,
+                    large,
+                    progress or silent,
+                    m=options.m,
+                    source=options.candidates,
+                    work_dir=options.work_dir,
+                ),
+            )
+    stats = {"method": method, **solution.stats, "peak_memory_bytes": memory.peak_bytes}
     matching = _matching(solution, stats)
     return matching.swapped() if swapped else matching
 
 
-def _matching(solution: DenseSolution, stats: dict[str, object]) -> Matching:
+def _matching(solution: Solution, stats: dict[str, object]) -> Matching:
     pairs = len(solution.cols)
     prices = math.fsum(solution.row_price) + math.fsum(solution.col_price)
     return Matching(

@@ -1,11 +1,16 @@
-"""The stored rows of a dictionary, validated once and read in blocks as float64."""
+"""The stored rows of a dictionary, validated once and read in blocks."""
 
+import math
+import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from . import _native
 
 Matrix = NDArray[np.floating] | Tensor
 """A dictionary (L, D): a torch tensor or a numpy array, memory-mapped or not."""
@@ -14,13 +19,16 @@ _TORCH_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _NUMPY_DTYPES = ("float16", "float32", "float64")
 _BLOCK_ELEMENTS = 2**22  # 32 MiB in float64
 _BLOCK_ROWS = 2048
+_CACHED_ELEMENTS = 2**18  # of a block that several operations pass over
+_LARGEST_EXPONENT = 1022
 
 
 class StoredRows:
-    """A dictionary's rows, converted to float64 a block at a time, never as a whole.
+    """A dictionary's rows as they are stored, and their lengths; converted a block at a time.
 
     Args:
-        matrix: (L, D) float16, bfloat16, float32 or float64, of any layout and device.
+        matrix: (L, D) float16, bfloat16, float32 or float64, of any layout and device. It is not
+            copied where its rows lie one after another.
         name: what error messages call it.
 
     Raises:
@@ -28,24 +36,31 @@ class StoredRows:
         ValueError: it is not 2-D, is empty, or holds NaN or an infinity.
     """
 
+    scale: Tensor
+    """(L,) float64: powers of two that bring each row's largest entry near 1, so that no square
+    overflows or underflows; 1 for zero rows."""
+    norm: Tensor
+    """(L,) float64: Euclidean lengths of the scaled rows; 0 for zero rows."""
+
     def __init__(self, matrix: Matrix, name: str) -> None:
         _check_kind(matrix, name)
-        self.name = name
-        self._matrix = matrix
-        self.num_latents, self.d_in = (int(size) for size in matrix.shape)
         if not matrix.shape[0] or not matrix.shape[1]:
             raise ValueError(f"{name} is empty: its shape is {tuple(matrix.shape)}")
-        for block in self.blocks():
-            finite = np.isfinite(self.read(block)).all(axis=1)
-            if not finite.all():
-                row = block.start + int(finite.argmin())
-                raise ValueError(f"{name} holds NaN or an infinity in row {row:,}")
+        self.name = name
+        self.matrix = _as_tensor(matrix)
+        self.num_latents, self.d_in = (int(size) for size in matrix.shape)
+        self.scale = torch.empty(self.num_latents, dtype=torch.float64, device=self.matrix.device)
+        self.norm = torch.empty_like(self.scale)
+        for block in self._cached_blocks(self.num_latents):
+            self._measure(block)
+
+    def live(self) -> Tensor:
+        """Return the rows that are not zero, (n,) int64, on the rows' device."""
+        return torch.nonzero(self.norm).ravel()
 
     def blocks(self) -> Iterator[slice]:
         """Cut the rows into consecutive slices, each small enough to be held in float64."""
-        size = block_rows(self.d_in)
-        for start in range(0, self.num_latents, size):
-            yield slice(start, min(start + size, self.num_latents))
+        return _slices(self.num_latents, block_rows(self.d_in))
 
     def read(self, block: slice | NDArray[np.int64]) -> NDArray[np.float64]:
         """Return some rows as stored, in float64: exact for every dtype allowed.
@@ -56,10 +71,59 @@ class StoredRows:
         Returns:
             (n, D). It may share memory with the input; do not write to it.
         """
-        if isinstance(self._matrix, np.ndarray):
-            return np.asarray(self._matrix[block], dtype=np.float64)
-        part = self._matrix[block if isinstance(block, slice) else torch.tensor(block)]
-        return part.detach().to("cpu", torch.float64).numpy()
+        part = self.matrix[block if isinstance(block, slice) else torch.tensor(block)]
+        return part.to("cpu", torch.float64).numpy()
+
+    def unit(self, rows: Tensor) -> Tensor:
+        """Return some rows at length 1, or 0 for zero rows: float64, rounded to float32.
+
+        Args:
+            rows: (n,) int64 indices, on the rows' device.
+
+        Returns:
+            (n, D) float32, on the same device.
+        """
+        out = torch.empty((len(rows), self.d_in), device=self.matrix.device)
+        if not self.on_host:
+            for block in self._cached_blocks(len(rows)):
+                out[block] = self.unit_wide(rows[block])
+            return out
+        _native.unit_rows(*self.as_native(), rows.numpy(), torch.get_num_threads(), out.numpy())
+        return out
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the rows are in the host's memory, where C++ reads them."""
+        return self.matrix.device.type == "cpu"
+
+    def as_native(
+        self,
+    ) -> tuple[NDArray[Any], str, NDArray[np.float64], NDArray[np.float64]]:
+        """Return what C++ takes: the rows, or their bits where numpy has no such type."""
+        dtype = str(self.matrix.dtype).removeprefix("torch.")
+        matrix = self.matrix.view(torch.uint16) if self.matrix.element_size() == 2 else self.matrix
+        return matrix.numpy(), dtype, self.scale.numpy(), self.norm.numpy()
+
+    def unit_wide(self, rows: Tensor) -> Tensor:
+        """As `unit`, in float64, which must fit memory."""
+        # float64 by promotion: a converted copy of float64 rows would be the rows themselves.
+        scaled = self.matrix[rows] * self.scale[rows, None]
+        return scaled.div_(self.norm[rows, None].clamp(min=math.ulp(0.0)))
+
+    def _cached_blocks(self, rows: int) -> Iterator[slice]:
+        return _slices(rows, max(1, _CACHED_ELEMENTS // self.d_in))
+
+    def _measure(self, block: slice) -> None:
+        rows = self.matrix[block]
+        largest = rows.abs().amax(1).to(torch.float64)
+        finite = largest.isfinite()
+        if not finite.all():
+            row = block.start + int(finite.to(torch.uint8).argmin())
+            raise ValueError(f"{self.name} holds NaN or an infinity in row {row:,}")
+        _, exponent = np.frexp(largest.cpu().numpy())
+        scale = np.ldexp(1.0, -exponent.clip(-_LARGEST_EXPONENT, _LARGEST_EXPONENT))
+        self.scale[block] = torch.from_numpy(scale)
+        self.norm[block] = torch.linalg.vector_norm(rows * self.scale[block, None], dim=1)
 
 
 def block_rows(d_in: int) -> int:
@@ -74,6 +138,20 @@ def check_widths(a: StoredRows, b: StoredRows) -> None:
             f"{a.name} and {b.name} must have the same d_in (columns), "
             f"not {a.d_in:,} and {b.d_in:,}"
         )
+
+
+def _slices(rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
+
+
+def _as_tensor(matrix: Matrix) -> Tensor:
+    """Return the matrix as a tensor of contiguous rows; it shares memory where it can."""
+    if isinstance(matrix, Tensor):
+        return matrix.detach().contiguous()
+    with warnings.catch_warnings():  # an array that is mapped read-only stays unwritten here
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(matrix))
 
 
 def _check_kind(matrix: Matrix, name: str) -> None:

@@ -14,8 +14,9 @@ from torch import Tensor
 from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts, weight_file
 from ..sae.formats.files import StrPath, atomic_write, sha256
 from ..sae.progress import Progress, silent
+from .candidates import Source
 from .certificate import verify_rows
-from .match import check_feasible, match_rows
+from .match import Options, check_feasible, match_rows
 from .matching import Matching
 from .overlap import chance_floor, mmcs, overlap, pw_mcc
 from .rows import StoredRows
@@ -40,6 +41,9 @@ def match_files(
     sides: Sequence[str],
     out: StrPath,
     *,
+    m: int = 32,
+    candidates: Source = "scan",
+    work_dir: StrPath | None = None,
     memory_limit: int | None = None,
     verify: bool = False,
     progress: Progress | None = None,
@@ -58,6 +62,9 @@ def match_files(
         b: the other. ``identical_inputs`` in the summary says whether both have the same bytes.
         sides: "decoder", "encoder", or both; each is matched on its own.
         out: the folder to write to; made if missing.
+        m: as for `match`.
+        candidates: as for `match`.
+        work_dir: as for `match`; each side has a folder of its own there.
         memory_limit: as for `match`.
         verify: prove each matching again by `verify`; under "verified" in the summary.
         progress: told how far each phase of each side has come.
@@ -68,13 +75,16 @@ def match_files(
     Raises:
         FileNotFoundError: an input does not exist.
         ValueError, TypeError: an input lacks a side or is no dictionary, the two have different
-            widths, ``sides`` is not as above, or memory does not suffice.
-        OSError: the result could not be written.
+            widths, ``sides`` is not as above, or `match` refuses them.
+        OSError: the result or the work folder could not be written.
     """
     chosen = _check_sides(sides)
+    options = {
+        side: Options(m, candidates, _below(work_dir, side), memory_limit) for side in chosen
+    }
     inputs = [_load(Path(path), chosen) for path in (a, b)]
     for side in chosen:
-        check_feasible(inputs[0].rows[side], inputs[1].rows[side], memory_limit)
+        check_feasible(inputs[0].rows[side], inputs[1].rows[side], options[side])
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     matchings: dict[Side, Matching] = {}
@@ -82,7 +92,7 @@ def match_files(
     for side in chosen:
         pair = inputs[0].rows[side], inputs[1].rows[side]
         told = _named(side, progress or silent)
-        matching = match_rows(*pair, memory_limit=memory_limit, progress=told)
+        matching = match_rows(*pair, options[side], told)
         proof = _verified(*pair, matching, told) if verify else None
         matchings[side] = matching
         blocks[side] = _block(matching, pair[0].d_in, proof)
@@ -91,7 +101,13 @@ def match_files(
         "versions": _versions(),
         "inputs": {"a": inputs[0].facts, "b": inputs[1].facts},
         "identical_inputs": inputs[0].facts["sha256"] == inputs[1].facts["sha256"],
-        "settings": {"sides": list(chosen), "memory_limit": memory_limit, "verify": verify},
+        "settings": {
+            "sides": list(chosen),
+            "m": m,
+            "candidates": candidates,
+            "memory_limit": memory_limit,
+            "verify": verify,
+        },
         "sides": blocks,
         "overlap": _overlap(matchings, inputs),
     }
@@ -104,6 +120,10 @@ def _check_sides(sides: Sequence[str]) -> tuple[Side, ...]:
     if not chosen or len(chosen) != len(sides):
         raise ValueError(f"sides must name 'decoder', 'encoder' or both, not {list(sides)}")
     return chosen
+
+
+def _below(work_dir: StrPath | None, side: Side) -> Path | None:
+    return None if work_dir is None else Path(work_dir) / side
 
 
 def _load(path: Path, sides: tuple[Side, ...]) -> _Input:

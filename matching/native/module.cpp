@@ -6,6 +6,7 @@
 #include "arrays.h"
 #include "centre.h"
 #include "hopcroft_karp.h"
+#include "rows.h"
 #include "solve.h"
 
 namespace py = pybind11;
@@ -128,6 +129,54 @@ void bind_centre_prices(const object& rows, const object& cols, const object& we
   });
 }
 
+// float16 and bfloat16 come as their bits.
+StoredRows stored_rows(const char* name, const object& matrix, const std::string& dtype,
+                       const object& scale_, const object& norm_) {
+  const auto scale = array<const double>(scale_, "scale", 1);
+  const auto norm = array<const double>(norm_, "norm", 1);
+  const auto rows = [&](Stored type, const auto& values) {
+    scale.expect("scale", {values.shape[0]});
+    norm.expect("norm", {values.shape[0]});
+    return StoredRows{type, values.data, values.shape[0], values.shape[1], scale.data, norm.data};
+  };
+  if (dtype == "float64") return rows(kFloat64, array<const double>(matrix, name, 2));
+  if (dtype == "float32") return rows(kFloat32, array<const float>(matrix, name, 2));
+  if (dtype == "float16") return rows(kFloat16, array<const uint16_t>(matrix, name, 2));
+  if (dtype == "bfloat16") return rows(kBfloat16, array<const uint16_t>(matrix, name, 2));
+  throw std::invalid_argument(std::string(name) + ": unknown dtype " + dtype);
+}
+
+void bind_edge_cosines(const object& a_, const std::string& a_dtype, const object& a_scale,
+                       const object& a_norm, const object& b_, const std::string& b_dtype,
+                       const object& b_scale, const object& b_norm, const object& rows,
+                       const object& cols, int threads, const object& out_) {
+  const StoredRows a = stored_rows("a", a_, a_dtype, a_scale, a_norm);
+  const StoredRows b = stored_rows("b", b_, b_dtype, b_scale, b_norm);
+  require(a.depth == b.depth, "b: expected rows of " + std::to_string(a.depth) + ", got " +
+                                  std::to_string(b.depth));
+  require(threads >= 1, "threads: expected 1 or more, got " + std::to_string(threads));
+  const auto out = array<double>(out_, "out", 1);
+  with_edges(rows, cols, [&](const auto& edges) {
+    out.expect("out", edges.rows.shape);
+    const int64_t count = edges.rows.shape[0];
+    py::gil_scoped_release release;
+    check_edges(edges.rows.data, edges.cols.data, nullptr, count, a.count, b.count);
+    edge_cosines(a, b, edges.rows.data, edges.cols.data, count, threads, out.data);
+  });
+}
+
+void bind_unit_rows(const object& matrix, const std::string& dtype, const object& scale,
+                    const object& norm, const object& names_, int threads, const object& out_) {
+  const StoredRows rows = stored_rows("matrix", matrix, dtype, scale, norm);
+  const auto names = array<const int64_t>(names_, "names", 1);
+  const auto out = array<float>(out_, "out", 2);
+  out.expect("out", {names.shape[0], rows.depth});
+  require(threads >= 1, "threads: expected 1 or more, got " + std::to_string(threads));
+  py::gil_scoped_release release;
+  check_edges<int64_t>(names.data, names.data, nullptr, names.shape[0], rows.count, rows.count);
+  unit_rows(rows, names.data, names.shape[0], threads, out.data);
+}
+
 }  // namespace
 }  // namespace twinsae
 
@@ -146,4 +195,11 @@ PYBIND11_MODULE(_native, m) {
         "paths searched). With `warm` the prices are those to start from.");
   m.def("centre_prices", &bind_centre_prices, arg("rows"), arg("cols"), arg("weights"),
         arg("partner"), arg("row_price"), arg("col_price"));
+  m.def("edge_cosines", &bind_edge_cosines, arg("a"), arg("a_dtype"), arg("a_scale"),
+        arg("a_norm"), arg("b"), arg("b_dtype"), arg("b_scale"), arg("b_norm"), arg("rows"),
+        arg("cols"), arg("threads"), arg("out"),
+        "Cosines of pairs of stored rows, which are times `scale` of the length `norm`; float16\n"
+        "and bfloat16 come as their bits, uint16.");
+  m.def("unit_rows", &bind_unit_rows, arg("matrix"), arg("dtype"), arg("scale"), arg("norm"),
+        arg("names"), arg("threads"), arg("out"), "Some stored rows, at length 1.");
 }

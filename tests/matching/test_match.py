@@ -1,4 +1,4 @@
-"""`match` against scipy's solver on the dense matrix, on instances of every shape."""
+"""`match` by the dense matrix against scipy's solver, on instances of every shape."""
 
 import time
 
@@ -9,9 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from twinsae.matching import match
-from twinsae.matching.dense import MAX_LATENTS, _rectangle_prices, dense_memory
+from twinsae.matching.dense import _rectangle_prices, dense_memory
 
 # The fixtures that hypothesis complains about are pure functions.
+
+
+@pytest.fixture(autouse=True)
+def always_dense(monkeypatch):
+    monkeypatch.setattr("twinsae.matching.dense._FASTER_UP_TO", 4096)
+
+
 quiet = settings(
     max_examples=150,
     deadline=None,
@@ -241,9 +248,3 @@ def test_the_default_limit_is_a_share_of_the_available_memory(monkeypatch, make_
 def test_a_limit_that_is_not_positive_is_refused(limit, make_pair):
     with pytest.raises(ValueError, match=r"^memory_limit must be a positive number of bytes"):
         match(*make_pair(3, 3, 2), memory_limit=limit)
-
-
-def test_more_latents_than_the_solver_can_address_are_refused():
-    rows = np.ones((MAX_LATENTS + 1, 1), dtype=np.float16)
-    with pytest.raises(ValueError, match=r"beyond the dense solver, which ends at 46,340$"):
-        match(rows[:5], rows, memory_limit=2**40)

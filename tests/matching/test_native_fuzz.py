@@ -13,7 +13,7 @@ GUARD = 64  # elements before and after each array
 FUZZ = settings(max_examples=250, deadline=None, derandomize=True)
 SPECIAL = np.array([0, -0.0, 1, -1, 0.5, 2, 1e300, -1e300, 1e-310, 3, 4, 5])
 WRONG = np.array([np.nan, np.inf, -np.inf, 1e301, 1.7e308])
-OUTPUTS = {"partner", "row_price", "col_price"}
+OUTPUTS = {"partner", "row_price", "col_price", "out"}
 Arguments = dict[str, Any]
 
 
@@ -75,7 +75,57 @@ def maximum_matching(draw: st.DrawFn) -> Arguments:
     }
 
 
-ENTRIES = (solve, centre_prices, maximum_matching)
+DTYPES = {
+    "float64": np.float64,
+    "float32": np.float32,
+    "float16": np.uint16,
+    "bfloat16": np.uint16,
+}
+
+
+def stored(rng: np.random.Generator, name: str, count: int, depth: int) -> Arguments:
+    dtype = rng.choice(list(DTYPES))
+    matrix = guarded(rng.integers(0, 9, count * depth).astype(DTYPES[dtype]))
+    return {
+        name: matrix.reshape(count, depth),
+        f"{name}_dtype": dtype,
+        f"{name}_scale": guarded(rng.choice(SPECIAL, count)),
+        f"{name}_norm": guarded(rng.choice(SPECIAL, count)),
+    }
+
+
+def edge_cosines(draw: st.DrawFn) -> Arguments:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape, depth = (draw(st.integers(0, 9)), draw(st.integers(0, 9))), draw(st.integers(0, 40))
+    rows, cols = edges(rng, shape, False)
+    return {
+        **stored(rng, "a", shape[0], depth),
+        **stored(rng, "b", shape[1], depth),
+        "rows": rows,
+        "cols": cols,
+        "threads": 2,
+        "out": guarded(np.zeros(len(rows))),
+    }
+
+
+def unit_rows(draw: st.DrawFn) -> Arguments:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    count, depth, chosen = (
+        draw(st.integers(1, 9)),
+        draw(st.integers(0, 40)),
+        draw(st.integers(0, 9)),
+    )
+    side = stored(rng, "matrix", count, depth)
+    return {
+        "matrix": side["matrix"],
+        **{name: side[f"matrix_{name}"] for name in ("dtype", "scale", "norm")},
+        "names": guarded(rng.integers(0, count, chosen)),
+        "threads": 2,
+        "out": guarded(np.zeros(chosen * depth, np.float32)).reshape(chosen, depth),
+    }
+
+
+ENTRIES = (solve, centre_prices, maximum_matching, edge_cosines, unit_rows)
 NUMBERS = (0, -1, 1, 2**30 + 1, 2**31 - 1, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2", None)
 
 
@@ -83,10 +133,11 @@ def far(array: np.ndarray) -> np.ndarray:
     """Indices that point outside, numbers that are none."""
     wrong = array.copy()
     if wrong.size and wrong.dtype.kind == "f":
-        wrong[-1] = WRONG[wrong.size % 5]
+        with np.errstate(over="ignore"):
+            wrong[-1] = WRONG[wrong.size % 5]
     elif wrong.size:
         info = np.iinfo(wrong.dtype)
-        wrong[-1] = (info.max, info.min, 9, -1)[wrong.size % 4]
+        wrong[-1] = (info.max, info.min, 9, info.min // 2)[wrong.size % 4]
     return wrong
 
 

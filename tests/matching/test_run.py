@@ -82,6 +82,8 @@ def test_the_summary_has_exactly_its_keys(folders, tmp_path):
     assert summary["versions"]["numpy"] == np.__version__
     assert summary["settings"] == {
         "sides": ["decoder", "encoder"],
+        "m": 32,
+        "candidates": "scan",
         "memory_limit": 10**9,
         "verify": False,
     }

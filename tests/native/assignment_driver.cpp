@@ -13,6 +13,7 @@
 #include "centre.h"
 #include "graph.h"
 #include "hopcroft_karp.h"
+#include "rows.h"
 #include "solve.h"
 
 using namespace twinsae;
@@ -137,10 +138,32 @@ void check_refusals() {
   }
 }
 
+// Rows of one stored type, in memory that ends where they do.
+template <class Value>
+void check_rows(Stored type, Value one) {
+  for (const int64_t depth : {1, 3, 8, 33, 70}) {
+    const std::vector<Value> data(static_cast<size_t>(5 * depth), one);
+    const std::vector<double> scale(5, 2.0), norm(5, 2 * std::sqrt(static_cast<double>(depth)));
+    const StoredRows rows{type, data.data(), 5, depth, scale.data(), norm.data()};
+    const std::vector<int64_t> names{4, 0, 2};
+    std::vector<float> unit(static_cast<size_t>(3 * depth));
+    unit_rows(rows, names.data(), 3, 2, unit.data());
+    for (const float value : unit)
+      expect(std::abs(value * std::sqrt(static_cast<double>(depth)) - 1) < 1e-6, "unit rows");
+    std::vector<double> cosines(3);
+    edge_cosines(rows, rows, names.data(), names.data(), 3, 2, cosines.data());
+    for (const double cosine : cosines) expect(std::abs(cosine - 1) < 1e-15, "cosines of rows");
+  }
+}
+
 }  // namespace
 
 int main() {
   check_refusals();
+  check_rows<double>(kFloat64, 1);
+  check_rows<float>(kFloat32, 1);
+  check_rows<uint16_t>(kFloat16, 0x3c00);
+  check_rows<uint16_t>(kBfloat16, 0x3f80);
   for (int i = 0; i < 1500; ++i) {
     const int64_t num_cols = draw(0, 12), num_rows = i % 2 ? num_cols : draw(0, num_cols);
     check(random_instance(num_rows, num_cols, draw(0, 60)));

@@ -1,0 +1,79 @@
+"""The sparse graph on which the assignment is solved: pairs and their cosines."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .selection import Indices, Selection, edge_cosines
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Pairs (row, column), sorted, each once, and their weights."""
+
+    shape: Shape
+    rows: NDArray[np.int32]  # (E,)
+    cols: NDArray[np.int32]  # (E,)
+    weights: NDArray[np.float64]  # (E,)
+
+    def __len__(self) -> int:
+        """Return E."""
+        return len(self.rows)
+
+    def excess(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by how much each pair exceeds its prices, (E,): w_ij - u_i - v_j."""
+        excess = self.weights - u[self.rows]
+        excess -= v[self.cols]
+        return excess
+
+    def outside(self, other: "Graph") -> "Graph":
+        """Return the pairs that ``other`` does not have."""
+        known, keys = _keys(other.rows, other.cols, self.shape), self._keys()
+        places = np.searchsorted(known, keys)
+        places[places == len(known)] = 0  # larger than all, so not equal to the first
+        new = known[places] != keys if len(known) else np.ones(len(keys), dtype=bool)
+        return Graph(self.shape, self.rows[new], self.cols[new], self.weights[new])
+
+    def joined(self, other: "Graph") -> "Graph":
+        """Return the union with a graph that has none of these pairs."""
+        places = np.searchsorted(self._keys(), other._keys())
+        return Graph(
+            self.shape,
+            np.insert(self.rows, places, other.rows),
+            np.insert(self.cols, places, other.cols),
+            np.insert(self.weights, places, other.weights),
+        )
+
+    def transposed(self) -> "Graph":
+        """Return the same pairs with rows for columns."""
+        return sorted_graph(self.shape[::-1], self.cols, self.rows, self.weights)
+
+    def _keys(self) -> NDArray[np.int64]:
+        return _keys(self.rows, self.cols, self.shape)
+
+
+def graph_of(a: Selection, b: Selection, rows: Indices, cols: Indices) -> Graph:
+    """Return the graph of some pairs, which may come in any order and repeatedly."""
+    shape = len(a), len(b)
+    keys = _keys(rows, cols, shape)
+    keys.sort()
+    keys = keys[np.diff(keys, prepend=-1) > 0]
+    own_rows, own_cols = (part.astype(np.int32) for part in np.divmod(keys, shape[1]))
+    return Graph(shape, own_rows, own_cols, edge_cosines(a, b, own_rows, own_cols))
+
+
+def sorted_graph(shape: Shape, rows: Indices, cols: Indices, weights: NDArray[np.float64]) -> Graph:
+    """Return the graph of pairs that come in any order, each once."""
+    order = np.argsort(_keys(rows, cols, shape))
+    own_rows, own_cols = rows[order].astype(np.int32), cols[order].astype(np.int32)
+    return Graph(shape, own_rows, own_cols, weights[order])
+
+
+def _keys(rows: Indices, cols: Indices, shape: Shape) -> NDArray[np.int64]:
+    keys: NDArray[np.int64] = rows.astype(np.int64)
+    keys *= shape[1]
+    keys += cols
+    return keys

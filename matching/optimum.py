@@ -1,0 +1,219 @@
+"""The loop of the sparse solver: a graph that grows until its prices hold for all pairs.
+
+The assignment is solved on few pairs, those of the candidate lists; its prices are then tested on
+all others, pairs that exceed them join the graph, and so on until none does: column generation (for
+assignment: Volgenant, Computers & Operations Research 23, 1996, pp. 917-924).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..sae.progress import Progress
+from .assignment import centre_prices, sparse_assignment
+from .candidates import Source, find_candidates
+from .feasibility import complete
+from .graph import Graph, graph_of
+from .maxima import row_maxima
+from .pricing import Bound, Priced, Prices, price
+from .selection import Selection
+from .work import WorkFolder
+
+_TOLERANCE = 1e-13  # rounding of a cosine and of its two prices
+# A pass lists what is nearer to its prices than this. It falls from pass to pass, because the next
+# needs to look only where prices fell by more than the difference. The last leaves ties alone.
+_DELTAS = (0.03, 0.015, 0.0075, 0.003, 0.001, -_TOLERANCE)
+_PAIRS_PER_LATENT = 32  # a pass that lists more of them ends
+_STATE = "state"
+
+
+@dataclass(frozen=True)
+class Core:
+    """A problem without zero rows: n_A rows, 1 or more, to assign to n_B columns, 1 or more."""
+
+    a: Selection
+    b: Selection
+    optional: bool
+    """Whether a row may also stay alone, at weight 0; if not, n_A <= n_B."""
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """An optimal assignment of a core, and the prices that prove it."""
+
+    partner: NDArray[np.int64]  # (n_A,), -1: alone
+    prices: Prices  # u >= 0 if rows are optional; v >= 0 unless sizes are equal and they are not
+    cosine: NDArray[np.float64]  # (n_A,), 0 where alone
+    row_max: NDArray[np.float64]  # (n_A,)
+    col_max: NDArray[np.float64]  # (n_B,)
+    worst_violation: float  # what no pair's S_ij - (u_i + v_j) exceeds, 0 or more
+
+
+@dataclass
+class Account:
+    """What the work took."""
+
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("candidates", "solve", "pricing"), 0.0)
+    )
+    passes: int = 0
+    scanned: float = 0.0
+    """By pricing, in passes over all pairs."""
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add what the block takes to a phase."""
+        start = time.perf_counter()
+        yield
+        self.seconds[phase] += time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class _State:
+    """All that the next solve depends on."""
+
+    graph: Graph
+    bounds: tuple[Bound, ...]  # of rows' candidates, of columns', of each complete pass
+    prices: Prices | None  # to start from
+    passes: int
+
+    def priced(self, prices: Prices, found: Priced, delta: float) -> "_State":
+        """Return the state after a pass at these prices."""
+        known = (Bound(prices[0] - delta, prices[1]),) if found.complete else ()
+        graph = self.graph.joined(found.pairs)
+        return _State(graph, self.bounds + known, prices, self.passes + 1)
+
+
+def find_optimum(
+    core: Core,
+    m: int,
+    source: Source,
+    work: WorkFolder,
+    progress: Progress,
+    account: Account,
+) -> Optimum:
+    """Assign the rows of a core for the largest sum of cosines, and prove it.
+
+    Args:
+        core: the problem.
+        m: length of the candidate lists.
+        source: who makes them.
+        work: where the state after each phase is kept, and taken from.
+        progress: told of the phases "candidates", "solve" and "pricing".
+        account: gets what the work took.
+    """
+    state = _load(work, core)
+    if state is None:
+        with account.timed("candidates"):
+            state = _begin(core, m, source, work, progress)
+        _save(work, state)
+    while True:
+        with account.timed("solve"):
+            partner, prices = _assign(core, state, progress)
+        delta = _DELTAS[min(state.passes, len(_DELTAS) - 1)]
+        with account.timed("pricing"):
+            found = _price(core, state, prices, delta, progress)
+        account.passes += 1
+        account.scanned += found.share
+        if found.complete and not (found.pairs.excess(*prices) > _TOLERANCE).any():
+            break
+        state = state.priced(prices, found, delta)
+        _save(work, state)
+    # Of the pairs outside the graph, those that were listed exceed their prices by rounding at
+    # most, the others are below u + v - delta.
+    inside = state.graph.excess(*prices).max()
+    outside = found.pairs.excess(*prices).max(initial=-delta)
+    return Optimum(
+        partner,
+        prices,
+        _cosines(state.graph, partner),
+        row_maxima(core.a, core.b, state.graph, state.bounds[0].row),
+        row_maxima(core.b, core.a, state.graph.transposed(), state.bounds[1].col),
+        max(0.0, float(inside), float(outside)),
+    )
+
+
+def _begin(core: Core, m: int, source: Source, work: WorkFolder, progress: Progress) -> _State:
+    of_rows, of_cols = find_candidates(core.a, core.b, m, source, work, progress)
+    (rows, partners), (cols, others) = of_rows.edges(), of_cols.edges()
+    graph = graph_of(core.a, core.b, np.append(rows, others), np.append(partners, cols))
+    if not core.optional:
+        graph = complete(core.a, core.b, graph)
+    depth = core.a.stored.d_in
+    bounds = (
+        Bound(of_rows.bound(depth), np.zeros(len(core.b))),
+        Bound(np.zeros(len(core.a)), of_cols.bound(depth)),
+    )
+    return _State(graph, bounds, None, 0)
+
+
+def _assign(core: Core, state: _State, progress: Progress) -> tuple[NDArray[np.int64], Prices]:
+    """Return each row's partner (n_A,), -1 for none, and prices that are tight on the graph."""
+    graph, start = state.graph, state.prices
+    num_rows, num_cols = graph.shape
+    edges, shape = (graph.rows, graph.cols, graph.weights), graph.shape
+    progress("solve", 0, num_rows, "latents")
+    if core.optional:
+        # A column for each row alone, of weight 0, which makes columns the larger side.
+        alone = np.arange(num_rows, dtype=np.int32)
+        edges = (
+            np.append(graph.rows, alone),
+            np.append(graph.cols, alone + num_cols),
+            np.append(graph.weights, np.zeros(num_rows)),
+        )
+        shape = num_rows, num_cols + num_rows
+        start = start and (start[0], np.append(start[1], np.zeros(num_rows)))
+    found = centre_prices(*edges, sparse_assignment(*edges, shape, prices=start))
+    progress("solve", num_rows, num_rows, "latents")
+    if not core.optional:
+        return found.cols, (found.row_price, found.col_price)
+    partner = np.where(found.cols < num_cols, found.cols, -1)
+    # Where a row is alone, its price may be negative and its own column's the opposite: 0 and 0 do
+    # as well.
+    return partner, (np.maximum(found.row_price, 0.0), found.col_price[:num_cols])
+
+
+def _price(core: Core, state: _State, prices: Prices, delta: float, progress: Progress) -> Priced:
+    """Price with what is known; only pairs that are new to the graph are returned."""
+    limit = _PAIRS_PER_LATENT * sum(state.graph.shape)
+    found = price(core.a, core.b, prices, delta, state.bounds, limit, progress)
+    return Priced(found.pairs.outside(state.graph), found.complete, found.share)
+
+
+def _cosines(graph: Graph, partner: NDArray[np.int64]) -> NDArray[np.float64]:
+    chosen = np.flatnonzero(partner[graph.rows] == graph.cols)
+    cosine = np.zeros(len(partner))
+    cosine[graph.rows[chosen]] = graph.weights[chosen]
+    return cosine
+
+
+def _save(work: WorkFolder, state: _State) -> None:
+    graph = state.graph
+    arrays = {
+        "rows": graph.rows,
+        "cols": graph.cols,
+        "weights": graph.weights,
+        "row_bounds": np.stack([bound.row for bound in state.bounds]),
+        "col_bounds": np.stack([bound.col for bound in state.bounds]),
+        "passes": np.array([state.passes]),
+    }
+    if state.prices is not None:
+        arrays["row_price"], arrays["col_price"] = state.prices
+    work.save(_STATE, {name: torch.from_numpy(array) for name, array in arrays.items()})
+
+
+def _load(work: WorkFolder, core: Core) -> _State | None:
+    tensors: dict[str, Tensor] | None = work.load(_STATE)
+    if tensors is None:
+        return None
+    saved = {name: tensor.numpy() for name, tensor in tensors.items()}
+    graph = Graph((len(core.a), len(core.b)), saved["rows"], saved["cols"], saved["weights"])
+    bounds = zip(saved["row_bounds"], saved["col_bounds"], strict=True)
+    prices = (saved["row_price"], saved["col_price"]) if "row_price" in saved else None
+    return _State(graph, tuple(Bound(*sides) for sides in bounds), prices, int(saved["passes"][0]))

@@ -1,0 +1,192 @@
+"""Finds the pairs outside the graph that its prices do not rule out, and what is known of the rest.
+
+Of a pair that is not in the graph only bounds are known, each of the form S_ij <= x_i + y_j: from
+the candidate scan, and from every pass made here. A pass at prices u, v with margin d lists all
+pairs with S_ij > u_i + v_j - d; once these are in the graph, S_ij <= (u_i - d) + v_j of all others.
+The next pass, at other prices, needs only pairs that no bound rules out: with rows and columns in
+the order of x - u and y - v these fill a staircase, and few tiles cover it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.topk import pack, pairs_above
+from ..sae.progress import Progress
+from .graph import Graph, sorted_graph
+from .selection import Selection, edge_cosines, scan_error
+
+_NONE = np.empty(0, dtype=np.int64)
+Prices = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+_TILE_ROWS, _TILE_COLS = 512, 128
+_ROW_BYTES, _COL_BYTES = 2**26, 2**28  # of float32 rows that are scanned together
+_PAIRS_AT_ONCE = 2**22
+_ROUNDING = 1e-12  # of float64 sums of a few numbers of size 1
+
+
+@dataclass(frozen=True)
+class Bound:
+    """S_ij <= row_i + col_j for all pairs that are not in the graph."""
+
+    row: NDArray[np.float64]  # (n_A,)
+    col: NDArray[np.float64]  # (n_B,)
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What a pass found."""
+
+    pairs: Graph
+    """Pairs with S_ij > u_i + v_j - delta."""
+    complete: bool
+    """Whether these are all that the bounds do not rule out."""
+    share: float
+    """Part of all pairs that the pass had to look at."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which tiles to scan: rows and columns in an order, and tiles of places in it."""
+
+    row_order: NDArray[np.int64]
+    col_order: NDArray[np.int64]
+    tiles: NDArray[np.int64]  # (T, 4): row_start, row_stop, col_start, col_stop
+
+    def area(self) -> int:
+        return _area(self.tiles)
+
+
+def pricing_memory(num_rows: int, num_cols: int, d_in: int) -> int:
+    """Return the bytes that `price` takes on the host, but for what it finds."""
+    rows, cols = (
+        min(4 * d_in * size, most)
+        for size, most in ((num_rows, _ROW_BYTES), (num_cols, _COL_BYTES))
+    )
+    pairs = min(num_rows * num_cols, _PAIRS_AT_ONCE)
+    # Float32 copies, the columns' int8 codes, and each pair a few times.
+    return rows + 3 * cols // 2 + 64 * pairs + 80 * (num_rows + num_cols)
+
+
+def price(
+    a: Selection,
+    b: Selection,
+    prices: Prices,
+    delta: float,
+    bounds: Sequence[Bound],
+    limit: int,
+    progress: Progress,
+) -> Priced:
+    """List the pairs with S_ij > u_i + v_j - delta that the bounds do not rule out.
+
+    Args:
+        a: n_A rows.
+        b: n_B rows.
+        prices: u (n_A,) and v (n_B,).
+        delta: 0 or more, or a little less to leave out pairs that are equal but for rounding.
+        bounds: what is known of the pairs outside the graph. Pairs of the graph may be listed, too.
+        limit: the pass ends, incomplete, when it has found so many.
+        progress: told of the phase "pricing", in pairs that were looked at.
+    """
+    plan = min((_plan(prices, delta, bounds, by) for by in bounds), key=_Plan.area)
+    found, count, done, total = [], 0, 0, plan.area()
+    progress("pricing", 0, total, "pairs")
+    for rows, cols, looked_at in _scan(a, b, prices, delta, plan):
+        cosine = edge_cosines(a, b, rows, cols)
+        above = cosine > prices[0][rows] + prices[1][cols] - delta
+        found.append((rows[above], cols[above], cosine[above]))
+        count += len(found[-1][0])
+        done += looked_at
+        if count > limit and done < total:
+            break
+        progress("pricing", done, total, "pairs")
+    shape = len(a), len(b)
+    lists = [np.concatenate(parts) for parts in zip(*found, strict=True)] or [_NONE, _NONE, _NONE]
+    return Priced(sorted_graph(shape, *lists), done == total, total / len(a) / len(b))
+
+
+def _scan(
+    a: Selection, b: Selection, prices: Prices, delta: float, plan: _Plan
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
+    """Yield the pairs of the planned tiles that may be above, and how many were looked at."""
+    # A score is that close to its cosine, so no pair above is missed.
+    margin = delta + scan_error(a.stored.d_in)
+    depth = a.stored.d_in
+    for cols in _spans(range(len(b)), _COL_BYTES // (4 * depth)):
+        of_cols = _cut(plan.tiles, 2, cols)
+        if not len(of_cols):
+            continue
+        col_names = plan.col_order[cols.start : cols.start + of_cols[:, 3].max()]
+        packed, col_price = pack(b.unit(col_names)), b.place(prices[1][col_names])
+        waiting = list(_spans(range(len(a)), _ROW_BYTES // (4 * depth)))[::-1]
+        while waiting:
+            rows = waiting.pop()
+            tiles = _cut(of_cols, 0, rows)
+            if not len(tiles):
+                continue
+            row_names = plan.row_order[rows.start : rows.start + tiles[:, 1].max()]
+            pairs = pairs_above(
+                a.unit(row_names),
+                packed,
+                a.place(prices[0][row_names]),
+                col_price,
+                margin=margin,
+                tiles=a.place(tiles),
+                capacity=max(_PAIRS_AT_ONCE, len(b)),
+            )
+            if pairs.overflow:  # the capacity suffices for a single row
+                waiting.extend(list(_spans(rows, -(-len(rows) // 2)))[::-1])
+                continue
+            names = row_names[pairs.rows.cpu().numpy()], col_names[pairs.cols.cpu().numpy()]
+            yield *names, _area(tiles)
+        del packed  # before the next is made
+
+
+def _plan(prices: Prices, delta: float, bounds: Sequence[Bound], by: Bound) -> _Plan:
+    """Order rows and columns by the room that one bound leaves them, and rule out tiles by all."""
+    row_order = np.argsort(prices[0] - by.row, kind="stable")
+    col_order = np.argsort(prices[1] - by.col, kind="stable")
+    blocks = -(-len(row_order) // _TILE_ROWS), -(-len(col_order) // _TILE_COLS)
+    needed = np.ones(blocks, dtype=bool)
+    for bound in bounds:
+        row_room = _block_max((bound.row - prices[0])[row_order], _TILE_ROWS)
+        col_room = _block_max((bound.col - prices[1])[col_order], _TILE_COLS)
+        needed &= np.add.outer(row_room, col_room) > -delta - _ROUNDING
+    return _Plan(row_order, col_order, _tiles(needed, len(row_order), len(col_order)))
+
+
+def _block_max(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    largest: NDArray[np.float64] = np.maximum.reduceat(values, np.arange(0, len(values), size))
+    return largest
+
+
+def _tiles(needed: NDArray[np.bool_], num_rows: int, num_cols: int) -> NDArray[np.int64]:
+    """Return runs of blocks that are needed, (T, 4), one row of blocks after another."""
+    edges = np.diff(np.pad(needed, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    (block, start), (_, stop) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    tiles = np.stack(
+        [block * _TILE_ROWS, (block + 1) * _TILE_ROWS, start * _TILE_COLS, stop * _TILE_COLS],
+        axis=1,
+    )
+    return np.minimum(tiles, [num_rows, num_rows, num_cols, num_cols])
+
+
+def _area(tiles: NDArray[np.int64]) -> int:
+    return int(np.dot(tiles[:, 1] - tiles[:, 0], tiles[:, 3] - tiles[:, 2]))
+
+
+def _spans(places: range, size: int) -> Iterator[range]:
+    size = max(1, size)
+    for start in range(places.start, places.stop, size):
+        yield range(start, min(start + size, places.stop))
+
+
+def _cut(tiles: NDArray[np.int64], axis: int, span: range) -> NDArray[np.int64]:
+    """Return the parts of the tiles within a span of rows (axis 0) or columns (axis 2), from 0."""
+    cut = tiles.copy()
+    ends = cut[:, axis : axis + 2]
+    np.clip(ends, span.start, span.stop, out=ends)
+    ends -= span.start
+    return cut[ends[:, 0] < ends[:, 1]]
