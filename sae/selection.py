@@ -29,11 +29,12 @@ def active_latents(
     if config.activation == "topk":
         return linear_topk(rows, weight, bias, config.k)
     if config.activation == "groupmax":
-        return _group_max(rows, weight, bias, config.k)
+        return group_max(rows, weight, bias, config.k)
     return _above(rows, weight, bias, threshold)
 
 
-def _group_max(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
+def group_max(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
+    """Return the largest of each of k equal groups of latents, by group, as `active_latents`."""
     top = linear_topk(rows, weight, bias, 1, groups=k)
     shape = (len(rows), k)
     indices = top.indices.reshape(shape)
