@@ -15,6 +15,7 @@ from tyro.conf import (
 )
 
 from .bench import Bench
+from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
 from .match import Match
@@ -31,6 +32,7 @@ Command = (
     | Annotated[Match, subcommand("match")]
     | Annotated[MatchAll, subcommand("match-all")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Convert, subcommand("convert")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )

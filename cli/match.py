@@ -19,12 +19,13 @@ Side = Literal["decoder", "encoder", "both"]
 class Match:
     """Match the latents of two SAEs one to one, exactly, and prove it.
 
-    A file must hold `W_dec` or `encoder.weight`. Writes OUT/<side>.npz (rows, cols, cosine,
-    row_price, col_price) and OUT/summary.json.
+    Folders may be ours, or those of sparsify, SAELens and dictionary_learning; a file must hold
+    `W_dec` or `decoder.weight`, `encoder.weight` or `W_enc`. Writes OUT/<side>.npz (rows, cols,
+    cosine, row_price, col_price) and OUT/summary.json.
     """
 
     a: Annotated[Positional[Path], arg(metavar="A")]
-    """First SAE: a folder in sparsify's layout, or one file (.safetensors, .npz, .npy, .pt)."""
+    """First SAE: a folder of any format, or one file (.safetensors, .npz, .npy, .pt)."""
     b: Annotated[Positional[Path], arg(metavar="B")]
     """Second SAE, likewise."""
     out: Path

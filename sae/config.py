@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Activation = Literal["topk", "groupmax", "relu", "jumprelu"]
+Normalization = Literal["none", "layer_norm", "constant_norm"]
 
 
 @dataclass(frozen=True)
 class SAEConfig:
-    """The shape of a TopK SAE."""
+    """The shape of an SAE. What follows `normalize_decoder` can be loaded and run, not trained."""
 
     d_in: int
     """Width of the activations."""
@@ -15,18 +19,40 @@ class SAEConfig:
     expansion_factor: int = 32
     """Latents per dimension of the activations, where num_latents is 0."""
     k: int = 32
-    """Active latents per token."""
+    """Active latents per token; 0 where the activation does not fix their number."""
     normalize_decoder: bool = True
     """Keep the decoder's rows at unit norm."""
+    activation: Activation = "topk"
+    """Active are: the k largest; the largest of each of k groups; all; all above a threshold."""
+    transcode: bool = False
+    """The encoder reads x, not x - b_dec."""
+    skip_connection: bool = False
+    """Add x @ W_skip.T to the reconstruction."""
+    normalization: Normalization = "none"
+    """What is done to each token first, and undone at last: see `SAE`."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a size that is not positive, or k larger than num_latents."""
-        _check_positive(d_in=self.d_in, expansion_factor=self.expansion_factor, k=self.k)
+        """Raise ValueError for a size that is not positive, or k that does not fit num_latents."""
+        _check_positive(d_in=self.d_in, expansion_factor=self.expansion_factor)
         if self.num_latents == 0:
             object.__setattr__(self, "num_latents", self.d_in * self.expansion_factor)
         _check_positive(num_latents=self.num_latents)
+        _check_choice("activation", self.activation, get_args(Activation))
+        _check_choice("normalization", self.normalization, get_args(Normalization))
+        if self.activation in ("relu", "jumprelu"):
+            object.__setattr__(self, "k", 0)
+            return
+        _check_positive(k=self.k)
         if self.k > self.num_latents:
             raise ValueError(f"k: {self.k} active latents of only {self.num_latents}")
+        if self.activation == "groupmax" and self.num_latents % self.k:
+            raise ValueError(f"k: {self.num_latents} latents do not make {self.k} equal groups")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether `train` makes such SAEs."""
+        usual = self.activation == "topk" and self.normalization == "none"
+        return usual and not self.transcode and not self.skip_connection
 
 
 @dataclass(frozen=True)
@@ -78,3 +104,8 @@ def _check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name}: expected a positive number, got {size}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

@@ -1,15 +1,18 @@
-"""The TopK sparse autoencoder of section 2.1 of arXiv 2501.16615."""
+"""The TopK sparse autoencoder of section 2.1 of arXiv 2501.16615, and those others may have."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..kernels.decode import sparse_decode
-from ..kernels.topk import TopK, linear_topk
+from ..kernels.topk import TopK
 from .config import SAEConfig
+from .formats.files import StrPath
 from .loss import fvu
+from .selection import active_latents
 
 
 class SAEOutput(NamedTuple):
@@ -29,7 +32,10 @@ class SAE(nn.Module):
     """x^ = W_dec^T TopK(relu(W_enc (x - b_dec) + b_enc)) + b_dec.
 
     Its parameters have sparsify's names: ``encoder.weight`` (L, D), ``encoder.bias`` (L,),
-    ``W_dec`` (L, D), ``b_dec`` (D,).
+    ``W_dec`` (L, D), ``b_dec`` (D,); ``threshold`` (L,) with activation "jumprelu", ``W_skip``
+    (D, D) with a skip connection. Normalisation "layer_norm" takes (x - mean) / (std + 1e-5), with
+    the unbiased std of the token, in place of x, and makes x^ * std + mean of the result;
+    "constant_norm" takes x sqrt(D) / |x|.
 
     Args:
         config: the SAE's shape.
@@ -39,6 +45,9 @@ class SAE(nn.Module):
             at 0.
         dtype: of the parameters; the numbers are drawn in float32 whatever it is.
     """
+
+    threshold: nn.Parameter | None
+    W_skip: nn.Parameter | None
 
     def __init__(
         self, config: SAEConfig, *, seed: int | None = None, dtype: torch.dtype = torch.float32
@@ -54,8 +63,58 @@ class SAE(nn.Module):
         self.encoder.bias = nn.Parameter(torch.zeros(config.num_latents, dtype=dtype))
         self.W_dec = nn.Parameter(weight.to(dtype, copy=True))
         self.b_dec = nn.Parameter(torch.zeros(config.d_in, dtype=dtype))
+        self.register_parameter("threshold", None)
+        self.register_parameter("W_skip", None)
+        if config.activation == "jumprelu":
+            self.threshold = nn.Parameter(torch.zeros(config.num_latents, dtype=dtype))
+        if config.skip_connection:
+            self.W_skip = nn.Parameter(torch.zeros(config.d_in, config.d_in, dtype=dtype))
         if config.normalize_decoder:
             self.normalize_decoder()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo_or_dir: StrPath,
+        hookpoint: str | None = None,
+        *,
+        revision: str | None = None,
+        cache_dir: StrPath | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+    ) -> "SAE":
+        """Return the SAE of a folder, a file or a repository of the Hugging Face Hub.
+
+        Any format that `load_sae` reads will do. The other arguments are huggingface_hub's.
+
+        Args:
+            repo_or_dir: a path if there is one of this name, else a repository, such as
+                "EleutherAI/sae-pythia-160m-32k".
+            hookpoint: the folder or file in it, such as "layers.6.mlp" or "layers.6.mlp/seed1";
+                None: it is itself an SAE.
+            revision: branch, tag or commit; None: the main branch.
+            cache_dir: the Hub's local cache; None: its usual place.
+            token: for private repositories; None: the one that was saved by logging in.
+            local_files_only: never ask the Hub, take what the cache has.
+
+        Raises:
+            FileNotFoundError: there is no such folder, repository or SAE.
+            ImportError: a repository is asked for, but huggingface_hub is not installed.
+            ValueError: as for `load_sae`.
+        """
+        # Late: those modules make SAEs, and import this one.
+        from .formats.registry import load_sae
+        from .hub import locate
+
+        found = locate(
+            repo_or_dir,
+            hookpoint,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        return load_sae(found)
 
     def encode(self, x: Tensor) -> TopK:
         """Return the active latents of activations ``x`` (..., D).
@@ -66,14 +125,20 @@ class SAE(nn.Module):
         Raises:
             ValueError: the last dimension of ``x`` is not d_in.
         """
-        rows = self._rows(x)
-        bias = self.encoder.bias - self.encoder.weight @ self.b_dec
-        top = linear_topk(rows, self.encoder.weight, bias, self.config.k)
-        shape = (*x.shape[:-1], self.config.k)
+        rows, _ = self._normalize(self._rows(x))
+        bias: Tensor = self.encoder.bias
+        if not self.config.transcode:
+            bias = bias - self.encoder.weight @ self.b_dec
+        top = active_latents(rows, self.encoder.weight, bias, self.config, self.threshold)
+        shape = (*x.shape[:-1], top.values.shape[1])
         return top._replace(values=top.values.reshape(shape), indices=top.indices.reshape(shape))
 
     def decode(self, values: Tensor, indices: Tensor) -> Tensor:
-        """Return the reconstruction (..., D) of latents ``values``, ``indices`` (..., k)."""
+        """Return the sum (..., D) of latents ``values``, ``indices`` (..., k), and b_dec.
+
+        That is the reconstruction, but for the skip connection and the normalisation, which depend
+        on the input.
+        """
         k = values.shape[-1]
         rows = sparse_decode(values.reshape(-1, k), indices.reshape(-1, k), self.W_dec, self.b_dec)
         return rows.reshape(*values.shape[:-1], self.config.d_in)
@@ -81,9 +146,13 @@ class SAE(nn.Module):
     def forward(self, x: Tensor) -> SAEOutput:
         """Encode and decode activations ``x`` (..., D); see `SAEOutput`."""
         top = self.encode(x)
-        reconstruction = self.decode(top.values, top.indices)
-        loss = fvu(self._rows(x), self._rows(reconstruction))
-        return SAEOutput(reconstruction, top.values, top.indices, loss)
+        rows = self._rows(x)
+        _, undo = self._normalize(rows)
+        reconstruction = undo(self._rows(self.decode(top.values, top.indices)))
+        if self.W_skip is not None:
+            reconstruction = reconstruction + rows @ self.W_skip.T
+        loss = fvu(rows, reconstruction)
+        return SAEOutput(reconstruction.reshape(x.shape), top.values, top.indices, loss)
 
     @torch.no_grad()
     def normalize_decoder(self) -> None:
@@ -95,3 +164,14 @@ class SAE(nn.Module):
         if x.ndim == 0 or x.shape[-1] != self.config.d_in:
             raise ValueError(f"x must be (..., {self.config.d_in}), got {tuple(x.shape)}")
         return x.reshape(-1, self.config.d_in).to(self.W_dec.dtype)  # (N, D)
+
+    def _normalize(self, rows: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Return what the encoder reads of (N, D), and what undoes that to the reconstruction."""
+        if self.config.normalization == "layer_norm":
+            mean = rows.mean(dim=1, keepdim=True)
+            std = (rows - mean).std(dim=1, keepdim=True)
+            return (rows - mean) / (std + 1e-5), lambda decoded: decoded * std + mean
+        if self.config.normalization == "constant_norm":
+            scale = self.config.d_in**0.5 / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+            return rows * scale, lambda decoded: decoded / scale
+        return rows, lambda decoded: decoded

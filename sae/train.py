@@ -28,6 +28,9 @@ from .model import SAE
 from .progress import Progress, silent
 from .stack import EncoderStack
 
+# What every trained SAE has in common.
+_NOT_COMPARED = ("activation", "transcode", "skip_connection", "normalization")
+
 
 def train(
     activations: ActivationStore,
@@ -186,7 +189,7 @@ class _Trainer:
 
     def _settings(self, sae_config: SAEConfig) -> Settings:
         settings: dict[str, Any] = {**asdict(sae_config), **asdict(self.config)}
-        for name in ("seeds", "expansion_factor", "save_every", "log_every"):
+        for name in (*_NOT_COMPARED, "seeds", "expansion_factor", "save_every", "log_every"):
             del settings[name]
         settings["lr"] = self.schedule.peak
         settings["activations"] = self.activations.fingerprint
@@ -198,6 +201,8 @@ def _check_fit(
 ) -> None:
     if hookpoint in ("", "..") or hookpoint != Path(hookpoint).name:
         raise ValueError(f"hookpoint: {hookpoint!r} cannot name a folder")
+    if not sae_config.trainable:
+        raise ValueError(f"sae_config: only plain TopK SAEs can be trained, not {sae_config}")
     if sae_config.d_in != activations.d_in:
         raise ValueError(
             f"d_in: the SAE expects activations of width {sae_config.d_in}, "

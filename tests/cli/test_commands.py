@@ -13,7 +13,7 @@ from twinsae.cli.main import main
 from twinsae.matching import Certificate
 from twinsae.sae import SAE, SAEConfig, save_sae
 
-COMMANDS = ("demo", "train", "match", "match-all", "report", "bench", "doctor")
+COMMANDS = ("demo", "train", "match", "match-all", "report", "convert", "bench", "doctor")
 
 
 @pytest.fixture
@@ -54,6 +54,23 @@ def test_match_writes_its_files_and_prints_the_tables(saes, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "and_equal" in shown
     assert f"{summary['sides']['decoder']['objective']:.6f}" in shown
+
+
+def test_convert_writes_the_format_and_names_what_is_left(saes, tmp_path, capsys):
+    out = tmp_path / "new"
+    assert main(["convert", str(saes[0]), str(out), "--to", "saelens"]) == 0
+    assert (out / "sae_weights.safetensors").is_file()
+    shown = capsys.readouterr().out
+    assert f"{saes[0]} -> {out}\n  not carried over: normalize_decoder = True: now False" in shown
+    assert main(["match", str(saes[0]), str(out), "--out", str(tmp_path / "match")]) == 0
+    cosine = np.load(tmp_path / "match" / "encoder.npz")["cosine"]
+    np.testing.assert_allclose(cosine, 1, atol=1e-6)
+
+
+def test_what_cannot_be_converted_is_one_line(saes, tmp_path, capsys):
+    assert main(["convert", str(saes[0]), str(tmp_path / "a.pt"), "--to", "openai"]) == 2
+    expected = "error: normalization = 'none' has no place in openai's format with TopK"
+    assert expected in capsys.readouterr().err
 
 
 def test_one_side_only(saes, tmp_path):

@@ -4,6 +4,7 @@ import safetensors.torch
 import torch
 from twinsae.sae import SAE, SAEConfig, save_sae
 from twinsae.sae.formats.dictionary import load_dictionary, load_firing_counts, weight_file
+from twinsae.sae.formats.registry import FORMATS
 
 W_DEC = torch.arange(12.0).reshape(4, 3)
 ENCODER = -W_DEC
@@ -49,9 +50,23 @@ def test_an_sae_folder_is_read_with_its_dtype(tmp_path):
     assert weight_file(tmp_path) == tmp_path / "sae.safetensors"
 
 
+@pytest.mark.parametrize("to", FORMATS)
+def test_each_side_is_found_in_every_format(tmp_path, to):
+    settings = {"activation": "relu", "transcode": True} if to == "openai" else {}
+    if to == "arrays":
+        settings = {"normalize_decoder": False}
+    sae = SAE(SAEConfig(d_in=3, num_latents=4, k=1, **settings), seed=0)
+    path = tmp_path / f"there{FORMATS[to].suffix}"
+    FORMATS[to].save(sae, path)
+    assert torch.equal(load_dictionary(path, "decoder"), sae.W_dec)
+    assert torch.equal(load_dictionary(path, "encoder"), sae.encoder.weight)
+
+
 def test_a_missing_side_is_told_with_what_was_found(tmp_path, suffix):
     path = write(tmp_path / f"a{suffix}", {"W_enc": ENCODER, "b_dec": torch.zeros(3)})
-    with pytest.raises(ValueError, match=r"no 'W_dec' \(the decoder\); it holds: W_enc, b_dec"):
+    with pytest.raises(
+        ValueError, match=r"no 'W_dec' or .* \(the decoder\); it holds: W_enc, b_dec"
+    ):
         load_dictionary(path, "decoder")
 
 

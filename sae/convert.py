@@ -1,0 +1,75 @@
+"""SAEs from one format to another, with word of what has no place there."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
+
+from .formats.files import StrPath
+from .formats.registry import FORMATS, WEIGHT_FILES, FormatName, find_saes, load
+from .model import SAE
+
+
+class Conversion(NamedTuple):
+    """One SAE that was converted."""
+
+    source: Path
+    target: Path
+    left: tuple[str, ...]
+    """What the new files do not say, each in a few words."""
+
+
+def convert(source: StrPath, target: StrPath, to: FormatName) -> list[Conversion]:
+    """Write an SAE, or all SAEs below a folder, in another format.
+
+    Args:
+        source: what `load_sae` reads, or a folder above such folders (hookpoints, seeds, trainers).
+        target: the folder to write, or the file, for "openai" and "arrays"; of several SAEs the
+            folder that takes them, under the names they have below ``source``.
+        to: the format.
+
+    Returns:
+        What was written. All computes what it computed before: what the format cannot express is
+        refused.
+
+    Raises:
+        FileNotFoundError: there is no SAE.
+        ValueError: a file is corrupt, or ``to`` has no place for something that decides the result;
+            the message names the setting.
+        OSError: a file could not be written.
+    """
+    source, target = Path(source), Path(target)
+    several = source.is_dir() and not any((source / name).is_file() for name in WEIGHT_FILES)
+    saes = find_saes(source) if several else []
+    if not saes:
+        return [_convert(source, target, to)]
+    suffix = FORMATS[to].suffix
+    targets = [target / sae.relative_to(source) for sae in saes]
+    return [
+        _convert(sae, path.with_name(path.name + suffix), to)
+        for sae, path in zip(saes, targets, strict=True)
+    ]
+
+
+def _convert(source: Path, target: Path, to: FormatName) -> Conversion:
+    loaded = load(source)
+    FORMATS[to].save(loaded.sae, target)
+    again = FORMATS[to].load(target).sae
+    left = (*loaded.left, *_changed(loaded.sae, again), *_other_files(source))
+    return Conversion(source, target, left)
+
+
+def _changed(before: SAE, after: SAE) -> list[str]:
+    """Return the settings that read otherwise now; the weights make up for them."""
+    both = (before.config, after.config)
+    names = [f.name for f in fields(before.config) if f.name != "expansion_factor"]
+    values = ((name, *(getattr(config, name) for config in both)) for name in names)
+    return [f"{name} = {old}: now {new}" for name, old, new in values if old != new]
+
+
+def _other_files(source: Path) -> list[str]:
+    """Return the files beside the weights: training states, firing counts."""
+    if not source.is_dir():
+        return []
+    read = {*WEIGHT_FILES, "cfg.json", "config.json", "activation_scaler.json"}
+    files = sorted(file.name for file in source.iterdir() if file.is_file())
+    return [f"file {name}" for name in files if name not in read]

@@ -1,0 +1,59 @@
+"""Which latents of an SAE are active on a token, for each activation that SAEs come with."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..kernels.topk import ScanStats, TopK, linear_topk
+from .config import SAEConfig
+
+ROWS = 1024  # whose scores of all latents are held at once, where a threshold decides
+
+
+def active_latents(
+    rows: Tensor, weight: Tensor, bias: Tensor, config: SAEConfig, threshold: Tensor | None
+) -> TopK:
+    """Return the active latents of each row, by descending value (of "groupmax": by group).
+
+    Args:
+        rows: (N, D), the encoder's input.
+        weight: (L, D).
+        bias: (L,).
+        config: says which latents are active, and k.
+        threshold: (L,), of "jumprelu": what a latent's score must exceed, besides 0.
+
+    Returns:
+        Values and indices (N, k); where the number of active latents is not fixed, k is the largest
+        of any row. Missing places are value 0, index -1.
+    """
+    if config.activation == "topk":
+        return linear_topk(rows, weight, bias, config.k)
+    if config.activation == "groupmax":
+        return group_max(rows, weight, bias, config.k)
+    return _above(rows, weight, bias, threshold)
+
+
+def group_max(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
+    """Return the largest of each of k equal groups of latents, by group, as `active_latents`."""
+    top = linear_topk(rows, weight, bias, 1, groups=k)
+    shape = (len(rows), k)
+    indices = top.indices.reshape(shape)
+    first = torch.arange(k, device=rows.device) * (len(weight) // k)
+    return top._replace(
+        values=top.values.reshape(shape), indices=indices.where(indices < 0, indices + first)
+    )
+
+
+def _above(rows: Tensor, weight: Tensor, bias: Tensor, threshold: Tensor | None) -> TopK:
+    least = 0.0 if threshold is None else threshold.clamp(min=0)
+    parts = []
+    for block in torch.split(rows, ROWS):
+        scores = functional.linear(block, weight, bias)  # (rows of the block, L)
+        scores = scores.where(scores > least, 0)
+        most = int((scores > 0).sum(dim=1).amax()) if len(block) else 0
+        parts.append(scores.topk(most))
+    width = max(part.values.shape[1] for part in parts)
+    values = torch.cat([functional.pad(p.values, (0, width - p.values.shape[1])) for p in parts])
+    indices = torch.cat([functional.pad(p.indices, (0, width - p.indices.shape[1])) for p in parts])
+    none = torch.zeros((), dtype=torch.int64)
+    return TopK(values, indices.where(values > 0, -1), ScanStats(none, none))
