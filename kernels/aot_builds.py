@@ -12,12 +12,13 @@ import triton
 
 from .decode import triton as decode
 from .grads import triton as grads
-from .topk import triton as topk
+from .topk import triton_pairs as pairs
 from .topk import triton_scan as scan
 from .topk import triton_select as select
+from .topk.triton_scheme import SCHEMES
 
 N, D, L, K = 8192, 4096, 131_072, 64
-"""What predicted times are for: rows, d_in, latents, active latents; bfloat16."""
+"""What predicted times are for: rows, d_in, latents, active latents. Matches are of L x L."""
 
 Kind = Literal["half product", "product", "gather", "other"]
 DTYPES = {"bf16": 2, "fp16": 2, "fp32": 4}  # bytes of a number
@@ -50,7 +51,8 @@ def builds(every: bool) -> list[Build]:
     dtypes = list(DTYPES) if every else ["bf16"]
     found = []
     for dtype in dtypes:
-        found += _scans(dtype, every) + _decoders(dtype) + _gradients(dtype, every)
+        found += _scans(dtype, every) + _matches(dtype, every)
+        found += _decoders(dtype) + _gradients(dtype, every)
     if not every:
         found += _scans("fp32", every)
     return found + _selections(every)
@@ -58,7 +60,7 @@ def builds(every: bool) -> list[Build]:
 
 def _scans(dtype: str, every: bool) -> list[Build]:
     tiles = scan.FLOAT_TILES if dtype == "fp32" else scan.HALF_TILES
-    schemes = topk.SCHEMES if every else topk.SCHEMES[:1]
+    schemes = SCHEMES if every else SCHEMES[:1]
     kind: Kind = "product" if dtype == "fp32" else "half product"
     common = {"x": f"*{dtype}", "weight": f"*{dtype}", "bias": f"*{dtype}", "floor": "*fp32",
               "keys": "*i64", "row_count": "i32", "latents": "i32", "dim": "i32"}  # fmt: skip
@@ -83,8 +85,38 @@ def _scans(dtype: str, every: bool) -> list[Build]:
     return found
 
 
+def _matches(dtype: str, every: bool) -> list[Build]:
+    tiles = scan.FLOAT_TILES if dtype == "fp32" else scan.HALF_TILES
+    schemes = SCHEMES if every else SCHEMES[:1]
+    kind: Kind = "product" if dtype == "fp32" else "half product"
+    sides = {"a": f"*{dtype}", "b": f"*{dtype}"}
+    sizes = {"row_count": "i32", "col_count": "i32", "dim": "i32"}
+    flops, inputs = 2.0 * L * L * D, 2.0 * L * D * DTYPES[dtype]
+    found = []
+    for tile in tiles if every else tiles[:1]:
+        cut = {"BLOCK_M": tile.rows, "BLOCK_N": tile.cols, "BLOCK_K": tile.depth}
+        size = f"{dtype} {tile.rows}x{tile.cols}"
+        for scheme in schemes:
+            found.append(Build(
+                f"scan_both {size} {scheme.kept} of {scheme.group}", "scan_both",
+                sides | {"row_keys": "*i64", "col_keys": "*i64"} | sizes
+                | {"row_groups": "i32", "col_groups": "i32"},
+                cut | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": scan.BAND},
+                tile.warps, tile.stages, kind, flops,
+                inputs + 16.0 * L * L / scheme.group * scheme.kept, ("row_groups", "col_groups"),
+            ))  # fmt: skip
+        found.append(Build(
+            f"list_pairs {dtype} {tile.rows}x{tile.cols // 2}", "list_pairs",
+            sides | {"row_price": "*fp64", "col_price": "*fp64", "margin": "*fp64",
+                     "blocks": "*i64", "pairs": "*i64", "count": "*i64", "capacity": "i64"} | sizes,
+            cut | {"BLOCK_N": tile.cols // 2}, tile.warps, tile.stages, kind, flops, inputs,
+            ("capacity",),
+        ))  # fmt: skip
+    return found
+
+
 def _selections(every: bool) -> list[Build]:
-    scheme = topk.SCHEMES[0]
+    scheme = SCHEMES[0]
     candidates = L // scheme.group * scheme.kept
     ks = [1 << i for i in range(select.MOST.bit_length())] if every else [K]
     found = []
@@ -156,7 +188,7 @@ def functions() -> dict[str, Any]:
     """Return all @triton.jit functions by their names."""
     return {
         name: function
-        for module in (decode, grads, scan, select)
+        for module in (decode, grads, pairs, scan, select)
         for name, function in vars(module).items()
         if isinstance(function, triton.runtime.JITFunction)
     }

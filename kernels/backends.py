@@ -15,8 +15,8 @@ Backend = Literal["auto", "reference", "native", "triton"]
 # Every op has a reference; the faster backends that it has beside that.
 SERVED: dict[str, tuple[str, ...]] = {
     "linear_topk": ("native", "triton"),
-    "mutual_topk": ("native",),
-    "pairs_above": ("native",),
+    "mutual_topk": ("native", "triton"),
+    "pairs_above": ("native", "triton"),
     "sparse_decode": ("native", "triton"),
     "gather_dot": ("native", "triton"),
     "decode_error": ("native", "triton"),

@@ -100,8 +100,7 @@ def error_rows(
     values, indices, weight, bias, target, scale, squares, g, d_values, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """See api.decode_error; g (N, D) float32. A row's latents are in the L2 cache the second time.
-    """
+    """See api.decode_error; g (N, D) float32. The second time, a row's latents are in a cache."""
     row = tl.program_id(0).to(tl.int64)
     factor = tl.load(scale)
     sums = tl.zeros((BLOCK,), tl.float32)
@@ -179,4 +178,5 @@ def _check(indices: Tensor, weight: Tensor) -> None:
 
 
 def _block(dim: int) -> int:
-    return min(BLOCK, triton.next_power_of_2(max(1, dim)))
+    size: int = triton.next_power_of_2(max(1, dim))
+    return min(BLOCK, size)

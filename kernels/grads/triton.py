@@ -50,9 +50,7 @@ class Pieces(NamedTuple):
 
 
 @triton.jit
-def weighted_rows(
-    scales, rows, places, there, k, cols, dim, BLOCK: tl.constexpr, PLACES: tl.constexpr
-):
+def weighted_rows(scales, rows, places, there, k, cols, dim):
     """(PLACES, BLOCK) float32: scales[places] * rows[places // k]."""
     scale = tl.load(scales + places, mask=there, other=0.0).to(tl.float32)
     numbers = tl.load(
@@ -98,9 +96,9 @@ def sum_segments(
         there = entry < stop
         place = tl.load(places + entry, mask=there, other=0)
         if dW_dec is not None:
-            decoder += weighted_rows(values, g, place, there, k, cols, dim, BLOCK, PLACES)
+            decoder += weighted_rows(values, g, place, there, k, cols, dim)
         if dW_enc is not None:
-            encoder += weighted_rows(d_values, x, place, there, k, cols, dim, BLOCK, PLACES)
+            encoder += weighted_rows(d_values, x, place, there, k, cols, dim)
         if db_enc is not None:
             bias += tl.load(d_values + place, mask=there, other=0.0).to(tl.float32)
     if (not ACCUMULATE) | (start < stop):
@@ -153,7 +151,9 @@ def latent_grads(
         _sum_segments(sources, index.places, index.starts, light, outputs, k, accumulate)
         if pieces.starts.numel():
             count = pieces.starts.shape[0]
-            parts = [None if out is None else out.new_empty(count, *out.shape[1:]) for out in outputs]
+            parts = tuple(
+                None if out is None else out.new_empty(count, *out.shape[1:]) for out in outputs
+            )
             _sum_segments(sources, index.places, pieces.starts, pieces.stops, parts, k, False)
             for part, out in zip(parts, outputs, strict=True):
                 if part is not None and out is not None and out.numel():
@@ -187,7 +187,15 @@ def _pieces(index: Index) -> Pieces:
     return Pieces(starts, torch.where(used, stops, starts), first_of, counts)
 
 
-def _sum_segments(sources, places, starts, stops, outputs, k, accumulate) -> None:
+def _sum_segments(
+    sources: tuple[Tensor | None, ...],
+    places: Tensor,
+    starts: Tensor,
+    stops: Tensor,
+    outputs: tuple[Tensor | None, ...],
+    k: int,
+    accumulate: bool,
+) -> None:
     values, d_values, x, g = sources
     dim = max((out.shape[1] for out in outputs[:2] if out is not None), default=0)
     block = _block(dim)
@@ -206,4 +214,5 @@ def _add_pieces(parts: Tensor, out: Tensor, pieces: Pieces) -> None:
 
 
 def _block(dim: int) -> int:
-    return min(BLOCK, triton.next_power_of_2(max(1, dim)))
+    size: int = triton.next_power_of_2(max(1, dim))
+    return min(BLOCK, size)

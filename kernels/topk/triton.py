@@ -9,47 +9,21 @@ done so, some at a time. Nothing depends on the order in which programs run.
 Scores are products of the inputs' own dtype summed in float32 (for float32: without TF32).
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import triton
 from torch import Tensor
 
 from ..launch import capturing, on_device, ready
-from .triton_scan import BAND, INDEX_BITS, MISSING, scan_groups, score_all, tile_for
-from .triton_select import MOST, best_of
+from .triton_dense import dense_topk
+from .triton_mutual import mutual_topk
+from .triton_pairs import pairs_above
+from .triton_scan import BAND, scan_groups, tile_for
+from .triton_scheme import Scheme, choose_scheme
+from .triton_select import best_of
 
-KEYS_AT_ONCE = 1 << 25  # of the dense route: 256 MiB
-TOLERATED = 2e-3  # share of rows that may be expected to need a second pass
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """Of how many consecutive latents how many keys are kept."""
-
-    group: int
-    kept: int
-
-    def odds(self, latents: int, k: int) -> float:
-        """Return how likely a row is not proved, if its k best lie anywhere.
-
-        The expected number of sets of `kept` among the k best that share a group.
-        """
-        groups = triton.cdiv(latents, self.group)
-        return math.comb(k, self.kept) / groups ** (self.kept - 1)
-
-
-SCHEMES = (Scheme(128, 4), Scheme(64, 4), Scheme(128, 8), Scheme(64, 8))  # the cheapest first
-
-
-def choose_scheme(latents: int, k: int) -> Scheme | None:
-    """Return the cheapest scheme that proves nearly all rows; None if all should be done densely."""
-    if k > MOST:
-        return None
-    good = (scheme for scheme in SCHEMES if scheme.odds(latents, k) <= TOLERATED)
-    return next(good, None)
+__all__ = ["linear_topk", "mutual_topk", "pairs_above"]
 
 
 def linear_topk(
@@ -81,7 +55,7 @@ def linear_topk(
             redone = (~proved).sum()
         for group, rows in enumerate(again):
             part = slice(group * latents, (group + 1) * latents)
-            best = _dense(
+            best = dense_topk(
                 left[rows], right[part], None if bias is None else bias[part], k, floor[rows],
                 None if mask is None else mask[part],
             )  # fmt: skip
@@ -121,51 +95,3 @@ def _fused(
     values.copy_(best_values.view(values.shape))
     indices.copy_(best_indices.view(indices.shape))
     return proved.view(rows, stacks)
-
-
-def _dense(
-    x: Tensor, weight: Tensor, bias: Tensor | None, k: int, floor: Tensor, mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return the k best (values, indices) of each row, (R, k), from the keys of all latents."""
-    values = torch.zeros((x.shape[0], k), dtype=torch.float32, device=x.device)
-    indices = torch.full_like(values, -1, dtype=torch.int64)
-    own = None
-    if mask is not None:  # ascends, so that ties still go to the lower index
-        own = mask.nonzero().squeeze(1)
-        weight, bias = weight[own], None if bias is None else bias[own]
-    latents = weight.shape[0]
-    most = min(k, latents)
-    if most == 0:
-        return values, indices
-    step = max(1, KEYS_AT_ONCE // latents)
-    for start in range(0, x.shape[0], step):
-        rows = slice(start, min(x.shape[0], start + step))
-        # Keys are distinct where it matters: torch.topk has no ties to break its own way.
-        best = _all_keys(x[rows], weight, bias, floor[rows]).topk(most, dim=1).values
-        scores, chosen = _scores_and_indices(best)
-        values[rows, :most] = scores
-        named = chosen if own is None else own[chosen.clamp(min=0)]
-        indices[rows, :most] = torch.where(chosen < 0, -1, named)
-    return values, indices
-
-
-def _all_keys(x: Tensor, weight: Tensor, bias: Tensor | None, floor: Tensor) -> Tensor:
-    rows, latents = x.shape[0], weight.shape[0]
-    keys = torch.empty((rows, latents), dtype=torch.int64, device=x.device)
-    tile = tile_for(x.dtype)
-    grid = (triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols),)
-    score_all[grid](
-        x, weight, bias, floor, keys, rows, latents, x.shape[1],
-        BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth, BAND=BAND,
-        num_warps=tile.warps, num_stages=tile.stages,
-    )  # fmt: skip
-    return keys
-
-
-def _scores_and_indices(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Take keys apart: float32 scores and int64 indices, 0 and -1 for MISSING."""
-    order = (keys >> 32).to(torch.int32)
-    scores = (order ^ ((order >> 31) & INDEX_BITS.value)).view(torch.float32)
-    indices = INDEX_BITS.value - (keys & INDEX_BITS.value)
-    missing = keys == MISSING
-    return scores.masked_fill(missing, 0), indices.masked_fill(missing, -1)

@@ -110,12 +110,40 @@ def eligible_scores(
     )
     if bias is not None:
         scores += tl.load(bias + stacked, mask=own, other=0.0).to(tl.float32)[None, :]
-    limit = tl.load(floor + rows, mask=rows < row_count, other=float("inf"))
+    limit = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    if floor is not None:
+        limit = tl.load(floor + rows, mask=rows < row_count, other=float("inf"))
     allowed = own
     if mask is not None:
         allowed = own & (tl.load(mask + stacked, mask=own, other=0) != 0)
     eligible = ((scores > limit[:, None]) | (scores != scores)) & allowed[None, :]
     return tl.where(eligible, ordered(scores), LEAST)
+
+
+@triton.jit
+def keep_best(order, keys, rows, groups, row_count, group_count, GROUP: tl.constexpr,
+              KEPT: tl.constexpr):  # fmt: skip
+    """Write the KEPT best keys of each row's groups.
+
+    Args:
+        order: (rows, groups * GROUP) int32: ordered scores or LEAST.
+        keys: (row_count, group_count, KEPT) int64, written: each group's descend.
+        rows: where each row's keys stand; row_count: there are no more than these.
+        groups: which groups of the latents these are.
+
+    """
+    order = tl.reshape(order, (rows.shape[0], groups.shape[0], GROUP))
+    member = tl.arange(0, GROUP)[None, None, :]
+    places = rows.to(tl.int64)[:, None] * group_count + groups[None, :]
+    inside = (rows < row_count)[:, None] & (groups < group_count)[None, :]
+    # Two plain reductions, of the score and of the first member that has it, take fewer registers
+    # than one of packed keys.
+    for place in tl.static_range(KEPT):
+        best = tl.max(order, 2)
+        chosen = tl.min(tl.where(order == best[:, :, None], member, GROUP), 2)
+        order = tl.where(member == chosen[:, :, None], LEAST, order)
+        key = key_of(best, groups[None, :] * GROUP + chosen)
+        tl.store(keys + places * KEPT + place, key, mask=inside)
 
 
 @triton.jit
@@ -146,20 +174,40 @@ def scan_groups(
         x, weight, bias, mask, floor, rows, cols, stack, row_count, latents, dim,
         BLOCK_M, BLOCK_N, BLOCK_K,
     )  # fmt: skip
-    order = tl.reshape(order, (BLOCK_M, BLOCK_N // GROUP, GROUP))
-    member = tl.arange(0, GROUP)[None, None, :]
     groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
     stacks = tl.num_programs(1)
-    places = (rows.to(tl.int64) * stacks + stack)[:, None] * group_count + groups[None, :]
-    inside = (rows < row_count)[:, None] & (groups < group_count)[None, :]
-    # Two plain reductions, of the score and of the first member that has it, take fewer registers
-    # than one of packed keys.
-    for place in tl.static_range(KEPT):
-        best = tl.max(order, 2)
-        chosen = tl.min(tl.where(order == best[:, :, None], member, GROUP), 2)
-        order = tl.where(member == chosen[:, :, None], LEAST, order)
-        key = key_of(best, groups[None, :] * GROUP + chosen)
-        tl.store(keys + places * KEPT + place, key, mask=inside)
+    outputs = rows.to(tl.int64) * stacks + stack
+    keep_best(order, keys, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
+
+
+@triton.jit
+def scan_both(
+    a, b, row_keys, col_keys, row_count, col_count, dim, row_groups, col_groups,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
+):  # fmt: skip
+    """Write the best keys of each row's groups of columns and of each column's groups of rows.
+
+    Args:
+        a: (R, D); b: (C, D).
+        row_keys: (R, row_groups, KEPT) int64, written; col_keys: (C, col_groups, KEPT).
+        row_count: R; col_count: C; dim: D.
+        row_groups: ceil(C / GROUP); col_groups: ceil(R / GROUP).
+
+    """
+    row_tiles, col_tiles = tl.cdiv(row_count, BLOCK_M), tl.cdiv(col_count, BLOCK_N)
+    row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
+    rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
+    cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
+    order = eligible_scores(
+        a, b, None, None, None, rows, cols, 0, row_count, col_count, dim,
+        BLOCK_M, BLOCK_N, BLOCK_K,
+    )  # fmt: skip
+    order = tl.where((rows < row_count)[:, None], order, LEAST)
+    groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
+    keep_best(order, row_keys, rows, groups, row_count, row_groups, GROUP, KEPT)
+    groups = row_tile * (BLOCK_M // GROUP) + tl.arange(0, BLOCK_M // GROUP)
+    keep_best(tl.trans(order), col_keys, cols, groups, col_count, col_groups, GROUP, KEPT)
 
 
 @triton.jit

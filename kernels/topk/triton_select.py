@@ -117,21 +117,27 @@ def best_of(keys: Tensor, k: int, kept: int) -> tuple[Tensor, Tensor, Tensor]:
             that is no better than the k-th best, none of them belongs to the result.
 
     """
-    keys, unseen = _chosen(keys, k, kept)
-    while keys.shape[1] > k:
-        keys, _ = _chosen(keys, k, 1)
-    values = torch.empty(keys.shape, dtype=torch.float32, device=keys.device)
-    indices, least = torch.empty_like(keys), torch.empty_like(keys[:, 0])
-    size = triton.next_power_of_2(k)
-    rows = MOST // size
-    rank_chosen[(triton.cdiv(keys.shape[0], rows),)](
-        keys, values, indices, least, keys.shape[0], k,
-        ROWS=rows, BLOCK=min(RANKED, size), K=size, NONE=MISSING,
-    )  # fmt: skip
+    chosen, unseen = choose(keys, k, kept)
+    values, indices, least = ranked(chosen, k)
     return values, indices, unseen <= least
 
 
-def _chosen(keys: Tensor, k: int, kept: int) -> tuple[Tensor, Tensor]:
+def ranked(chosen: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the k best of each row's distinct keys, (R, count): values, indices, the least key."""
+    while chosen.shape[1] > k:
+        chosen, _ = choose(chosen, k, 1)
+    values = torch.empty(chosen.shape, dtype=torch.float32, device=chosen.device)
+    indices, least = torch.empty_like(chosen), torch.empty_like(chosen[:, 0])
+    size = triton.next_power_of_2(k)
+    rows = MOST // size
+    rank_chosen[(triton.cdiv(chosen.shape[0], rows),)](
+        chosen, values, indices, least, chosen.shape[0], k,
+        ROWS=rows, BLOCK=min(RANKED, size), K=size, NONE=MISSING,
+    )  # fmt: skip
+    return values, indices, least
+
+
+def choose(keys: Tensor, k: int, kept: int) -> tuple[Tensor, Tensor]:
     """Return the k best keys of each chunk, (R, chunks * k), and `unseen` of each row, (R,)."""
     count = keys.shape[1]
     block = min(CHUNK, triton.next_power_of_2(count))

@@ -9,7 +9,6 @@ import torch
 from twinsae.kernels import _native
 from twinsae.kernels.backends import interpreting
 
-
 NATIVE = ["native", *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2", "portable"))]
 # With the interpreter, this process is the lane of the Triton kernels and of nothing else.
 BACKENDS = ["triton"] if interpreting() else ["reference", *NATIVE]
@@ -23,10 +22,12 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """
     name, _, variant = request.param.partition(":")
     if name == "triton":
-        from twinsae.kernels.topk import triton
+        from twinsae.kernels.topk import triton, triton_mutual
+        from twinsae.kernels.topk.triton_scheme import MOST, Scheme
 
-        few = triton.Scheme(group=16, kept=3)
-        monkeypatch.setattr(triton, "choose_scheme", lambda _, k: few if k <= triton.MOST else None)
+        few = Scheme(group=16, kept=3)
+        for module in (triton, triton_mutual):
+            monkeypatch.setattr(module, "choose_scheme", lambda _, k: few if k <= MOST else None)
     elif variant:
         monkeypatch.setenv("TWINSAE_CPU_ISA", variant)
         try:

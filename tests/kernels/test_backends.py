@@ -23,7 +23,7 @@ def stand_in(device: str, dtype: torch.dtype = torch.float32) -> SimpleNamespace
         ("linear_topk", "cpu", torch.float64, "reference"),
         ("linear_topk", "cuda", torch.float32, "triton"),
         ("linear_topk", "cuda", torch.float64, "reference"),
-        ("mutual_topk", "cuda", torch.float32, "reference"),
+        ("mutual_topk", "cuda", torch.float32, "triton"),
         ("linear_topk", "mps", torch.float32, "reference"),
         ("mutual_topk", "cpu", torch.float16, "native"),
         ("pairs_above", "cpu", torch.float32, "native"),
@@ -42,9 +42,8 @@ def test_auto_goes_by_device_and_dtype(op, device, dtype, chosen) -> None:
 @pytest.mark.parametrize(
     ("op", "backend", "device", "dtype", "reason"),
     [
-        ("mutual_topk", "triton", "cuda", torch.float32, "it has no such implementation"),
+        ("mutual_topk", "triton", "cuda", torch.float64, "float64 is served by the reference"),
         ("linear_topk", "triton", "cpu", torch.float32, "expected cuda tensors, got cpu"),
-        ("pairs_above", "triton", "cpu", torch.float32, "it has no such implementation"),
         ("linear_topk", "native", "cuda", torch.float32, "expected cpu tensors, got cuda"),
         ("linear_topk", "native", "cpu", torch.float64, "float64 is served by the reference"),
         ("sparse_decode", "fastest", "cpu", torch.float32, "expected one of auto, reference"),

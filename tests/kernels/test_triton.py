@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels.backends import interpreting
-from twinsae.kernels.topk import linear_topk
+from twinsae.kernels.topk import linear_topk, mutual_topk
 
 if not interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
@@ -21,8 +21,8 @@ import triton.language as tl
 from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.grads import triton as grads
 from twinsae.kernels.topk import triton as scans
-from twinsae.kernels.topk import triton_scan, triton_select
-from twinsae.kernels.topk.triton import Scheme, choose_scheme
+from twinsae.kernels.topk import triton_dense, triton_mutual, triton_scan, triton_select
+from twinsae.kernels.topk.triton_scheme import Scheme, choose_scheme
 
 SCHEME = Scheme(group=16, kept=3)
 
@@ -108,7 +108,7 @@ def test_the_dense_route_works_in_chunks_of_rows(
     make: SimpleNamespace, oracle: SimpleNamespace, scheme, monkeypatch
 ) -> None:
     scheme(None)
-    monkeypatch.setattr(scans, "KEYS_AT_ONCE", 7 * 90 + 1)
+    monkeypatch.setattr(triton_dense, "KEYS_AT_ONCE", 7 * 90 + 1)
     check(make.integers(30, 5), make.integers(90, 5), None, 8, oracle)
 
 
@@ -122,8 +122,45 @@ def test_a_graph_that_is_recorded_waits_for_no_number(
     assert check(x, weight, None, 20, oracle) == 0
 
 
+@pytest.mark.parametrize("chosen", [SCHEME, None])
+@pytest.mark.parametrize(("rows", "cols", "m"), [(150, 70, 5), (33, 200, 2)])
+def test_both_sides_over_blocks_of_rows(
+    make: SimpleNamespace,
+    oracle: SimpleNamespace,
+    monkeypatch,
+    chosen,
+    rows: int,
+    cols: int,
+    m: int,
+) -> None:
+    # Blocks of 16 rows; one group of each side holds clustered winners.
+    monkeypatch.setattr(triton_mutual, "choose_scheme", lambda *_: chosen)
+    monkeypatch.setattr(triton_mutual, "KEYS_AT_ONCE", 1)
+    a, b = make.integers(rows, 9), make.integers(cols, 9)
+    a[18:27] *= 3
+    b[2:9] *= 3
+    found = mutual_topk(a, b, m, backend="triton")
+    scores = oracle.scores(a, b, None)
+    np.testing.assert_array_equal(found.row_indices, oracle.topk(scores, m, -np.inf)[1])
+    np.testing.assert_array_equal(found.col_indices, oracle.topk(scores.T, m, -np.inf)[1])
+    if m == 5:
+        assert (found.stats.rows_redone > 0) == (chosen is not None)
+
+
+def test_two_runs_have_the_same_bits(make: SimpleNamespace, scheme) -> None:
+    scheme(SCHEME)
+    x, weight = make.reals(20, 30), make.reals(400, 30)
+    values, indices = linear_topk(x, weight, None, 6, backend="triton")[:2]
+    again = linear_topk(x, weight, None, 6, backend="triton")
+    assert torch.equal(values, again.values)
+    first, second = (
+        latent_grads(values, values, indices, x, x, 400, backend="triton") for _ in range(2)
+    )
+    assert all(torch.equal(p, q) for p, q in zip(first, second, strict=True))
+
+
 def test_an_index_out_of_range_is_left_out_while_a_graph_is_recorded(
-    make: SimpleNamespace, monkeypatch
+    monkeypatch,
 ) -> None:
     monkeypatch.setattr(grads, "capturing", lambda: True)
     ones, indices = torch.ones(2, 2), torch.tensor([[0, 9], [-7, 2]])
@@ -169,7 +206,7 @@ def test_keys_are_in_the_order_of_scores_then_of_lower_indices() -> None:
     assert orders[5] == orders[6]
     assert keys[: len(scores)].diff().lt(0).all()
     assert (keys > triton_scan.MISSING).all()
-    values, indices = scans._scores_and_indices(keys[: len(scores)])
+    values, indices = triton_dense.scores_and_indices(keys[: len(scores)])
     assert torch.equal(values.nan_to_num(7.0), scores.nan_to_num(7.0))
     assert indices.tolist() == list(range(len(scores)))
 
