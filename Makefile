@@ -1,4 +1,4 @@
-# make demo | test | sanitize | lint | typecheck | bench | bench-full | bench-peers | package | clean
+# make demo | test | test-triton | aot | sanitize | lint | typecheck | bench | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing.
 
 PYTHON ?= python3
@@ -12,7 +12,7 @@ ROOMS := bench cli kernels matching sae
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test sanitize lint typecheck bench bench-full bench-peers package clean
+.PHONY: setup demo test test-triton aot sanitize lint typecheck bench bench-full bench-peers package clean
 
 setup: $(INSTALLED)
 
@@ -28,6 +28,15 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(VENV)/bin/pytest --cov --cov-report=term --cov-fail-under=90
+
+# The GPU's kernels in Triton's interpreter, on the CPU: the same contracts. Threads mean nothing there.
+test-triton: $(INSTALLED)
+	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' tests/kernels/test_triton.py \
+	  $(wildcard tests/kernels/test_*_contract.py)
+
+# Compiles all that the GPU's kernels may be, for every listed GPU.
+aot: $(INSTALLED)
+	$(VENV)/bin/python -m twinsae.kernels.aot --every
 
 # The C++ code under AddressSanitizer and UBSan, and what has threads under ThreadSanitizer;
 # module.cpp and bind*.cpp are Python's.

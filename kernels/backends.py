@@ -4,6 +4,7 @@
 device's own backend does not have. An explicit request that cannot be served raises.
 """
 
+import os
 from typing import Literal, get_args
 
 import torch
@@ -13,15 +14,20 @@ Backend = Literal["auto", "reference", "native", "triton"]
 
 # Every op has a reference; the faster backends that it has beside that.
 SERVED: dict[str, tuple[str, ...]] = {
-    "linear_topk": ("native",),
-    "mutual_topk": ("native",),
-    "pairs_above": ("native",),
-    "sparse_decode": ("native",),
-    "gather_dot": ("native",),
-    "decode_error": ("native",),
-    "latent_grads": ("native",),
+    "linear_topk": ("native", "triton"),
+    "mutual_topk": ("native", "triton"),
+    "pairs_above": ("native", "triton"),
+    "sparse_decode": ("native", "triton"),
+    "gather_dot": ("native", "triton"),
+    "decode_error": ("native", "triton"),
+    "latent_grads": ("native", "triton"),
 }
 DEVICE_OF = {"native": "cpu", "triton": "cuda"}
+
+
+def interpreting() -> bool:
+    """Whether Triton's kernels run in its interpreter, on CPU tensors: for tests without a GPU."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def resolve_backend(op: str, backend: str, tensor: Tensor) -> str:
@@ -48,8 +54,9 @@ def _refusal(op: str, backend: str, tensor: Tensor) -> str | None:
         return None
     if backend not in SERVED[op]:
         return "it has no such implementation"
-    if tensor.device.type != DEVICE_OF[backend]:
-        return f"expected {DEVICE_OF[backend]} tensors, got {tensor.device.type}"
+    device = "cpu" if backend == "triton" and interpreting() else DEVICE_OF[backend]
+    if tensor.device.type != device:
+        return f"expected {device} tensors, got {tensor.device.type}"
     if tensor.dtype == torch.float64:
         return "float64 is served by the reference only"
     return None

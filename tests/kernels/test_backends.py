@@ -21,12 +21,14 @@ def stand_in(device: str, dtype: torch.dtype = torch.float32) -> SimpleNamespace
         ("linear_topk", "cpu", torch.float32, "native"),
         ("linear_topk", "cpu", torch.bfloat16, "native"),
         ("linear_topk", "cpu", torch.float64, "reference"),
-        ("linear_topk", "cuda", torch.float32, "reference"),
+        ("linear_topk", "cuda", torch.float32, "triton"),
+        ("linear_topk", "cuda", torch.float64, "reference"),
+        ("mutual_topk", "cuda", torch.float32, "triton"),
         ("linear_topk", "mps", torch.float32, "reference"),
         ("mutual_topk", "cpu", torch.float16, "native"),
         ("pairs_above", "cpu", torch.float32, "native"),
         ("sparse_decode", "cpu", torch.float32, "native"),
-        ("gather_dot", "cuda", torch.bfloat16, "reference"),
+        ("gather_dot", "cuda", torch.bfloat16, "triton"),
         ("decode_error", "cpu", torch.float16, "native"),
         ("decode_error", "cpu", torch.float64, "reference"),
         ("latent_grads", "cpu", torch.float32, "native"),
@@ -40,8 +42,8 @@ def test_auto_goes_by_device_and_dtype(op, device, dtype, chosen) -> None:
 @pytest.mark.parametrize(
     ("op", "backend", "device", "dtype", "reason"),
     [
-        ("linear_topk", "triton", "cuda", torch.float32, "it has no such implementation"),
-        ("pairs_above", "triton", "cpu", torch.float32, "it has no such implementation"),
+        ("mutual_topk", "triton", "cuda", torch.float64, "float64 is served by the reference"),
+        ("linear_topk", "triton", "cpu", torch.float32, "expected cuda tensors, got cpu"),
         ("linear_topk", "native", "cuda", torch.float32, "expected cpu tensors, got cuda"),
         ("linear_topk", "native", "cpu", torch.float64, "float64 is served by the reference"),
         ("sparse_decode", "fastest", "cpu", torch.float32, "expected one of auto, reference"),
@@ -59,6 +61,14 @@ def test_every_op_has_the_implementations_that_the_table_names() -> None:
             assert backend in get_args(backends.Backend)
             module = import_module(f"twinsae.kernels.{ops.FOLDER[op]}.{backend}")
             assert callable(getattr(module, op))
+
+
+def test_the_interpreter_takes_cpu_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert resolve_backend("linear_topk", "triton", stand_in("cpu")) == "triton"
+    assert resolve_backend("linear_topk", "auto", stand_in("cpu")) == "native"
+    with pytest.raises(ValueError, match="expected cpu tensors, got cuda"):
+        resolve_backend("linear_topk", "triton", stand_in("cuda"))
 
 
 def test_the_public_function_refuses_too() -> None:

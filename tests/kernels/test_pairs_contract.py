@@ -110,13 +110,14 @@ def test_other_dtypes_and_packed(
         ({"tiles": torch.tensor([[0, 2, 0, 1.0]])}, TypeError, "tiles: expected torch.int64"),
         ({"capacity": -1}, ValueError, "capacity: expected 0 or more"),
         ({"margin": math.nan}, ValueError, "margin: expected a number"),
-        ({"backend": "triton"}, ValueError, "'triton' cannot serve pairs_above"),
+        ({"backend": "fastest"}, ValueError, "backend: expected one of"),
     ],
 )
-def test_wrong_arguments_are_named(change: dict, error: type, names: str) -> None:
+def test_wrong_arguments_are_named(backend: str, change: dict, error: type, names: str) -> None:
     arguments = {
         "a": torch.ones(3, 2), "b": torch.ones(4, 2), "row_price": torch.zeros(3).double(),
-        "col_price": torch.zeros(4).double(), "margin": 0.0, "capacity": 12, **change,
+        "col_price": torch.zeros(4).double(), "margin": 0.0, "capacity": 12, "backend": backend,
+        **change,
     }  # fmt: skip
     with pytest.raises(error, match=names):
         pairs_above(**arguments)

@@ -1,0 +1,162 @@
+"""Compiles every Triton kernel for every listed GPU, without one, and reads what came out.
+
+    python -m twinsae.kernels.aot [--every]
+
+Compiling takes a second or a few for each kernel and GPU; Triton keeps the results in its cache.
+Times are predictions from the vendors' published peaks, never measurements.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+import triton
+from triton import knobs
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from .aot_builds import Build, builds, functions
+
+
+@dataclass(frozen=True)
+class Target:
+    """A GPU by its vendor's published figures."""
+
+    arch: int
+    """Compute capability, as in sm_90."""
+    name: str
+    tensor_instruction: str
+    """What a product of half-precision numbers must compile to, as in the machine code."""
+    shared: int
+    """Most bytes of shared memory for one program."""
+    flops: float
+    """Dense bfloat16 operations a second."""
+    float_flops: float
+    """float32 operations a second, without tensor cores."""
+    bandwidth: float
+    """Bytes of memory a second."""
+
+
+TARGETS = (
+    Target(80, "A100", "HMMA", 163 << 10, 312e12, 19.5e12, 2.04e12),
+    Target(90, "H100", "HGMMA", 227 << 10, 989e12, 66.9e12, 3.35e12),
+    Target(100, "B200", "UTCHMMA", 227 << 10, 2250e12, 75e12, 8.0e12),
+    Target(120, "RTX 5090", "HMMA", 99 << 10, 209.5e12, 104.8e12, 1.79e12),
+)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one kernel takes on one GPU."""
+
+    build: Build
+    target: Target
+    registers: int
+    """Of a thread."""
+    stack: int
+    """Bytes of a thread: not 0 if registers spill to memory."""
+    shared: int
+    """Bytes of a program."""
+    instructions: int
+    opcodes: frozenset[str] = field(repr=False)
+    """The instructions with their modifiers, as in "LDG.E.128"."""
+    float_atomics: bool
+
+    @property
+    def predicted_seconds(self) -> float:
+        """The roofline at the shape in aot_builds; a prediction, not a measurement."""
+        build, target = self.build, self.target
+        peak = target.flops if build.kind == "half product" else target.float_flops
+        return max(build.flops / peak, build.moved / target.bandwidth)
+
+    def problems(self) -> list[str]:
+        """Say what is wrong with the machine code; nothing if all is well."""
+        target, build = self.target, self.build
+        found = []
+        if self.stack or self._has("STL"):
+            found.append(f"spills: {self.stack} bytes of stack")
+        if self.shared > target.shared:
+            found.append(f"{self.shared} bytes of shared memory, more than {target.shared}")
+        if build.kind == "half product" and not self._has(target.tensor_instruction):
+            found.append(f"no {target.tensor_instruction} instruction")
+        if build.kind == "gather" and not any("LDG" in o and ".128" in o for o in self.opcodes):
+            found.append("no 16-byte loads")
+        if self.float_atomics:
+            found.append("atomics on floats")
+        return found
+
+    def _has(self, opcode: str) -> bool:
+        return any(found.split(".")[0] == opcode for found in self.opcodes)
+
+
+def compile_all(every: bool = False, processes: int = 2) -> Iterator[Resources]:
+    """Compile for all targets, in parallel processes.
+
+    Args:
+        every: all configurations that a call may choose; False: the first of each kernel.
+        processes: how many at once.
+
+    Yields:
+        Resources in the order of the builds, then of the targets.
+
+    """
+    jobs = [(build, target) for build in builds(every) for target in TARGETS]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        yield from pool.map(compile_one, *zip(*jobs, strict=True))
+
+
+def compile_one(build: Build, target: Target) -> Resources:
+    """Compile one kernel for one GPU. Triton's interpreter must be off."""
+    kernel = functions()[build.kernel]
+    # Every constant also stands in the signature.
+    arguments = dict.fromkeys(kernel.arg_names, "constexpr") | build.signature
+    constants = dict.fromkeys(set(kernel.arg_names) - set(build.signature)) | build.constants
+    aligned = {
+        (kernel.arg_names.index(name),): [["tt.divisibility", 16]]
+        for name in build.signature if name not in build.odd
+    }  # fmt: skip
+    source = ASTSource(kernel, arguments, constants, aligned)
+    # Without a word on it, triton 3.9 warns and 3.10 turns it off, which changes bits and speed.
+    options = {
+        "num_warps": build.warps, "num_stages": build.stages, "enable_fp_fusion": True
+    }  # fmt: skip
+    compiled = triton.compile(source, target=GPUTarget("cuda", target.arch, 32), options=options)
+    listing = _listing(compiled.asm["cubin"])
+    usage = {name: int(count) for name, count in re.findall(r"\b(REG|STACK|SHARED):(\d+)", listing)}
+    opcodes = re.findall(r"^\s*/\*[0-9a-f]+\*/\s+(?:@\S+\s+)?([A-Z][A-Z0-9_.]*)", listing, re.M)
+    return Resources(
+        build, target, usage["REG"], usage["STACK"], usage["SHARED"] + compiled.metadata.shared,
+        len(opcodes), frozenset(opcodes),
+        bool(re.search(r"\b(?:red|atom)\.\S*\.[bf]?f(?:16|32|64)", compiled.asm["ptx"])),
+    )  # fmt: skip
+
+
+def _listing(cubin: bytes) -> str:
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [knobs.nvidia.cuobjdump.path, "--dump-resource-usage", "--dump-sass", file.name]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def main() -> int:
+    """Print a line for each kernel and GPU; return 1 if any has a problem."""
+    failed = False
+    for found in compile_all(every="--every" in sys.argv[1:]):
+        problems = "; ".join(found.problems())
+        failed |= bool(problems)
+        print(
+            f"{found.build.name:44} sm_{found.target.arch:<4} {found.registers:4} registers "
+            f"{found.shared:7} B shared {found.instructions:6} instructions  {problems or 'ok'}",
+            flush=True,
+        )
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The sparse products in Triton (GPU). Sums are float32, each in one fixed order.
+
+One program serves one row of the result. A weight's row is read in pieces of BLOCK numbers, PLACES
+of the k at once; the sums of those run side by side and are added at the end.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..backends import interpreting
+from ..checks import check_range
+from ..launch import capturing, on_device, ready
+
+BLOCK = 1024  # numbers of a weight's row that a program holds
+# Rows of the weight that are on their way at once; the interpreter's time goes by the rounds.
+PLACES = 16 if interpreting() else 4
+WARPS = 4
+
+
+@triton.jit
+def named_latents(indices, row, places, k, latents):
+    """(PLACES,) int64 and bool: the latents at some places of a row, and which ones name any."""
+    index = tl.load(indices + row * k + places, mask=places < k, other=-1)
+    return index, (index >= 0) & (index < latents)
+
+
+@triton.jit
+def decoded_piece(
+    values, indices, weight, bias, row, cols, k, latents, dim,
+    BLOCK: tl.constexpr, PLACES: tl.constexpr,
+):  # fmt: skip
+    """(BLOCK,) float32: some columns of one row of sparse_decode's result."""
+    inside = cols < dim
+    sums = tl.zeros((PLACES, BLOCK), tl.float32)
+    for first in range(0, k, PLACES):
+        places = first + tl.arange(0, PLACES)
+        index, named = named_latents(indices, row, places, k, latents)
+        value = tl.load(values + row * k + places, mask=named, other=0.0).to(tl.float32)
+        numbers = tl.load(
+            weight + index[:, None] * dim + cols[None, :],
+            mask=named[:, None] & inside[None, :], other=0.0,
+        )  # fmt: skip
+        sums += value[:, None] * numbers.to(tl.float32)
+    total = tl.sum(sums, 0)
+    if bias is not None:
+        total += tl.load(bias + cols, mask=inside, other=0.0).to(tl.float32)
+    return total
+
+
+@triton.jit
+def write_dots(
+    left, indices, weight, out, row, k, latents, dim,
+    BLOCK: tl.constexpr, PLACES: tl.constexpr,
+):  # fmt: skip
+    """Write one row of gather_dot's result."""
+    for first in range(0, k, PLACES):
+        places = first + tl.arange(0, PLACES)
+        index, named = named_latents(indices, row, places, k, latents)
+        sums = tl.zeros((PLACES, BLOCK), tl.float32)
+        for start in range(0, dim, BLOCK):
+            cols = start + tl.arange(0, BLOCK)
+            inside = cols < dim
+            own = tl.load(left + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+            numbers = tl.load(
+                weight + index[:, None] * dim + cols[None, :],
+                mask=named[:, None] & inside[None, :], other=0.0,
+            )  # fmt: skip
+            # Not through the mask of the weight alone: 0 times infinity is not 0.
+            sums += tl.where(named[:, None], own[None, :] * numbers.to(tl.float32), 0.0)
+        tl.store(out + row * k + places, tl.sum(sums, 1), mask=places < k)
+
+
+@triton.jit
+def decode_rows(
+    values, indices, weight, bias, out, k, latents, dim,
+    BLOCK: tl.constexpr, PLACES: tl.constexpr,
+):  # fmt: skip
+    """See api.sparse_decode; out (N, D). One program for BLOCK columns of a row."""
+    row = tl.program_id(0).to(tl.int64)
+    cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    total = decoded_piece(
+        values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+    )  # fmt: skip
+    tl.store(out + row * dim + cols, total, mask=cols < dim)
+
+
+@triton.jit
+def dot_rows(
+    left, indices, weight, out, k, latents, dim, BLOCK: tl.constexpr, PLACES: tl.constexpr
+):
+    """See api.gather_dot; left (N, D), out (N, k)."""
+    row = tl.program_id(0).to(tl.int64)
+    write_dots(left, indices, weight, out, row, k, latents, dim, BLOCK, PLACES)
+
+
+@triton.jit
+def error_rows(
+    values, indices, weight, bias, target, scale, squares, g, d_values, k, latents, dim,
+    BLOCK: tl.constexpr, PLACES: tl.constexpr,
+):  # fmt: skip
+    """See api.decode_error; g (N, D) float32. The second time, a row's latents are in a cache."""
+    row = tl.program_id(0).to(tl.int64)
+    factor = tl.load(scale)
+    sums = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, dim, BLOCK):
+        cols = start + tl.arange(0, BLOCK)
+        inside = cols < dim
+        total = decoded_piece(
+            values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+        )
+        error = total - tl.load(target + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+        sums += tl.where(inside, error * error, 0.0)
+        tl.store(g + row * dim + cols, error * factor, mask=inside)
+    tl.store(squares + row, tl.sum(sums, 0))
+    tl.debug_barrier()  # the other threads' part of g
+    write_dots(g, indices, weight, d_values, row, k, latents, dim, BLOCK, PLACES)
+
+
+def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """See api.sparse_decode."""
+    _check(indices, weight)
+    left, right = ready(values), ready(weight)
+    out = right.new_empty((indices.shape[0], weight.shape[1]))
+    if out.numel():
+        block = _block(out.shape[1])
+        with on_device(weight):
+            decode_rows[(out.shape[0], triton.cdiv(out.shape[1], block))](
+                left, indices.contiguous(), right, None if bias is None else ready(bias), out,
+                indices.shape[1], *weight.shape, BLOCK=block, PLACES=PLACES, num_warps=WARPS,
+            )  # fmt: skip
+    return out.to(weight.dtype)
+
+
+def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
+    """See api.gather_dot."""
+    _check(indices, weight)
+    left = ready(rows)
+    out = left.new_empty(indices.shape)
+    if out.numel():
+        with on_device(weight):
+            dot_rows[(out.shape[0],)](
+                left, indices.contiguous(), ready(weight), out, indices.shape[1], *weight.shape,
+                BLOCK=_block(weight.shape[1]), PLACES=PLACES, num_warps=WARPS,
+            )  # fmt: skip
+    return out.to(rows.dtype)
+
+
+def decode_error(
+    values: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    scale: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See api.decode_error."""
+    _check(indices, weight)
+    left, right = ready(values), ready(weight)
+    squares = torch.empty(target.shape[:1], dtype=torch.float32, device=target.device)
+    g = torch.empty(target.shape, dtype=torch.float32, device=target.device)
+    d_values = torch.empty_like(left)
+    if target.shape[0]:
+        with on_device(weight):
+            error_rows[(target.shape[0],)](
+                left, indices.contiguous(), right, None if bias is None else ready(bias),
+                ready(target), scale, squares, g, d_values, indices.shape[1], *weight.shape,
+                BLOCK=_block(weight.shape[1]), PLACES=PLACES, num_warps=WARPS,
+            )  # fmt: skip
+    return squares, g.to(weight.dtype), d_values.to(weight.dtype)
+
+
+def _check(indices: Tensor, weight: Tensor) -> None:
+    # While a CUDA graph is recorded the answer cannot be waited for; the kernels skip such indices.
+    if not capturing():
+        check_range("indices", indices, weight.shape[0])
+
+
+def _block(dim: int) -> int:
+    size: int = triton.next_power_of_2(max(1, dim))
+    return min(BLOCK, size)

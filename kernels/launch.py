@@ -1,0 +1,28 @@
+"""What every launch of a Triton kernel needs; never imports triton."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from .backends import interpreting
+
+
+def on_device(tensor: Tensor) -> AbstractContextManager[object]:
+    """Return a context in which kernels are launched on the tensor's device."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+
+
+def capturing() -> bool:
+    """Whether a CUDA graph is being recorded: nothing may wait for a number from the GPU then."""
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+
+
+def ready(tensor: Tensor) -> Tensor:
+    """Return the tensor as the kernels take it: contiguous.
+
+    The interpreter multiplies and rounds bfloat16 wrongly: there it becomes float32.
+    """
+    if interpreting() and tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    return tensor.detach().contiguous()

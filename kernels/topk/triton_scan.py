@@ -1,0 +1,229 @@
+"""The product on a GPU, tile by tile, and what is kept of each tile.
+
+A score's bits depend on its own row and latent only, as long as BLOCK_K is the same: every kernel
+multiplies with `scores_of_tile`.
+
+Scores are compared as keys: int64, the score's bits in the order of numbers above the complement of
+the latent's index, so that the larger key is the larger score or the lower index.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+
+from ..backends import interpreting
+
+LEAST = tl.constexpr(-(2**31))  # below every ordered score
+MISSING = -(2**63)  # the key of no score: below every key
+NAN_BITS = tl.constexpr(0x7FC00000)  # above infinity's
+INDEX_BITS = tl.constexpr(0x7FFFFFFF)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How a product is cut. All tiles of a dtype have one `depth`, for equal bits."""
+
+    rows: int
+    cols: int
+    depth: int
+    warps: int
+    stages: int
+
+
+HALF_TILES = (Tile(128, 128, 64, 8, 3),)
+FLOAT_TILES = (Tile(64, 128, 32, 8, 3),)
+INTERPRETED = Tile(32, 256, 64, 4, 1)  # its time goes by the number of tiles
+BAND = 8  # row tiles that take turns on one column tile, so that both stay in the L2 cache
+
+
+def tile_for(dtype: torch.dtype) -> Tile:
+    """Return how products of this dtype are cut."""
+    if interpreting():
+        return INTERPRETED
+    return FLOAT_TILES[0] if dtype == torch.float32 else HALF_TILES[0]
+
+
+@triton.jit
+def tile_of_program(program, row_tiles, col_tiles, BAND: tl.constexpr):
+    """(row tile, column tile): BAND row tiles wide, column after column."""
+    band = program // (BAND * col_tiles)
+    first = band * BAND
+    width = tl.minimum(row_tiles - first, BAND)
+    inside = program - band * BAND * col_tiles
+    return first + inside % width, inside // width
+
+
+@triton.jit
+def scores_of_tile(
+    x, weight, rows, latents, row_count, latent_count, dim,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """(BLOCK_M, BLOCK_N) float32: <x[rows], weight[latents]>; 0 outside of the matrices."""
+    depth = tl.arange(0, BLOCK_K)
+    left = x + rows.to(tl.int64)[:, None] * dim + depth[None, :]
+    right = weight + latents.to(tl.int64)[None, :] * dim + depth[:, None]
+    row_inside = (rows < row_count)[:, None]
+    latent_inside = (latents < latent_count)[None, :]
+    scores = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for start in range(0, dim, BLOCK_K):
+        inside = start + depth < dim
+        a = tl.load(left + start, mask=row_inside & inside[None, :], other=0.0)
+        b = tl.load(right + start, mask=latent_inside & inside[:, None], other=0.0)
+        scores = tl.dot(a, b, scores, input_precision="ieee")
+    return scores
+
+
+@triton.jit
+def ordered(scores):
+    """int32 in the order of the scores: NaN first; the two zeros are equal."""
+    bits = tl.where(scores == 0, 0.0, scores).to(tl.int32, bitcast=True)
+    bits = tl.where(scores != scores, NAN_BITS, bits)
+    return bits ^ ((bits >> 31) & INDEX_BITS)
+
+
+@triton.jit
+def score_of_ordered(order):
+    """float32: the inverse of `ordered`."""
+    return (order ^ ((order >> 31) & INDEX_BITS)).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def key_of(order, index):
+    """int64: see the head of this file."""
+    key = (order.to(tl.int64) << 32) | (index ^ INDEX_BITS).to(tl.int64)
+    return tl.where(order == LEAST, order.to(tl.int64) << 32, key)
+
+
+@triton.jit
+def eligible_scores(
+    x, weight, bias, mask, floor, rows, cols, stack, row_count, latents, dim,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """(BLOCK_M, BLOCK_N) int32: the ordered scores of the stack's latents, or LEAST."""
+    own = cols < latents
+    stacked = stack * latents + cols
+    last = stack * latents + latents
+    scores = scores_of_tile(
+        x, weight, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K
+    )
+    if bias is not None:
+        scores += tl.load(bias + stacked, mask=own, other=0.0).to(tl.float32)[None, :]
+    limit = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    if floor is not None:
+        limit = tl.load(floor + rows, mask=rows < row_count, other=float("inf"))
+    allowed = own
+    if mask is not None:
+        allowed = own & (tl.load(mask + stacked, mask=own, other=0) != 0)
+    eligible = ((scores > limit[:, None]) | (scores != scores)) & allowed[None, :]
+    return tl.where(eligible, ordered(scores), LEAST)
+
+
+@triton.jit
+def keep_best(order, keys, rows, groups, row_count, group_count, GROUP: tl.constexpr,
+              KEPT: tl.constexpr):  # fmt: skip
+    """Write the KEPT best keys of each row's groups.
+
+    Args:
+        order: (rows, groups * GROUP) int32: ordered scores or LEAST.
+        keys: (row_count, group_count, KEPT) int64, written: each group's descend.
+        rows: where each row's keys stand; row_count: there are no more than these.
+        groups: which groups of the latents these are.
+
+    """
+    order = tl.reshape(order, (rows.shape[0], groups.shape[0], GROUP))
+    member = tl.arange(0, GROUP)[None, None, :]
+    places = rows.to(tl.int64)[:, None] * group_count + groups[None, :]
+    inside = (rows < row_count)[:, None] & (groups < group_count)[None, :]
+    # Two plain reductions, of the score and of the first member that has it, take fewer registers
+    # than one of packed keys.
+    for place in tl.static_range(KEPT):
+        best = tl.max(order, 2)
+        chosen = tl.min(tl.where(order == best[:, :, None], member, GROUP), 2)
+        order = tl.where(member == chosen[:, :, None], LEAST, order)
+        key = key_of(best, groups[None, :] * GROUP + chosen)
+        tl.store(keys + places * KEPT + place, key, mask=inside)
+
+
+@triton.jit
+def scan_groups(
+    x, weight, bias, mask, floor, keys, row_count, latents, dim, group_count,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
+):  # fmt: skip
+    """Write the KEPT best keys of every GROUP consecutive latents.
+
+    Args:
+        x: (N, D).
+        weight: (S * L, D); bias (S * L,) or None; mask (S * L,) bool or None.
+        floor: (N,) float32.
+        keys: (N, S, group_count, KEPT) int64, written: each group's descend.
+        row_count: N.
+        latents: L.
+        dim: D.
+        group_count: ceil(L / GROUP).
+
+    """
+    stack = tl.program_id(1)
+    row_tiles, col_tiles = tl.cdiv(row_count, BLOCK_M), tl.cdiv(latents, BLOCK_N)
+    row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
+    rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
+    cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
+    order = eligible_scores(
+        x, weight, bias, mask, floor, rows, cols, stack, row_count, latents, dim,
+        BLOCK_M, BLOCK_N, BLOCK_K,
+    )  # fmt: skip
+    groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
+    stacks = tl.num_programs(1)
+    outputs = rows.to(tl.int64) * stacks + stack
+    keep_best(order, keys, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
+
+
+@triton.jit
+def scan_both(
+    a, b, row_keys, col_keys, row_count, col_count, dim, row_groups, col_groups,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
+):  # fmt: skip
+    """Write the best keys of each row's groups of columns and of each column's groups of rows.
+
+    Args:
+        a: (R, D); b: (C, D).
+        row_keys: (R, row_groups, KEPT) int64, written; col_keys: (C, col_groups, KEPT).
+        row_count: R; col_count: C; dim: D.
+        row_groups: ceil(C / GROUP); col_groups: ceil(R / GROUP).
+
+    """
+    row_tiles, col_tiles = tl.cdiv(row_count, BLOCK_M), tl.cdiv(col_count, BLOCK_N)
+    row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
+    rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
+    cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
+    order = eligible_scores(
+        a, b, None, None, None, rows, cols, 0, row_count, col_count, dim,
+        BLOCK_M, BLOCK_N, BLOCK_K,
+    )  # fmt: skip
+    order = tl.where((rows < row_count)[:, None], order, LEAST)
+    groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
+    keep_best(order, row_keys, rows, groups, row_count, row_groups, GROUP, KEPT)
+    groups = row_tile * (BLOCK_M // GROUP) + tl.arange(0, BLOCK_M // GROUP)
+    keep_best(tl.trans(order), col_keys, cols, groups, col_count, col_groups, GROUP, KEPT)
+
+
+@triton.jit
+def score_all(
+    x, weight, bias, floor, keys, row_count, latents, dim,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BAND: tl.constexpr,
+):  # fmt: skip
+    """Write the keys of all latents, (N, L) int64. Arguments as in `scan_groups`, for one stack."""
+    row_tiles, col_tiles = tl.cdiv(row_count, BLOCK_M), tl.cdiv(latents, BLOCK_N)
+    row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
+    rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
+    cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
+    order = eligible_scores(
+        x, weight, bias, None, floor, rows, cols, 0, row_count, latents, dim,
+        BLOCK_M, BLOCK_N, BLOCK_K,
+    )  # fmt: skip
+    inside = (rows < row_count)[:, None] & (cols < latents)[None, :]
+    places = rows.to(tl.int64)[:, None] * latents + cols[None, :]
+    tl.store(keys + places, key_of(order, cols[None, :]), mask=inside)

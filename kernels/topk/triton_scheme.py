@@ -1,0 +1,35 @@
+"""How many keys a fused scan keeps, and how likely that is too few."""
+
+import math
+from dataclasses import dataclass
+
+from .triton_select import MOST
+
+TOLERATED = 2e-3  # share of rows that may be expected to need a second pass
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Of how many consecutive latents how many keys are kept."""
+
+    group: int
+    kept: int
+
+    def odds(self, latents: int, k: int) -> float:
+        """Return how likely a row is not proved, if its k best lie anywhere.
+
+        The expected number of sets of `kept` among the k best that share a group.
+        """
+        groups = -(-latents // self.group)
+        return float(math.comb(k, self.kept) / groups ** (self.kept - 1))
+
+
+SCHEMES = (Scheme(128, 4), Scheme(64, 4), Scheme(128, 8), Scheme(64, 8))  # the cheapest first
+
+
+def choose_scheme(latents: int, k: int) -> Scheme | None:
+    """Return the cheapest scheme that proves nearly all rows; None: better do all densely."""
+    if k > MOST:
+        return None
+    good = (scheme for scheme in SCHEMES if scheme.odds(latents, k) <= TOLERATED)
+    return next(good, None)

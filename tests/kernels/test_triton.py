@@ -1,0 +1,224 @@
+"""What is the Triton kernels' own, in the interpreter: `make test-triton`.
+
+Other processes skip it: the kernels' functions are made for the interpreter or for a GPU when they
+are imported.
+"""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from twinsae.kernels.backends import interpreting
+from twinsae.kernels.topk import linear_topk, mutual_topk
+
+if not interpreting():
+    pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
+
+import triton
+import triton.language as tl
+from twinsae.kernels.grads import latent_grads
+from twinsae.kernels.grads import triton as grads
+from twinsae.kernels.topk import triton as scans
+from twinsae.kernels.topk import triton_dense, triton_mutual, triton_scan, triton_select
+from twinsae.kernels.topk.triton_scheme import Scheme, choose_scheme
+
+SCHEME = Scheme(group=16, kept=3)
+
+
+@pytest.fixture
+def scheme(monkeypatch: pytest.MonkeyPatch):
+    def force(chosen: Scheme | None) -> None:
+        monkeypatch.setattr(scans, "choose_scheme", lambda *_: chosen)
+
+    return force
+
+
+def check(x, weight, bias, k, oracle, **options) -> int:
+    """Compare with a full sort; return the number of rows that were not proved."""
+    top = linear_topk(x, weight, bias, k, backend="triton", **options)
+    mask = options.get("mask")
+    values, indices = oracle.topk(
+        oracle.scores(x, weight, bias), k, 0.0, None if mask is None else mask.numpy()
+    )
+    np.testing.assert_array_equal(top.indices.numpy(), indices)
+    np.testing.assert_array_equal(top.values.numpy(), values)
+    return int(top.stats.rows_redone)
+
+
+@pytest.mark.parametrize("best", [3, 4, 16])
+def test_clustered_winners_are_found_by_the_second_pass(
+    oracle: SimpleNamespace, scheme, best: int
+) -> None:
+    # The winners of rows 1 and 4 share group 2; those of the others stand in groups of their own.
+    scheme(SCHEME)
+    weight = torch.zeros(300, 2)
+    weight[32 : 32 + best, 0] = torch.arange(1.0, best + 1)
+    weight[5::16, 1] = torch.arange(1.0, 20.0)
+    x = torch.zeros(6, 2)
+    x[[1, 4], 0], x[[0, 2, 3, 5], 1] = 1.0, 1.0
+    redone = check(x, weight, None, best, oracle)
+    # All 3 kept keys are among the 3 best: what was not kept is not among them.
+    assert redone == (0 if best == 3 else 2)
+
+
+def test_a_row_is_not_proved_while_a_group_may_hold_more_above_the_floor(
+    oracle: SimpleNamespace, scheme
+) -> None:
+    # 3 scores above the floor in all, and k = 5: nothing unseen is above it, but that is not known.
+    scheme(SCHEME)
+    weight = torch.full((40, 1), -1.0)
+    weight[[3, 4, 5]] = 1.0
+    assert check(torch.ones(2, 1), weight, None, 5, oracle) == 2
+    weight[5], weight[20] = -1.0, 1.0
+    assert check(torch.ones(2, 1), weight, None, 5, oracle) == 0
+
+
+@pytest.mark.parametrize("chosen", [SCHEME, Scheme(64, 8), Scheme(128, 4), None])
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_every_route_equals_a_full_sort(
+    make: SimpleNamespace, oracle: SimpleNamespace, scheme, chosen, with_mask: bool
+) -> None:
+    scheme(chosen)
+    x, weight, bias = make.integers(37, 70), make.integers(600, 70), make.integers(600)
+    check(x, weight, bias, 31, oracle, mask=make.reals(600) > 0 if with_mask else None)
+
+
+@pytest.mark.parametrize(("k", "share"), [(257, 1.0), (300, 0.3), (600, 0.0)])
+def test_large_k_over_the_latents_that_the_mask_leaves(
+    make: SimpleNamespace, oracle: SimpleNamespace, k: int, share: float
+) -> None:
+    x, weight, bias = make.integers(5, 9), make.integers(600, 9), make.integers(600)
+    mask = torch.arange(600) % 10 < share * 10
+    assert check(x, weight, bias, k, oracle, mask=mask) == 0
+
+
+@pytest.mark.parametrize("chunk", [64, 256])
+def test_rows_with_more_candidates_than_a_program_holds(
+    make: SimpleNamespace, oracle: SimpleNamespace, scheme, monkeypatch, chunk: int
+) -> None:
+    scheme(SCHEME)
+    monkeypatch.setattr(triton_select, "CHUNK", chunk)
+    x, weight, bias = make.integers(9, 20), make.integers(1500, 20), make.integers(1500)
+    assert check(x, weight, bias, 5, oracle) < 9
+
+
+def test_the_dense_route_works_in_chunks_of_rows(
+    make: SimpleNamespace, oracle: SimpleNamespace, scheme, monkeypatch
+) -> None:
+    scheme(None)
+    monkeypatch.setattr(triton_dense, "KEYS_AT_ONCE", 7 * 90 + 1)
+    check(make.integers(30, 5), make.integers(90, 5), None, 8, oracle)
+
+
+def test_a_graph_that_is_recorded_waits_for_no_number(
+    make: SimpleNamespace, oracle: SimpleNamespace, scheme, monkeypatch
+) -> None:
+    scheme(SCHEME)
+    x, weight = make.integers(20, 5), make.integers(90, 5)
+    assert check(x, weight, None, 20, oracle) > 0
+    monkeypatch.setattr(scans, "capturing", lambda: True)
+    assert check(x, weight, None, 20, oracle) == 0
+
+
+@pytest.mark.parametrize("chosen", [SCHEME, None])
+@pytest.mark.parametrize(("rows", "cols", "m"), [(150, 70, 5), (33, 200, 2)])
+def test_both_sides_over_blocks_of_rows(
+    make: SimpleNamespace,
+    oracle: SimpleNamespace,
+    monkeypatch,
+    chosen,
+    rows: int,
+    cols: int,
+    m: int,
+) -> None:
+    # Blocks of 16 rows; one group of each side holds clustered winners.
+    monkeypatch.setattr(triton_mutual, "choose_scheme", lambda *_: chosen)
+    monkeypatch.setattr(triton_mutual, "KEYS_AT_ONCE", 1)
+    a, b = make.integers(rows, 9), make.integers(cols, 9)
+    a[18:27] *= 3
+    b[2:9] *= 3
+    found = mutual_topk(a, b, m, backend="triton")
+    scores = oracle.scores(a, b, None)
+    np.testing.assert_array_equal(found.row_indices, oracle.topk(scores, m, -np.inf)[1])
+    np.testing.assert_array_equal(found.col_indices, oracle.topk(scores.T, m, -np.inf)[1])
+    if m == 5:
+        assert (found.stats.rows_redone > 0) == (chosen is not None)
+
+
+def test_two_runs_have_the_same_bits(make: SimpleNamespace, scheme) -> None:
+    scheme(SCHEME)
+    x, weight = make.reals(20, 30), make.reals(400, 30)
+    values, indices = linear_topk(x, weight, None, 6, backend="triton")[:2]
+    again = linear_topk(x, weight, None, 6, backend="triton")
+    assert torch.equal(values, again.values)
+    first, second = (
+        latent_grads(values, values, indices, x, x, 400, backend="triton") for _ in range(2)
+    )
+    assert all(torch.equal(p, q) for p, q in zip(first, second, strict=True))
+
+
+def test_an_index_out_of_range_is_left_out_while_a_graph_is_recorded(
+    monkeypatch,
+) -> None:
+    monkeypatch.setattr(grads, "capturing", lambda: True)
+    ones, indices = torch.ones(2, 2), torch.tensor([[0, 9], [-7, 2]])
+    sums = latent_grads(ones, ones, indices, ones, ones, 3, backend="triton")
+    assert sums.fired.tolist() == sums.db_enc.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("latents", "k", "expected"),
+    [
+        (131_072, 32, Scheme(128, 4)), (131_072, 64, Scheme(128, 4)),
+        (131_072, 128, Scheme(64, 4)), (131_072, 256, Scheme(128, 8)), (131_072, 257, None),
+        (32_768, 64, Scheme(128, 8)), (576, 32, None), (1, 1, Scheme(128, 4)),
+    ],
+)  # fmt: skip
+def test_the_scheme_follows_the_odds(latents: int, k: int, expected: Scheme | None) -> None:
+    assert choose_scheme(latents, k) == expected
+
+
+def test_the_odds_bound_those_of_random_rows() -> None:
+    generator = np.random.default_rng(0)
+    best = generator.integers(64, size=(4000, 16))  # the groups of the 16 best
+    failed = np.mean([np.bincount(row).max() >= 3 for row in best])
+    odds = Scheme(128, 3).odds(64 * 128, 16)
+    assert 0.7 * odds < failed < odds
+
+
+def test_keys_are_in_the_order_of_scores_then_of_lower_indices() -> None:
+    scores = torch.tensor(
+        [math.nan, math.inf, 3e38, 1.0, 1e-45, 0.0, -0.0, -1e-45, -1.0, -3e38, -math.inf]
+    )
+    orders = torch.empty(16, dtype=torch.int32)
+    keys = torch.empty(16, dtype=torch.int64)
+
+    @triton.jit
+    def take(scores, orders, keys, count, BLOCK: tl.constexpr):
+        place = tl.arange(0, BLOCK)
+        order = triton_scan.ordered(tl.load(scores + place, mask=place < count, other=0.0))
+        tl.store(orders + place, order)
+        tl.store(keys + place, triton_scan.key_of(order, place))
+
+    take[(1,)](scores, orders, keys, len(scores), BLOCK=16)
+    assert orders[5] == orders[6]
+    assert keys[: len(scores)].diff().lt(0).all()
+    assert (keys > triton_scan.MISSING).all()
+    values, indices = triton_dense.scores_and_indices(keys[: len(scores)])
+    assert torch.equal(values.nan_to_num(7.0), scores.nan_to_num(7.0))
+    assert indices.tolist() == list(range(len(scores)))
+
+
+@pytest.mark.parametrize("count", [256, 257, 511, 512, 513])
+def test_pieces_of_heavy_latents_fit_their_list(count: int) -> None:
+    # The worst case for the list: as many latents as can be just above a piece.
+    indices = torch.arange(7).repeat_interleave(count)[:, None]
+    index = grads._index(indices, 9)
+    pieces = grads._pieces(index)
+    covered = torch.zeros(7 * count, dtype=torch.int64)
+    for start, stop in zip(pieces.starts.tolist(), pieces.stops.tolist(), strict=True):
+        assert stop - start <= grads.PIECE
+        covered[start:stop] += 1
+    assert (covered == int(count > grads.PIECE)).all()
