@@ -9,7 +9,7 @@ from .assignment import (
     sparse_assignment,
 )
 from .certificate import Certificate, verify
-from .match import match
+from .match import match, match_memory
 from .matching import Matching
 from .overlap import chance_floor, mmcs, overlap, pw_mcc, shared
 from .run import match_files
@@ -24,6 +24,7 @@ __all__ = [
     "chance_floor",
     "match",
     "match_files",
+    "match_memory",
     "maximum_matching",
     "mmcs",
     "overlap",
