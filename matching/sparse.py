@@ -18,6 +18,8 @@ from .selection import Selection
 from .solution import Solution
 from .work import WorkFolder, fingerprint
 
+_OTHER_BYTES = 64 * 2**20  # what threads and the heap keep; measured
+
 
 def solve_sparse(
     a: StoredRows,
@@ -78,7 +80,9 @@ def sparse_memory(num_a: int, num_b: int, d_in: int, m: int) -> MemoryNeed:
     solve = (60 if small == large else 110) * edges + 400 * (small + large)
     price = 40 * edges + pricing_memory(small, large, d_in)
     copies = block_copies(small, large, d_in)
-    return MemoryNeed(max(scan, begin, solve, price), copies + 24 * m * (small + large))
+    return MemoryNeed(
+        max(scan, begin, solve, price) + _OTHER_BYTES, copies + 24 * m * (small + large)
+    )
 
 
 def _nothing(num_rows: int, num_cols: int) -> Optimum:
