@@ -2,27 +2,45 @@
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Annotated
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from tyro.conf import arg
 
 from ..bench.machine import processor
+from ..matching import match_memory
 from .units import format_bytes
 
-PACKAGES = ("numpy", "torch", "safetensors", "lapjv", "transformers", "gguf", "datasets", "triton")
+PACKAGES = (
+    "numpy",
+    "torch",
+    "safetensors",
+    "lapjv",
+    "faiss-cpu",
+    "transformers",
+    "gguf",
+    "datasets",
+    "triton",
+)
 
 
 @dataclass(frozen=True)
 class Doctor:
     """Show versions, processor, memory, kernels, and what is missing for which command."""
 
+    match: Annotated[str | None, arg(metavar="LxD")] = None
+    """Also say what memory a match of two dictionaries of L latents of width D takes."""
+
     def run(self, console: Console) -> None:
         """Print the table."""
         table = Table("what", "found", show_header=False, title="twinsae doctor")
-        for what, found in findings():
+        rows = findings() if self.match is None else [*findings(), *match_findings(self.match)]
+        for what, found in rows:
             table.add_row(what, found)
         console.print(table)
 
@@ -39,6 +57,27 @@ def findings() -> list[tuple[str, str]]:
         ("threads", f"{torch.get_num_threads()} of {os.cpu_count()}"),
         ("memory", _memory()),
         ("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
+    ]
+
+
+def match_findings(shape: str) -> list[tuple[str, str]]:
+    """Return what memory a match takes, as (what, found) pairs.
+
+    Raises:
+        ValueError: ``shape`` is not of the form 131072x4096.
+    """
+    sizes = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", shape)
+    if sizes is None:
+        raise ValueError(f"match: expected LATENTSxWIDTH such as 131072x4096, got {shape!r}")
+    num_latents, d_in = int(sizes[1]), int(sizes[2])
+    memory = match_memory(num_latents, num_latents, d_in)
+    return [
+        (f"match {shape}: host", f"{format_bytes(memory.host)} beyond the dictionaries"),
+        (
+            f"match {shape}: GPU",
+            f"{format_bytes(memory.device)} beyond the dictionaries, if they are there "
+            f"({format_bytes(8 * num_latents * d_in)} in float32)",
+        ),
     ]
 
 

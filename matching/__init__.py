@@ -10,7 +10,7 @@ from .assignment import (
     sparse_assignment,
 )
 from .certificate import Certificate, verify
-from .match import match
+from .match import match, match_memory
 from .matching import Matching
 from .overlap import chance_floor, mmcs, overlap, pw_mcc, shared
 from .run import match_files
@@ -27,6 +27,7 @@ __all__ = [
     "match",
     "match_all",
     "match_files",
+    "match_memory",
     "maximum_matching",
     "mmcs",
     "overlap",

@@ -97,10 +97,15 @@ def find_candidates(
 def candidates_memory(num_rows: int, num_cols: int, d_in: int, m: int) -> int:
     """Return the bytes that `find_candidates` takes on the host."""
     rows, cols = _row_block(num_rows, d_in), _col_block(num_cols, d_in)
-    copies = 4 * d_in * (rows + cols) + 2 * (d_in + 64) * cols  # and the columns' int8 codes
+    copies = block_copies(num_rows, num_cols, d_in) + 2 * (d_in + 64) * cols  # with int8 codes
     survivors = 12 * (2 * m + 128) * cols + 2 * 24 * 2**20  # columns', then rows' and rows' codes
     lists = 8 * m * (num_rows + num_cols) + 12 * m * (rows + cols)  # kept, and of a block
     return copies + survivors + lists
+
+
+def block_copies(num_rows: int, num_cols: int, d_in: int) -> int:
+    """Return the bytes of the float32 copies that are scanned at once, on the rows' device."""
+    return 4 * d_in * (_row_block(num_rows, d_in) + _col_block(num_cols, d_in))
 
 
 def _row_block(num_rows: int, d_in: int) -> int:

@@ -11,7 +11,7 @@ from ..sae.progress import Progress, silent
 from .candidates import MOST_CANDIDATES, Source
 from .dense import dense_memory, dense_serves, solve_dense
 from .matching import Matching
-from .memory import PeakMemory, check_memory
+from .memory import MemoryNeed, PeakMemory, check_memory
 from .rows import Matrix, StoredRows, check_widths
 from .solution import Solution
 from .sparse import solve_sparse, sparse_memory
@@ -84,14 +84,27 @@ def check_feasible(a: StoredRows, b: StoredRows, options: Options) -> None:
     if options.candidates not in ("scan", "faiss"):
         raise ValueError(f"candidates: expected 'scan' or 'faiss', got {options.candidates!r}")
     what = f"matching {a.num_latents:,} x {b.num_latents:,} latents of width {a.d_in:,}"
-    needed = match_memory(a.num_latents, b.num_latents, a.d_in, options)
+    if _takes_dense(a.num_latents, b.num_latents, options):
+        needed = dense_memory(a.num_latents, b.num_latents, a.d_in)
+    else:
+        needed = sparse_memory(a.num_latents, b.num_latents, a.d_in, options.m).host
     check_memory(what, needed, options.memory_limit)
 
 
-def match_memory(num_a: int, num_b: int, d_in: int, options: Options) -> int:
-    """Return the bytes that a match takes on the host beyond its inputs."""
+def match_memory(num_a: int, num_b: int, d_in: int) -> MemoryNeed:
+    """Return what `match` takes beyond its inputs, at its defaults and in bytes.
+
+    Args:
+        num_a: L_A.
+        num_b: L_B.
+        d_in: D.
+
+    Returns:
+        ``host`` for inputs in the host's memory, and ``device`` for inputs on a GPU, there.
+    """
+    options = Options()
     if _takes_dense(num_a, num_b, options):
-        return dense_memory(num_a, num_b, d_in)
+        return MemoryNeed(dense_memory(num_a, num_b, d_in), 0)
     return sparse_memory(num_a, num_b, d_in, options.m)
 
 

@@ -4,12 +4,20 @@ import ctypes
 import threading
 from pathlib import Path
 from resource import getpagesize
-from typing import Self
+from typing import NamedTuple, Self
 
 DEFAULT_SHARE = 0.75
 """The share of the available memory that a match may take where no limit is given."""
 
 _SAMPLE_SECONDS = 0.01
+
+
+class MemoryNeed(NamedTuple):
+    """Bytes that work takes beyond its inputs."""
+
+    host: int
+    device: int
+    """On the GPU, for inputs that are there."""
 
 
 def available_memory() -> int:

@@ -9,13 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from ..sae.progress import Progress
-from .candidates import Source, candidates_memory
+from .candidates import Source, block_copies, candidates_memory
+from .memory import MemoryNeed
 from .optimum import Account, Core, Optimum, find_optimum
 from .pricing import pricing_memory
 from .rows import StoredRows
 from .selection import Selection
 from .solution import Solution
 from .work import WorkFolder, fingerprint
+
+_OTHER_BYTES = 64 * 2**20  # what threads and the heap keep; measured
 
 
 def solve_sparse(
@@ -65,8 +68,8 @@ def solve_sparse(
     return _with_zeros(a, b, core, found, vars(account))
 
 
-def sparse_memory(num_a: int, num_b: int, d_in: int, m: int) -> int:
-    """Return the bytes that `solve_sparse` takes beyond its inputs: the most of its phases."""
+def sparse_memory(num_a: int, num_b: int, d_in: int, m: int) -> MemoryNeed:
+    """Return what `solve_sparse` takes beyond its inputs: the most of its phases."""
     small, large = sorted((num_a, num_b))
     listed = m * (small + large)
     scan = candidates_memory(small, large, d_in, m)
@@ -76,7 +79,10 @@ def sparse_memory(num_a: int, num_b: int, d_in: int, m: int) -> int:
     edges = listed + listed // 4
     solve = (60 if small == large else 110) * edges + 400 * (small + large)
     price = 40 * edges + pricing_memory(small, large, d_in)
-    return max(scan, begin, solve, price)
+    copies = block_copies(small, large, d_in)
+    return MemoryNeed(
+        max(scan, begin, solve, price) + _OTHER_BYTES, copies + 24 * m * (small + large)
+    )
 
 
 def _nothing(num_rows: int, num_cols: int) -> Optimum:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,16 @@ def test_train_on_own_activations_and_match_the_seeds(tmp_path, capsys):
     assert "Trained SAEs" in shown
     saes = [str(run / "here.mlp" / f"seed{seed}") for seed in (3, 5)]
     assert main(["match", *saes, "--out", str(tmp_path / "match")]) == 0
+
+
+def test_doctor_says_what_a_match_takes(capsys):
+    assert main(["doctor", "--match", "131072x4096"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    host = re.search(r"match 131072x4096: host \S+ (\d\.\d\d) GiB", shown)
+    assert 1 < float(host[1]) < 2
+    assert "4.00 GiB in float32" in shown
+    assert main(["doctor", "--match", "131072"]) == 2
+    assert "expected LATENTSxWIDTH such as 131072x4096, got '131072'" in capsys.readouterr().err
 
 
 def test_doctor_lists_what_is_there(capsys):
