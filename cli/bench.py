@@ -23,7 +23,8 @@ from ..bench.machine import describe, warnings
 from ..bench.measurement import Measurement
 from ..bench.scaling import LATENTS, TOKENS, bench_growth
 from ..bench.step import bench_step
-from .timings import growth_table, measurements_table, sizes_of
+from ..bench.training import bench_training, installed_loops, training_activations
+from .timings import growth_table, measurements_table, sizes_of, training_table
 
 BENCHES: dict[str, Callable[[Inputs, int], Measurement]] = {
     "encode": bench_encode,
@@ -44,30 +45,33 @@ class Bench:
 
     All ways take turns in one run, after a check that they agree; times are medians. encode: inputs
     to active latents. step: forward and backward of one training step. candidates: the 32 nearest
-    of both sides of two dictionaries. scaling: time per latent and per token as they grow. The
-    tables are Markdown.
+    of both sides of two dictionaries. scaling: time per latent and per token as they grow.
+    training: other people's training loops, as they are and with our plug-ins. The tables are
+    Markdown.
     """
 
     what: Annotated[
-        Positional[Literal["encode", "step", "candidates", "all", "scaling"]], arg(metavar="WHAT")
+        Positional[Literal["encode", "step", "candidates", "all", "scaling", "training"]],
+        arg(metavar="WHAT"),
     ]
-    """encode, step, candidates, all three, or scaling."""
+    """encode, step, candidates, all three, scaling, or training."""
     saes: tuple[Path, Path] | None = None
     """Two SAE folders of one shape to measure on, too; None: those of runs/demo, if there are."""
     activations: Path | None = None
-    """With --saes: a .safetensors or .npy file of activations; None: random ones."""
+    """For --saes or training: a .safetensors or .npy file of activations; None: random ones."""
     shape: Annotated[tuple[int, int, int, int] | None, arg(metavar="N D L K")] = None
     """One shape of random inputs (tokens, width, latents, active) in place of the usual ones."""
     rounds: int = 5
-    """How often each way is timed."""
+    """How often each way is timed; of training, its steps."""
 
     def run(self, console: Console) -> None:
         """Print one table and a line on the machine."""
         if self.rounds < 1:
             raise ValueError(f"rounds: expected 1 or more, got {self.rounds}")
-        if self.activations is not None and self.saes is None:
+        if self.activations is not None and self.saes is None and self.what != "training":
             raise ValueError("activations: needs --saes, whose inputs they are")
-        table = self.scaling(console) if self.what == "scaling" else self.beside_others(console)
+        tables = {"scaling": self.scaling, "training": self.training}
+        table = tables.get(self.what, self.beside_others)(console)
         for text in (*warnings(), table, "", describe()):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -89,6 +93,19 @@ class Bench:
             by_latent = bench_growth("L", LATENTS, self.rounds)
             by_token = bench_growth("N", TOKENS, self.rounds)
         return growth_table([by_latent, by_token])
+
+    def training(self, console: Console) -> str:
+        """Return the table of the installed trainers, as they are and plugged."""
+        if self.saes is not None:
+            raise ValueError("saes: training begins with new ones; give --activations instead")
+        shape = Shape(*self.shape) if self.shape else STEP_SHAPES[-1]
+        x, source = training_activations(shape, self.activations)
+        results = []
+        for peer in installed_loops():
+            for auxk in (False, True):
+                with console.status(f"training: {peer}"):
+                    results.append(bench_training(peer, auxk, x, shape, self.rounds))
+        return training_table(results, shape, source)
 
     def _inputs(self, what: str) -> Iterator[Inputs]:
         yield from map(random_inputs, [Shape(*self.shape)] if self.shape else USUAL[what])

@@ -102,7 +102,7 @@ def test_trained_saes_and_their_activations(
         (["--activations", "x.npy"], "activations: needs --saes"),
         (["--shape", "0", "2", "3", "1"], "expected 1 or more tokens"),
         (["--shape", "1", "2", "3", "4"], "k"),
-        ([*TOY, "--saes", "nowhere", "nowhere"], "nowhere is no SAE folder"),
+        ([*TOY, "--saes", "nowhere", "nowhere"], "nowhere does not exist"),
     ],
 )
 def test_a_users_error_is_one_line(
