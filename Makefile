@@ -1,10 +1,10 @@
-# make demo | test | test-triton | aot | sanitize | lint | typecheck | bench | bench-full | bench-peers | package | clean
+# make demo | test | test-peers | test-triton | aot | sanitize | lint | typecheck | bench | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing.
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
-# Other people's trainers, for bench-peers alone.
+# Other people's trainers, for bench-peers and test-peers.
 PEERS := .venv-peers
 TYPING := build/typing/twinsae
 ROOMS := bench cli kernels matching sae
@@ -12,7 +12,7 @@ ROOMS := bench cli kernels matching sae
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-triton aot sanitize lint typecheck bench bench-full bench-peers package clean
+.PHONY: setup demo test test-peers test-triton aot sanitize lint typecheck bench bench-full bench-peers package clean
 
 setup: $(INSTALLED)
 
@@ -37,6 +37,10 @@ test-triton: $(INSTALLED)
 # Compiles all that the GPU's kernels may be, for every listed GPU.
 aot: $(INSTALLED)
 	$(VENV)/bin/python -m twinsae.kernels.aot --every
+
+# What is plugged into other people's trainers, and their files, with the real ones.
+test-peers: $(PEERS)/.installed
+	$(PEERS)/bin/pytest tests/peers
 
 # The C++ code under AddressSanitizer and UBSan, and what has threads under ThreadSanitizer;
 # module.cpp and bind*.cpp are Python's.
@@ -81,10 +85,11 @@ bench-full: bench
 bench-peers: $(PEERS)/.installed
 	env -u OPENBLAS_CORETYPE $(PEERS)/bin/twinsae bench all $(BENCH)
 	$(PEERS)/bin/twinsae bench match --latents 16384 --d-in 768 --against $(BENCH_MATCH)
+	env -u OPENBLAS_CORETYPE $(PEERS)/bin/twinsae bench training $(BENCH)
 
 $(PEERS)/.installed: pyproject.toml setup.py constraints.txt Makefile $(wildcard kernels/native/*)
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]'
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]' pytest
 	@# Listed by nnsight but not used; its CUDA build breaks transformers beside a CPU build of torch.
 	$(PEERS)/bin/python -m pip uninstall --quiet --yes torchvision
 	touch $@

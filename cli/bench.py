@@ -24,8 +24,9 @@ from ..bench.match import Pair, bench_match, planted_files, trained_pairs
 from ..bench.measurement import Measurement
 from ..bench.scaling import LATENTS, TOKENS, bench_growth
 from ..bench.step import bench_step
+from ..bench.training import bench_training, installed_loops, training_activations
 from .progress import open_progress
-from .timings import growth_table, measurements_table, sizes_of
+from .timings import growth_table, measurements_table, sizes_of, training_table
 
 BENCHES: dict[str, Callable[[Inputs, int], Measurement]] = {
     "encode": bench_encode,
@@ -48,23 +49,24 @@ class Bench:
     All ways take turns in one run, after a check that they agree; times are medians. encode: inputs
     to active latents. step: forward and backward of one training step. candidates: the 32 nearest
     of both sides of two dictionaries. scaling: time per latent and per token as they grow. match:
-    the whole exact matching of two dictionaries of which much is known, once. The tables are
+    the whole exact matching of two dictionaries of which much is known, once.
+    training: other people's training loops, as they are and with our plug-ins. The tables are
     Markdown.
     """
 
     what: Annotated[
-        Positional[Literal["encode", "step", "candidates", "all", "scaling", "match"]],
+        Positional[Literal["encode", "step", "candidates", "all", "scaling", "match", "training"]],
         arg(metavar="WHAT"),
     ]
-    """encode, step, candidates, all three, scaling, or match."""
+    """encode, step, candidates, all three, scaling, match, or training."""
     saes: tuple[Path, Path] | None = None
     """Two SAE folders of one shape to measure on, too; None: those of runs/demo, if there are."""
     activations: Path | None = None
-    """With --saes: a .safetensors or .npy file of activations; None: random ones."""
+    """For --saes or training: a .safetensors or .npy file of activations; None: random ones."""
     shape: Annotated[tuple[int, int, int, int] | None, arg(metavar="N D L K")] = None
     """One shape of random inputs (tokens, width, latents, active) in place of the usual ones."""
     rounds: int = 5
-    """How often each way is timed; a match is timed once."""
+    """How often each way is timed; a match is timed once; of training, its steps."""
     latents: int | None = None
     """match: latents of two planted dictionaries, with --d-in; None: the usual sizes."""
     d_in: int | None = None
@@ -78,7 +80,7 @@ class Bench:
         """Print one table and a line on the machine."""
         if self.rounds < 1:
             raise ValueError(f"rounds: expected 1 or more, got {self.rounds}")
-        if self.activations is not None and self.saes is None:
+        if self.activations is not None and self.saes is None and self.what != "training":
             raise ValueError("activations: needs --saes, whose inputs they are")
         if (self.latents is None) != (self.d_in is None):
             raise ValueError("latents, d-in: give both or neither")
@@ -86,7 +88,7 @@ class Bench:
             raise ValueError(f"latents, d-in, against: not for {self.what}, but for match alone")
         if self.what == "match" and (self.shape is not None or self.activations is not None):
             raise ValueError("shape, activations: not for match, which has --latents and --d-in")
-        tables = {"scaling": self.scaling, "match": self.matches}
+        tables = {"scaling": self.scaling, "match": self.matches, "training": self.training}
         table = tables.get(self.what, self.beside_others)(console)
         for text in (*warnings(), table, "", describe()):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -130,6 +132,19 @@ class Bench:
             for seed in self.seeds:
                 with planted_files(latents, d_in, seed) as pair:
                     yield pair
+
+    def training(self, console: Console) -> str:
+        """Return the table of the installed trainers, as they are and plugged."""
+        if self.saes is not None:
+            raise ValueError("saes: training begins with new ones; give --activations instead")
+        shape = Shape(*self.shape) if self.shape else STEP_SHAPES[-1]
+        x, source = training_activations(shape, self.activations)
+        results = []
+        for peer in installed_loops():
+            for auxk in (False, True):
+                with console.status(f"training: {peer}"):
+                    results.append(bench_training(peer, auxk, x, shape, self.rounds))
+        return training_table(results, shape, source)
 
     def _inputs(self, what: str) -> Iterator[Inputs]:
         yield from map(random_inputs, [Shape(*self.shape)] if self.shape else USUAL[what])

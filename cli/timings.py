@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..bench.inputs import Shape
 from ..bench.measurement import OURS, Measurement
 from ..bench.scaling import Growth
+from ..bench.training import Training
 from .markdown import markdown_table
 from .units import format_bytes
 
@@ -66,6 +68,32 @@ def growth_table(growths: Sequence[Growth]) -> str:
     ways = list(growths[0].seconds)
     table = markdown_table(("size", "unit", *ways), rows, set(ways))
     return "\n".join([table, "", *sentences])
+
+
+def training_table(results: Sequence[Training], shape: Shape, source: str) -> str:
+    """Return other people's training loops, as they are and plugged, in Markdown."""
+    rows = [
+        (
+            f"{result.peer}, AuxK" if result.auxk else result.peer,
+            *(f"{1e3 * seconds:,.0f}" for seconds in result.seconds),
+            f"{result.seconds[0] / result.seconds[1]:.1f}x",
+            *map(format_bytes, result.peak_bytes),
+            *(f"{value:.4f}" for value in result.fvu),
+        )
+        for result in results
+    ]
+    both = [
+        f"{what}{side}" for what in ("ms", "memory", "FVU") for side in (", stock", ", plugged")
+    ]
+    header = ("trainer", *both[:2], "faster", *both[2:])
+    table = markdown_table(header, rows, set(header[1:]))
+    sizes = sizes_of(dict(zip("NDLk", shape, strict=True)))
+    return (
+        f"{table}\n\n"
+        f"Training at {sizes}, {source} activations. ms: median of a step, with the trainer's own "
+        "optimiser. Memory: the peak of a step, above what stays between steps. FVU: of the last "
+        "batch after all steps."
+    )
 
 
 def sizes_of(sizes: Mapping[str, int]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .adam import FUSED
 from .functional import Active, decode, encode
 from .patch import check_version
 from .saelens_patch import latent_major
@@ -29,13 +30,14 @@ class _LossLog(NamedTuple):
 class FastTopKTrainer(_top_k.TopKTrainer):  # type: ignore[misc]
     """``TopKTrainer``, with a loss that holds no (N, L) matrix unless it is to be logged.
 
-    A latent's weights lie side by side in memory, in encoder and decoder; this changes nothing
-    else.
+    A latent's weights lie side by side in memory, in encoder and decoder, and Adam takes its fused
+    form; this changes nothing else.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ae.decoder.weight.data = latent_major(self.ae.decoder.weight.data)
+        self.optimizer.param_groups[0]["fused"] = torch.device(self.device).type in FUSED
         # It is a transposed clone of the decoder's, and lies as that did.
         self.ae.encoder.weight.data = self.ae.encoder.weight.data.contiguous()
 

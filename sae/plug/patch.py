@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 
@@ -73,7 +73,10 @@ def check_version(package: str, known: str) -> None:
     Raises:
         ImportError: it is not installed.
     """
-    found = version(package)
+    try:
+        found = version(package)
+    except PackageNotFoundError as error:
+        raise ImportError(f"{package} is not installed: pip install {package}") from error
     if not found.startswith(f"{known}."):
         raise RuntimeError(
             f"twinsae's plug-in knows {package} {known}.x, but {found} is installed; "

@@ -7,14 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .adam import fused_adam
 from .functional import Active, decode, encode
 from .patch import Patch, Swap, check_version
 
 
 def _prepare() -> list[Swap]:
+    ours = training_class()
     registry = import_module("sae_lens.registry").SAE_TRAINING_CLASS_REGISTRY
     config = import_module("sae_lens").TopKTrainingSAEConfig
-    return [Swap(registry, "topk", (training_class(), config))]
+    trainer = import_module("sae_lens.training.sae_trainer")
+    return [
+        Swap(registry, "topk", (ours, config)),
+        Swap(vars(trainer), "Adam", fused_adam),
+    ]
 
 
 @cache
@@ -145,5 +151,6 @@ def _sparse(top: Active, num_latents: int) -> Tensor:
 saelens = Patch(_prepare)
 """``with plug.saelens(): ...``, or ``plug.saelens.enable()`` and ``plug.saelens.disable()``.
 
-SAEs that are made meanwhile by SAELens' runners, or `training_class`'s, train by our kernels.
+SAEs that are made meanwhile by SAELens' runners, or `training_class`'s, train by our kernels, and
+trainers that are made meanwhile use the fused form of torch's Adam.
 """

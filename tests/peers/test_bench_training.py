@@ -1,0 +1,40 @@
+import pytest
+import torch
+from twinsae.bench import training
+from twinsae.bench.inputs import Shape
+from twinsae.cli.main import main
+from twinsae.sae.formats.tensors import save_tensors
+
+pytestmark = pytest.mark.peers
+SHAPE = Shape(num_tokens=32, d_in=8, num_latents=60, k=4)
+
+
+def test_all_trainers_are_measured_with_and_without_auxk(tmp_path, capsys):
+    save_tensors(tmp_path / "x.safetensors", {"x": torch.randn(100, 8).exp()})
+    arguments = ["--shape", *map(str, SHAPE), "--rounds", "2"]
+    activations = ["--activations", str(tmp_path / "x.safetensors")]
+    assert main(["bench", "training", *arguments, *activations]) == 0
+    shown = capsys.readouterr().out
+    for peer in ("sparsify", "SAELens", "dictionary_learning"):
+        for row in (f"| {peer} ", f"| {peer}, AuxK "):
+            assert shown.count(row) == 1
+    assert "N = 32, D = 8, L = 60, k = 4, real activations" in shown
+
+
+def test_a_plug_in_that_trains_otherwise_is_not_timed(monkeypatch):
+    loops = training.LOOPS["sparsify"]
+
+    def wrong(shape, b_dec, auxk, plugged):
+        return loops(shape, b_dec + 5 * plugged, auxk, plugged)
+
+    monkeypatch.setitem(training.LOOPS, "sparsify", wrong)
+    with pytest.raises(RuntimeError, match=r"sparsify: FVU .* plugged, .* not timed"):
+        training.bench_training("sparsify", False, torch.randn(64, 8), SHAPE, 1)
+
+
+def test_activations_that_do_not_fit_are_refused(tmp_path):
+    file = tmp_path / "x.safetensors"
+    for shape in ((100, 7), (31, 8)):
+        save_tensors(file, {"x": torch.randn(shape)})
+        with pytest.raises(ValueError, match="expected 32 rows or more of 8 numbers"):
+            training.training_activations(SHAPE, file)
