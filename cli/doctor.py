@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from .kernels import show_kernels
 from .units import format_bytes
 
 PACKAGES = ("numpy", "torch", "safetensors", "lapjv", "transformers", "gguf", "datasets", "triton")
@@ -20,8 +21,15 @@ CPU_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 class Doctor:
     """Show versions, processor, memory, kernels, and what is missing for which command."""
 
+    kernels: bool = False
+    """Compile the GPU's kernels for every listed GPU, which takes a minute or two, and show what
+    they take and how long they should. Needs no GPU."""
+
     def run(self, console: Console) -> None:
         """Print the table."""
+        if self.kernels:
+            show_kernels(console)
+            return
         table = Table("what", "found", show_header=False, title="twinsae doctor")
         for what, found in findings():
             table.add_row(what, found)
