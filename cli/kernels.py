@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.table import Table
 
 NOTE = """\
-Times are *predicted* from the vendors' peaks (the larger of operations / peak and bytes / bandwidth)
-for N = {N:,} rows, D = {D:,}, L = {L:,} latents, k = {K}; matches are of L x L. No GPU has measured
-them yet."""
+Times are *predicted*: the larger of operations / peak and bytes / bandwidth (vendors' figures)
+for N = {N:,} rows, D = {D:,}, L = {L:,} latents and k = {K}; matches are of L x L.
+No GPU has measured them yet."""
 
 
 def show_kernels(console: Console) -> None:
