@@ -14,7 +14,11 @@ modules = [
     if not module.name.rpartition(".")[2].startswith("bench_")  # pytest collects those
 ]
 for name in modules:
-    loaded = importlib.import_module(name)
+    try:
+        loaded = importlib.import_module(name)
+    except ModuleNotFoundError as missing:
+        assert missing.name == "triton", missing  # the only one that a module may need, for GPUs
+        continue
     assert "site-packages" in str(loaded.__file__), loaded.__file__
 assert "twinsae.kernels._native" in modules
 print(f"imported {len(modules)} modules of the installed wheel")

@@ -14,6 +14,7 @@ from tyro.conf import arg
 
 from ..bench.machine import processor
 from ..matching import match_memory
+from .kernels import show_kernels
 from .units import format_bytes
 
 PACKAGES = (
@@ -35,9 +36,15 @@ class Doctor:
 
     match: Annotated[str | None, arg(metavar="LxD")] = None
     """Also say what memory a match of two dictionaries of L latents of width D takes."""
+    kernels: bool = False
+    """Compile the GPU's kernels for every listed GPU, which takes a minute or two, and show what
+    they take and how long they should. Needs no GPU."""
 
     def run(self, console: Console) -> None:
         """Print the table."""
+        if self.kernels:
+            show_kernels(console)
+            return
         table = Table("what", "found", show_header=False, title="twinsae doctor")
         rows = findings() if self.match is None else [*findings(), *match_findings(self.match)]
         for what, found in rows:

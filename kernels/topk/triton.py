@@ -54,6 +54,8 @@ def linear_topk(
             again = [(~proved[:, group]).nonzero().squeeze(1) for group in range(groups)]
             redone = (~proved).sum()
         for group, rows in enumerate(again):
+            if isinstance(rows, Tensor) and not rows.numel():
+                continue
             part = slice(group * latents, (group + 1) * latents)
             best = dense_topk(
                 left[rows], right[part], None if bias is None else bias[part], k, floor[rows],

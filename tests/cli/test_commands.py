@@ -192,6 +192,19 @@ def test_doctor_says_what_a_match_takes(capsys):
     assert "expected LATENTSxWIDTH such as 131072x4096, got '131072'" in capsys.readouterr().err
 
 
+def test_doctor_shows_what_the_kernels_compile_to(capsys, monkeypatch):
+    from twinsae.kernels import aot, aot_builds
+
+    build = aot_builds.builds(every=False)[0]
+    found = aot.Resources(build, aot.TARGETS[1], 123, 16, 99_328, 2648, frozenset(), False)
+    monkeypatch.setattr(aot, "compile_all", lambda: [found])
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["doctor", "--kernels"]) == 0
+    printed = capsys.readouterr().out
+    for text in (build.name, "H100 (sm_90)", "99,328", "8.89 ms", "spills", "*predicted*"):
+        assert text in printed
+
+
 def test_doctor_lists_what_is_there(capsys):
     assert main(["doctor"]) == 0
     shown = capsys.readouterr().out

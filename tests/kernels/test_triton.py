@@ -211,6 +211,15 @@ def test_keys_are_in_the_order_of_scores_then_of_lower_indices() -> None:
     assert indices.tolist() == list(range(len(scores)))
 
 
+def test_the_places_of_a_latent_keep_their_order() -> None:
+    # Their order is that of the sums: an unstable sort would make other bits in another run.
+    indices = torch.randint(-1, 5, (700, 4), generator=torch.Generator().manual_seed(0))
+    index = grads._index(indices, 5)
+    for latent, (start, stop) in enumerate(zip(index.starts, index.stops, strict=True)):
+        expected = (indices.flatten() == latent).nonzero().squeeze(1)
+        assert torch.equal(index.places[start:stop], expected)
+
+
 @pytest.mark.parametrize("count", [256, 257, 511, 512, 513])
 def test_pieces_of_heavy_latents_fit_their_list(count: int) -> None:
     # The worst case for the list: as many latents as can be just above a piece.

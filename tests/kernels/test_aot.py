@@ -1,0 +1,87 @@
+"""What the kernels compile to for GPUs that are not there. Not with the interpreter."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+from twinsae.kernels.backends import interpreting
+
+if interpreting():
+    pytest.skip("the interpreter's functions cannot be compiled", allow_module_level=True)
+
+from twinsae.kernels import aot
+from twinsae.kernels.aot_builds import builds, functions
+
+
+def test_every_kernel_that_is_launched_is_compiled() -> None:
+    sources = {name: function.src.partition("\n")[2] for name, function in functions().items()}
+    helpers = {name for name in sources for text in sources.values() if f"{name}(" in text}
+    assert {build.kernel for build in builds(every=False)} == set(sources) - helpers
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_arguments_are_those_of_the_kernels(every: bool) -> None:
+    names = [build.name for build in builds(every)]
+    assert len(set(names)) == len(names)
+    for build in builds(every):
+        arguments = set(functions()[build.kernel].arg_names)
+        assert set(build.signature) | set(build.constants) <= arguments
+        assert not set(build.signature) & set(build.constants)
+        assert set(build.odd) <= set(build.signature)
+        assert arguments - set(build.signature) - set(build.constants) <= {"mask"}
+
+
+def test_first_configurations_are_among_all() -> None:
+    assert {build.name for build in builds(False)} <= {build.name for build in builds(True)}
+
+
+@pytest.fixture(scope="module")
+def scan() -> aot.Resources:
+    build = next(build for build in builds(False) if build.kind == "half product")
+    return aot.compile_one(build, aot.TARGETS[1])
+
+
+def test_a_good_kernel_has_no_problems(scan: aot.Resources) -> None:
+    assert scan.problems() == []
+    assert 0 < scan.registers <= 255
+    assert scan.shared > 90_000  # three stages of two tiles of 128 x 64 numbers
+    assert scan.predicted_seconds == pytest.approx(2 * 8192 * 131_072 * 4096 / 989e12)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"stack": 8}, "spills: 8 bytes of stack"),
+        ({"opcodes": frozenset({"HGMMA.64x128x16.F32", "STL.64"})}, "spills"),
+        ({"shared": 300_000}, "300000 bytes of shared memory, more than 232448"),
+        ({"opcodes": frozenset({"HMMA.16816.F32"})}, "no HGMMA instruction"),
+        ({"float_atomics": True}, "atomics on floats"),
+    ],
+)
+def test_problems_are_named(scan: aot.Resources, change: dict, problem: str) -> None:
+    assert problem in dataclasses.replace(scan, **change).problems()[0]
+
+
+def test_narrow_loads_are_a_problem_of_gathers(scan: aot.Resources) -> None:
+    gather = next(build for build in builds(False) if build.kind == "gather")
+    found = dataclasses.replace(scan, build=gather, opcodes=frozenset({"LDG.E.64"}))
+    assert found.problems() == ["no 16-byte loads"]
+
+
+def test_a_kernel_that_spills_is_found_out() -> None:
+    # Four times as many scores as its threads have registers for.
+    build = next(build for build in builds(False) if build.kernel == "scan_groups")
+    build = dataclasses.replace(build, warps=2)
+    assert "spills" in aot.compile_one(build, aot.TARGETS[0]).problems()[0]
+
+
+@pytest.mark.slow
+def test_the_first_configurations_compile_well_for_every_gpu() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "twinsae.kernels.aot"], capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(builds(every=False)) * len(aot.TARGETS)
+    assert [line for line in lines if not line.endswith("  ok")] == []
+    assert done.returncode == 0
