@@ -1,5 +1,6 @@
 """The parts for any trainer, and what the plug-ins are made of; no peer is needed."""
 
+import importlib
 import subprocess
 import sys
 
@@ -197,6 +198,8 @@ def test_a_missing_peer_is_told(monkeypatch):
         plug.sparsify.enable()
     with pytest.raises(ImportError, match="sae-lens is not installed"):
         plug.saelens.enable()
+    with pytest.raises(ImportError, match="dictionary-learning is not installed"):
+        importlib.import_module("twinsae.sae.plug.dictionary_learning")
 
 
 def test_no_peer_is_imported_before_it_is_needed():
