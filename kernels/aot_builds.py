@@ -87,7 +87,6 @@ def _scans(dtype: str, every: bool) -> list[Build]:
 
 def _matches(dtype: str, every: bool) -> list[Build]:
     tiles = scan.FLOAT_TILES if dtype == "fp32" else scan.HALF_TILES
-    schemes = SCHEMES if every else SCHEMES[:1]
     kind: Kind = "product" if dtype == "fp32" else "half product"
     sides = {"a": f"*{dtype}", "b": f"*{dtype}"}
     sizes = {"row_count": "i32", "col_count": "i32", "dim": "i32"}
@@ -96,7 +95,9 @@ def _matches(dtype: str, every: bool) -> list[Build]:
     for tile in tiles if every else tiles[:1]:
         cut = {"BLOCK_M": tile.rows, "BLOCK_N": tile.cols, "BLOCK_K": tile.depth}
         size = f"{dtype} {tile.rows}x{tile.cols}"
-        for scheme in schemes:
+        widest = min(tile.rows, tile.cols)
+        schemes = [scheme for scheme in SCHEMES if scheme.group <= widest]
+        for scheme in schemes if every else schemes[:1]:
             found.append(Build(
                 f"scan_both {size} {scheme.kept} of {scheme.group}", "scan_both",
                 sides | {"row_keys": "*i64", "col_keys": "*i64"} | sizes

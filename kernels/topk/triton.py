@@ -44,7 +44,7 @@ def linear_topk(
     indices = torch.empty_like(values, dtype=torch.int64)
     redone = torch.zeros((), dtype=torch.int64, device=x.device)
     # Recording a CUDA graph, one cannot ask which rows were not proved.
-    scheme = None if capturing() else choose_scheme(latents, k)
+    scheme = None if capturing() else choose_scheme(latents, k, tile_for(left.dtype).cols)
     with on_device(x):
         again: list[Tensor | slice]
         if scheme is None:

@@ -21,7 +21,9 @@ def mutual_topk(
     """See api.mutual_topk."""
     left, right = ready(a), ready(b)
     redone = torch.zeros((), dtype=torch.int64, device=a.device)
-    scheme = None if capturing() else choose_scheme(min(a.shape[0], b.shape[0]), m)
+    tile = tile_for(left.dtype)
+    widest, shorter = min(tile.rows, tile.cols), min(a.shape[0], b.shape[0])
+    scheme = None if capturing() else choose_scheme(shorter, m, widest)
     with on_device(a):
         if scheme is None:
             rows = dense_topk(left, right, None, m, None, None)

@@ -27,9 +27,18 @@ class Scheme:
 SCHEMES = (Scheme(128, 4), Scheme(64, 4), Scheme(128, 8), Scheme(64, 8))  # the cheapest first
 
 
-def choose_scheme(latents: int, k: int) -> Scheme | None:
-    """Return the cheapest scheme that proves nearly all rows; None: better do all densely."""
+def choose_scheme(latents: int, k: int, widest: int) -> Scheme | None:
+    """Return the cheapest scheme that proves nearly all rows; None: better do all densely.
+
+    Args:
+        latents: L.
+        k: how many are wanted of them.
+        widest: most latents of a group: those of a tile.
+
+    """
     if k > MOST:
         return None
-    good = (scheme for scheme in SCHEMES if scheme.odds(latents, k) <= TOLERATED)
-    return next(good, None)
+    for scheme in SCHEMES:
+        if scheme.group <= widest and scheme.odds(latents, k) <= TOLERATED:
+            return scheme
+    return None

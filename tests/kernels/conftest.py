@@ -27,7 +27,9 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
         few = Scheme(group=16, kept=3)
         for module in (triton, triton_mutual):
-            monkeypatch.setattr(module, "choose_scheme", lambda _, k: few if k <= MOST else None)
+            monkeypatch.setattr(
+                module, "choose_scheme", lambda _, k, __: few if k <= MOST else None
+            )
     elif variant:
         monkeypatch.setenv("TWINSAE_CPU_ISA", variant)
         try:

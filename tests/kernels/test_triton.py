@@ -177,7 +177,9 @@ def test_an_index_out_of_range_is_left_out_while_a_graph_is_recorded(
     ],
 )  # fmt: skip
 def test_the_scheme_follows_the_odds(latents: int, k: int, expected: Scheme | None) -> None:
-    assert choose_scheme(latents, k) == expected
+    assert choose_scheme(latents, k, widest=128) == expected
+    if expected is not None and expected.group > 64:
+        assert choose_scheme(latents, k, widest=64) == Scheme(64, expected.kept)
 
 
 def test_the_odds_bound_those_of_random_rows() -> None:
