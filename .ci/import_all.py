@@ -7,7 +7,7 @@ from pathlib import Path
 import twinsae
 
 # A GPU's kernels need triton; a plug-in is a subclass of dictionary_learning's trainer.
-NOT_REQUIRED = ("triton", "dictionary_learning")
+NOT_REQUIRED = ("triton", "dictionary-learning")
 modules = [
     module.name
     for room in ("bench", "cli", "kernels", "matching", "sae")
@@ -18,8 +18,8 @@ modules = [
 for name in modules:
     try:
         loaded = importlib.import_module(name)
-    except ModuleNotFoundError as missing:
-        if missing.name in NOT_REQUIRED:
+    except ImportError as missing:
+        if any(package in str(missing) for package in NOT_REQUIRED):
             continue
         raise
     assert "site-packages" in str(loaded.__file__), loaded.__file__
