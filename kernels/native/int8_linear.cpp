@@ -13,15 +13,7 @@
 namespace twinsae {
 namespace {
 
-constexpr int64_t kStateBytes = 24 << 20;  // of survivors; of tokens' codes
 constexpr int64_t kSlabBytes = 16 << 20;   // of latents' codes, where they are made in the call
-
-std::vector<int32_t> eligible(const bool* mask, int64_t latents) {
-  std::vector<int32_t> names;
-  for (int64_t l = 0; l < latents; ++l)
-    if (mask[l]) names.push_back(static_cast<int32_t>(l));
-  return names;
-}
 
 // The eligible latents of one group.
 struct Group {
@@ -149,11 +141,11 @@ ScanCounts linear_topk_int8(const LinearTopK& q, const Int8Isa& int8, Int8Panels
   std::vector<Group> groups;
   for (int64_t g = 0; g < q.groups; ++g) groups.emplace_back(q, g);
   const int planes = int8.planes(q.depth);
-  const int64_t widest = std::max(Survivors::capacity(q.k, planes) * Survivors::kBytesEach, planes * code_count(q.depth));
-  const int64_t most = std::min(q.rows, std::max<int64_t>(kMaxTileTokens, kStateBytes / widest));
+  const int64_t room = Survivors::capacity(q.k, planes);
+  const int64_t most = tokens_at_once(int8, q.rows, q.depth, room * Survivors::kBytesEach);
   Work work{q,       int8, current_isa(),
             threads, Slabs(q, int8, packed, threads), TokenTiles(int8, most, q.depth),
-            Survivors(int8, most, q.k, Survivors::capacity(q.k, planes))};
+            Survivors(int8, most, q.k, room)};
   ScanCounts counts{0, 0};
   for (int64_t begin = 0; begin < q.rows; begin += most) {
     const float* x = q.x + begin * q.depth;

@@ -17,7 +17,6 @@
 namespace twinsae {
 namespace {
 
-constexpr int64_t kStateBytes = 24 << 20;  // of the rows' survivors, and of their codes
 constexpr float kNoFloor = -std::numeric_limits<float>::infinity();
 
 struct Scan {
@@ -116,31 +115,24 @@ struct Scan {
 ScanCounts mutual_topk_int8(const MutualTopK& q, const Int8Isa& int8, Int8Panels packed,
                             int threads) {
   const int planes = int8.planes(q.depth);
-  const int64_t panel_bytes = planes * code_count(q.depth) * kPanel, panels = panel_count(q.b_rows);
-  Scratch<int8_t> codes(packed.panels ? 0 : panels * panel_bytes);
-  Scratch<PanelBounds> bounds(packed.panels ? 0 : panels);
-  if (!packed.panels) {
-    pack_int8(int8, q.b, nullptr, q.b_rows, q.depth, threads, codes.data(), bounds.data());
-    packed = {codes.data(), bounds.data()};
-  }
+  const WholeInt8 whole(int8, q.b, q.b_rows, q.depth, packed, threads);
   const int64_t row_room = Survivors::capacity(q.m, planes);
   // Columns have their lists all the time: no more room than they need.
   const int64_t column_room = planes == 2 ? 2 * q.m + 128 : row_room;
-  const int64_t widest =
-      std::max(threads * row_room * Survivors::kBytesEach, planes * code_count(q.depth));
-  const int64_t most = std::min(q.a_rows, std::max<int64_t>(kMaxTileTokens, kStateBytes / widest));
+  const int64_t most =
+      tokens_at_once(int8, q.a_rows, q.depth, threads * row_room * Survivors::kBytesEach);
   Scan scan{q,
             int8,
             current_isa(),
             threads,
-            Int8Columns(packed.panels, packed.bounds, panel_bytes, 0, 0, q.b_rows),
+            whole.columns(),
             most,
             TokenTiles(int8, most, q.depth),
             Survivors(int8, threads * most, q.m, row_room),
-            Survivors(int8, panels * kPanel, q.m, column_room)};
+            Survivors(int8, panel_count(q.b_rows) * kPanel, q.m, column_room)};
   for (int64_t c = 0; c < q.b_rows; ++c) {
     scan.cols.restart(c, kNoFloor);
-    if (!std::isfinite(packed.bounds[c / kPanel].slacks[c % kPanel])) scan.cols.fail(c);
+    if (!std::isfinite(scan.columns.bounds[c / kPanel].slacks[c % kPanel])) scan.cols.fail(c);
   }
   ScanCounts counts{0, 0};
   for (int64_t begin = 0; begin < q.a_rows; begin += most) {

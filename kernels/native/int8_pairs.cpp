@@ -12,7 +12,6 @@
 namespace twinsae {
 namespace {
 
-constexpr int64_t kStripeBytes = 24 << 20;  // of rows' codes
 constexpr int64_t kRoom = 128;              // survivors of a row that wait for their scores
 constexpr int64_t kPatience = kRoom - kPanel - 16;
 constexpr int64_t kTasksOfThread = 4;
@@ -78,19 +77,11 @@ class Waiting {
 Pairs pairs_above_int8(const PairsAbove& q, const Int8Isa& int8, Int8Panels packed, int threads,
                        ScanCounts& counts) {
   const Isa& isa = current_isa();
-  const int planes = int8.planes(q.depth);
-  const int64_t panel_bytes = planes * code_count(q.depth) * kPanel, panels = panel_count(q.b_rows);
-  Scratch<int8_t> codes(packed.panels ? 0 : panels * panel_bytes);
-  Scratch<PanelBounds> bounds(packed.panels ? 0 : panels);
-  if (!packed.panels) {
-    pack_int8(int8, q.b, nullptr, q.b_rows, q.depth, threads, codes.data(), bounds.data());
-    packed = {codes.data(), bounds.data()};
-  }
-  Int8Columns columns(packed.panels, packed.bounds, panel_bytes, 0, 0, q.b_rows);
+  const WholeInt8 whole(int8, q.b, q.b_rows, q.depth, packed, threads);
+  Int8Columns columns = whole.columns();
   for (int64_t c = 0; c < q.b_rows; ++c) columns.add(c, static_cast<float>(-q.col_price[c]));
 
-  const int64_t most = std::min(
-      q.a_rows, std::max<int64_t>(kMaxTileTokens, kStripeBytes / (planes * code_count(q.depth))));
+  const int64_t most = tokens_at_once(int8, q.a_rows, q.depth, 0);
   TokenTiles tokens(int8, most, q.depth);
   PairList list(q.capacity);
   std::atomic<int64_t> scored{0};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "int8_codes.h"
+#include "scan.h"
 
 namespace twinsae {
 
@@ -46,6 +47,39 @@ struct Int8Columns {
   }
 };
 
+// All of a matrix (count, depth) as columns, packed here if it was not before.
+class WholeInt8 {
+ public:
+  WholeInt8(const Int8Isa& isa, const float* rows, int64_t count, int64_t depth, Int8Panels packed,
+            int threads)
+      : packed_(packed),
+        count_(count),
+        panel_bytes_(isa.planes(depth) * code_count(depth) * kPanel),
+        codes_(packed.panels ? 0 : panel_count(count) * panel_bytes_),
+        bounds_(packed.panels ? 0 : panel_count(count)) {
+    if (packed.panels) return;
+    pack_int8(isa, rows, nullptr, count, depth, threads, codes_.data(), bounds_.data());
+    packed_ = {codes_.data(), bounds_.data()};
+  }
+  Int8Columns columns() const {
+    return {packed_.panels, packed_.bounds, panel_bytes_, 0, 0, count_};
+  }
+
+ private:
+  Int8Panels packed_;
+  int64_t count_, panel_bytes_;
+  Scratch<int8_t> codes_;
+  Scratch<PanelBounds> bounds_;
+};
+
+// How many tokens are scanned together, with `bytes` of other state for each: neither that nor
+// their codes take more than 24 MiB.
+inline int64_t tokens_at_once(const Int8Isa& isa, int64_t tokens, int64_t depth, int64_t bytes) {
+  constexpr int64_t kStateBytes = 24 << 20;
+  const int64_t widest = std::max(bytes, isa.planes(depth) * code_count(depth));
+  return std::min(tokens, std::max<int64_t>(kMaxTileTokens, kStateBytes / widest));
+}
+
 // A block of tokens, scanned panel by panel while its codes stay in the cache.
 struct TokenBlock {
   int64_t first_tile, end_tile;
@@ -74,7 +108,11 @@ inline Lists lists_from(Lists lists, int64_t row) {
 class BlockScan {
  public:
   BlockScan(const Int8Isa& isa, int64_t depth, const TokenTiles& tokens, const Int8Columns& columns)
-      : isa_(isa), planes_(isa.planes(depth)), chunks_(chunk_count(depth)), tokens_(tokens), columns_(columns) {
+      : isa_(isa),
+        planes_(isa.planes(depth)),
+        chunks_(chunk_count(depth)),
+        tokens_(tokens),
+        columns_(columns) {
     isa.enter();
   }
   ~BlockScan() { isa_.leave(); }
@@ -95,7 +133,8 @@ class BlockScan {
           for (int64_t i = 0; i < tiles; ++i) {
             isa_.tile(tokens_.tile(t + i), panel, columns_.bounds[p], chunks_, chunk,
                       std::min(chunks_, chunk + part), planes_, sums_[i]);
-            fetch(panel + columns_.panel_bytes, t + i - block.first_tile, block.end_tile - block.first_tile, chunk, chunk + part);
+            fetch(panel + columns_.panel_bytes, t + i - block.first_tile,
+                  block.end_tile - block.first_tile, chunk, chunk + part);
           }
         for (int64_t i = 0; i < tiles; ++i) {
           const int64_t token = (t + i) * isa_.tile_tokens;

@@ -13,13 +13,6 @@ namespace {
 
 constexpr int64_t kFloat = sizeof(float);
 
-std::vector<int32_t> eligible(const bool* mask, int64_t latents) {
-  std::vector<int32_t> names;
-  for (int64_t l = 0; l < latents; ++l)
-    if (mask[l]) names.push_back(static_cast<int32_t>(l));
-  return names;
-}
-
 Columns group_columns(const LinearTopK& q, int64_t group, const std::vector<int32_t>& names) {
   const int64_t first = group * q.latents;
   Columns columns{};
@@ -47,6 +40,13 @@ void list_above(const PairsAbove& q, const Block& piece, int64_t row, int64_t he
 }
 
 }  // namespace
+
+std::vector<int32_t> eligible(const bool* mask, int64_t latents) {
+  std::vector<int32_t> names;
+  for (int64_t l = 0; l < latents; ++l)
+    if (mask[l]) names.push_back(static_cast<int32_t>(l));
+  return names;
+}
 
 int64_t panel_count(int64_t latents) { return (latents + kPanel - 1) / kPanel; }
 

@@ -9,6 +9,9 @@ namespace twinsae {
 int64_t panel_count(int64_t latents);
 void pack_panels(const float* weight, int64_t latents, int64_t depth, int threads, float* panels);
 
+// The latents that a mask (latents) leaves.
+std::vector<int32_t> eligible(const bool* mask, int64_t latents);
+
 struct LinearTopK {
   int64_t rows, depth, latents, groups, k;  // latents of one group
   const float* x;        // (rows, depth)

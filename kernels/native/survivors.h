@@ -49,7 +49,6 @@ class Survivors {
   int64_t row(int64_t place) const { return place / capacity_; }
   int32_t column(int64_t place) const { return columns_[place]; }
   float& score(int64_t place) { return upper_[place]; }  // replaces the bound
-  const float* thresholds() const { return thresholds_.data(); }
 
   Lists lists(int64_t first_row) {
     const int64_t at = place(first_row);

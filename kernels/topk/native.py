@@ -43,8 +43,7 @@ def linear_topk(
     eligible = None if mask is None else array(mask)
     rows, latents, threads = float_array(x), float_array(weight), torch.get_num_threads()
     outputs = values.numpy(), indices.numpy()
-    rows_pay = bool(ready) or x.shape[0] >= INT8_ROWS
-    if _takes_int8(rows_pay, weight.shape[0] // groups, weight.shape[1], k):
+    if _takes_int8(ready, x.shape[0], weight.shape[0] // groups, weight.shape[1], k):
         codes, bounds = _codes(ready)
         counts = _native.linear_topk_int8(
             rows, latents, codes, bounds, starts, floors, eligible, threads, *outputs
@@ -69,8 +68,7 @@ def mutual_topk(
     row_outputs = row_values.numpy(), row_indices.numpy()
     col_outputs = col_values.numpy(), col_indices.numpy()
     rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
-    rows_pay = bool(packed) or a.shape[0] >= INT8_ROWS
-    if _takes_int8(rows_pay, b.shape[0], a.shape[1], m):
+    if _takes_int8(packed, a.shape[0], b.shape[0], a.shape[1], m):
         codes, bounds = _codes(packed)
         counts = _native.mutual_topk_int8(
             rows, cols, codes, bounds, threads, *row_outputs, *col_outputs
@@ -98,8 +96,7 @@ def pairs_above(
     left, right = float_array(a), float_array(b)
     prices = array(row_price), array(col_price)
     blocks, threads, scored = array(tiles), torch.get_num_threads(), 0
-    rows_pay = bool(packed) or a.shape[0] >= INT8_ROWS
-    if _takes_int8(rows_pay, b.shape[0], a.shape[1], 1):
+    if _takes_int8(packed, a.shape[0], b.shape[0], a.shape[1], 1):
         codes, bounds = _codes(packed)
         rows, cols, overflow, scored = _native.pairs_above_int8(
             left, right, codes, bounds, *prices, margin, blocks, capacity, threads
@@ -116,16 +113,17 @@ def pairs_above(
 def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
     """Return what `linear_topk` scans: codes and bounds for int8, else panels for float32."""
     latents, depth = weight.shape
-    if _takes_int8(True, latents, depth, 1):
+    if _takes_int8((), INT8_ROWS, latents, depth, 1):
         return _pack_codes(weight)
     return (pack_panels(weight),)
 
 
-def _takes_int8(rows_pay: bool, latents: int, depth: int, k: int) -> bool:
+def _takes_int8(packed: Sequence[Tensor], rows: int, latents: int, depth: int, k: int) -> bool:
     """Whether the int8 scan serves a call: where it can and, unless it is forced, where it pays."""
     if not _native.int8_planes(depth):
         return False
     isa = _native.isa()
+    rows_pay = bool(packed) or rows >= INT8_ROWS
     pays = rows_pay and latents * depth >= INT8_NUMBERS[isa] and k <= INT8_K
     return pays or os.environ.get("TWINSAE_CPU_ISA") == isa
 
