@@ -100,7 +100,12 @@ def random_problem(shape: Shape, numbers: Numbers) -> Problem:
 
 
 def timing_problem(shape: Shape, numbers: Numbers) -> Problem:
-    """Return a problem to time on: its decoder's bias is 0, as some peers subtract it first."""
+    """Return a problem to time on.
+
+    The decoder begins as the encoder, as in training: a step with other latents has another error.
+    Its bias is 0, as some peers subtract it first.
+    """
     problem = random_problem(shape, numbers)
+    problem.W_dec.copy_(problem.W_enc)
     problem.b_dec.zero_()
     return problem
