@@ -85,23 +85,21 @@ class Run:
             self._time_matches()
         for dtype in plan.other_dtypes:
             if dtype != plan.dtype:
-                self._check(usual_jobs(plan.odd, plan.real), dtype, self._in_time)
+                self._check(usual_jobs(plan.odd, plan.real), dtype)
         if plan.compiled < len(plan.shapes):
             self._skip(f"torch.compile at all but the first {plan.compiled} shapes: it takes long")
 
     # Checks
 
-    def _check(
-        self, jobs: Iterable[Job], dtype: torch.dtype, in_time: Callable[[], bool] = lambda: True
-    ) -> None:
-        """Run those of some checks that the ops need, as long as there is time for them."""
+    def _check(self, jobs: Iterable[Job], dtype: torch.dtype, at_least: float = 0.0) -> None:
+        """Run those of some checks that the ops need, while so many seconds are left."""
         needed = {kernel for op in self.plan.ops for kernel in KERNELS[op]}
         setting = Setting(self.clock.device, dtype, self.plan.backend)
         done = {(check.kernel, check.case, check.dtype) for check in self.results.checks}
         for job in jobs:
             if job.kernel not in needed or (job.kernel, job.case, dtype_name(dtype)) in done:
                 continue
-            if not in_time():
+            if self._left() < at_least:
                 self._skip(f"check of {job.kernel}, {job.case}, {dtype_name(dtype)}: out of time")
                 continue
             check = run_check(job, setting, self.clock)
@@ -123,7 +121,7 @@ class Run:
             self._skip(f"checks beyond {plan.big[0]:,} numbers in a tensor: they take {gib}")
             return
         share = (1 - CHECKS_SHARE) * 60 * plan.minutes
-        self._check(big_jobs(*plan.big), plan.dtype, lambda: self._left() > share)
+        self._check(big_jobs(*plan.big), plan.dtype, at_least=share)
 
     # Times
 

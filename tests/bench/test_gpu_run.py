@@ -218,12 +218,13 @@ def test_what_is_not_reached_is_listed(file: Path) -> None:
     assert results.finished
     assert not results.wrong
     assert results.timings == results.matches == []
-    assert {check.dtype for check in results.checks} == {"bfloat16", "float32"}
+    assert results.checks == []
     for expected in (
         "encode, decode, grads, step at N = 40, D = 64, L = 600, k = 8: out of time",
         "encode, decode, grads, step at N = 33, D = 32, L = 500, k = 4: out of time",
         "match of 300 x 300 latents, D = 16: out of time",
         "check of latent_grads, L D beyond 2,000, bfloat16: out of time",
+        "check of linear_topk, whole numbers, bfloat16: out of time",
         "check of linear_topk, whole numbers, float16: out of time",
     ):
         assert expected in results.skipped
