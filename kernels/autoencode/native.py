@@ -28,7 +28,7 @@ def topk_autoencode(
 ) -> Parts:
     """See api.topk_autoencode."""
     zeros = torch.zeros(x.shape[0])
-    values, indices, *stats = linear_topk(x, W_enc, b_enc, packed, k, zeros, None, 1)
+    values, indices, survivors, redone = linear_topk(x, W_enc, b_enc, packed, k, zeros, None, 1)
     values, indices = values.squeeze(1), indices.squeeze(1)
     wide = x.detach().to(torch.float32).contiguous()
     with exact_products(x.device):
@@ -47,4 +47,4 @@ def topk_autoencode(
         squares.numpy(),
         deviations.numpy(),
     )
-    return recon.to(x.dtype), values, indices, squares, deviations, *stats
+    return recon.to(x.dtype), values, indices, squares, deviations, survivors, redone

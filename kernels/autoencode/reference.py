@@ -24,11 +24,11 @@ def topk_autoencode(
     """See api.topk_autoencode."""
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     floor = x.new_zeros(x.shape[0], dtype=dtype)
-    values, indices, *stats = linear_topk(x, W_enc, b_enc, (), k, floor, None, 1)
+    values, indices, survivors, redone = linear_topk(x, W_enc, b_enc, (), k, floor, None, 1)
     values, indices = values.squeeze(1), indices.squeeze(1)
     recon = sparse_decode(values, indices, W_dec, b_dec)
     squares, *_ = decode_error(values, indices, W_dec, b_dec, x, floor.new_ones(()))
     with exact_products(x.device):
         wide = x.to(dtype).contiguous()
         deviations = (wide - wide.mean(0)).square().sum(1)
-    return recon, values, indices, squares, deviations, *stats
+    return recon, values, indices, squares, deviations, survivors, redone

@@ -116,7 +116,8 @@ def topk_autoencode(
         decoder = Decoder(ready(W_dec), None if b_dec is None else ready(b_dec), centre)
         candidates = _candidates(own, encoder, b_enc, k, floor)
         if candidates is None:
-            values, indices, *stats = linear_topk(own, encoder, b_enc, (), k, floor, None, 1)
+            top = linear_topk(own, encoder, b_enc, (), k, floor, None, 1)
+            values, indices, survivors, redone = top
             found = _finished(None, None, values.squeeze(1), indices.squeeze(1), own, decoder)
         else:
             found, proved = _ranked(*candidates, k, own, decoder)
@@ -129,9 +130,9 @@ def topk_autoencode(
                 for all_rows, rows in zip(found, better, strict=True):
                     all_rows[again] = rows
             redone = (~proved).sum()
-            stats = [torch.zeros_like(redone), redone]
+            survivors = torch.zeros_like(redone)
     recon, values, indices, squares, deviations = found
-    return recon.to(x.dtype), values.to(x.dtype), indices, squares, deviations, *stats
+    return recon.to(x.dtype), values.to(x.dtype), indices, squares, deviations, survivors, redone
 
 
 def _candidates(

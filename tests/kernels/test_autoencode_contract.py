@@ -42,10 +42,10 @@ def deviations_of(x: Tensor) -> Tensor:
     return (x.double() - x.double().mean(0)).square().sum(1)
 
 
-# Numbers of rows that divide integers exactly; the last two k are all latents and many.
+# Numbers of rows by which integers are divided exactly; k also as all latents, and as many.
 @pytest.mark.parametrize(
     ("rows", "dim", "latents", "k"),
-    [(0, 4, 5, 3), (1, 1, 1, 1), (8, 9, 131, 1), (4, 0, 9, 5), (2, 131, 17, 17), (32, 65, 500, 33)],
+    [(0, 4, 5, 3), (1, 1, 1, 1), (8, 9, 131, 1), (4, 0, 9, 5), (2, 131, 17, 17), (16, 65, 500, 33)],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("with_biases", [False, True])
@@ -71,7 +71,7 @@ def test_equal_to_a_full_sort_and_a_dense_product(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
-@pytest.mark.parametrize(("rows", "k"), [(37, 35), (5, 1)])
+@pytest.mark.parametrize(("rows", "k"), [(19, 35), (5, 1)])
 def test_the_bits_are_those_of_the_separate_functions(
     make: SimpleNamespace, backend: str, dtype: torch.dtype, rows: int, k: int
 ) -> None:
@@ -239,7 +239,7 @@ def parts(result: Autoencoded) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("loss", list(LOSSES))
-@pytest.mark.parametrize(("rows", "dim", "latents", "k"), [(37, 19, 131, 5), (6, 7, 40, 1)])
+@pytest.mark.parametrize(("rows", "dim", "latents", "k"), [(21, 19, 131, 5), (6, 7, 40, 1)])
 def test_gradients_against_dense_autograd(
     make: SimpleNamespace, backend: str, loss: str, rows: int, dim: int, latents: int, k: int
 ) -> None:
