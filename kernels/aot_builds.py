@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import triton
 
+from .autoencode import triton as autoencode
 from .decode import triton as decode
 from .grads import triton as grads
 from .topk import triton_pairs as pairs
@@ -52,7 +53,7 @@ def builds(every: bool) -> list[Build]:
     found = []
     for dtype in dtypes:
         found += _scans(dtype, every) + _matches(dtype, every)
-        found += _decoders(dtype) + _gradients(dtype, every)
+        found += _decoders(dtype) + _gradients(dtype, every) + _autoencoders(dtype, every)
     if not every:
         found += _scans("fp32", every)
     return found + _selections(every)
@@ -119,9 +120,8 @@ def _matches(dtype: str, every: bool) -> list[Build]:
 def _selections(every: bool) -> list[Build]:
     scheme = SCHEMES[0]
     candidates = L // scheme.group * scheme.kept
-    ks = [1 << i for i in range(select.MOST.bit_length())] if every else [K]
     found = []
-    for k in ks:
+    for k in _powers(every):
         found.append(Build(
             f"choose_best k {k}", "choose_best",
             {"keys": "*i64", "chosen": "*i64", "unseen": "*i64", "row_count": "i32",
@@ -162,6 +162,33 @@ def _decoders(dtype: str) -> list[Build]:
     ]  # fmt: skip
 
 
+def _autoencoders(dtype: str, every: bool) -> list[Build]:
+    number = f"*{dtype}"
+    keys = {"chosen": "*i64", "least": "*i64"}
+    rest = {"values": number, "indices": "*i64", "x": number, "weight": number, "bias": number,
+            "centre": "*fp32", "recon": number, "squares": "*fp32", "deviations": "*fp32",
+            "row_count": "i32", "k": "i32", "latents": "i32", "dim": "i32"}  # fmt: skip
+    moved = float(N * (K + 2) * D * DTYPES[dtype])
+    # Without keys there is nothing to rank: that kernel is the same for all k.
+    sizes = [k for k in _powers(every) if k >= autoencode.LEAST_K]
+    variants = [(keys, k) for k in sizes] + ([({}, autoencode.LEAST_K)] if every else [])
+    return [
+        Build(
+            f"finish_rows {dtype} {f'k {k}' if ranked else 'ranked'}", "finish_rows",
+            ranked | rest,
+            {"RANKED": min(select.RANKED, k), "K": k, "NONE": scan.MISSING,
+             "BLOCK": decode.BLOCK, "PLACES": decode.PLACES},
+            decode.WARPS, 3, "gather", 4.0 * N * K * D, moved, ("row_count", "k", "latents"),
+        )
+        for ranked, k in variants
+    ]  # fmt: skip
+
+
+def _powers(every: bool) -> list[int]:
+    """Return the sizes that a choice of k keys may have in a kernel, or the first."""
+    return [1 << i for i in range(select.MOST.bit_length())] if every else [K]
+
+
 def _gradients(dtype: str, every: bool) -> list[Build]:
     number = f"*{dtype}"
     cut = {"BLOCK": grads.BLOCK, "PLACES": grads.PLACES}
@@ -189,7 +216,7 @@ def functions() -> dict[str, Any]:
     """Return all @triton.jit functions by their names."""
     return {
         name: function
-        for module in (decode, grads, pairs, scan, select)
+        for module in (autoencode, decode, grads, pairs, scan, select)
         for name, function in vars(module).items()
         if isinstance(function, triton.runtime.JITFunction)
     }

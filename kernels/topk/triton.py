@@ -79,7 +79,24 @@ def _fused(
     rows, stacks, k = values.shape
     if rows == 0:
         return torch.ones((0, stacks), dtype=torch.bool, device=x.device)
-    latents = weight.shape[0] // stacks
+    keys = best_of_groups(x, weight, bias, mask, floor, scheme, stacks)
+    best_values, best_indices, proved = best_of(keys, k, scheme.kept)
+    values.copy_(best_values.view(values.shape))
+    indices.copy_(best_indices.view(indices.shape))
+    return proved.view(rows, stacks)
+
+
+def best_of_groups(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    floor: Tensor,
+    scheme: Scheme,
+    stacks: int,
+) -> Tensor:
+    """Return the candidates of each row and stack, (N * S, keys) int64, as `best_of` takes them."""
+    rows, latents = x.shape[0], weight.shape[0] // stacks
     group_count = triton.cdiv(latents, scheme.group)
     keys = torch.empty(
         (rows * stacks, group_count * scheme.kept), dtype=torch.int64, device=x.device
@@ -93,7 +110,4 @@ def _fused(
         GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
-    best_values, best_indices, proved = best_of(keys, k, scheme.kept)
-    values.copy_(best_values.view(values.shape))
-    indices.copy_(best_indices.view(indices.shape))
-    return proved.view(rows, stacks)
+    return keys

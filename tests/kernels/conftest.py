@@ -22,11 +22,12 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """
     name, _, variant = request.param.partition(":")
     if name == "triton":
+        from twinsae.kernels.autoencode import triton as autoencode
         from twinsae.kernels.topk import triton, triton_mutual
         from twinsae.kernels.topk.triton_scheme import MOST, Scheme
 
         few = Scheme(group=16, kept=3)
-        for module in (triton, triton_mutual):
+        for module in (triton, triton_mutual, autoencode):
             monkeypatch.setattr(
                 module, "choose_scheme", lambda _, k, __: few if k <= MOST else None
             )
