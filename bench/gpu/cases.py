@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from ...kernels.autoencode import Autoencoded, topk_autoencode
 from ...kernels.backends import Backend
 from ...kernels.decode import decode_error, gather_dot, sparse_decode
 from ...kernels.grads import LatentGrads, latent_grads
@@ -249,12 +250,52 @@ def _grads(setting: Setting, problem: Problem, exact: bool) -> None:
     oracle.check_grads(same_twice(sums), problem, exact)
 
 
+def autoencode_whole(setting: Setting, shape: Shape) -> None:
+    """Encode and decode whole numbers at once."""
+    problem = whole_problem(setting, shape)
+    rows, own, found = _autoencode(setting, problem)
+    values, indices = oracle.expected_topk(problem.x[rows], problem.W_enc, problem.b_enc, problem.k)
+    oracle.refuse_unequal("the latents", own.indices, indices)
+    oracle.refuse_unequal("the best scores", own.values, values)
+    oracle.check_autoencoded(own, problem.encoded(found.values, found.indices), rows, exact=True)
+
+
+def autoencode_real(setting: Setting, shape: Shape) -> None:
+    """Encode and decode real numbers at once."""
+    problem = random_problem(shape, setting.numbers())
+    rows, own, found = _autoencode(setting, problem)
+    x, weight, bias = problem.x[rows], problem.W_enc, problem.b_enc
+    expected, _ = oracle.expected_topk(x, weight, bias, problem.k)
+    oracle.check_topk((own.values, own.indices), x, weight, bias, expected)
+    oracle.check_autoencoded(own, problem.encoded(found.values, found.indices), rows)
+
+
+def _autoencode(setting: Setting, problem: Problem) -> tuple[Tensor, Autoencoded, Autoencoded]:
+    """Return some rows, what was found of them, and of all."""
+    found = same_twice(
+        lambda: topk_autoencode(
+            problem.x, problem.W_enc, problem.b_enc, problem.W_dec, problem.b_dec, problem.k,
+            backend=setting.backend,
+        )
+    )  # fmt: skip
+    rows = oracle.some(len(problem.x), oracle.ROWS, setting.device)
+    own = found._replace(
+        recon=found.recon[rows],
+        values=found.values[rows],
+        indices=found.indices[rows],
+        squares=found.squares[rows],
+        deviations=found.deviations[rows],
+    )
+    return rows, own, found
+
+
 WHOLE: dict[str, Case] = {
     "linear_topk": encode_whole,
     "sparse_decode": decode_whole,
     "gather_dot": dot_whole,
     "decode_error": error_whole,
     "latent_grads": grads_whole,
+    "topk_autoencode": autoencode_whole,
 }
 REAL: dict[str, Case] = {
     "linear_topk": encode_real,
@@ -262,6 +303,7 @@ REAL: dict[str, Case] = {
     "gather_dot": dot_real,
     "decode_error": error_real,
     "latent_grads": grads_real,
+    "topk_autoencode": autoencode_real,
 }
 ENCODE: dict[str, Case] = {
     "mask and floors": encode_masked,

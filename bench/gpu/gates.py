@@ -49,6 +49,20 @@ def decode_gate(problem: Problem) -> Gate:
     return check
 
 
+def autoencode_gate(problem: Problem) -> Gate:
+    """Return both of these, the decoder's for the latents that were found."""
+    encoded = encode_gate(problem)
+    rows = oracle.some(len(problem.x), oracle.ROWS, problem.x.device)
+
+    def check(variant: Variant, found: Sequence[Tensor]) -> None:
+        recon, values, indices = found[:3]
+        encoded(variant, (values, indices))
+        own = problem.encoded(values, indices)
+        oracle.check_decode(recon[rows], own, rows, roundings=_roundings(variant))
+
+    return check
+
+
 def grads_gate(problem: Problem) -> Gate:
     """Return a comparison of some latents with the float64 reference."""
 
@@ -84,6 +98,7 @@ def step_gate(problem: Problem) -> Gate:
 GATES: dict[str, Callable[[Problem], Gate]] = {
     "encode": encode_gate,
     "decode": decode_gate,
+    "autoencode": autoencode_gate,
     "grads": grads_gate,
     "step": step_gate,
 }

@@ -11,6 +11,7 @@ Only some rows (or latents) of a large problem are compared; the first and the l
 import torch
 from torch import Tensor
 
+from ...kernels.autoencode import Autoencoded
 from ...kernels.decode import DecodedError, decode_error, gather_dot, sparse_decode
 from ...kernels.grads import LatentGrads, latent_grads
 from ...kernels.topk import linear_topk
@@ -18,6 +19,7 @@ from ..measurement import score_rounding
 from .problem import Problem
 
 U = 2.0**-24
+MEAN = 1e-5  # relative, of deviations from a mean over rows
 ROWS = 48  # compared of a problem
 LATENTS = 16
 CHUNK_BYTES = 1 << 29  # of the weight in float64
@@ -173,14 +175,36 @@ def check_error(
     terms = problem.k + 4
     off = terms * U * size.g  # of g before it is rounded
     refuse("g", found.g, right.g, off + OURS * _eps(found.g) * right.g.abs() + _tiny(found.g))
-    error, error_off = right.g.abs() / factor, off / factor
-    squares = (2 * error * error_off + error_off.square()).sum(1)
-    squares += (target.shape[1] + 2) * U * right.squares * 1.01
-    refuse("squares", found.squares, right.squares, squares)
+    slack = _squares_slack(right.g / factor, off / factor)
+    refuse("squares", found.squares, right.squares, slack)
     reach = gather_dot(off, indices, weight.abs(), backend="reference")
     size_of_dots = gather_dot(right.g.abs(), indices, weight.abs(), backend="reference")
     own = _sum_slack(size_of_dots, right.d_values, target.shape[1], found.d_values, OURS)
     refuse("d_values", found.d_values, right.d_values, reach * 1.01 + own)
+
+
+def check_autoencoded(
+    found: Autoencoded, problem: Problem, rows: Tensor, exact: bool = False
+) -> None:
+    """Raise WrongError unless those rows were decoded and compared with their inputs as they are.
+
+    Args:
+        found: of those rows.
+        problem: with the latents found, `encoded`; `check_topk` says whether these are right.
+        rows: (R,) int64.
+        exact: whole numbers.
+    """
+    check_decode(found.recon, problem, rows, exact)
+    values, indices, weight = _named(problem, rows)
+    target, bias = problem.x[rows].double(), problem.b_dec.double()
+    error = sparse_decode(values, indices, weight, bias, backend="reference") - target
+    size = sparse_decode(values.abs(), indices, weight.abs(), bias.abs(), backend="reference")
+    off = (0 if exact else problem.k + 4) * U * (size + target.abs())
+    squares = error.square().sum(1)
+    refuse("squares", found.squares, squares, _squares_slack(error, off))
+    mean = problem.x.mean(0, dtype=torch.float64)
+    reach = MEAN * (target.abs() + mean.abs()).square().sum(1)
+    refuse("deviations", found.deviations, (target - mean).square().sum(1), reach)
 
 
 def check_grads(
@@ -234,6 +258,12 @@ def _dots(x: Tensor, weight: Tensor, indices: Tensor) -> Tensor:
     """(R, k) float64: <x[n], weight[indices[n, j]]>, a row at a time."""
     rows = [weight[own].double() @ row.double() for row, own in zip(x, indices, strict=True)]
     return torch.stack(rows) if rows else x.new_zeros(indices.shape, dtype=torch.float64)
+
+
+def _squares_slack(error: Tensor, off: Tensor) -> Tensor:
+    """Return by how much sums (R,) of squares of errors (R, D) may be off, these being so."""
+    own = (error.shape[1] + 2) * U * error.square().sum(1) * 1.01
+    return own + (2 * error.abs() * off + off.square()).sum(1)
 
 
 def _sum_slack(size: Tensor, right: Tensor, terms: int, result: Tensor, roundings: float) -> Tensor:

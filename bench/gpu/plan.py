@@ -10,12 +10,13 @@ from ...kernels.backends import Backend
 from ..inputs import Shape
 from .checks import BIG, BIG_BYTES, BIG_D, ODD_SHAPE, REAL_SHAPES
 
-Op = Literal["encode", "decode", "grads", "step", "match"]
+Op = Literal["encode", "decode", "autoencode", "grads", "step", "match"]
 
-OPS: tuple[Op, ...] = ("encode", "decode", "grads", "step", "match")
+OPS: tuple[Op, ...] = ("encode", "decode", "autoencode", "grads", "step", "match")
 KERNELS: dict[Op, tuple[str, ...]] = {
     "encode": ("linear_topk",),
     "decode": ("sparse_decode", "gather_dot"),
+    "autoencode": ("topk_autoencode",),
     "grads": ("latent_grads",),
     "step": ("linear_topk", "decode_error", "latent_grads"),
     "match": ("mutual_topk", "pairs_above"),

@@ -189,6 +189,9 @@ class Run:
         self, what: str, variant: Variant, gate: Gate, rows: int
     ) -> tuple[int, float | None] | None:
         """Return a variant's peak memory and its share of rows redone; None: it is not timed."""
+        if not self._in_time():
+            self._skip(f"{what}, {variant.name}: out of time")
+            return None
         for kernel in variant.kernels:
             if (kernel, self.plan.dtype) in self._refused:
                 self._refuse(f"not timed: {what}, {variant.name}: {kernel} is wrong", ours=True)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...kernels.autoencode import Autoencoded, topk_autoencode
 from ...kernels.backends import Backend
-from ...kernels.decode import decode_error, sparse_decode
+from ...kernels.decode import decode_error, gather_dot, sparse_decode
 from ...kernels.grads import latent_grads
 from ...kernels.topk import TopK, linear_topk
 from ..measurement import OURS, PRODUCT
@@ -33,8 +34,9 @@ Tensors = Sequence[Tensor]
 class Variant:
     """One way of doing a job.
 
-    The job says what `run` returns. encode: values, indices (N, k). decode: (N, D). grads: dW_dec,
-    dW_enc (L, D). step: the squared error over `squared_length`, a scalar, then dW_dec, dW_enc.
+    The job says what `run` returns. encode: values, indices (N, k). decode: (N, D). autoencode:
+    (N, D), values, indices. grads: dW_dec, dW_enc (L, D). step: the squared error over
+    `squared_length`, a scalar, then dW_dec, dW_enc.
     """
 
     name: str
@@ -88,6 +90,29 @@ def decode_variants(problem: Problem, means: Means) -> list[Variant]:
     ]
 
 
+def autoencode_variants(problem: Problem, means: Means) -> list[Variant]:
+    """Return the ways from a batch to its reconstruction."""
+    x, product = problem.x, problem.x.new_empty(len(problem.x), len(problem.W_enc))
+    inputs = x, problem.W_enc, problem.b_enc, problem.W_dec, problem.b_dec, problem.k
+
+    def ours() -> Autoencoded:
+        return topk_autoencode(*inputs, backend=means.backend)
+
+    def apart() -> Tensors:
+        x, W_enc, b_enc, W_dec, b_dec, k = inputs
+        values, indices, _ = linear_topk(x, W_enc, b_enc, k, backend=means.backend)
+        decoded = sparse_decode(values, indices, W_dec, b_dec, backend=means.backend)
+        return [decoded, values, indices]
+
+    return [
+        Variant(OURS, ours, ("topk_autoencode",)),
+        Variant(f"{OURS}, two calls", apart, ("linear_topk", "sparse_decode")),
+        Variant(PRODUCT, lambda: [torch.mm(x, problem.W_enc.T, out=product)]),
+        Variant(f"{TORCH_ENCODE} + {BAG}", lambda: torch_autoencode(*inputs)),
+        *_compiled(f"{TORCH_ENCODE} + {BAG}", torch_autoencode, inputs, means),
+    ]
+
+
 def grads_variants(problem: Problem, means: Means) -> list[Variant]:
     """Return the ways from active latents and gradients to those of both matrices."""
     values, d_values, indices, x, g = (
@@ -126,12 +151,25 @@ def step_variants(problem: Problem, means: Means) -> list[Variant]:
         )
         return [squares.sum() / size, sums.dW_dec, sums.dW_enc]
 
+    def fused() -> Tensors:
+        found = topk_autoencode(
+            x, problem.W_enc, problem.b_enc, problem.W_dec, problem.b_dec, problem.k,
+            backend=means.backend,
+        )  # fmt: skip
+        g = ((found.recon - x) * (2 / size)).to(x.dtype)
+        d_values = gather_dot(g, found.indices, problem.W_dec, backend=means.backend)
+        sums = latent_grads(
+            found.values, d_values, found.indices, x, g, len(problem.W_dec), backend=means.backend
+        )
+        return [found.squares.sum() / size, sums.dW_dec, sums.dW_enc]
+
     parameters = tuple(
         t.detach().requires_grad_() for t in (problem.W_dec, problem.W_enc, problem.b_enc)
     )
     inputs = x, *parameters, problem.b_dec, problem.k, size
     return [
         Variant(OURS, ours, ("linear_topk", "decode_error", "latent_grads")),
+        Variant(f"{OURS}, forward fused", fused, ("topk_autoencode", "gather_dot", "latent_grads")),
         Variant(PRODUCT, lambda: [torch.mm(x, problem.W_enc.T, out=product)]),
         Variant(f"{TORCH_ENCODE} + {BAG}, autograd", lambda: torch_step(torch_loss, *inputs)),
         *_compiled_step(inputs, means),
@@ -142,6 +180,7 @@ def step_variants(problem: Problem, means: Means) -> list[Variant]:
 VARIANTS: dict[str, Callable[[Problem, Means], list[Variant]]] = {
     "encode": encode_variants,
     "decode": decode_variants,
+    "autoencode": autoencode_variants,
     "grads": grads_variants,
     "step": step_variants,
 }
@@ -180,6 +219,14 @@ def squared_length(x: Tensor) -> Tensor:
 def bag_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Decode by torch's embedding_bag."""
     return functional.embedding_bag(indices, weight, per_sample_weights=values, mode="sum") + bias
+
+
+def torch_autoencode(
+    x: Tensor, W_enc: Tensor, b_enc: Tensor, W_dec: Tensor, b_dec: Tensor, k: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Encode and decode by torch's ops."""
+    values, indices = torch_encode(x, W_enc, b_enc, k)
+    return bag_decode(values, indices, W_dec, b_dec), values, indices
 
 
 def gather_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def test_right_kernels_pass(dtype: torch.dtype, backend: str) -> None:
 
 def test_every_op_has_checks_of_each_kind() -> None:
     kernels = {"linear_topk", "sparse_decode", "gather_dot", "decode_error", "latent_grads"}
-    kernels |= {"mutual_topk", "pairs_above"}
+    kernels |= {"topk_autoencode", "mutual_topk", "pairs_above"}
     by_kernel = {kernel: {j.case for j in jobs() if j.kernel == kernel} for kernel in kernels}
     assert {j.kernel for j in jobs()} == kernels
     for found in by_kernel.values():
@@ -177,6 +177,14 @@ def test_a_wrong_error_is_caught(name: str, dtype: torch.dtype, monkeypatch) -> 
     found = problems("decode_error", dtype)
     assert {"whole numbers", "real numbers, D = 64"} <= set(found)
     assert all(problem.startswith(f"{name}: 1 of ") for problem in found.values())
+
+
+@pytest.mark.parametrize("name", ["recon", "values", "indices", "squares", "deviations"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_wrong_autoencoding_is_caught(name: str, dtype: torch.dtype, monkeypatch) -> None:
+    add = 1 if name == "indices" else 20.0
+    break_result(monkeypatch, "topk_autoencode", field(name, last(add)))
+    assert {"whole numbers", "real numbers, D = 64"} <= set(problems("topk_autoencode", dtype))
 
 
 @pytest.mark.parametrize("name", ["dW_dec", "dW_enc", "db_enc", "fired"])
