@@ -20,6 +20,7 @@ from ..inputs import Shape
 from . import oracle
 from .oracle import WrongError
 from .problem import Numbers, Problem, random_problem
+from .routes import by_route
 
 MISSING_EVERY = 7  # of the places of a problem of whole numbers
 MANY = 300  # more than a fused scan keeps
@@ -124,6 +125,18 @@ def encode_clustered(setting: Setting, shape: Shape) -> None:
     start = len(problem.W_enc) // 2
     problem.W_enc[start : start + 2 * problem.k].abs_()
     _real_topk(setting, problem)
+
+
+def encode_by(route: str) -> Case:
+    """Return a case that takes a route which may not be the usual one."""
+
+    def run(setting: Setting, shape: Shape) -> None:
+        whole, real = whole_problem(setting, shape), random_problem(shape, setting.numbers())
+        with by_route(route, whole):
+            _whole_topk(setting, whole, whole.k)
+            _real_topk(setting, real)
+
+    return run
 
 
 def encode_stacked(setting: Setting, shape: Shape) -> None:

@@ -29,12 +29,16 @@ class Job:
     run: Case
 
 
-def usual_jobs(odd: Shape = ODD_SHAPE, real: Sequence[Shape] = REAL_SHAPES) -> Iterator[Job]:
-    """Yield the checks of all kernels."""
+def usual_jobs(
+    odd: Shape = ODD_SHAPE, real: Sequence[Shape] = REAL_SHAPES, routes: Sequence[str] = ()
+) -> Iterator[Job]:
+    """Yield the checks of all kernels, and of the scan by these routes."""
     for kernel, run in (cases.WHOLE | pair_cases.WHOLE).items():
         yield Job(kernel, "whole numbers", odd, run)
     for case, run in cases.ENCODE.items():
         yield Job("linear_topk", case, odd, run)
+    for route in routes:
+        yield Job("linear_topk", f"by the {route} route", odd, cases.encode_by(route))
     for case, run in pair_cases.PAIRS.items():
         yield Job("pairs_above", case, odd, run)
     for shape in real:

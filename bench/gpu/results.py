@@ -72,6 +72,8 @@ class Results:
     checks: list[Check] = field(default_factory=list)
     square_flops: float | None = None
     """Operations a second of a large square product."""
+    tuned: dict[str, str] = field(default_factory=dict)
+    """Shape -> the route and cut of the scan that were measured to be the fastest."""
     timings: list[Timing] = field(default_factory=list)
     matches: list[MatchTiming] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)

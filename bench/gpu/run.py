@@ -1,7 +1,7 @@
 """One run: checks, then times, in the order of what they tell, until it is done or out of time."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from ...kernels.topk import linear_topk
 from ...matching.candidates import Source
 from ..inputs import Shape
 from ..instances import Planted
@@ -25,6 +26,7 @@ from .oracle import WrongError
 from .plan import KERNELS, Op, Plan
 from .problem import Numbers, Problem, timing_problem
 from .results import Results, Timing
+from .routes import route_names, tune
 from .variants import VARIANTS, Means, Variant, chunked_encode
 
 GPU_PACKAGES = (*PACKAGES, "triton", "faiss-gpu-cu12", "flexsae")
@@ -70,10 +72,10 @@ class Run:
 
     def _go(self) -> None:
         plan, done = self.plan, 0
-        self._check(usual_jobs(plan.odd, plan.real), plan.dtype)
+        self._check(self._usual_jobs(), plan.dtype)
         if "match" in plan.ops and plan.dtype != torch.float32:
             pairs = KERNELS["match"]
-            jobs = usual_jobs(plan.odd, plan.real)
+            jobs = self._usual_jobs()
             self._check((job for job in jobs if job.kernel in pairs), torch.float32)
         self._check_big()
         self._time_square()
@@ -85,11 +87,14 @@ class Run:
             self._time_matches()
         for dtype in plan.other_dtypes:
             if dtype != plan.dtype:
-                self._check(usual_jobs(plan.odd, plan.real), dtype)
+                self._check(self._usual_jobs(), dtype)
         if plan.compiled < len(plan.shapes):
             self._skip(f"torch.compile at all but the first {plan.compiled} shapes: it takes long")
 
     # Checks
+
+    def _usual_jobs(self) -> Iterator[Job]:
+        return usual_jobs(self.plan.odd, self.plan.real, route_names(self.plan.backend))
 
     def _check(self, jobs: Iterable[Job], dtype: torch.dtype, at_least: float = 0.0) -> None:
         """Run those of some checks that the ops need, while so many seconds are left."""
@@ -145,6 +150,7 @@ class Run:
             problem = timing_problem(shape, Numbers(self.plan.dtype, self.clock.device))
             found = chunked_encode(problem.x, problem.W_enc, problem.b_enc, problem.k)
             problem = problem.encoded(*found)
+            self._tune(problem)
         except Exception as error:
             self._failed(f"inputs at {_sizes(shape)}", error)
             return
@@ -154,6 +160,16 @@ class Run:
             else:
                 self._skip(f"{op} at {_sizes(shape)}: out of time")
             self.clock.release()
+
+    def _tune(self, problem: Problem) -> None:
+        """Let our scan take the fastest route for this shape, where it has a choice."""
+        plan = self.plan
+        refused = ("linear_topk", plan.dtype) in self._refused
+        if refused or not route_names(plan.backend) or not {"encode", "step"} & {*plan.ops}:
+            return
+        x, weight, bias, k = problem.x, problem.W_enc, problem.b_enc, problem.k
+        route = tune(lambda: linear_topk(x, weight, bias, k, backend=plan.backend), self.clock)
+        self.results.tuned[_sizes(problem.shape)] = route
 
     def _time_op(self, op: Op, problem: Problem, compiled: bool) -> None:
         what = f"{op} at {_sizes(problem.shape)}"

@@ -21,6 +21,7 @@ from ...kernels.topk import TopK, linear_topk
 from ..measurement import OURS, PRODUCT
 from . import peers
 from .problem import Problem
+from .routes import by_route, route_names
 
 TORCH_ENCODE = "cuBLAS + torch.topk"
 CHUNKED_ENCODE = "chunked cuBLAS + torch.topk"
@@ -63,8 +64,17 @@ def encode_variants(problem: Problem, means: Means) -> list[Variant]:
     def ours() -> TopK:
         return linear_topk(x, weight, bias, k, backend=means.backend)
 
+    def by(route: str) -> TopK:
+        with by_route(route, problem):
+            return ours()
+
+    routes = [
+        Variant(f"{OURS}, {route}", partial(by, route), ("linear_topk",))
+        for route in route_names(means.backend)
+    ]
     return [
         Variant(OURS, ours, ("linear_topk",)),
+        *routes,
         Variant(PRODUCT, lambda: [torch.mm(x, weight.T, out=product)]),
         Variant(TORCH_ENCODE, lambda: torch_encode(x, weight, bias, k)),
         Variant(CHUNKED_ENCODE, lambda: chunked_encode(x, weight, bias, k)),
