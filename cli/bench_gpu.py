@@ -54,6 +54,9 @@ def results_text(results: Results) -> str:
     parts = ["\n".join(header), f"{right} of {len(results.checks)} checks passed."]
     if results.square_flops:
         parts.append(f"A large square product: {results.square_flops / 1e12:,.1f} TFLOP/s.")
+    if results.tuned:
+        fastest = [f"- {shape}: {route}" for shape, route in results.tuned.items()]
+        parts.append("\n".join(["The scan's fastest route and cut:", *fastest]))
     if results.timings:
         parts.append(timings_table(results.timings))
     if results.matches:

@@ -65,13 +65,14 @@ class Run:
                 self._go()
             self.results.finished = True
         except LostDeviceError as lost:
-            self._refuse(f"{lost}: the device answers no more, nothing after it is measured", True)
+            gone = "the device answers no more; --only measures the rest in another run"
+            self._refuse(f"{lost}: {gone}", ours=True)
         finally:
             self.results.save(self.file)
         return self.results
 
     def _go(self) -> None:
-        plan, done = self.plan, 0
+        plan = self.plan
         self._check(self._usual_jobs(), plan.dtype)
         if "match" in plan.ops and plan.dtype != torch.float32:
             pairs = KERNELS["match"]

@@ -154,6 +154,7 @@ def test_the_page_says_everything() -> None:
     found = results()
     found.checks = [Check("a", "b", "c", "", 0.1), Check("a", "b", "c", "off", 0.1)]
     found.square_flops = 6.5e14
+    found.tuned = {"N = 3": "chunked 128x128"}
     found.timings = [timing(OURS, 2.0)]
     found.matches = [
         MatchTiming(OURS, 9, 8, 12.34, 5 << 20, 6 << 20, 4.5, 1e-12, {"solve": 3.21}, "found 1")
@@ -162,6 +163,7 @@ def test_the_page_says_everything() -> None:
     text = results_text(found)
     for expected in (
         "device: H100", "versions: torch 2, triton 3", "1 of 2 checks passed.", "650.0 TFLOP/s",
+        "The scan's fastest route and cut:\n- N = 3: chunked 128x128",
         "| step, N = 8,192", "solve 3.2 s", "certified, gap 1.0e-12; found 1",
         "Wrong or failed:\n- wrong: that", "Left out:\n- this: out of time", "not finished",
     ):  # fmt: skip
