@@ -76,7 +76,7 @@ def test_the_bits_are_those_of_the_separate_functions(
     make: SimpleNamespace, backend: str, dtype: torch.dtype, rows: int, k: int
 ) -> None:
     backend = "auto" if dtype == torch.float64 else backend
-    x, W_enc, b_enc, W_dec, b_dec = some(make.reals, rows, 131, 160, dtype=dtype)
+    x, W_enc, b_enc, W_dec, b_dec = some(make.reals, rows, 131, 80, dtype=dtype)
     result = topk_autoencode(x, W_enc, b_enc, W_dec, b_dec, k, backend=backend)
     top = linear_topk(x, W_enc, b_enc, k, backend=backend)
     one = torch.ones((), dtype=wide(dtype))
@@ -188,7 +188,7 @@ def test_bits_do_not_depend_on_the_threads(
 def test_a_packed_encoder_gives_the_same_bits_and_no_gradient(
     make: SimpleNamespace, backend: str
 ) -> None:
-    x, W_enc, b_enc, W_dec, b_dec = some(make.reals, 40, 33, 200)
+    x, W_enc, b_enc, W_dec, b_dec = some(make.reals, 9, 33, 100)
     packed = pack(W_enc)
     x.requires_grad_(), W_dec.requires_grad_()
     results = [
