@@ -269,3 +269,15 @@ def test_inputs_that_cannot_be_made_cost_their_shape_only(toy) -> None:
     assert {d_in for _, d_in in toy.timed(results)} == {64, 32}
     assert results.refused[0].startswith("not timed: inputs at N = 4, D = 4, L = 4, k = 9")
     assert results.wrong
+
+
+def test_numbers_are_on_disk_as_soon_as_they_are_known(toy) -> None:
+    seen: list[int] = []
+
+    def tell(line: str) -> None:
+        if line.startswith("decode at"):
+            seen.append(len(json.loads(toy.file.read_text())["timings"]))
+
+    results = run.Run(replace(toy.plan, ops=("decode",)), CpuClock(), toy.file, tell).go()
+    assert seen == [2, 4]
+    assert len(results.timings) == 4
