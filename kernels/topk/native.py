@@ -57,9 +57,9 @@ def linear_topk(
 
 
 def mutual_topk(
-    a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int
+    a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int, row_floor: Tensor, col_floor: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk."""
+    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32."""
     row_values = torch.empty((a.shape[0], m))
     col_values = torch.empty((b.shape[0], m))
     row_indices = torch.empty((a.shape[0], m), dtype=torch.int64)
@@ -68,14 +68,15 @@ def mutual_topk(
     row_outputs = row_values.numpy(), row_indices.numpy()
     col_outputs = col_values.numpy(), col_indices.numpy()
     rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
+    floors = float_array(row_floor), float_array(col_floor)
     if _takes_int8(packed, a.shape[0], b.shape[0], a.shape[1], m):
         codes, bounds = _codes(packed)
         counts = _native.mutual_topk_int8(
-            rows, cols, codes, bounds, threads, *row_outputs, *col_outputs
+            rows, cols, codes, bounds, *floors, threads, *row_outputs, *col_outputs
         )
     else:
         matrix, panels = _matrix_or_panels(cols, packed)
-        _native.mutual_topk(rows, matrix, panels, threads, *row_outputs, *col_outputs)
+        _native.mutual_topk(rows, matrix, panels, *floors, threads, *row_outputs, *col_outputs)
     best = row_values.to(a.dtype), row_indices, col_values.to(a.dtype), col_indices
     return *best, *_stats(counts)
 

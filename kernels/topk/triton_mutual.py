@@ -16,9 +16,14 @@ KEYS_AT_ONCE = 1 << 26  # of one side of a block: 512 MiB
 
 
 def mutual_topk(
-    a: Tensor, b: Tensor, _packed: Sequence[Tensor], m: int
+    a: Tensor,
+    b: Tensor,
+    _packed: Sequence[Tensor],
+    m: int,
+    row_floor: Tensor,
+    col_floor: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk."""
+    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32, applied at the end."""
     left, right = ready(a), ready(b)
     redone = torch.zeros((), dtype=torch.int64, device=a.device)
     tile = tile_for(left.dtype)
@@ -36,6 +41,10 @@ def mutual_topk(
                 again = (~proved).nonzero().squeeze(1)
                 values[again], indices[again] = dense_topk(side[again], other, None, m, None, None)
                 redone += again.shape[0]
+    for (values, indices), floor in ((rows, row_floor), (cols, col_floor)):
+        below = values <= floor[:, None]
+        values.masked_fill_(below, 0)
+        indices.masked_fill_(below, -1)
     best = rows[0].to(a.dtype), rows[1], cols[0].to(a.dtype), cols[1]
     return *best, torch.zeros_like(redone), redone
 

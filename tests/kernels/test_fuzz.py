@@ -88,6 +88,8 @@ def mutual_topk(draw: st.DrawFn, memory: Memory) -> Arguments:
         "a": memory.floats(a_rows, depth),
         "b": None if from_panels else memory.floats(b_rows, depth),
         "panels": memory.floats(panels_of(b_rows), depth, 32) if from_panels else None,
+        "row_floor": memory.floats(a_rows),
+        "col_floor": memory.floats(b_rows),
         "threads": draw(st.integers(1, 3)),
         "row_values": memory.floats(a_rows, m, writes=True),
         "row_indices": memory.ints(a_rows, m, writes=True),

@@ -88,12 +88,15 @@ def test_linear_topk_checks_every_argument(change: dict, message: str) -> None:
         ({"row_values": floats(3, 1)}, "row_values: expected shape"),
         ({"row_indices": ints(4, 2)}, "row_indices: expected shape"),
         ({"col_indices": ints(4, 2)}, "col_indices: expected shape"),
+        ({"row_floor": floats(5)}, "row_floor: expected shape"),
+        ({"col_floor": floats(3)}, "col_floor: expected shape"),
         ({"threads": -1}, "threads: expected 1"),
     ],
 )
 def test_mutual_topk_checks_every_argument(change: dict, message: str) -> None:
     arguments = {
-        "a": floats(3, 4), "b": floats(5, 4), "panels": None, "threads": 1,
+        "a": floats(3, 4), "b": floats(5, 4), "panels": None, "row_floor": floats(3),
+        "col_floor": floats(5), "threads": 1,
         "row_values": floats(3, 2), "row_indices": ints(3, 2), "col_values": floats(5, 2),
         "col_indices": ints(5, 2),
     }  # fmt: skip
