@@ -45,7 +45,7 @@ test-peers: $(PEERS)/.installed
 # The C++ code under AddressSanitizer and UBSan, and what has threads under ThreadSanitizer;
 # module.cpp and bind*.cpp are Python's.
 sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/assignment
-	for isa in amx_int8 avx512_vnni avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
+	for isa in amx_int8 avx512_vnni avx2_int16 avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
 	build/sanitize/thread
 	build/sanitize/assignment
 

@@ -114,11 +114,10 @@ struct Scan {
 
 ScanCounts mutual_topk_int8(const MutualTopK& q, const Int8Isa& int8, Int8Panels packed,
                             int threads) {
-  const int planes = int8.planes(q.depth);
   const WholeInt8 whole(int8, q.b, q.b_rows, q.depth, packed, threads);
-  const int64_t row_room = Survivors::capacity(q.m, planes);
+  const int64_t row_room = Survivors::capacity(q.m, int8.close(q.depth));
   // Columns have their lists all the time: no more room than they need.
-  const int64_t column_room = planes == 2 ? 2 * q.m + 128 : row_room;
+  const int64_t column_room = int8.close(q.depth) ? 2 * q.m + 128 : row_room;
   const int64_t most =
       tokens_at_once(int8, q.a_rows, q.depth, threads * row_room * Survivors::kBytesEach);
   Scan scan{q,

@@ -1,8 +1,8 @@
 """The scans in C++ (CPU): tiles of the product that are selected from at once.
 
-On a CPU with AMX or AVX-512 VNNI the scans multiply int8 codes of rows and latents, keep the pairs
-that may belong to the result by a proved bound, and score those in float32; where that cannot be
-or does not pay, all scores are float32. Either product is ours, not torch's: a score's bits depend
+On a CPU with AMX or AVX-512 VNNI the scans multiply int8 codes of rows and latents, with AVX2 alone
+int16 codes, keep the pairs that may belong to the result by a proved bound, and score those in
+float32; where that cannot be or does not pay, all scores are float32. Either product is ours, not torch's: a score's bits depend
 on its own row and latent only, whatever the chunks, groups and threads. bfloat16 and float16
 inputs are converted to float32 as a whole first, which takes the memory of a float32 copy.
 """
@@ -19,7 +19,7 @@ from ..arrays import array, float_array
 
 # Below these numbers in the weight, rows to score (but for a packed weight), or above this k,
 # measured times favour float32.
-INT8_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20}
+INT8_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
 INT8_ROWS, INT8_K = 32, 1024
 
 
@@ -130,11 +130,10 @@ def _takes_int8(packed: Sequence[Tensor], rows: int, latents: int, depth: int, k
 
 
 def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (ceil(L / 32), planes, D up to a multiple of 64 / 4, 32, 4) int8, and their bounds."""
+    """Codes (ceil(L / 32), planes, a row's bytes / 4, 32, 4) int8, and their bounds."""
     latents, depth = weight.shape
     panels = -(-latents // _native.PANEL)
-    quads = -(-depth // _native.CHUNK) * _native.CHUNK // _native.QUAD
-    planes = _native.int8_planes(depth)
+    planes, quads = _native.int8_planes(depth), _native.int8_quads(depth)
     codes = torch.empty((panels, planes, quads, _native.PANEL, _native.QUAD), dtype=torch.int8)
     bounds = torch.empty((panels, _native.BOUNDS_OF_PANEL))
     _native.pack_int8(float_array(weight), torch.get_num_threads(), codes.numpy(), bounds.numpy())

@@ -9,7 +9,10 @@ import torch
 from twinsae.kernels import _native
 from twinsae.kernels.backends import interpreting
 
-NATIVE = ["native", *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2", "portable"))]
+NATIVE = [
+    "native",
+    *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2_int16", "avx2", "portable")),
+]
 # With the interpreter, this process is the lane of the Triton kernels and of nothing else.
 BACKENDS = ["triton"] if interpreting() else ["reference", *NATIVE]
 

@@ -115,7 +115,7 @@ def packed_codes(draw: st.DrawFn, memory: Memory, latents: int, depth: int) -> A
 
 
 def code_arrays(memory: Memory, latents: int, depth: int, *, writes: bool) -> Arguments:
-    planes, quads = _native.int8_planes(depth), -(-depth // 64) * 16
+    planes, quads = _native.int8_planes(depth), _native.int8_quads(depth)
     panels = panels_of(latents)
     return {
         "codes": memory.codes(panels, planes, quads, 32, 4, writes=writes),

@@ -20,7 +20,7 @@ from twinsae.kernels.topk import linear_topk
 
 HALVES = [torch.bfloat16, torch.float16]
 
-INT8_ISAS = ("amx_int8", "avx512_vnni")
+INT8_ISAS = ("amx_int8", "avx512_vnni", "avx2_int16")
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ struct PackedInt8 {
              bool packed) {
     if (!packed) return;
     const int64_t panels = panel_count(count);
-    codes.resize(static_cast<size_t>(panels * isa.planes(depth) * code_count(depth) * kPanel));
+    codes.resize(static_cast<size_t>(panels * isa.row_bytes(depth) * kPanel));
     bounds.resize(static_cast<size_t>(panels));
     pack_int8(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
   }
