@@ -87,6 +87,17 @@ def test_long_biases_do_not_hide_small_differences(make):
     torch.testing.assert_close(top.values.double(), scores.topk(6).values, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("depth", [64, 3000])
+def test_the_largest_sums_do_not_wrap(make, depth):
+    weight = make.integers(600, depth, most=1)
+    weight[33], weight[44] = 1.0, -1.0  # their products with x are the largest there are
+    x = torch.ones(4, depth)
+    top = linear_topk(x, weight, None, 1)
+    assert top.indices.tolist() == [[33]] * 4
+    assert linear_topk(-x, weight, None, 1).indices.tolist() == [[44]] * 4
+    assert top.stats.rows_redone == 0
+
+
 def test_it_is_chosen_where_it_pays(make, monkeypatch):
     monkeypatch.delenv("TWINSAE_CPU_ISA")
     x, weight = make.reals(32, 256), make.reals(4096, 256)
