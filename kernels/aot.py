@@ -1,6 +1,8 @@
 """Compiles every Triton kernel for every listed GPU, without one, and reads what came out.
 
-    python -m twinsae.kernels.aot [--every]
+    python -m twinsae.kernels.aot [--every] [WORD...]
+
+Words leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
 
 Compiling takes a second or a few for each kernel and GPU; Triton keeps the results in its cache.
 Times are predictions from the vendors' published peaks, never measurements.
@@ -10,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -31,11 +33,13 @@ class Target:
     """Compute capability, as in sm_90."""
     name: str
     tensor_instruction: str
-    """What a product of half-precision numbers must compile to, as in the machine code."""
+    """What a product on tensor cores must compile to, as in the machine code."""
     shared: int
     """Most bytes of shared memory for one program."""
     flops: float
     """Dense bfloat16 operations a second."""
+    tf32_flops: float
+    """Dense TF32 operations a second."""
     float_flops: float
     """float32 operations a second, without tensor cores."""
     bandwidth: float
@@ -43,10 +47,10 @@ class Target:
 
 
 TARGETS = (
-    Target(80, "A100", "HMMA", 163 << 10, 312e12, 19.5e12, 2.04e12),
-    Target(90, "H100", "HGMMA", 227 << 10, 989e12, 66.9e12, 3.35e12),
-    Target(100, "B200", "UTCHMMA", 227 << 10, 2250e12, 75e12, 8.0e12),
-    Target(120, "RTX 5090", "HMMA", 99 << 10, 209.5e12, 104.8e12, 1.79e12),
+    Target(80, "A100", "HMMA", 163 << 10, 312e12, 156e12, 19.5e12, 2.04e12),
+    Target(90, "H100", "HGMMA", 227 << 10, 989e12, 494e12, 66.9e12, 3.35e12),
+    Target(100, "B200", "UTCHMMA", 227 << 10, 2250e12, 1100e12, 75e12, 8.0e12),
+    Target(120, "RTX 5090", "HMMA", 99 << 10, 209.5e12, 104.8e12, 104.8e12, 1.79e12),
 )
 
 
@@ -71,7 +75,8 @@ class Resources:
     def predicted_seconds(self) -> float:
         """The roofline at the shape in aot_builds; a prediction, not a measurement."""
         build, target = self.build, self.target
-        peak = target.flops if build.kind == "half product" else target.float_flops
+        peaks = {"half product": target.flops, "tf32 product": target.tf32_flops}
+        peak = peaks.get(build.kind, target.float_flops)
         return max(build.flops / peak, build.moved / target.bandwidth)
 
     def problems(self) -> list[str]:
@@ -82,7 +87,9 @@ class Resources:
             found.append(f"spills: {self.stack} bytes of stack")
         if self.shared > target.shared:
             found.append(f"{self.shared} bytes of shared memory, more than {target.shared}")
-        if build.kind == "half product" and not self._has(target.tensor_instruction):
+        if build.kind in ("half product", "tf32 product") and not self._has(
+            target.tensor_instruction
+        ):
             found.append(f"no {target.tensor_instruction} instruction")
         if build.kind == "gather" and not any("LDG" in o and ".128" in o for o in self.opcodes):
             found.append("no 16-byte loads")
@@ -94,18 +101,27 @@ class Resources:
         return any(found.split(".")[0] == opcode for found in self.opcodes)
 
 
-def compile_all(every: bool = False, processes: int = 2) -> Iterator[Resources]:
+def compile_all(
+    every: bool = False, processes: int = 2, words: Sequence[str] = ()
+) -> Iterator[Resources]:
     """Compile for all targets, in parallel processes.
 
     Args:
         every: all configurations that a call may choose; False: the first of each kernel.
         processes: how many at once.
+        words: only what has one of them in its kernel's or GPU's name; none: all.
 
     Yields:
         Resources in the order of the builds, then of the targets.
 
     """
-    jobs = [(build, target) for build in builds(every) for target in TARGETS]
+    jobs = [
+        (build, target)
+        for build in builds(every)
+        for target in TARGETS
+        if not build.archs or target.arch in build.archs
+        if not words or any(word in f"{build.name} sm_{target.arch}" for word in words)
+    ]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         yield from pool.map(compile_one, *zip(*jobs, strict=True))
 
@@ -147,7 +163,8 @@ def _listing(cubin: bytes) -> str:
 def main() -> int:
     """Print a line for each kernel and GPU; return 1 if any has a problem."""
     failed = False
-    for found in compile_all(every="--every" in sys.argv[1:]):
+    words = [word for word in sys.argv[1:] if word != "--every"]
+    for found in compile_all(every="--every" in sys.argv[1:], words=words):
         problems = "; ".join(found.problems())
         failed |= bool(problems)
         print(

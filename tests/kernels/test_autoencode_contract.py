@@ -45,7 +45,7 @@ def deviations_of(x: Tensor) -> Tensor:
 # Numbers of rows by which integers are divided exactly; k also as all latents, and as many.
 @pytest.mark.parametrize(
     ("rows", "dim", "latents", "k"),
-    [(0, 4, 5, 3), (1, 1, 1, 1), (8, 9, 131, 1), (4, 0, 9, 5), (2, 131, 17, 17), (16, 65, 500, 33)],
+    [(0, 4, 5, 3), (1, 1, 1, 1), (8, 9, 131, 1), (4, 0, 9, 5), (2, 131, 17, 17), (8, 65, 500, 33)],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("with_biases", [False, True])
@@ -71,7 +71,7 @@ def test_equal_to_a_full_sort_and_a_dense_product(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
-@pytest.mark.parametrize(("rows", "k"), [(19, 35), (5, 1)])
+@pytest.mark.parametrize(("rows", "k"), [(7, 35), (5, 1)])
 def test_the_bits_are_those_of_the_separate_functions(
     make: SimpleNamespace, backend: str, dtype: torch.dtype, rows: int, k: int
 ) -> None:
@@ -89,7 +89,7 @@ def test_the_bits_are_those_of_the_separate_functions(
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize(("rows", "dim"), [(1, 5), (31, 63), (50, 577), (3, 2001)])
+@pytest.mark.parametrize(("rows", "dim"), [(1, 5), (13, 63), (7, 577), (3, 2001)])
 def test_sums_are_within_the_rounding_of_their_terms(
     make: SimpleNamespace, backend: str, rows: int, dim: int
 ) -> None:
@@ -163,7 +163,7 @@ def test_an_output_that_is_not_used_spreads_no_nan(make: SimpleNamespace, backen
 
 
 def test_strides_do_not_matter(make: SimpleNamespace, backend: str) -> None:
-    x, W_enc, b_enc, W_dec, b_dec = some(make.reals, 20, 12, 50)
+    x, W_enc, b_enc, W_dec, b_dec = some(make.reals, 7, 12, 50)
     plain = topk_autoencode(x, W_enc, b_enc, W_dec, b_dec, 6, backend=backend)
     strided = topk_autoencode(
         x.T.contiguous().T, W_enc.repeat(1, 2)[:, :12], b_enc.repeat_interleave(2)[::2],
@@ -239,7 +239,7 @@ def parts(result: Autoencoded) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("loss", list(LOSSES))
-@pytest.mark.parametrize(("rows", "dim", "latents", "k"), [(21, 19, 131, 5), (6, 7, 40, 1)])
+@pytest.mark.parametrize(("rows", "dim", "latents", "k"), [(11, 19, 67, 5), (6, 7, 40, 1)])
 def test_gradients_against_dense_autograd(
     make: SimpleNamespace, backend: str, loss: str, rows: int, dim: int, latents: int, k: int
 ) -> None:
