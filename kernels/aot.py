@@ -1,8 +1,9 @@
 """Compiles every Triton kernel for every listed GPU, without one, and reads what came out.
 
-    python -m twinsae.kernels.aot [--every] [WORD...]
+    python -m twinsae.kernels.aot [--every | --table] [WORD...]
 
-Words leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
+`--every` compiles all configurations, `--table` prints the first ones as in README.md beside this
+file. Words leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
 
 Compiling takes a second or a few for each kernel and GPU; Triton keeps the results in its cache.
 Times are predictions from the vendors' published peaks, never measurements.
@@ -12,7 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -131,7 +132,7 @@ def compile_one(build: Build, target: Target) -> Resources:
     kernel = functions()[build.kernel]
     # Every constant also stands in the signature.
     arguments = dict.fromkeys(kernel.arg_names, "constexpr") | build.signature
-    constants = dict.fromkeys(set(kernel.arg_names) - set(build.signature)) | build.constants
+    constants = dict.fromkeys(set(kernel.arg_names) - set(build.signature)) | dict(build.constants)
     aligned = {
         (kernel.arg_names.index(name),): [["tt.divisibility", 16]]
         for name in build.signature if name not in build.odd
@@ -160,11 +161,32 @@ def _listing(cubin: bytes) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def table(resources: Iterable[Resources]) -> str:
+    """Return Markdown: a line for each kernel, a column for each GPU."""
+    lines: dict[str, dict[int, str]] = {}
+    for found in resources:
+        cells = lines.setdefault(found.build.name, {})
+        cells[found.target.arch] = (
+            f"{found.registers} · {found.stack} · {found.shared:,} · {found.instructions:,} · "
+            f"{found.predicted_seconds * 1e3:,.2f}"
+        )
+    head = ["kernel", *(f"{target.name} (sm_{target.arch})" for target in TARGETS)]
+    rows = [head, ["---"] * len(head)]
+    for name, cells in lines.items():
+        rows.append([f"`{name}`", *(cells.get(target.arch, "") for target in TARGETS)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> int:
-    """Print a line for each kernel and GPU; return 1 if any has a problem."""
+    """Print a line for each kernel and GPU, or a table; return 1 if any has a problem."""
+    options = [word for word in sys.argv[1:] if word.startswith("--")]
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    results = compile_all(every="--every" in options, words=words)
+    if "--table" in options:
+        print(table(results))
+        return 0
     failed = False
-    words = [word for word in sys.argv[1:] if word != "--every"]
-    for found in compile_all(every="--every" in sys.argv[1:], words=words):
+    for found in results:
         problems = "; ".join(found.problems())
         failed |= bool(problems)
         print(

@@ -4,6 +4,7 @@ Sizes come from the modules that launch them, so that what is compiled here is w
 triton, whose interpreter must be off.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
@@ -39,7 +40,7 @@ class Build:
     """Its function's name, a key of `functions`."""
     signature: dict[str, str]
     """Types of the arguments that are not constants."""
-    constants: dict[str, int | str]
+    constants: Mapping[str, int | str]
     """Arguments that stand in neither are None."""
     warps: int
     stages: int
@@ -72,9 +73,9 @@ def _scans(dtype: str, every: bool) -> list[Build]:
               "floor": "*fp32", "keys": "*i64", **SIZES, "group_count": "i32"}  # fmt: skip
     masks: list[dict[str, str]] = [{}, {"mask": "*i1"}] if every else [{}]
     found = []
-    for tile, scheme, mask in product(_tiles("linear_topk", dtype, every), _schemes(every), masks):
-        if scheme.group > tile.cols:
-            continue
+    cuts = _tiles("linear_topk", dtype, every)
+    schemes = _schemes(min(tile.cols for tile in cuts), every)
+    for tile, scheme, mask in product(cuts, schemes, masks):
         named = f"{_named(dtype, tile)} {scheme.kept} of {scheme.group}"
         found.append(Build(
             f"scan_groups {named}{' mask' if mask else ''}", "scan_groups", common | mask,
@@ -111,7 +112,7 @@ def _proposals(dtype: str, every: bool) -> list[Build]:
            "count": "i32", "stacks": "i32", "latents": "i32", "dim": "i32"}  # fmt: skip
     masks: list[dict[str, str]] = [{}, {"mask": "*i1"}] if every else [{}]
     found = []
-    for scheme, mask in product(_schemes(every), masks):
+    for scheme, mask in product(_schemes(chunked.FILTER_COLS, every), masks):
         found.append(Build(
             f"filter_groups {dtype} {scheme.kept} of {scheme.group}{' mask' if mask else ''}",
             "filter_groups", filtered | mask,
@@ -135,9 +136,8 @@ def _matches(dtype: str, every: bool) -> list[Build]:
     sizes = {"row_count": "i32", "col_count": "i32", "dim": "i32"}
     flops, inputs = 2.0 * L * L * D, 2.0 * L * D * DTYPES[dtype]
     found = []
-    for tile, scheme in product(_tiles("mutual_topk", dtype, every), _schemes(every)):
-        if scheme.group > min(tile.rows, tile.cols):
-            continue
+    cuts = _tiles("mutual_topk", dtype, every)
+    for tile, scheme in ((t, s) for t in cuts for s in _schemes(min(t.rows, t.cols), every)):
         found.append(Build(
             f"scan_both {_named(dtype, tile)} {scheme.kept} of {scheme.group}", "scan_both",
             sides | {"row_keys": "*i64", "col_keys": "*i64"} | sizes
@@ -180,8 +180,9 @@ def _tiles(op: str, dtype: str, every: bool) -> tuple[tiles.Tile, ...]:
     return listed if every else listed[:1]
 
 
-def _schemes(every: bool) -> tuple[Scheme, ...]:
-    return SCHEMES if every else SCHEMES[:1]
+def _schemes(widest: int, every: bool) -> list[Scheme]:
+    fitting = [scheme for scheme in SCHEMES if scheme.group <= widest]
+    return fitting if every else fitting[:1]
 
 
 def _cut(tile: tiles.Tile) -> dict[str, int | str]:

@@ -47,9 +47,10 @@ def linear_topk(
     groups: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See api.linear_topk; floor (N,) float32. Values and indices (N, groups, k)."""
+    floor = ready(floor)
     scores = Scores(
         ready(x), ready(weight), None if bias is None else ready(bias),
-        None if mask is None else mask.contiguous(), ready(floor), groups,
+        None if mask is None else mask.contiguous(), floor, groups,
     )  # fmt: skip
     values = scores.x.new_empty((x.shape[0], groups, k), dtype=torch.float32)
     indices = torch.empty_like(values, dtype=torch.int64)
@@ -70,7 +71,7 @@ def linear_topk(
             part = slice(group * scores.latents, (group + 1) * scores.latents)
             values[rows, group], indices[rows, group] = dense_topk(
                 scores.x[rows], scores.weight[part],
-                None if scores.bias is None else scores.bias[part], k, scores.floor[rows],
+                None if scores.bias is None else scores.bias[part], k, floor[rows],
                 None if scores.mask is None else scores.mask[part],
             )  # fmt: skip
     return values.to(x.dtype), indices, survivors.clone(), redone.clone()

@@ -44,8 +44,7 @@ def mutual_topk(
                 survivors += best.rescored
                 redone += again.shape[0]
             rows, cols = ((best.values, best.indices) for best in sides)
-    best = rows[0].to(a.dtype), rows[1], cols[0].to(a.dtype), cols[1]
-    return *best, survivors, redone
+    return rows[0].to(a.dtype), rows[1], cols[0].to(a.dtype), cols[1], survivors, redone
 
 
 def _fast(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best] | None:

@@ -139,7 +139,8 @@ def tune(
 
 def _question_of(call: Callable[[], object]) -> Question:
     global _asked
-    _asked = asked = []
+    asked: list[Question] = []
+    _asked = asked
     try:
         call()
     finally:

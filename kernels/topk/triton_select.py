@@ -20,7 +20,8 @@ def choose_best(
 ):  # fmt: skip
     """Write the k largest of each chunk of a row's distinct keys, in any order.
 
-    The k-th largest key is found from its highest bit down: a bit is set if k keys still reach it.
+    Scheme: the k-th largest key is found from its highest bit down: a bit is set if k keys still
+    reach it. Bound: `unseen` is what the certificate of triton.py compares; there is no rounding.
 
     Args:
         keys: (R, count) int64; NONE may stand more than once.
@@ -67,6 +68,8 @@ def rank_chosen(
     ROWS: tl.constexpr, BLOCK: tl.constexpr, K: tl.constexpr, NONE: tl.constexpr,
 ):  # fmt: skip
     """Write each row's distinct keys as scores and indices, in descending order.
+
+    Scheme: a key's place is the number of larger ones. Nothing is rounded, and there are no ties.
 
     Args:
         chosen: (R, k) int64; NONE is no key.
