@@ -31,8 +31,8 @@ test: $(INSTALLED)
 
 # The GPU's kernels in Triton's interpreter, on the CPU: the same contracts. Threads mean nothing there.
 test-triton: $(INSTALLED)
-	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' tests/kernels/test_triton.py \
-	  $(wildcard tests/kernels/test_*_contract.py)
+	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' \
+	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py)
 
 # Compiles all that the GPU's kernels may be, for every listed GPU.
 aot: $(INSTALLED)

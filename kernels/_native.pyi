@@ -113,6 +113,18 @@ def decode_error(
     g: Floats,
     d_values: Floats,
 ) -> None: ...
+def decode_squares(
+    values: Floats,
+    indices: Ints,
+    weight: Floats,
+    bias: Floats | None,
+    target: Floats,
+    centre: Floats,
+    threads: int,
+    out: Floats,
+    squares: Floats,
+    deviations: Floats,
+) -> None: ...
 def latent_grads(
     values: Floats | None,
     d_values: Floats | None,

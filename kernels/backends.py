@@ -21,6 +21,7 @@ SERVED: dict[str, tuple[str, ...]] = {
     "gather_dot": ("native", "triton"),
     "decode_error": ("native", "triton"),
     "latent_grads": ("native", "triton"),
+    "topk_autoencode": ("native", "triton"),
 }
 DEVICE_OF = {"native": "cpu", "triton": "cuda"}
 

@@ -21,6 +21,7 @@ FOLDER = {
     "gather_dot": "decode",
     "decode_error": "decode",
     "latent_grads": "grads",
+    "topk_autoencode": "autoencode",
 }
 
 
@@ -202,6 +203,88 @@ def _decode_error_fake(
     return squares, target.new_empty(target.shape), values.new_empty(values.shape)
 
 
+def _topk_autoencode(
+    x: Tensor,
+    W_enc: Tensor,
+    b_enc: Tensor | None,
+    packed: Sequence[Tensor],
+    W_dec: Tensor,
+    b_dec: Tensor | None,
+    k: int,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+    run = _implementation("topk_autoencode", backend)
+    result = run(x, W_enc, b_enc, packed, W_dec, b_dec, k)
+    return result
+
+
+def _topk_autoencode_fake(
+    x: Tensor, _W_enc: Tensor, _b_enc: Tensor | None, _packed: Sequence[Tensor], _W_dec: Tensor,
+    _b_dec: Tensor | None, k: int, _backend: str,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    values = x.new_empty((x.shape[0], k))
+    squares = x.new_empty((x.shape[0],), dtype=sum_dtype(x.dtype))
+    indices = torch.empty_like(values, dtype=torch.int64)
+    recon = x.new_empty(x.shape)
+    return recon, values, indices, squares, torch.empty_like(squares), *_stats_fake(x)
+
+
+def _topk_autoencode_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, W_enc, b_enc, packed, W_dec, *_, backend = inputs
+    ctx.save_for_backward(x, W_enc, b_enc, W_dec, *output[:3])
+    ctx.packed, ctx.backend = len(packed), backend
+    # An output that nobody used must not turn infinity into NaN by 0 times it.
+    ctx.set_materialize_grads(False)
+
+
+def _topk_autoencode_backward(
+    ctx: Any,
+    d_recon: Tensor | None,
+    d_values: Tensor | None,
+    _: None,
+    d_squares: Tensor | None,
+    d_deviations: Tensor | None,
+    *__: None,
+) -> tuple[Any, ...]:
+    _first_order_only()
+    x, W_enc, b_enc, W_dec, recon, values, indices = ctx.saved_tensors
+    needs_x, needs_W_enc, needs_b_enc, _, needs_W_dec, needs_b_dec = ctx.needs_input_grad[:6]
+    dtype = sum_dtype(x.dtype)
+    pull = None if d_squares is None else 2 * d_squares[:, None] * (recon.to(dtype) - x)
+    g = _cast(_plus(d_recon, pull), x)
+    through = None if g is None else gather_dot(g, indices, W_dec, ctx.backend)
+    dv = _plus(through, d_values)
+    dW_enc = W_enc.new_empty(W_enc.shape, dtype=dtype) if needs_W_enc and dv is not None else None
+    db_enc = b_enc.new_empty(b_enc.shape, dtype=dtype) if needs_b_enc and dv is not None else None
+    dW_dec = W_dec.new_empty(W_dec.shape, dtype=dtype) if needs_W_dec and g is not None else None
+    sums = dW_dec, dW_enc, db_enc
+    if any(out is not None for out in sums):
+        latent_grads(values, dv, indices, x, g, len(W_enc), *sums, None, False, ctx.backend)
+    db_dec = g.sum(0) if needs_b_dec and g is not None else None
+    dx = None
+    if needs_x:
+        dx = None if dv is None else sparse_decode(dv, indices, W_enc, None, ctx.backend)
+        dx = _plus(dx, None if pull is None else -pull)
+        dx = _cast(_plus(dx, _through_deviations(x.to(dtype), d_deviations)), x)
+    encoder = _cast(dW_enc, x), _cast(db_enc, x)
+    return dx, *encoder, [None] * ctx.packed, _cast(dW_dec, x), db_dec, None, None
+
+
+def _through_deviations(x: Tensor, d_deviations: Tensor | None) -> Tensor | None:
+    """Return dLoss/dx by way of |x[n] - mean|^2: each row moves the mean of all."""
+    if d_deviations is None:
+        return None
+    own = 2 * d_deviations[:, None] * (x - x.mean(0))
+    return own - own.mean(0)
+
+
+def _plus(left: Tensor | None, right: Tensor | None) -> Tensor | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
+
+
 def _no_backward(op: str) -> Callable[..., None]:
     def backward(*_: Any) -> None:
         raise NotImplementedError(f"{op}: there is no gradient through it")
@@ -254,6 +337,7 @@ def _register() -> None:
         ("gather_dot", _gather_dot, _gather_dot_fake, ()),
         ("decode_error", _decode_error, _decode_error_fake, ()),
         ("latent_grads", _latent_grads, _latent_grads_fake, _OUTPUTS),
+        ("topk_autoencode", _topk_autoencode, _topk_autoencode_fake, ()),
     ):
         op = f"twinsae::{name}"
         library.define(op, library.infer_schema(function, mutates_args=mutated))
@@ -264,6 +348,7 @@ def _register() -> None:
         ("sparse_decode", _sparse_decode_backward, _sparse_decode_setup),
         ("gather_dot", _no_backward("gather_dot"), None),
         ("decode_error", _no_backward("decode_error"), None),
+        ("topk_autoencode", _topk_autoencode_backward, _topk_autoencode_setup),
     ):
         library.register_autograd(f"twinsae::{name}", backward, setup_context=setup)
 
@@ -277,3 +362,4 @@ sparse_decode = torch.ops.twinsae.sparse_decode
 gather_dot = torch.ops.twinsae.gather_dot
 decode_error = torch.ops.twinsae.decode_error
 latent_grads = torch.ops.twinsae.latent_grads
+topk_autoencode = torch.ops.twinsae.topk_autoencode

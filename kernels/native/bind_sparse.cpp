@@ -72,6 +72,33 @@ void bind_decode_error(const object& values_, const object& indices_, const obje
                {squares.data, g.data, d_values.data});
 }
 
+void bind_decode_squares(const object& values_, const object& indices_, const object& weight_,
+                         const object& bias_, const object& target_, const object& centre_,
+                         int threads, const object& out_, const object& squares_,
+                         const object& deviations_) {
+  const auto values = array<const float>(values_, "values", 2);
+  const auto indices = array<const int64_t>(indices_, "indices", 2);
+  const auto weight = array<const float>(weight_, "weight", 2);
+  const auto bias = optional_array<const float>(bias_, "bias", 1);
+  const auto target = array<const float>(target_, "target", 2);
+  const auto centre = array<const float>(centre_, "centre", 1);
+  const auto out = array<float>(out_, "out", 2);
+  const auto squares = array<float>(squares_, "squares", 1);
+  const auto deviations = array<float>(deviations_, "deviations", 1);
+  check_threads(threads);
+  const Sparse s = sparse(indices, weight.shape[0], weight.shape[1]);
+  values.expect("values", {s.rows, s.k});
+  bias.expect("bias", {s.depth});
+  target.expect("target", {s.rows, s.depth});
+  centre.expect("centre", {s.depth});
+  out.expect("out", {s.rows, s.depth});
+  squares.expect("squares", {s.rows});
+  deviations.expect("deviations", {s.rows});
+  py::gil_scoped_release release;
+  decode_squares(s, values.data, weight.data, bias.data, target.data, centre.data, threads,
+                 {out.data, squares.data, deviations.data});
+}
+
 void bind_latent_grads(const object& values_, const object& d_values_, const object& indices_,
                        const object& x_, const object& g_, bool accumulate, int threads,
                        int64_t latents, const object& dW_dec_, const object& dW_enc_,
@@ -119,6 +146,9 @@ void register_sparse(py::module_& m) {
   m.def("decode_error", &bind_decode_error, arg("values"), arg("indices"), arg("weight"),
         arg("bias"), arg("target"), arg("scale"), arg("threads"), arg("squares"), arg("g"),
         arg("d_values"));
+  m.def("decode_squares", &bind_decode_squares, arg("values"), arg("indices"), arg("weight"),
+        arg("bias"), arg("target"), arg("centre"), arg("threads"), arg("out"), arg("squares"),
+        arg("deviations"));
   m.def("latent_grads", &bind_latent_grads, arg("values"), arg("d_values"), arg("indices"),
         arg("x"), arg("g"), arg("accumulate"), arg("threads"), arg("num_latents"), arg("dW_dec"),
         arg("dW_enc"), arg("db_enc"), arg("fired"));

@@ -1,6 +1,7 @@
 #include "sparse.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "isa.h"
 #include "parallel.h"
@@ -63,6 +64,23 @@ void decode_error(const Sparse& s, const float* values, const float* weight, con
     out.squares[n] = isa.dot(row, row, s.depth);
     for (int64_t d = 0; d < s.depth; ++d) row[d] *= scale;
     gather_dot_row(isa, s, n, row, weight, out.d_values);
+  });
+}
+
+void decode_squares(const Sparse& s, const float* values, const float* weight, const float* bias,
+                    const float* target, const float* centre, int threads,
+                    const DecodedSquares& out) {
+  const Isa& isa = current_isa();
+  for_rows(s, threads, [&](int64_t n) {
+    const float *own = target + n * s.depth, *row = out.out + n * s.depth;
+    std::vector<float> difference(static_cast<size_t>(s.depth));
+    const auto square = [&](const float* from, const float* to) {
+      for (int64_t d = 0; d < s.depth; ++d) difference[d] = to[d] - from[d];
+      return isa.dot(difference.data(), difference.data(), s.depth);
+    };
+    decode_row(isa, s, n, values, weight, bias, out.out + n * s.depth);
+    out.squares[n] = square(own, row);
+    out.deviations[n] = square(centre, own);
   });
 }
 

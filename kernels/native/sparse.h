@@ -26,6 +26,15 @@ struct DecodedError {
 void decode_error(const Sparse& s, const float* values, const float* weight, const float* bias,
                   const float* target, float scale, int threads, const DecodedError& out);
 
+// sparse_decode into out, and of each row at once: squares[n] = |out[n] - target[n]|^2, in the bits
+// of decode_error, and deviations[n] = |target[n] - centre|^2.
+struct DecodedSquares {
+  float *out, *squares, *deviations;  // (rows, depth), (rows), (rows)
+};
+void decode_squares(const Sparse& s, const float* values, const float* weight, const float* bias,
+                    const float* target, const float* centre, int threads,
+                    const DecodedSquares& out);
+
 constexpr int64_t kPiece = 256;  // non-zeros of a latent that one thread sums at once
 
 // Each output may be null; so may the inputs that it does not need. With `accumulate` it is added

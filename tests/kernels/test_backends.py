@@ -33,6 +33,8 @@ def stand_in(device: str, dtype: torch.dtype = torch.float32) -> SimpleNamespace
         ("decode_error", "cpu", torch.float64, "reference"),
         ("latent_grads", "cpu", torch.float32, "native"),
         ("latent_grads", "cpu", torch.float64, "reference"),
+        ("topk_autoencode", "cpu", torch.bfloat16, "native"),
+        ("topk_autoencode", "cuda", torch.float32, "triton"),
     ],
 )
 def test_auto_goes_by_device_and_dtype(op, device, dtype, chosen) -> None:

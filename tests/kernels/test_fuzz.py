@@ -199,18 +199,25 @@ def gather_dot(draw: st.DrawFn, memory: Memory) -> Arguments:
 
 
 def decode_error(draw: st.DrawFn, memory: Memory) -> Arguments:
-    rows, k, latents, depth = sparse_sizes(draw)
-    return {
-        "values": memory.floats(rows, k),
-        "indices": memory.ints(rows, k, high=latents),
-        "weight": memory.floats(latents, depth),
-        "bias": memory.floats(depth) if draw(st.booleans()) else None,
-        "target": memory.floats(rows, depth),
+    shared = sparse_decode(draw, memory)
+    g = shared.pop("out")
+    return shared | {
+        "target": memory.floats(*g.shape),
         "scale": float(draw(st.sampled_from(SPECIAL.tolist()))),
-        "threads": draw(st.integers(1, 3)),
+        "squares": memory.floats(len(g), writes=True),
+        "g": g,
+        "d_values": memory.floats(*shared["values"].shape, writes=True),
+    }
+
+
+def decode_squares(draw: st.DrawFn, memory: Memory) -> Arguments:
+    shared = sparse_decode(draw, memory)
+    rows, depth = shared["out"].shape
+    return shared | {
+        "target": memory.floats(rows, depth),
+        "centre": memory.floats(depth),
         "squares": memory.floats(rows, writes=True),
-        "g": memory.floats(rows, depth, writes=True),
-        "d_values": memory.floats(rows, k, writes=True),
+        "deviations": memory.floats(rows, writes=True),
     }
 
 
@@ -234,16 +241,10 @@ def latent_grads(draw: st.DrawFn, memory: Memory) -> Arguments:
 
 INT8 = (linear_topk_int8, mutual_topk_int8, pairs_above_int8, pack_int8)
 ENTRIES = (
-    linear_topk,
-    mutual_topk,
-    pairs_above,
-    pack_panels,
-    sparse_decode,
-    gather_dot,
-    decode_error,
-    latent_grads,
+    linear_topk, mutual_topk, pairs_above, pack_panels, sparse_decode, gather_dot, decode_error,
+    decode_squares, latent_grads,
     *(INT8 if _native.int8_planes(1) else ()),  # elsewhere they only raise
-)
+)  # fmt: skip
 NUMBERS = (0, -1, 1, 4096, 4097, 2**31 - 1, 2**31, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2")
 
 

@@ -10,6 +10,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from twinsae.kernels import ops
+from twinsae.kernels.autoencode import topk_autoencode
 from twinsae.kernels.decode import decode_error, gather_dot, sparse_decode
 from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.topk import linear_topk, mutual_topk, pack, pairs_above
@@ -38,6 +39,7 @@ def calls(make: SimpleNamespace, backend: str) -> dict[str, tuple]:
         "decode_error": (
             plain[3], indices, plain[1], make.reals(5), plain[0], torch.tensor(0.5), backend,
         ),
+        "topk_autoencode": (x, weight, bias, [], weight, make.reals(5), 3, backend),
     }  # fmt: skip
 
 
@@ -61,8 +63,11 @@ def test_public_functions_compile_as_one_graph(make: SimpleNamespace, backend: s
         scale = torch.tensor(0.5)
         error = decode_error(fixed, chosen, weight.detach(), None, x, scale, backend=backend)
         near = mutual_topk(x, weight, 2, backend=backend)
+        whole = topk_autoencode(x, weight, bias, weight * 2, None, 3, backend=backend)
         return (
-            out.square().sum()
+            whole.fvu
+            + whole.values.sum()
+            + out.square().sum()
             + dots.sum()
             + error.squares.sum()
             + sums.dW_enc.sum()
@@ -122,16 +127,20 @@ def test_fakes_on_a_gpu_that_is_not_there() -> None:
         sums = latent_grads(dots, dots, indices, x, x, 40)
         scale = torch.empty((), device="cuda")
         error = decode_error(values, indices, weight, None, x, scale)
+        whole = topk_autoencode(x, weight, None, weight, None, 3)
     shapes = [*top[:2], *near[:4], pairs.overflow, out, dots, *sums, *top.stats, *error]
+    shapes += [*whole[:5], *whole.stats]
     assert [tuple(t.shape) for t in shapes] == [
         (6, 4, 3), (6, 4, 3), (6, 2), (6, 2), (40, 2), (40, 2), (), (6, 5), (6, 3),
         (40, 5), (40, 5), (40,), (40,), (), (), (6,), (6, 5), (6, 3),
+        (6, 5), (6, 3), (6, 3), (6,), (6,), (), (),
     ]  # fmt: skip
     assert all(t.device.type == "cuda" for t in [*shapes, pairs.rows, pairs.cols])
-    half = (top.values, near.col_values, out, dots)
+    half = (top.values, near.col_values, out, dots, whole.recon, whole.values)
     assert all(t.dtype == torch.bfloat16 for t in half)
     assert error.g.dtype == error.d_values.dtype == torch.bfloat16
     assert sums.dW_dec.dtype == error.squares.dtype == torch.float32
+    assert whole.squares.dtype == whole.deviations.dtype == torch.float32
     assert pairs.rows.dtype == torch.int64
 
 

@@ -44,8 +44,9 @@ def test_indices_equal_a_full_sort(
     np.testing.assert_array_equal(top.indices.numpy(), indices)
     np.testing.assert_array_equal(top.values.numpy(), values)
     survivors, redone = (int(count) for count in top.stats)
-    if backend == "triton":  # scores all, and some rows twice
-        assert survivors == 0 <= redone <= rows
+    if backend == "triton":  # scores all in TF32, proposals and some rows in float32
+        assert 0 <= survivors <= rows * latents
+        assert 0 <= redone <= rows
     elif os.environ.get("TWINSAE_CPU_ISA") in INT8_ISAS and dim:  # does not score all
         assert (indices >= 0).sum() <= survivors + redone * latents <= rows * latents
     else:

@@ -248,6 +248,9 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   Floats squares(rows, 9), error(rows * depth, 9), error_dots(rows * k, 9);
   decode_error(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, x.data(), scale,
                threads, {squares.data(), error.data(), error_dots.data()});
+  Floats centre(depth, -3, 3), recon(rows * depth, 9), offs(rows, 9), deviations(rows, 9);
+  decode_squares(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, x.data(),
+                 centre.data(), threads, {recon.data(), offs.data(), deviations.data()});
   const bool accumulate = toss();
   latent_grads(s, {values.data(), d_values.data(), x.data(), g.data(), dW_dec.data(),
                    dW_enc.data(), db_enc.data(), fired.data()},
@@ -276,9 +279,11 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
       }
     }
   }
-  Floats want_squares(rows), want_error(rows * depth), want_error_dots(rows * k);
+  Floats want_deviations(rows), want_squares(rows), want_error(rows * depth), want_error_dots(rows * k);
   for (int64_t n = 0; n < rows; ++n) {
     float* e = want_error.data() + n * depth;
+    for (int64_t d = 0; d < depth; ++d) e[d] = x[n * depth + d] - centre[d];
+    want_deviations[n] = dot(e, e, depth);
     for (int64_t d = 0; d < depth; ++d) e[d] = wanted[n * depth + d] - x[n * depth + d];
     want_squares[n] = dot(e, e, depth);
     for (int64_t d = 0; d < depth; ++d) e[d] *= scale;
@@ -286,6 +291,9 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
       if (indices[i] >= 0) want_error_dots[i] = dot(e, weight.data() + indices[i] * depth, depth);
   }
   expect_equal(squares, want_squares, "decode_error squares");
+  expect_equal(offs, want_squares, "decode_squares squares");
+  expect_equal(deviations, want_deviations, "decode_squares deviations");
+  expect_equal(recon, wanted, "decode_squares out");
   expect_equal(error, want_error, "decode_error g");
   expect_equal(error_dots, want_error_dots, "decode_error d_values");
   expect_equal(decoded, wanted, "sparse_decode");

@@ -1,0 +1,89 @@
+"""The public autoencoder: arguments are checked here and the backend is chosen."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .. import checks, ops
+from ..backends import Backend, resolve_backend
+from ..topk.packed import PackedWeight, unpack
+from ..topk.results import ScanStats
+
+
+class Autoencoded(NamedTuple):
+    """What `topk_autoencode` makes of x (N, D)."""
+
+    recon: Tensor
+    """(N, D) in x's dtype: b_dec + the sum over j of values[n, j] * W_dec[indices[n, j]]."""
+    values: Tensor
+    """(N, k) in x's dtype: the active latents' values, descending; 0 in missing places."""
+    indices: Tensor
+    """(N, k) int64: the active latents; -1 in missing places."""
+    squares: Tensor
+    """(N,) float32 (float64 for float64): |recon[n] - x[n]|^2, before recon is rounded."""
+    deviations: Tensor
+    """(N,), squares' dtype: |x[n] - m|^2, m the mean of x's rows."""
+    stats: ScanStats
+    """How the scan got its result, as for `linear_topk`."""
+
+    @property
+    def fvu(self) -> Tensor:
+        """(): fraction of variance unexplained, the sum of squares by that of deviations."""
+        return self.squares.sum() / self.deviations.sum()
+
+
+def topk_autoencode(
+    x: Tensor,
+    W_enc: Tensor | PackedWeight,
+    b_enc: Tensor | None,
+    W_dec: Tensor,
+    b_dec: Tensor | None,
+    k: int,
+    *,
+    backend: Backend = "auto",
+) -> Autoencoded:
+    """Encode x with the k largest of relu(x @ W_enc.T + b_enc), decode them, and sum the errors.
+
+    A TopK SAE (Gao et al., arXiv 2406.04093, section 2.3) as a whole, in the very bits of
+    `linear_topk`, of `sparse_decode` with the values returned, and of `decode_error`'s squares. On
+    a GPU the program that finishes a row's selection also decodes it.
+
+    The encoder takes x as it is. One that reads x - b_dec folds that into its bias: pass
+    b_enc - W_enc @ b_dec in place of b_enc.
+
+    Gradients flow from recon, values, squares and deviations to x, the weights and the biases;
+    missing places give none.
+
+    Args:
+        x: (N, D) float32, bfloat16, float16 or float64 (float64: reference only).
+        W_enc: (L, D), x's dtype, or packed.
+        b_enc: (L,), x's dtype, or None.
+        W_dec: (L, D), x's dtype.
+        b_dec: (D,), x's dtype, or None.
+        k: 1 to L.
+        backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
+
+    Raises:
+        ValueError: a shape, a device, k or backend is wrong.
+        TypeError: a dtype is wrong.
+
+    """
+    encoder, packed = unpack("W_enc", W_enc)
+    checks.check_floats("x", x, 2)
+    checks.check_floats("W_enc", encoder, 2)
+    latents, dim = encoder.shape[0], x.shape[1]
+    for name, tensor, shape in (
+        ("W_enc", encoder, (latents, dim)),
+        ("b_enc", b_enc, (latents,)),
+        ("W_dec", W_dec, (latents, dim)),
+        ("b_dec", b_dec, (dim,)),
+    ):
+        if tensor is not None:
+            checks.check_shape(name, tensor, shape)
+            checks.check_like(name, tensor, "x", x)
+    checks.check_count("k", k, latents, "the number of latents")
+    chosen = resolve_backend("topk_autoencode", backend, x)
+    recon, values, indices, squares, deviations, *stats = ops.topk_autoencode(
+        x, encoder, b_enc, list(packed), W_dec, b_dec, k, chosen
+    )
+    return Autoencoded(recon, values, indices, squares, deviations, ScanStats(*stats))

@@ -1,0 +1,50 @@
+"""The autoencoder in C++ (CPU, float32): the scan, then one pass that decodes and compares.
+
+The scan takes most of the time by far, and what it hands on is k numbers and indices a row: rows
+are not decoded inside of it. But each reconstructed row is compared with x's while it is in cache.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .. import _native
+from ..arrays import array, float_array
+from ..exactness import exact_products
+from ..topk.native import linear_topk
+
+Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+def topk_autoencode(
+    x: Tensor,
+    W_enc: Tensor,
+    b_enc: Tensor | None,
+    packed: Sequence[Tensor],
+    W_dec: Tensor,
+    b_dec: Tensor | None,
+    k: int,
+) -> Parts:
+    """See api.topk_autoencode."""
+    zeros = torch.zeros(x.shape[0])
+    values, indices, survivors, redone = linear_topk(x, W_enc, b_enc, packed, k, zeros, None, 1)
+    values, indices = values.squeeze(1), indices.squeeze(1)
+    wide = x.detach().to(torch.float32).contiguous()
+    with exact_products(x.device):
+        centre = wide.mean(0)
+    recon = torch.empty(x.shape)
+    squares, deviations = torch.empty(x.shape[0]), torch.empty(x.shape[0])
+    _native.decode_squares(
+        float_array(values),
+        array(indices),
+        float_array(W_dec),
+        None if b_dec is None else float_array(b_dec),
+        wide.numpy(),
+        centre.numpy(),
+        torch.get_num_threads(),
+        recon.numpy(),
+        squares.numpy(),
+        deviations.numpy(),
+    )
+    return recon.to(x.dtype), values, indices, squares, deviations, survivors, redone

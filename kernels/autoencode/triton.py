@@ -1,0 +1,172 @@
+"""The autoencoder in Triton (GPU): the program that ranks a row's latents also decodes it.
+
+The scan and the choice of the k best keys are those of topk/triton.py. `finish_rows` takes chosen
+keys, whatever scan they come from, ranks them, and gathers their decoder rows at once: the k values
+and indices that it reads back are in a cache. A row that turns out not to be proved is done again
+with all its scores, and decoded again.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..decode.triton import BLOCK, PLACES, WARPS, decoded_piece
+from ..launch import on_device, ready
+from ..topk.triton import chosen_keys
+from ..topk.triton_dense import dense_topk
+from ..topk.triton_rescore import Chosen, Scores
+from ..topk.triton_scan import MISSING
+from ..topk.triton_select import RANKED, narrowed, rank_chosen
+
+LEAST_K = 16  # places of a choice: fewer would save nothing
+
+Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+class Decoder(NamedTuple):
+    """What rows are decoded with, contiguous."""
+
+    weight: Tensor
+    """(L, D)."""
+    bias: Tensor | None
+    """(D,)."""
+    centre: Tensor
+    """(D,) float32: the mean of all rows of x."""
+
+
+class Rows(NamedTuple):
+    """What is made of R rows; see api.Autoencoded."""
+
+    recon: Tensor
+    values: Tensor
+    indices: Tensor
+    squares: Tensor
+    deviations: Tensor
+
+
+@triton.jit
+def finish_rows(
+    chosen, least, values, indices, x, weight, bias, centre, recon, squares, deviations,
+    row_count, k, latents, dim,
+    RANKED: tl.constexpr, K: tl.constexpr, NONE: tl.constexpr,
+    BLOCK: tl.constexpr, PLACES: tl.constexpr,
+):  # fmt: skip
+    """Rank a row's chosen keys, decode them, and compare the result with x. One program a row.
+
+    Args:
+        chosen: (R, k) int64 distinct keys in any order, NONE for none; None: values and indices
+            are there already.
+        least: (R,) int64, written: see `rank_chosen`. None where chosen is.
+        values: (R, k) x's dtype; indices: (R, k) int64.
+        x: (R, D).
+        weight: (L, D); bias: (D,) or None.
+        centre: (D,) float32.
+        recon: (R, D) x's dtype, written.
+        squares: (R,) float32, written; deviations: (R,) float32, written.
+        row_count: R.
+        k: 1 to K; any number where chosen is None.
+        latents: L.
+        dim: D.
+
+    """
+    if chosen is not None:
+        rank_chosen(chosen, values, indices, least, row_count, k, 1, RANKED, K, NONE)
+        tl.debug_barrier()  # the other threads' part of values and indices
+    row = tl.program_id(0).to(tl.int64)
+    sums = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, dim, BLOCK):
+        cols = start + tl.arange(0, BLOCK)
+        inside = cols < dim
+        total = decoded_piece(
+            values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+        )
+        tl.store(recon + row * dim + cols, total, mask=inside)
+        error = total - tl.load(x + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+        sums += tl.where(inside, error * error, 0.0)
+    tl.store(squares + row, tl.sum(sums, 0))
+    # In a loop of its own, for the registers' sake: x's row is in a cache.
+    sums = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, dim, BLOCK):
+        cols = start + tl.arange(0, BLOCK)
+        own = tl.load(x + row * dim + cols, mask=cols < dim, other=0.0).to(tl.float32)
+        away = own - tl.load(centre + cols, mask=cols < dim, other=0.0)
+        sums += away * away
+    tl.store(deviations + row, tl.sum(sums, 0))
+
+
+def topk_autoencode(
+    x: Tensor,
+    W_enc: Tensor,
+    b_enc: Tensor | None,
+    _packed: Sequence[Tensor],
+    W_dec: Tensor,
+    b_dec: Tensor | None,
+    k: int,
+) -> Parts:
+    """See api.topk_autoencode."""
+    own = ready(x)
+    floor = torch.zeros(own.shape[0], dtype=torch.float32, device=x.device)
+    bias = None if b_enc is None else ready(b_enc)
+    scores = Scores(own, ready(W_enc), bias, None, floor)
+    with on_device(x):
+        centre = own.mean(0, dtype=torch.float32)
+        decoder = Decoder(ready(W_dec), None if b_dec is None else ready(b_dec), centre)
+        chosen = chosen_keys(scores, k)
+        if chosen is None:
+            found = _dense(scores, slice(None), k, decoder)
+            survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
+        else:
+            found, proved = _ranked(chosen, k, own, decoder)
+            again = (~proved).nonzero().squeeze(1)
+            if again.numel():
+                for every, part in zip(found, _dense(scores, again, k, decoder), strict=True):
+                    every[again] = part
+            survivors, redone = chosen.rescored, (~proved).sum()
+    recon, values = found.recon.to(x.dtype), found.values.to(x.dtype)
+    stats = survivors.clone(), redone.clone()
+    return recon, values, found.indices, found.squares, found.deviations, *stats
+
+
+def _ranked(chosen: Chosen, k: int, x: Tensor, decoder: Decoder) -> tuple[Rows, Tensor]:
+    """Return what is made of the rows and which of them are proved, (N,) bool."""
+    keys = narrowed(chosen.keys, k)
+    least = torch.empty_like(chosen.unseen)
+    values, indices = x.new_empty(keys.shape), torch.empty_like(keys)
+    found = _finished(keys, least, values, indices, x, decoder)
+    return found, chosen.unseen <= least
+
+
+def _dense(scores: Scores, rows: Tensor | slice, k: int, decoder: Decoder) -> Rows:
+    """Return what is made of some rows by way of all their scores."""
+    x, floor = scores.x[rows], None if scores.floor is None else scores.floor[rows]
+    values, indices = dense_topk(x, scores.weight, scores.bias, k, floor, None)
+    return _finished(None, None, values.to(x.dtype), indices, x, decoder)
+
+
+def _finished(
+    chosen: Tensor | None,
+    least: Tensor | None,
+    values: Tensor,
+    indices: Tensor,
+    x: Tensor,
+    decoder: Decoder,
+) -> Rows:
+    """Launch `finish_rows`."""
+    rows, k = values.shape
+    recon = torch.empty_like(x)
+    squares = torch.empty(rows, dtype=torch.float32, device=x.device)
+    deviations = torch.empty_like(squares)
+    size = LEAST_K if chosen is None else max(LEAST_K, triton.next_power_of_2(k))
+    if rows:
+        finish_rows[(rows,)](
+            chosen, least, values, indices, x, decoder.weight, decoder.bias, decoder.centre,
+            recon, squares, deviations, rows, k, *decoder.weight.shape,
+            RANKED=min(RANKED, size), K=size, NONE=MISSING,
+            BLOCK=min(BLOCK, triton.next_power_of_2(max(1, x.shape[1]))), PLACES=PLACES,
+            num_warps=WARPS,
+        )  # fmt: skip
+    return Rows(recon, values, indices, squares, deviations)
