@@ -177,7 +177,9 @@ def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Buil
 
 def _tiles(op: str, dtype: str, every: bool) -> tuple[tiles.Tile, ...]:
     listed = (tiles.TF32_TILES if dtype == "fp32" else tiles.HALF_TILES)[op]
-    return listed if every else listed[:1]
+    firsts = [next(tile for tile in listed if arch in tile.archs or not tile.archs)
+              for arch in tiles.LISTED]  # fmt: skip
+    return tuple(tile for tile in listed if every or tile in firsts)
 
 
 def _schemes(widest: int, every: bool) -> list[Scheme]:

@@ -64,8 +64,7 @@ class Question:
 
     def plans(self) -> list[Plan]:
         """List the plans that may serve it; the first needs no measurement."""
-        arch = capability(self.device)
-        tiles = [t for t in tiles_for(self.op, self.dtype) if not t.archs or arch in t.archs]
+        tiles = tiles_for(self.op, self.dtype, capability(self.device))
         found = [Plan("fused", tile) for tile in tiles]
         if self.op != "linear_topk":
             return found

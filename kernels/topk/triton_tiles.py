@@ -20,22 +20,26 @@ class Tile:
     """Compute capabilities (90 is sm_90) that it is for; () for all."""
 
 
-# The first of each serves every GPU and is taken where nothing was measured. The others are for
-# the GPUs for which `make aot` found neither spills nor too much shared memory.
-LISTED, LARGE = (80, 90, 100, 120), (90, 100)
+# The first of a list that is for a GPU is taken where nothing was measured. They are for the GPUs
+# for which `make aot` found neither spills nor too much shared memory; each list has one for all.
+LISTED = (80, 90, 100, 120)
 HALF_TILES = {
     "linear_topk": (
-        Tile(128, 128, 64, 8, 3), Tile(128, 128, 64, 8, 4, LISTED), Tile(128, 256, 64, 8, 3, LARGE),
+        Tile(128, 128, 64, 8, 3), Tile(128, 128, 64, 8, 4, LISTED), Tile(256, 128, 64, 8, 3, (90,)),
+        Tile(128, 256, 64, 8, 3, (100,)),
     ),
     "mutual_topk": (Tile(128, 128, 64, 8, 3),),
-    "pairs_above": (Tile(128, 64, 64, 8, 3), Tile(128, 128, 64, 8, 3, LARGE)),
+    "pairs_above": (Tile(128, 64, 64, 8, 3),),
 }  # fmt: skip
 """For bfloat16 and float16, on tensor cores."""
 TF32_TILES = {
     "linear_topk": (
         Tile(128, 128, 32, 8, 3), Tile(128, 128, 32, 8, 4, LISTED), Tile(64, 128, 32, 4, 3, LISTED),
     ),
-    "mutual_topk": (Tile(64, 128, 32, 4, 3),),
+    "mutual_topk": (
+        Tile(128, 128, 32, 16, 3, (80, 90, 120)), Tile(64, 128, 32, 8, 3, (100,)),
+        Tile(64, 64, 32, 4, 3),
+    ),
     "pairs_above": (Tile(128, 64, 32, 8, 3),),
 }  # fmt: skip
 """For float32 rounded to TF32, on tensor cores: scans that propose."""
@@ -45,15 +49,18 @@ INTERPRETED = Tile(32, 256, 64, 4, 1)  # its time goes by the number of tiles
 BAND = 8  # row tiles that take turns on one column tile, so that both stay in the L2 cache
 
 
-def tiles_for(op: str, dtype: torch.dtype) -> tuple[Tile, ...]:
-    """Return the cuts of an op's scans; those of float32 only propose."""
+def tiles_for(op: str, dtype: torch.dtype, arch: int) -> list[Tile]:
+    """Return the cuts of an op's scans on a GPU; those of float32 only propose."""
     if interpreting():
-        return (INTERPRETED,)
-    return (TF32_TILES if dtype == torch.float32 else HALF_TILES)[op]
+        return [INTERPRETED]
+    listed = (TF32_TILES if dtype == torch.float32 else HALF_TILES)[op]
+    return [tile for tile in listed if not tile.archs or arch in tile.archs]
 
 
 def full_tile(op: str, dtype: torch.dtype) -> Tile:
     """Return how products are cut where every score counts as it is."""
-    if dtype != torch.float32 or interpreting():
-        return tiles_for(op, dtype)[0]
+    if interpreting():
+        return INTERPRETED
+    if dtype != torch.float32:
+        return HALF_TILES[op][0]
     return PAIRS_FLOAT_TILE if op == "pairs_above" else FLOAT_TILE

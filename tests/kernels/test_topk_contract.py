@@ -100,9 +100,12 @@ def test_float64_is_served_by_the_reference(make: SimpleNamespace, oracle: Simpl
     np.testing.assert_allclose(top.values.numpy(), values, rtol=1e-12)
 
 
-def test_ties_everywhere_go_to_the_lower_index(backend: str) -> None:
-    top = linear_topk(torch.ones(3, 4), torch.ones(5000, 4), None, 40, backend=backend)
-    assert torch.equal(top.indices, torch.arange(40).expand(3, 40))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("k", [1, 40])
+def test_ties_everywhere_go_to_the_lower_index(backend: str, k: int, dtype: torch.dtype) -> None:
+    x, weight = torch.ones(3, 4, dtype=dtype), torch.ones(5000, 4, dtype=dtype)
+    top = linear_topk(x, weight, None, k, backend=backend)
+    assert torch.equal(top.indices, torch.arange(k).expand(3, k))
     assert (top.values == 4).all()
 
 

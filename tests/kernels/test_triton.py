@@ -158,8 +158,14 @@ def test_a_graph_that_is_recorded_waits_for_no_number(
     scheme(SCHEME)
     x, weight = make.integers(20, 5), make.integers(90, 5)
     assert check(x, weight, None, 20, oracle) > 0
-    monkeypatch.setattr(scans, "capturing", lambda: True)
+    for module in (scans, triton_mutual):
+        monkeypatch.setattr(module, "capturing", lambda: True)
+        monkeypatch.setattr(module, "plan_for", None)  # not even a file is read
     assert check(x, weight, None, 20, oracle) == 0
+    near = mutual_topk(x, weight, 2, backend="triton")
+    expected = oracle.topk(oracle.scores(x, weight, None), 2, -np.inf)[1]
+    np.testing.assert_array_equal(near.row_indices, expected)
+    assert [int(count) for count in near.stats] == [0, 0]
 
 
 @pytest.mark.parametrize("chosen", [SCHEME, None])
