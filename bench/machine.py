@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -27,10 +28,10 @@ def describe() -> str:
     )
 
 
-def versions() -> list[str]:
+def versions(packages: Sequence[str] = PACKAGES) -> list[str]:
     """Return name and version of those packages that are measured and installed."""
     installed = {package.name: package.version for package in metadata.distributions()}
-    return [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
+    return [f"{name} {installed[name]}" for name in packages if name in installed]
 
 
 def warnings() -> list[str]:

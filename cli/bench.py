@@ -10,6 +10,8 @@ from tyro.conf import Positional, arg
 
 from ..bench.candidates import bench_candidates
 from ..bench.encode import bench_encode
+from ..bench.gpu.clock import find_gpu
+from ..bench.gpu.plan import OPS, Op, Plan
 from ..bench.inputs import (
     SHAPES,
     STEP_SHAPES,
@@ -25,6 +27,7 @@ from ..bench.measurement import Measurement
 from ..bench.scaling import LATENTS, TOKENS, bench_growth
 from ..bench.step import bench_step
 from ..bench.training import bench_training, installed_loops, training_activations
+from .bench_gpu import DTYPES, run_gpu
 from .progress import open_progress
 from .timings import growth_table, measurements_table, sizes_of, training_table
 
@@ -50,15 +53,17 @@ class Bench:
     to active latents. step: forward and backward of one training step. candidates: the 32 nearest
     of both sides of two dictionaries. scaling: time per latent and per token as they grow. match:
     the whole exact matching of two dictionaries of which much is known, once.
-    training: other people's training loops, as they are and with our plug-ins. The tables are
-    Markdown.
+    training: other people's training loops, as they are and with our plug-ins. gpu: every kernel
+    is checked on an NVIDIA GPU and, if it is right, timed. The tables are Markdown.
     """
 
     what: Annotated[
-        Positional[Literal["encode", "step", "candidates", "all", "scaling", "match", "training"]],
+        Positional[
+            Literal["encode", "step", "candidates", "all", "scaling", "match", "training", "gpu"]
+        ],
         arg(metavar="WHAT"),
     ]
-    """encode, step, candidates, all three, scaling, match, or training."""
+    """encode, step, candidates, all three, scaling, match, training, or gpu."""
     saes: tuple[Path, Path] | None = None
     """Two SAE folders of one shape to measure on, too; None: those of runs/demo, if there are."""
     activations: Path | None = None
@@ -75,9 +80,19 @@ class Bench:
     """match: one planted pair for each."""
     against: bool = False
     """match: time dense solvers that are installed and fit, and the candidates alone, too."""
+    out: Path = Path("runs/bench-gpu")
+    """gpu: the folder for its numbers, table and plot."""
+    minutes: float = 8.0
+    """gpu: after so many it ends; what it did not reach is listed."""
+    dtype: Literal["bf16", "fp16", "fp32"] = "bf16"
+    """gpu: of what is timed."""
+    only: tuple[Op, ...] = OPS
+    """gpu: what is checked and timed, for another run after one kernel has stopped the GPU."""
 
-    def run(self, console: Console) -> None:
-        """Print one table and a line on the machine."""
+    def run(self, console: Console) -> int:
+        """Print one table and a line on the machine; return 1 if gpu finds our kernels wrong."""
+        if self.what == "gpu":
+            return self.gpu(console)
         if self.rounds < 1:
             raise ValueError(f"rounds: expected 1 or more, got {self.rounds}")
         if self.activations is not None and self.saes is None and self.what != "training":
@@ -92,6 +107,15 @@ class Bench:
         table = tables.get(self.what, self.beside_others)(console)
         for text in (*warnings(), table, "", describe()):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
+        return 0
+
+    def gpu(self, console: Console) -> int:
+        """Check and time the kernels on a GPU."""
+        if not self.minutes > 0:
+            raise ValueError(f"minutes: expected more than 0, got {self.minutes}")
+        clock = find_gpu()
+        plan = Plan(dtype=DTYPES[self.dtype], minutes=self.minutes, ops=self.only)
+        return run_gpu(plan, clock, self.out, console)
 
     def beside_others(self, console: Console) -> str:
         """Return the table of encode, step and candidates, or of one of them."""

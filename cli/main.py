@@ -58,7 +58,8 @@ def main(args: list[str] | None = None) -> int:
         args: the command line without the program's name; None means `sys.argv[1:]`.
 
     Returns:
-        The exit code: 0; 2 after an error that the user can mend; 130 after Ctrl-C.
+        The exit code: 0; 1 if `bench gpu` finds a kernel wrong; 2 after an error that the user can
+        mend; 130 after Ctrl-C.
     """
     cli = tyro.cli(
         Twinsae,
@@ -73,7 +74,7 @@ def main(args: list[str] | None = None) -> int:
     )
     errors = Console(stderr=True)
     try:
-        cli.command.run(Console())
+        return cli.command.run(Console()) or 0
     except USER_ERRORS as error:
         if cli.debug:
             raise
@@ -83,7 +84,6 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print("stopped; the same command goes on from the last checkpoint")
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,12 +1,19 @@
-"""Stand-ins for the peers, which CI does not install: their interfaces around plain torch."""
+"""Stand-ins for the peers, which CI does not install, and a toy run of `bench gpu`."""
 
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from twinsae.bench import peers
+from twinsae.bench.gpu import matches
+from twinsae.bench.gpu import peers as gpu_peers
+from twinsae.bench.gpu.clock import CpuClock
+from twinsae.bench.gpu.plan import Plan
+from twinsae.bench.gpu.results import Results
+from twinsae.bench.gpu.run import Run
 from twinsae.bench.inputs import Inputs, Shape, random_inputs
 
 
@@ -110,3 +117,48 @@ def inputs() -> Inputs:
     for bias in (made.sae.encoder.bias, made.sae.b_dec):
         nn.init.uniform_(bias, -0.1, 0.1, generator=generator)
     return made
+
+
+GPU_TOY = Plan(
+    dtype=torch.bfloat16,
+    minutes=3.0,
+    backend="native",
+    compiler="eager",
+    shapes=(Shape(40, 64, 600, 8), Shape(33, 32, 500, 4)),
+    compiled=0,
+    match=(300, 16),
+    match_after=1,
+    square=32,
+    rounds=3,
+    odd=Shape(37, 19, 301, 7),
+    real=(Shape(40, 64, 600, 8),),
+    big=(2_000, 40),
+    big_bytes=1,
+    other_dtypes=(),
+)
+
+
+class Toy:
+    """Runs of `bench gpu` on a CPU's clock, without peers."""
+
+    plan = GPU_TOY
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "gpu.json"
+
+    def go(self, plan: Plan) -> Results:
+        return Run(plan, CpuClock(), self.file, lambda _: None).go()
+
+    def timed(self, results: Results) -> dict[tuple[str, int], set[str]]:
+        """(op, D) -> the variants that were timed."""
+        found: dict[tuple[str, int], set[str]] = {}
+        for timing in results.timings:
+            found.setdefault((timing.op, timing.D), set()).add(timing.variant)
+        return found
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    for module in (gpu_peers, matches):
+        monkeypatch.setattr(module, "find_spec", lambda _: None)
+    return Toy(tmp_path)

@@ -1,0 +1,117 @@
+"""What a variant must return before it is timed, at the very shape that it is timed at."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from . import oracle
+from .oracle import OURS, PEER, WrongError
+from .peers import WITH_FLEX
+from .problem import Problem
+from .variants import Variant, squared_length
+
+Gate = Callable[[Variant, Sequence[Tensor]], None]
+"""Raises WrongError if what a variant returned is not right."""
+
+LOSS = {torch.float32: 1e-4}
+HALF_LOSS = 0.02  # relative; rounded scores choose other latents among those that are all but equal
+_AT_ONCE = 256  # rows decoded at a time
+
+
+def _roundings(variant: Variant) -> float:
+    return OURS if variant.kernels else PEER
+
+
+def encode_gate(problem: Problem) -> Gate:
+    """Return a comparison of some rows with the float64 reference."""
+    rows = oracle.some(len(problem.x), oracle.ROWS, problem.x.device)
+    x, weight, bias = problem.x[rows], problem.W_enc, problem.b_enc
+    expected, _ = oracle.expected_topk(x, weight, bias, problem.k)
+
+    def check(variant: Variant, found: Sequence[Tensor]) -> None:
+        own = found[0][rows].sort(dim=1, descending=True)  # peers give them in any order
+        indices = found[1][rows].long().gather(1, own.indices)
+        oracle.check_topk(
+            (own.values, indices), x, weight, bias, expected, _roundings(variant)
+        )  # fmt: skip
+
+    return check
+
+
+def decode_gate(problem: Problem) -> Gate:
+    """Return a comparison of some rows with the float64 reference."""
+    rows = oracle.some(len(problem.x), oracle.ROWS, problem.x.device)
+
+    def check(variant: Variant, found: Sequence[Tensor]) -> None:
+        oracle.check_decode(found[0][rows], problem, rows, roundings=_roundings(variant))
+
+    return check
+
+
+def autoencode_gate(problem: Problem) -> Gate:
+    """Return both of these, the decoder's for the latents that were found."""
+    encoded = encode_gate(problem)
+    rows = oracle.some(len(problem.x), oracle.ROWS, problem.x.device)
+
+    def check(variant: Variant, found: Sequence[Tensor]) -> None:
+        recon, values, indices = found[:3]
+        encoded(variant, (values, indices))
+        own = problem.encoded(values, indices)
+        oracle.check_decode(recon[rows], own, rows, roundings=_roundings(variant))
+
+    return check
+
+
+def grads_gate(problem: Problem) -> Gate:
+    """Return a comparison of some latents with the float64 reference."""
+
+    def check(variant: Variant, found: Sequence[Tensor]) -> None:
+        oracle.check_grads(tuple(found), problem, roundings=_roundings(variant))
+
+    return check
+
+
+def step_gate(problem: Problem) -> Gate:
+    """Return a comparison of the squared error, for a problem that is `encoded`.
+
+    The gradients are those of the choice of latents, which rounding changes: `grads_gate` and the
+    checks of the kernels compare them where all have the same.
+    """
+    error, size = _squared_error(problem), float(squared_length(problem.x))
+    allowed = LOSS.get(problem.x.dtype, HALF_LOSS)
+
+    def check(variant: Variant, found: Sequence[Tensor]) -> None:
+        free = variant.name.startswith(WITH_FLEX)  # a sum, or the mean over tokens or numbers
+        scales = (size, 1, len(problem.x), problem.x.numel()) if free else (size,)
+        loss = float(found[0])
+        off = min(abs(loss * scale / error - 1) for scale in scales)
+        if not off <= allowed:
+            raise WrongError(f"the squared error is off by {off:.2%}, more than {allowed:.2%}")
+        for gradient in found[1:]:
+            if gradient.shape != problem.W_dec.shape or not gradient.isfinite().all():
+                raise WrongError("a gradient is not finite, or of another shape")
+
+    return check
+
+
+GATES: dict[str, Callable[[Problem], Gate]] = {
+    "encode": encode_gate,
+    "decode": decode_gate,
+    "autoencode": autoencode_gate,
+    "grads": grads_gate,
+    "step": step_gate,
+}
+
+
+def _squared_error(problem: Problem) -> float:
+    """Return the squared error of the reconstruction from the problem's own latents."""
+    total = 0.0
+    for start in range(0, len(problem.x), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        decoded = torch.einsum(
+            "nk,nkd->nd", problem.values[rows].float(), problem.W_dec[problem.indices[rows]].float()
+        )
+        error = decoded + problem.b_dec.float() - problem.x[rows].float()
+        total += float(error.double().square().sum())
+    return total
