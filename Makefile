@@ -31,8 +31,8 @@ test: $(INSTALLED)
 
 # The GPU's kernels in Triton's interpreter, on the CPU: the same contracts. Threads mean nothing there.
 test-triton: $(INSTALLED)
-	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' tests/kernels/test_triton.py \
-	  $(wildcard tests/kernels/test_*_contract.py)
+	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' \
+	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py)
 
 # Compiles all that the GPU's kernels may be, for every listed GPU.
 aot: $(INSTALLED)
@@ -45,7 +45,7 @@ test-peers: $(PEERS)/.installed
 # The C++ code under AddressSanitizer and UBSan, and what has threads under ThreadSanitizer;
 # module.cpp and bind*.cpp are Python's.
 sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/assignment
-	for isa in amx_int8 avx512_vnni avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
+	for isa in amx_int8 avx512_vnni avx2_int16 avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
 	build/sanitize/thread
 	build/sanitize/assignment
 

@@ -10,12 +10,12 @@ Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 PANEL: int
 QUAD: int
-CHUNK: int
 BOUNDS_OF_PANEL: int
 MAX_INT8_DEPTH: int
 
 def isa() -> str: ...
 def int8_planes(depth: int) -> int: ...
+def int8_quads(depth: int) -> int: ...
 def int8_products(depth: int) -> int: ...
 def int8_roofline(threads: int) -> float: ...
 def pack_panels(weight: Floats, threads: int, panels: Floats) -> None: ...
@@ -48,6 +48,8 @@ def mutual_topk(
     a: Floats,
     b: Floats | None,
     panels: Floats | None,
+    row_floor: Floats,
+    col_floor: Floats,
     threads: int,
     row_values: Floats,
     row_indices: Ints,
@@ -59,6 +61,8 @@ def mutual_topk_int8(
     b: Floats,
     codes: Codes | None,
     bounds: Floats | None,
+    row_floor: Floats,
+    col_floor: Floats,
     threads: int,
     row_values: Floats,
     row_indices: Ints,

@@ -1,6 +1,9 @@
 """Compiles every Triton kernel for every listed GPU, without one, and reads what came out.
 
-    python -m twinsae.kernels.aot [--every]
+    python -m twinsae.kernels.aot [--every | --table] [WORD...]
+
+`--every` compiles all configurations, `--table` prints the first ones as in README.md beside this
+file. Words leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
 
 Compiling takes a second or a few for each kernel and GPU; Triton keeps the results in its cache.
 Times are predictions from the vendors' published peaks, never measurements.
@@ -10,7 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -31,11 +34,13 @@ class Target:
     """Compute capability, as in sm_90."""
     name: str
     tensor_instruction: str
-    """What a product of half-precision numbers must compile to, as in the machine code."""
+    """What a product on tensor cores must compile to, as in the machine code."""
     shared: int
     """Most bytes of shared memory for one program."""
     flops: float
     """Dense bfloat16 operations a second."""
+    tf32_flops: float
+    """Dense TF32 operations a second."""
     float_flops: float
     """float32 operations a second, without tensor cores."""
     bandwidth: float
@@ -43,10 +48,10 @@ class Target:
 
 
 TARGETS = (
-    Target(80, "A100", "HMMA", 163 << 10, 312e12, 19.5e12, 2.04e12),
-    Target(90, "H100", "HGMMA", 227 << 10, 989e12, 66.9e12, 3.35e12),
-    Target(100, "B200", "UTCHMMA", 227 << 10, 2250e12, 75e12, 8.0e12),
-    Target(120, "RTX 5090", "HMMA", 99 << 10, 209.5e12, 104.8e12, 1.79e12),
+    Target(80, "A100", "HMMA", 163 << 10, 312e12, 156e12, 19.5e12, 2.04e12),
+    Target(90, "H100", "HGMMA", 227 << 10, 989e12, 494e12, 66.9e12, 3.35e12),
+    Target(100, "B200", "UTCHMMA", 227 << 10, 2250e12, 1100e12, 75e12, 8.0e12),
+    Target(120, "RTX 5090", "HMMA", 99 << 10, 209.5e12, 104.8e12, 104.8e12, 1.79e12),
 )
 
 
@@ -71,7 +76,8 @@ class Resources:
     def predicted_seconds(self) -> float:
         """The roofline at the shape in aot_builds; a prediction, not a measurement."""
         build, target = self.build, self.target
-        peak = target.flops if build.kind == "half product" else target.float_flops
+        peaks = {"half product": target.flops, "tf32 product": target.tf32_flops}
+        peak = peaks.get(build.kind, target.float_flops)
         return max(build.flops / peak, build.moved / target.bandwidth)
 
     def problems(self) -> list[str]:
@@ -82,7 +88,9 @@ class Resources:
             found.append(f"spills: {self.stack} bytes of stack")
         if self.shared > target.shared:
             found.append(f"{self.shared} bytes of shared memory, more than {target.shared}")
-        if build.kind == "half product" and not self._has(target.tensor_instruction):
+        if build.kind in ("half product", "tf32 product") and not self._has(
+            target.tensor_instruction
+        ):
             found.append(f"no {target.tensor_instruction} instruction")
         if build.kind == "gather" and not any("LDG" in o and ".128" in o for o in self.opcodes):
             found.append("no 16-byte loads")
@@ -94,18 +102,27 @@ class Resources:
         return any(found.split(".")[0] == opcode for found in self.opcodes)
 
 
-def compile_all(every: bool = False, processes: int = 2) -> Iterator[Resources]:
+def compile_all(
+    every: bool = False, processes: int = 2, words: Sequence[str] = ()
+) -> Iterator[Resources]:
     """Compile for all targets, in parallel processes.
 
     Args:
         every: all configurations that a call may choose; False: the first of each kernel.
         processes: how many at once.
+        words: only what has one of them in its kernel's or GPU's name; none: all.
 
     Yields:
         Resources in the order of the builds, then of the targets.
 
     """
-    jobs = [(build, target) for build in builds(every) for target in TARGETS]
+    jobs = [
+        (build, target)
+        for build in builds(every)
+        for target in TARGETS
+        if not build.archs or target.arch in build.archs
+        if not words or any(word in f"{build.name} sm_{target.arch}" for word in words)
+    ]
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         yield from pool.map(compile_one, *zip(*jobs, strict=True))
 
@@ -115,7 +132,7 @@ def compile_one(build: Build, target: Target) -> Resources:
     kernel = functions()[build.kernel]
     # Every constant also stands in the signature.
     arguments = dict.fromkeys(kernel.arg_names, "constexpr") | build.signature
-    constants = dict.fromkeys(set(kernel.arg_names) - set(build.signature)) | build.constants
+    constants = dict.fromkeys(set(kernel.arg_names) - set(build.signature)) | dict(build.constants)
     aligned = {
         (kernel.arg_names.index(name),): [["tt.divisibility", 16]]
         for name in build.signature if name not in build.odd
@@ -144,10 +161,32 @@ def _listing(cubin: bytes) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def table(resources: Iterable[Resources]) -> str:
+    """Return Markdown: a line for each kernel, a column for each GPU."""
+    lines: dict[str, dict[int, str]] = {}
+    for found in resources:
+        cells = lines.setdefault(found.build.name, {})
+        cells[found.target.arch] = (
+            f"{found.registers} · {found.stack} · {found.shared:,} · {found.instructions:,} · "
+            f"{found.predicted_seconds * 1e3:,.2f}"
+        )
+    head = ["kernel", *(f"{target.name} (sm_{target.arch})" for target in TARGETS)]
+    rows = [head, ["---"] * len(head)]
+    for name, cells in lines.items():
+        rows.append([f"`{name}`", *(cells.get(target.arch, "") for target in TARGETS)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> int:
-    """Print a line for each kernel and GPU; return 1 if any has a problem."""
+    """Print a line for each kernel and GPU, or a table; return 1 if any has a problem."""
+    options = [word for word in sys.argv[1:] if word.startswith("--")]
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    results = compile_all(every="--every" in options, words=words)
+    if "--table" in options:
+        print(table(results))
+        return 0
     failed = False
-    for found in compile_all(every="--every" in sys.argv[1:]):
+    for found in results:
         problems = "; ".join(found.problems())
         failed |= bool(problems)
         print(

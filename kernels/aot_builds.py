@@ -4,6 +4,7 @@ Sizes come from the modules that launch them, so that what is compiled here is w
 triton, whose interpreter must be off.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
@@ -13,16 +14,21 @@ import triton
 from .autoencode import triton as autoencode
 from .decode import triton as decode
 from .grads import triton as grads
+from .topk import triton_chunked as chunked
 from .topk import triton_pairs as pairs
+from .topk import triton_rescore as rescoring
 from .topk import triton_scan as scan
 from .topk import triton_select as select
-from .topk.triton_scheme import SCHEMES
+from .topk import triton_tiles as tiles
+from .topk.triton_scheme import SCHEMES, Scheme
 
 N, D, L, K = 8192, 4096, 131_072, 64
 """What predicted times are for: rows, d_in, latents, active latents. Matches are of L x L."""
 
-Kind = Literal["half product", "product", "gather", "other"]
+Kind = Literal["half product", "tf32 product", "product", "gather", "other"]
 DTYPES = {"bf16": 2, "fp16": 2, "fp32": 4}  # bytes of a number
+PRODUCT: dict[str, Kind] = {"bf16": "half product", "fp16": "half product", "fp32": "tf32 product"}
+SIZES = {"row_count": "i32", "latents": "i32", "dim": "i32"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Build:
     """Its function's name, a key of `functions`."""
     signature: dict[str, str]
     """Types of the arguments that are not constants."""
-    constants: dict[str, int]
+    constants: Mapping[str, int | str]
     """Arguments that stand in neither are None."""
     warps: int
     stages: int
@@ -45,83 +51,170 @@ class Build:
     """Bytes of memory read and written at the shape above."""
     odd: tuple[str, ...] = field(default=())
     """Integers that need not be multiples of 16."""
+    archs: tuple[int, ...] = ()
+    """Compute capabilities that it is for; () for all."""
 
 
 def builds(every: bool) -> list[Build]:
     """Return the configurations: every one that a call may choose, or the first of each kernel."""
-    dtypes = list(DTYPES) if every else ["bf16"]
     found = []
-    for dtype in dtypes:
-        found += _scans(dtype, every) + _matches(dtype, every)
+    for dtype in DTYPES if every else ("bf16", "fp32"):
+        found += _scans(dtype, every) + _dense(dtype) + _proposals(dtype, every)
+        found += _matches(dtype, every)
+    for dtype in DTYPES if every else ("bf16",):
         found += _decoders(dtype) + _gradients(dtype, every) + _autoencoders(dtype, every)
-    if not every:
-        found += _scans("fp32", every)
     return found + _selections(every)
 
 
 def _scans(dtype: str, every: bool) -> list[Build]:
-    tiles = scan.FLOAT_TILES if dtype == "fp32" else scan.HALF_TILES
-    schemes = SCHEMES if every else SCHEMES[:1]
-    kind: Kind = "product" if dtype == "fp32" else "half product"
-    common = {"x": f"*{dtype}", "weight": f"*{dtype}", "bias": f"*{dtype}", "floor": "*fp32",
-              "keys": "*i64", "row_count": "i32", "latents": "i32", "dim": "i32"}  # fmt: skip
-    inputs = (N + L) * D * DTYPES[dtype]
+    """List the fused scans of linear_topk; float32 ones propose, in TF32."""
+    slack = _slack(dtype, "latent_slack")
+    common = {"x": f"*{dtype}", "weight": f"*{dtype}", **slack, "bias": f"*{dtype}",
+              "floor": "*fp32", "keys": "*i64", **SIZES, "group_count": "i32"}  # fmt: skip
+    masks: list[dict[str, str]] = [{}, {"mask": "*i1"}] if every else [{}]
     found = []
-    for tile in tiles if every else tiles[:1]:
-        cut = {"BLOCK_M": tile.rows, "BLOCK_N": tile.cols, "BLOCK_K": tile.depth,
-               "BAND": scan.BAND}  # fmt: skip
-        size = f"{dtype} {tile.rows}x{tile.cols}"
-        for scheme, mask in product(schemes, ({}, {"mask": "*i1"}) if every else ({},)):
-            kept = N * L // scheme.group * scheme.kept
-            found.append(Build(
-                f"scan_groups {size} {scheme.kept} of {scheme.group}{' mask' if mask else ''}",
-                "scan_groups", common | mask | {"group_count": "i32"},
-                cut | {"GROUP": scheme.group, "KEPT": scheme.kept}, tile.warps, tile.stages, kind,
-                2.0 * N * L * D, inputs + 8.0 * kept, ("row_count", "group_count"),
-            ))  # fmt: skip
+    cuts = _tiles("linear_topk", dtype, every)
+    schemes = _schemes(min(tile.cols for tile in cuts), every)
+    for tile, scheme, mask in product(cuts, schemes, masks):
+        named = f"{_named(dtype, tile)} {scheme.kept} of {scheme.group}"
         found.append(Build(
-            f"score_all {size}", "score_all", common, cut, tile.warps, tile.stages, kind,
-            2.0 * N * L * D, inputs + 8.0 * N * L, ("row_count",),
+            f"scan_groups {named}{' mask' if mask else ''}", "scan_groups", common | mask,
+            _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND,
+                          "PRECISION": _precision(dtype)},
+            tile.warps, tile.stages, PRODUCT[dtype], 2.0 * N * L * D,
+            (N + L) * D * DTYPES[dtype] + _keys(N, L, scheme), ("row_count", "group_count"),
+            tile.archs,
         ))  # fmt: skip
+    return found
+
+
+def _dense(dtype: str) -> list[Build]:
+    """List the scans of rows that were not proved."""
+    tile = tiles.FLOAT_TILE if dtype == "fp32" else tiles.HALF_TILES["linear_topk"][0]
+    signature = {"x": f"*{dtype}", "weight": f"*{dtype}", "bias": f"*{dtype}", "floor": "*fp32",
+                 "keys": "*i64", **SIZES}  # fmt: skip
+    return [Build(
+        f"score_all {_named(dtype, tile)}", "score_all", signature,
+        _cut(tile) | {"BAND": tiles.BAND}, tile.warps, tile.stages,
+        "product" if dtype == "fp32" else "half product", 2.0 * N * L * D,
+        (N + L) * D * DTYPES[dtype] + 8.0 * N * L, ("row_count",),
+    )]  # fmt: skip
+
+
+def _proposals(dtype: str, every: bool) -> list[Build]:
+    """List the filters of other products' scores, and the re-scores of proposals."""
+    filtered = {"scores": "*fp32", "row_slack": "*fp32", "latent_slack": "*fp32",
+                "bias": f"*{dtype}", "floor": "*fp32", "keys": "*i64", "row_count": "i32",
+                "first": "i32", "latents": "i32", "width": "i32", "group_count": "i32",
+                "stack": "i32", "stacks": "i32"}  # fmt: skip
+    own = {"x": f"*{dtype}", "weight": f"*{dtype}", "bias": f"*{dtype}", "floor": "*fp32",
+           "proposals": "*i64", "limits": "*i64", "keys": "*i64", "row_count": "i32",
+           "count": "i32", "stacks": "i32", "latents": "i32", "dim": "i32"}  # fmt: skip
+    masks: list[dict[str, str]] = [{}, {"mask": "*i1"}] if every else [{}]
+    found = []
+    for scheme, mask in product(_schemes(chunked.FILTER_COLS, every), masks):
+        found.append(Build(
+            f"filter_groups {dtype} {scheme.kept} of {scheme.group}{' mask' if mask else ''}",
+            "filter_groups", filtered | mask,
+            {"BLOCK_M": chunked.FILTER_ROWS, "BLOCK_N": chunked.FILTER_COLS,
+             "GROUP": scheme.group, "KEPT": scheme.kept},
+            chunked.WARPS, 3, "other", 0.0, 4.0 * N * L + _keys(N, L, scheme),
+            ("row_count", "first", "latents", "width", "group_count", "stack", "stacks"),
+        ))  # fmt: skip
+    found.append(Build(
+        f"rescore {dtype}", "rescore", own,
+        {"ROWS": rescoring.ROWS, "BLOCK_C": rescoring.AT_ONCE, "BLOCK_K": rescoring.DEPTH,
+         "NONE": scan.MISSING},
+        rescoring.WARPS, 3, "gather", 2.0 * N * 2 * K * D, N * 2 * K * D * float(DTYPES[dtype]),
+        ("row_count", "count", "stacks", "latents"),
+    ))  # fmt: skip
     return found
 
 
 def _matches(dtype: str, every: bool) -> list[Build]:
-    tiles = scan.FLOAT_TILES if dtype == "fp32" else scan.HALF_TILES
-    kind: Kind = "product" if dtype == "fp32" else "half product"
-    sides = {"a": f"*{dtype}", "b": f"*{dtype}"}
+    sides = {"a": f"*{dtype}", "b": f"*{dtype}", **_slack(dtype, "col_slack")}
     sizes = {"row_count": "i32", "col_count": "i32", "dim": "i32"}
     flops, inputs = 2.0 * L * L * D, 2.0 * L * D * DTYPES[dtype]
     found = []
-    for tile in tiles if every else tiles[:1]:
-        cut = {"BLOCK_M": tile.rows, "BLOCK_N": tile.cols, "BLOCK_K": tile.depth}
-        size = f"{dtype} {tile.rows}x{tile.cols}"
-        widest = min(tile.rows, tile.cols)
-        schemes = [scheme for scheme in SCHEMES if scheme.group <= widest]
-        for scheme in schemes if every else schemes[:1]:
-            found.append(Build(
-                f"scan_both {size} {scheme.kept} of {scheme.group}", "scan_both",
-                sides | {"row_keys": "*i64", "col_keys": "*i64"} | sizes
-                | {"row_groups": "i32", "col_groups": "i32"},
-                cut | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": scan.BAND},
-                tile.warps, tile.stages, kind, flops,
-                inputs + 16.0 * L * L / scheme.group * scheme.kept, ("row_groups", "col_groups"),
-            ))  # fmt: skip
+    cuts = _tiles("mutual_topk", dtype, every)
+    for tile, scheme in ((t, s) for t in cuts for s in _schemes(min(t.rows, t.cols), every)):
         found.append(Build(
-            f"list_pairs {dtype} {tile.rows}x{tile.cols // 2}", "list_pairs",
-            sides | {"row_price": "*fp64", "col_price": "*fp64", "margin": "*fp64",
-                     "blocks": "*i64", "pairs": "*i64", "count": "*i64", "capacity": "i64"} | sizes,
-            cut | {"BLOCK_N": tile.cols // 2}, tile.warps, tile.stages, kind, flops, inputs,
-            ("capacity",),
+            f"scan_both {_named(dtype, tile)} {scheme.kept} of {scheme.group}", "scan_both",
+            sides | {"row_keys": "*i64", "col_keys": "*i64"} | sizes
+            | {"row_groups": "i32", "col_groups": "i32"},
+            _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND,
+                          "PRECISION": _precision(dtype)},
+            tile.warps, tile.stages, PRODUCT[dtype], flops, inputs + 2 * _keys(L, L, scheme),
+            ("row_groups", "col_groups"), tile.archs,
         ))  # fmt: skip
-    return found
+    prices = {"row_price": "*fp64", "col_price": "*fp64", "margin": "*fp64"}
+    lists = prices | {"blocks": "*i64", "pairs": "*i64", "count": "*i64", "capacity": "i64"} | sizes
+    for tile in _tiles("pairs_above", dtype, every):
+        found.append(Build(
+            f"list_pairs {_named(dtype, tile)}", "list_pairs", sides | lists,
+            _cut(tile) | {"PRECISION": _precision(dtype)}, tile.warps, tile.stages,
+            PRODUCT[dtype], flops, inputs, ("capacity",), tile.archs,
+        ))  # fmt: skip
+    return found + (_full_pairs(lists, flops, inputs) if dtype == "fp32" else [])
+
+
+def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Build]:
+    """List what pairs_above does with float32 inputs besides the scan in TF32."""
+    tile = tiles.PAIRS_FLOAT_TILE
+    sides = {"a": "*fp32", "b": "*fp32"}
+    prices = {name: lists[name] for name in ("row_price", "col_price", "margin")}
+    return [
+        Build(f"list_pairs full {_named('fp32', tile)}", "list_pairs", sides | lists,
+              _cut(tile) | {"PRECISION": "ieee"}, tile.warps, tile.stages, "product", flops,
+              inputs, ("capacity",)),
+        Build("confirm_pairs fp32", "confirm_pairs",
+              sides | prices | {"pairs": "*i64", "above": "*i8", "count": "i32",
+                                "col_count": "i32", "dim": "i32"},
+              {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
+              2.0 * L * D, 8.0 * L * D, ("count", "col_count")),
+    ]  # fmt: skip
+
+
+def _tiles(op: str, dtype: str, every: bool) -> tuple[tiles.Tile, ...]:
+    listed = (tiles.TF32_TILES if dtype == "fp32" else tiles.HALF_TILES)[op]
+    firsts = [next(tile for tile in listed if arch in tile.archs or not tile.archs)
+              for arch in tiles.LISTED]  # fmt: skip
+    return tuple(tile for tile in listed if every or tile in firsts)
+
+
+def _schemes(widest: int, every: bool) -> list[Scheme]:
+    fitting = [scheme for scheme in SCHEMES if scheme.group <= widest]
+    return fitting if every else fitting[:1]
+
+
+def _cut(tile: tiles.Tile) -> dict[str, int | str]:
+    return {"BLOCK_M": tile.rows, "BLOCK_N": tile.cols, "BLOCK_K": tile.depth}
+
+
+def _named(dtype: str, tile: tiles.Tile) -> str:
+    """Name a cut so that no two builds have one name."""
+    return f"{dtype} {tile.rows}x{tile.cols} w{tile.warps} s{tile.stages}"
+
+
+def _precision(dtype: str) -> str:
+    return "tf32" if dtype == "fp32" else "ieee"
+
+
+def _slack(dtype: str, other: str) -> dict[str, str]:
+    return {"row_slack": "*fp32", other: "*fp32"} if dtype == "fp32" else {}
+
+
+def _keys(rows: int, latents: int, scheme: Scheme) -> float:
+    """Count the bytes of kept keys."""
+    return 8.0 * rows * (latents // scheme.group) * scheme.kept
 
 
 def _selections(every: bool) -> list[Build]:
     scheme = SCHEMES[0]
     candidates = L // scheme.group * scheme.kept
+    largest = rescoring.MOST_PROPOSED
     found = []
-    for k in _powers(every):
+    for k in [1 << i for i in range(largest.bit_length())] if every else [K]:
         found.append(Build(
             f"choose_best k {k}", "choose_best",
             {"keys": "*i64", "chosen": "*i64", "unseen": "*i64", "row_count": "i32",
@@ -129,6 +222,8 @@ def _selections(every: bool) -> list[Build]:
             {"KEPT": scheme.kept, "ROWS": 1, "BLOCK": select.CHUNK, "K": k, "NONE": scan.MISSING},
             8, 3, "other", 0.0, 8.0 * N * (candidates + K), ("row_count", "k"),
         ))  # fmt: skip
+        if k > select.MOST:
+            continue
         found.append(Build(
             f"rank_chosen k {k}", "rank_chosen",
             {"chosen": "*i64", "values": "*fp32", "indices": "*i64", "least": "*i64",
@@ -170,7 +265,8 @@ def _autoencoders(dtype: str, every: bool) -> list[Build]:
             "row_count": "i32", "k": "i32", "latents": "i32", "dim": "i32"}  # fmt: skip
     moved = float(N * (K + 2) * D * DTYPES[dtype])
     # Without keys there is nothing to rank: that kernel is the same for all k.
-    sizes = [k for k in _powers(every) if k >= autoencode.LEAST_K]
+    powers = [1 << i for i in range(select.MOST.bit_length())]
+    sizes = [k for k in powers if k >= autoencode.LEAST_K] if every else [K]
     variants = [(keys, k) for k in sizes] + ([({}, autoencode.LEAST_K)] if every else [])
     return [
         Build(
@@ -182,11 +278,6 @@ def _autoencoders(dtype: str, every: bool) -> list[Build]:
         )
         for ranked, k in variants
     ]  # fmt: skip
-
-
-def _powers(every: bool) -> list[int]:
-    """Return the sizes that a choice of k keys may have in a kernel, or the first."""
-    return [1 << i for i in range(select.MOST.bit_length())] if every else [K]
 
 
 def _gradients(dtype: str, every: bool) -> list[Build]:
@@ -216,7 +307,7 @@ def functions() -> dict[str, Any]:
     """Return all @triton.jit functions by their names."""
     return {
         name: function
-        for module in (autoencode, decode, grads, pairs, scan, select)
+        for module in (autoencode, chunked, decode, grads, pairs, rescoring, scan, select)
         for name, function in vars(module).items()
         if isinstance(function, triton.runtime.JITFunction)
     }

@@ -2,8 +2,8 @@
 
 Every op takes the name of the backend that api.py chose and calls the function of its own name in
 <folder>/<backend>.py, imported at the first call. Arguments are as the public functions
-document them, with these differences: `packed` lists what `pack` prepared (or nothing), `floor`
-is (N,) in the scores' dtype, and results with groups are always (N, S, k).
+document them, with these differences: `packed` lists what `pack` prepared (or nothing), floors
+are tensors in the scores' dtype, one for each row, and results with groups are always (N, S, k).
 """
 
 from collections.abc import Callable, Sequence
@@ -88,15 +88,22 @@ def _linear_topk_backward(ctx: Any, d_values: Tensor, *_: Any) -> tuple[Any, ...
 
 
 def _mutual_topk(
-    a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int, backend: str
+    a: Tensor,
+    b: Tensor,
+    packed: Sequence[Tensor],
+    m: int,
+    row_floor: Tensor,
+    col_floor: Tensor,
+    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-    result = _implementation("mutual_topk", backend)(a, b, packed, m)
+    run = _implementation("mutual_topk", backend)
+    result = run(a, b, packed, m, row_floor, col_floor)
     return result
 
 
 def _mutual_topk_fake(
-    a: Tensor, b: Tensor, _packed: Sequence[Tensor], m: int, _backend: str
+    a: Tensor, b: Tensor, _packed: Sequence[Tensor], m: int, *_: Any
 ) -> tuple[Tensor, ...]:
     sides = [side.new_empty((side.shape[0], m)) for side in (a, b)]
     rows, cols = ((side, torch.empty_like(side, dtype=torch.int64)) for side in sides)

@@ -17,12 +17,13 @@ from .work import WorkFolder
 Source = Literal["scan", "faiss"]
 Best = tuple[Tensor, Tensor]  # values (n, m) float32 and partners (n, m) int32, on the host
 Scanned = tuple[Tensor, Tensor, Tensor, Tensor]  # both sides' values and partners
-Scan = Callable[[Tensor, PackedWeight, int], Scanned]
+Floors = tuple[Tensor, Tensor]  # of rows and of columns: what is no better need not be listed
+Scan = Callable[[Tensor, PackedWeight, int, Floors], Scanned]
 
 MOST_CANDIDATES = 1024
 
-# Rows of a block: scanned at once, as float32 copies of length 1. Each block more costs time, for
-# the lists of its columns begin anew.
+# Rows of a block: scanned at once, as float32 copies of length 1. Each block more costs time: its
+# lists are scored and merged.
 _LEAST_ROWS = 2**15
 _ROW_BYTES, _COL_BYTES = 144 * 2**20, 512 * 2**20
 _MERGED_ROWS = 2**13
@@ -82,7 +83,12 @@ def find_candidates(
         _merge_block(
             (of_rows, of_cols),
             (rows, cols),
-            scan(a.unit(np.arange(rows.start, rows.stop)), packed, m),
+            scan(
+                a.unit(np.arange(rows.start, rows.stop)),
+                packed,
+                m,
+                (of_rows[0][rows, -1], of_cols[0][cols, -1]),
+            ),
         )
         if rows.stop == len(a):
             packed = None
@@ -169,9 +175,13 @@ def _load(work: WorkFolder) -> tuple[int, Best, Best] | None:
     return int(saved["finished"]), (values, partners), (col_values, col_partners)
 
 
-def _scan(left: Tensor, right: PackedWeight, m: int) -> Scanned:
-    best = mutual_topk(left, right, m)
-    return best.row_values, best.row_indices, best.col_values, best.col_indices
+def _scan(left: Tensor, right: PackedWeight, m: int, floors: Floors) -> Scanned:
+    row_floor, col_floor = (floor.to(left.device) for floor in floors)
+    best = mutual_topk(left, right, m, row_floor=row_floor, col_floor=col_floor)
+    rows, cols = (
+        values.masked_fill(indices < 0, -torch.inf) for values, indices in (best[:2], best[2:4])
+    )
+    return rows, best.row_indices, cols, best.col_indices
 
 
 def _plain(rows: Tensor) -> PackedWeight:
@@ -194,7 +204,7 @@ def _faiss(on_gpu: bool) -> Scan:
             return faiss.knn_gpu(faiss.StandardGpuResources(), queries, base, m, metric=kind)
         return faiss.knn(queries, base, m, metric=kind)
 
-    def search(left: Tensor, right: PackedWeight, m: int) -> Scanned:
+    def search(left: Tensor, right: PackedWeight, m: int, _floors: Floors) -> Scanned:
         sides = left.cpu().numpy(), right.weight.cpu().numpy()
         found = *best(*sides, m), *best(*sides[::-1], m)
         values, indices, col_values, col_indices = (torch.from_numpy(part) for part in found)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import platform
 import time
 from collections.abc import Sequence
@@ -66,7 +67,8 @@ def match_files(
         candidates: as for `match`.
         work_dir: as for `match`; each side has a folder of its own there.
         memory_limit: as for `match`.
-        verify: prove each matching again by `verify`; under "verified" in the summary.
+        verify: prove each matching again by `verify`; under "verified" in the summary, None for
+            numbers that a matching of broken form does not have.
         progress: told how far each phase of each side has come.
 
     Returns:
@@ -168,12 +170,17 @@ def _verified(
     return {
         "valid": certificate.valid,
         "reasons": list(certificate.reasons),
-        "objective": certificate.objective,
-        "upper_bound": certificate.upper_bound,
-        "gap": certificate.gap,
-        "worst_violation": certificate.worst_violation,
+        "objective": _finite(certificate.objective),
+        "upper_bound": _finite(certificate.upper_bound),
+        "gap": _finite(certificate.gap),
+        "worst_violation": _finite(certificate.worst_violation),
         "seconds": time.perf_counter() - start,
     }
+
+
+def _finite(number: float) -> float | None:
+    """Return None for what was not measured: JSON has no NaN."""
+    return number if math.isfinite(number) else None
 
 
 def _block(matching: Matching, d_in: int, proof: dict[str, Any] | None) -> dict[str, Any]:

@@ -15,12 +15,12 @@ import triton.language as tl
 from torch import Tensor
 
 from ..decode.triton import BLOCK, PLACES, WARPS, decoded_piece
-from ..launch import capturing, on_device, ready
-from ..topk.triton import best_of_groups, linear_topk
+from ..launch import on_device, ready
+from ..topk.triton import chosen_keys
 from ..topk.triton_dense import dense_topk
-from ..topk.triton_scan import MISSING, tile_for
-from ..topk.triton_scheme import choose_scheme
-from ..topk.triton_select import RANKED, choose, rank_chosen
+from ..topk.triton_rescore import Chosen, Scores
+from ..topk.triton_scan import MISSING
+from ..topk.triton_select import RANKED, narrowed, rank_chosen
 
 LEAST_K = 16  # places of a choice: fewer would save nothing
 
@@ -108,55 +108,43 @@ def topk_autoencode(
     k: int,
 ) -> Parts:
     """See api.topk_autoencode."""
-    own, encoder = ready(x), ready(W_enc)
-    b_enc = None if b_enc is None else ready(b_enc)
+    own = ready(x)
     floor = torch.zeros(own.shape[0], dtype=torch.float32, device=x.device)
+    bias = None if b_enc is None else ready(b_enc)
+    scores = Scores(own, ready(W_enc), bias, None, floor)
     with on_device(x):
         centre = own.mean(0, dtype=torch.float32)
         decoder = Decoder(ready(W_dec), None if b_dec is None else ready(b_dec), centre)
-        candidates = _candidates(own, encoder, b_enc, k, floor)
-        if candidates is None:
-            top = linear_topk(own, encoder, b_enc, (), k, floor, None, 1)
-            values, indices, survivors, redone = top
-            found = _finished(None, None, values.squeeze(1), indices.squeeze(1), own, decoder)
+        chosen = chosen_keys(scores, k)
+        if chosen is None:
+            found = _dense(scores, slice(None), k, decoder)
+            survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
         else:
-            found, proved = _ranked(*candidates, k, own, decoder)
+            found, proved = _ranked(chosen, k, own, decoder)
             again = (~proved).nonzero().squeeze(1)
             if again.numel():
-                values, indices = dense_topk(own[again], encoder, b_enc, k, floor[again], None)
-                better = _finished(
-                    None, None, values.to(own.dtype), indices, own[again], decoder
-                )  # fmt: skip
-                for all_rows, rows in zip(found, better, strict=True):
-                    all_rows[again] = rows
-            redone = (~proved).sum()
-            survivors = torch.zeros_like(redone)
-    recon, values, indices, squares, deviations = found
-    return recon.to(x.dtype), values.to(x.dtype), indices, squares, deviations, survivors, redone
+                for every, part in zip(found, _dense(scores, again, k, decoder), strict=True):
+                    every[again] = part
+            survivors, redone = chosen.rescored, (~proved).sum()
+    recon, values = found.recon.to(x.dtype), found.values.to(x.dtype)
+    stats = survivors.clone(), redone.clone()
+    return recon, values, found.indices, found.squares, found.deviations, *stats
 
 
-def _candidates(
-    x: Tensor, weight: Tensor, bias: Tensor | None, k: int, floor: Tensor
-) -> tuple[Tensor, int] | None:
-    """Return keys and how many there are of a group, as `choose` takes them.
-
-    None where `linear_topk` goes another way than by one choice among such keys.
-    """
-    # Recording a CUDA graph, one cannot ask which rows were not proved.
-    scheme = None if capturing() else choose_scheme(len(weight), k, tile_for(x.dtype).cols)
-    if scheme is None or x.shape[0] == 0:
-        return None
-    return best_of_groups(x, weight, bias, None, floor, scheme, 1), scheme.kept
-
-
-def _ranked(keys: Tensor, kept: int, k: int, x: Tensor, decoder: Decoder) -> tuple[Rows, Tensor]:
+def _ranked(chosen: Chosen, k: int, x: Tensor, decoder: Decoder) -> tuple[Rows, Tensor]:
     """Return what is made of the rows and which of them are proved, (N,) bool."""
-    chosen, unseen = choose(keys, k, kept)
-    while chosen.shape[1] > k:
-        chosen, _ = choose(chosen, k, 1)
-    least = torch.empty_like(unseen)
-    values, indices = x.new_empty(chosen.shape), torch.empty_like(chosen)
-    return _finished(chosen, least, values, indices, x, decoder), unseen <= least
+    keys = narrowed(chosen.keys, k)
+    least = torch.empty_like(chosen.unseen)
+    values, indices = x.new_empty(keys.shape), torch.empty_like(keys)
+    found = _finished(keys, least, values, indices, x, decoder)
+    return found, chosen.unseen <= least
+
+
+def _dense(scores: Scores, rows: Tensor | slice, k: int, decoder: Decoder) -> Rows:
+    """Return what is made of some rows by way of all their scores."""
+    x, floor = scores.x[rows], None if scores.floor is None else scores.floor[rows]
+    values, indices = dense_topk(x, scores.weight, scores.bias, k, floor, None)
+    return _finished(None, None, values.to(x.dtype), indices, x, decoder)
 
 
 def _finished(

@@ -11,13 +11,16 @@ namespace {
 
 // What both forms of mutual_topk take, but for b.
 struct MutualArrays {
-  Array<const float> a;
+  Array<const float> a, row_floor, col_floor;
   Array<float> row_values, col_values;
   Array<int64_t> row_indices, col_indices;
 
-  MutualArrays(const object& a_, const object& row_values_, const object& row_indices_,
-               const object& col_values_, const object& col_indices_)
+  MutualArrays(const object& a_, const object& row_floor_, const object& col_floor_,
+               const object& row_values_, const object& row_indices_, const object& col_values_,
+               const object& col_indices_)
       : a(array<const float>(a_, "a", 2)),
+        row_floor(array<const float>(row_floor_, "row_floor", 1)),
+        col_floor(array<const float>(col_floor_, "col_floor", 1)),
         row_values(array<float>(row_values_, "row_values", 2)),
         col_values(array<float>(col_values_, "col_values", 2)),
         row_indices(array<int64_t>(row_indices_, "row_indices", 2)),
@@ -29,18 +32,23 @@ struct MutualArrays {
     check_latents("b", b_rows);
     require(m >= 1 && m <= std::min(a_rows, b_rows),
             "m: expected 1 to the shorter side's length, got " + std::to_string(m));
+    row_floor.expect("row_floor", {a_rows});
+    col_floor.expect("col_floor", {b_rows});
     row_values.expect("row_values", {a_rows, m});
     row_indices.expect("row_indices", {a_rows, m});
     col_indices.expect("col_indices", {b_rows, m});
     return {a_rows, b_rows, a.shape[1], m, a.data, b, panels,
+            row_floor.data, col_floor.data,
             row_values.data, row_indices.data, col_values.data, col_indices.data};
   }
 };
 
-void bind_mutual_topk(const object& a_, const object& b_, const object& panels_, int threads,
+void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
+                      const object& row_floor_, const object& col_floor_, int threads,
                       const object& row_values_, const object& row_indices_,
                       const object& col_values_, const object& col_indices_) {
-  const MutualArrays arrays(a_, row_values_, row_indices_, col_values_, col_indices_);
+  const MutualArrays arrays(a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_,
+                            col_indices_);
   const auto b = optional_array<const float>(b_, "b", 2);
   const auto panels = optional_array<const float>(panels_, "panels", 3);
   check_threads(threads);
@@ -53,10 +61,12 @@ void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
 }
 
 py::tuple bind_mutual_topk_int8(const object& a_, const object& b_, const object& codes_,
-                                const object& bounds_, int threads, const object& row_values_,
+                                const object& bounds_, const object& row_floor_,
+                                const object& col_floor_, int threads, const object& row_values_,
                                 const object& row_indices_, const object& col_values_,
                                 const object& col_indices_) {
-  const MutualArrays arrays(a_, row_values_, row_indices_, col_values_, col_indices_);
+  const MutualArrays arrays(a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_,
+                            col_indices_);
   const auto b = array<const float>(b_, "b", 2);
   check_threads(threads);
   const MutualTopK problem = arrays.problem(b.data, nullptr);
@@ -155,11 +165,12 @@ py::tuple bind_pairs_above_int8(const object& a_, const object& b_, const object
 
 void register_pairs(py::module_& m) {
   using py::arg;
-  m.def("mutual_topk", &bind_mutual_topk, arg("a"), arg("b"), arg("panels"), arg("threads"),
-        arg("row_values"), arg("row_indices"), arg("col_values"), arg("col_indices"));
+  m.def("mutual_topk", &bind_mutual_topk, arg("a"), arg("b"), arg("panels"), arg("row_floor"),
+        arg("col_floor"), arg("threads"), arg("row_values"), arg("row_indices"), arg("col_values"),
+        arg("col_indices"));
   m.def("mutual_topk_int8", &bind_mutual_topk_int8, arg("a"), arg("b"), arg("codes"),
-        arg("bounds"), arg("threads"), arg("row_values"), arg("row_indices"), arg("col_values"),
-        arg("col_indices"), "(survivors, rows redone).");
+        arg("bounds"), arg("row_floor"), arg("col_floor"), arg("threads"), arg("row_values"),
+        arg("row_indices"), arg("col_values"), arg("col_indices"), "(survivors, rows redone).");
   m.def("pairs_above", &bind_pairs_above, arg("a"), arg("b"), arg("panels"), arg("row_price"),
         arg("col_price"), arg("margin"), arg("tiles"), arg("capacity"), arg("threads"),
         "(rows, cols, overflow).");

@@ -1,7 +1,8 @@
 // The int8 half of the scans: bounds on scores from quantised rows, several times as fast as float32.
 //
 // A row w is kept as w^ = s (h + l / 254), h and l int8 ("planes"; short rows may do without l),
-// with r = |w - w^|. For rows x ~ x^ and w ~ w^
+// with r = |w - w^|; where int8 products are slow, as w^ = s h with h int16 (the codes' bytes are
+// kept as those of int8 are, hence the name of it all). For rows x ~ x^ and w ~ w^
 //   x.w - x^.w^ = x.(w - w^) + (x - x^).w^,   so that   |x.w - x^.w^| <= |x| r_w + r_x |w^|,
 // and of x^.w^ = s_x s_w (h_x.h_w + (h_x.l_w + l_x.h_w) / 254 + l_x.l_w / 254^2) the last product is
 // not computed but bounded by the two rows' own |s l / 254|.
@@ -12,8 +13,8 @@
 
 namespace twinsae {
 
-constexpr int kQuad = 4;          // products summed by one instruction
-constexpr int kChunk = 64;        // codes of a row come in chunks of so many, zeros past its end
+constexpr int kQuad = 4;          // bytes of a row whose products one instruction sums
+constexpr int kChunk = 64;        // codes of a row come in chunks of so many bytes, zeros past its end
 constexpr int kHalf = kPanel / 2;  // latents side by side in a chunk of a panel
 constexpr int kMaxPlanes = 2;
 constexpr int kMaxTileTokens = 16;
@@ -28,14 +29,14 @@ struct RowBound {
   float length;    // |w^|, rounded up
   float residual;  // r, rounded up
   float low;       // |s l / 254|, rounded up; 0 without that plane
-  int32_t sums[kMaxPlanes];  // of h and of l
+  int32_t sums[kMaxPlanes];  // of h and of l; 0 where tokens are stored as they are
 };
 
 // The bounds of 32 latents, side by side.
 struct PanelBounds {
   float scales[kPanel], lengths[kPanel], lows[kPanel];
   float slacks[kPanel];  // residual, and the rounding of float32 scores for a token of norm 1
-  // What the sums over codes start from: tokens are stored with 128 added.
+  // What the sums over codes start from: int8 tokens are stored with 128 added.
   int32_t starts[kMaxPlanes][kPanel];
 };
 
@@ -52,7 +53,8 @@ struct Lists {
 struct Int8Isa {
   const char* name;
   int tile_tokens;
-  int tile_chunk;          // consecutive codes of one token in a tile
+  int tile_chunk;           // consecutive bytes of one token in a tile
+  int code_bytes;           // of one code: 1, or 2 of a single plane
   int64_t one_plane_depth;  // the longest rows that do with one plane
 
   // Before and after a thread calls `tile`.
@@ -98,6 +100,12 @@ struct Int8Isa {
   int64_t (*spin)(int64_t rounds);
 
   int planes(int64_t depth) const { return depth <= one_plane_depth ? 1 : 2; }
+  int64_t chunks(int64_t depth) const { return (depth * code_bytes + kChunk - 1) / kChunk; }
+  // Bytes of one row's codes in one plane, or of one latent of a panel; and in all planes.
+  int64_t plane_bytes(int64_t depth) const { return chunks(depth) * kChunk; }
+  int64_t row_bytes(int64_t depth) const { return planes(depth) * plane_bytes(depth); }
+  // Whether scores are bounded so closely that few but the k best survive.
+  bool close(int64_t depth) const { return planes(depth) * code_bytes == 2; }
 };
 
 // Billions of int8 operations (a product and a sum are two) in a second, of `threads` threads that
@@ -108,7 +116,7 @@ double int8_roofline(const Int8Isa& isa, int threads);
 const Int8Isa* current_int8_isa();
 
 #ifdef TWINSAE_X86
-extern const Int8Isa amx_int8_isa, avx512_vnni_isa;
+extern const Int8Isa amx_int8_isa, avx512_vnni_isa, avx2_int16_isa;
 bool amx_permitted();  // asks the system for the tile registers
 #endif
 

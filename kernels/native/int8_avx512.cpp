@@ -194,17 +194,7 @@ uint32_t collect_lanes(const int32_t* sums, const PanelBounds& panel, uint32_t l
 __m512i ordered(__m512i bits) {
   return _mm512_xor_si512(bits, _mm512_srli_epi32(_mm512_srai_epi32(bits, 31), 1));
 }
-int32_t ordered(float value) {
-  int32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  return bits ^ static_cast<int32_t>(static_cast<uint32_t>(bits >> 31) >> 1);
-}
-float from_ordered(int32_t key) {
-  const int32_t bits = key ^ static_cast<int32_t>(static_cast<uint32_t>(key >> 31) >> 1);
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-}
+#include "int8_bisect.inc"
 
 int64_t count_at_least(const float* values, int64_t count, int32_t bar) {
   const __m512i bars = _mm512_set1_epi32(bar);
@@ -284,22 +274,8 @@ uint32_t collect_columns(const int32_t* sums, int planes, const PanelBounds& pan
   return run(sums, panel, lanes, tokens, rows, token, columns);
 }
 
-// Bisection counts the values a few times instead of moving them.
 float kth_largest(const float* values, int64_t count, int64_t k, float least) {
-  int32_t low = ordered(least);
-  if (count < k || count_at_least(values, count, low) < k) return least;
-  int64_t high = int64_t{largest_key(values, count, low)} + 1;
-  for (int64_t reach = 0; high - low > 1 && reach != k;) {
-    const int32_t middle = static_cast<int32_t>(low + (high - low) / 2);
-    const int64_t found = count_at_least(values, count, middle);
-    if (found >= k) {
-      low = middle;
-      reach = found;
-    } else {
-      high = middle;
-    }
-  }
-  return from_ordered(low);
+  return bisect(values, count, k, least, count_at_least, largest_key);
 }
 
 void drop_below(const Lists& lists, int64_t row, int64_t first, float threshold) {

@@ -13,9 +13,9 @@ struct Codes {
   int64_t rows, length;
   std::vector<int8_t> codes;
 
-  Codes(int64_t count, int64_t depth)
+  Codes(int64_t count, int64_t bytes)
       : rows(count),
-        length(code_count(depth)),
+        length(bytes),
         codes(static_cast<size_t>(kMaxPlanes * rows * length)) {}
   int8_t* at(int plane, int64_t row) { return codes.data() + (plane * rows + row) * length; }
   void clear() { std::fill(codes.begin(), codes.end(), int8_t{0}); }
@@ -35,12 +35,12 @@ void set_lane(PanelBounds& panel, int64_t c, const RowBound& bound, int planes, 
 void pack_int8(const Int8Isa& isa, const float* weight, const int32_t* names, int64_t count,
                int64_t depth, int threads, int8_t* panels, PanelBounds* bounds) {
   const int planes = isa.planes(depth);
-  const int64_t length = code_count(depth);
-  // `dot` keeps 64 sums of depth / 64 terms and adds them as a tree: each rounding is at most
-  // 2^-24 of a partial sum, which is at most |x| |w|. The rest covers the sums in `collect`.
-  const float rounding = 6e-6f + static_cast<float>(depth / 64) * 6.6e-8f;
+  const int64_t length = isa.plane_bytes(depth);
+  // `dot` keeps at least 32 sums of depth / 32 terms and adds them as a tree: each rounding is at
+  // most 2^-24 of a partial sum, which is at most |x| |w|. The rest covers the sums in `collect`.
+  const float rounding = 6e-6f + static_cast<float>(depth / 32) * 6.6e-8f;
   parallel_for(panel_count(count), threads, [&](int64_t p) {
-    Codes codes(kPanel, depth);
+    Codes codes(kPanel, length);
     for (int64_t c = 0; c < kPanel; ++c) {
       const int64_t at = p * kPanel + c;
       RowBound bound{1.0f, 0.0f, 0.0f, 0.0f, 0.0f, {0, 0}};
@@ -60,7 +60,7 @@ void pack_int8(const Int8Isa& isa, const float* weight, const int32_t* names, in
 TokenTiles::TokenTiles(const Int8Isa& isa, int64_t most, int64_t depth)
     : isa_(isa),
       depth_(depth),
-      tile_bytes_(isa.planes(depth) * code_count(depth) * isa.tile_tokens),
+      tile_bytes_(isa.row_bytes(depth) * isa.tile_tokens),
       planes_(isa.planes(depth)),
       codes_((most + isa.tile_tokens - 1) / isa.tile_tokens * tile_bytes_),
       bounds_(static_cast<size_t>((most + isa.tile_tokens - 1) / isa.tile_tokens *
@@ -68,9 +68,11 @@ TokenTiles::TokenTiles(const Int8Isa& isa, int64_t most, int64_t depth)
 
 void TokenTiles::load(const float* x, int64_t count, int threads) {
   count_ = count;
-  const int64_t length = code_count(depth_), chunk = isa_.tile_chunk, height = isa_.tile_tokens;
+  const int64_t length = isa_.plane_bytes(depth_), chunk = isa_.tile_chunk;
+  const int64_t height = isa_.tile_tokens;
+  const int added = isa_.code_bytes == 1 ? 128 : 0;
   parallel_for(tiles(), threads, [&](int64_t t) {
-    Codes row(1, depth_);
+    Codes row(1, length);
     for (int64_t r = 0; r < height; ++r) {
       const int64_t token = t * height + r;
       RowBound& bound = bounds_[token];
@@ -83,7 +85,7 @@ void TokenTiles::load(const float* x, int64_t count, int threads) {
         uint8_t* to = codes_.data() + t * tile_bytes_ + plane * length * height + r * chunk;
         const int8_t* from = row.at(plane, 0);
         for (int64_t i = 0; i < length; i += chunk, to += height * chunk)
-          for (int64_t b = 0; b < chunk; ++b) to[b] = static_cast<uint8_t>(from[i + b] + 128);
+          for (int64_t b = 0; b < chunk; ++b) to[b] = static_cast<uint8_t>(from[i + b] + added);
       }
     }
   });

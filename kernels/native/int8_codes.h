@@ -11,17 +11,13 @@ namespace twinsae {
 // The longest row that the int8 scans take: beyond it a sum might leave int32.
 constexpr int64_t kMaxInt8Depth = 60000;
 
-inline int64_t chunk_count(int64_t depth) { return (depth + kChunk - 1) / kChunk; }
-// Codes of one row in one plane, or of one latent of a panel.
-inline int64_t code_count(int64_t depth) { return chunk_count(depth) * kChunk; }
-
 // Packs `count` latents, names[i] of weight (latents, depth) or simply i where names is null, in
-// panels (panel_count(count), planes, code_count(depth) / 4, 32, 4), with the bounds of each panel.
+// panels (panel_count(count), planes, plane_bytes(depth) / 4, 32, 4), with the bounds of each panel.
 // Lanes past the end hold zeros.
 void pack_int8(const Int8Isa& isa, const float* weight, const int32_t* names, int64_t count,
                int64_t depth, int threads, int8_t* panels, PanelBounds* bounds);
 
-// Up to `most` tokens in tiles (tiles, planes, chunks, tile_tokens, tile_chunk), with 128 added.
+// Up to `most` tokens in tiles (tiles, planes, chunks, tile_tokens, tile_chunk), int8 codes with 128 added.
 class TokenTiles {
  public:
   TokenTiles(const Int8Isa& isa, int64_t most, int64_t depth);

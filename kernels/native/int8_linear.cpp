@@ -43,7 +43,7 @@ class Slabs {
       : isa_(isa),
         packed_(packed),
         threads_(threads),
-        bytes_(isa.planes(q.depth) * code_count(q.depth) * kPanel),
+        bytes_(isa.row_bytes(q.depth) * kPanel),
         most_(std::min(panel_count(q.latents), std::max<int64_t>(1, kSlabBytes / bytes_))),
         codes_(packed.panels ? 0 : most_ * bytes_),
         bounds_(packed.panels ? 0 : most_) {}
@@ -140,8 +140,7 @@ ScanCounts linear_topk_int8(const LinearTopK& q, const Int8Isa& int8, Int8Panels
   if (q.mask) packed = {};  // few latents are left, and packing them costs less than scanning all
   std::vector<Group> groups;
   for (int64_t g = 0; g < q.groups; ++g) groups.emplace_back(q, g);
-  const int planes = int8.planes(q.depth);
-  const int64_t room = Survivors::capacity(q.k, planes);
+  const int64_t room = Survivors::capacity(q.k, int8.close(q.depth));
   const int64_t most = tokens_at_once(int8, q.rows, q.depth, room * Survivors::kBytesEach);
   Work work{q,       int8, current_isa(),
             threads, Slabs(q, int8, packed, threads), TokenTiles(int8, most, q.depth),

@@ -17,8 +17,6 @@
 namespace twinsae {
 namespace {
 
-constexpr float kNoFloor = -std::numeric_limits<float>::infinity();
-
 struct Scan {
   const MutualTopK& q;
   const Int8Isa& int8;
@@ -70,9 +68,10 @@ struct Scan {
   void open_rows(int64_t begin) {
     tokens.load(q.a + begin * q.depth, std::min(most, q.a_rows - begin), threads);
     for (int64_t list = 0; list < threads * most; ++list) {
-      rows.restart(list, kNoFloor);
       const int64_t row = list % most;
-      if (row < tokens.count() && !std::isfinite(tokens.bound(row).residual)) rows.fail(list);
+      if (row >= tokens.count()) continue;
+      rows.restart(list, q.row_floor[begin + row]);
+      if (!std::isfinite(tokens.bound(row).residual)) rows.fail(list);
     }
   }
 
@@ -88,7 +87,8 @@ struct Scan {
         [&](int64_t column) { return q.b + column * q.depth; },
         [](int64_t) { return 0.0f; }, isa, q.depth);
     counts.redone += finish_rows(
-        rows, tokens.count(), q.b_rows, threads, [](int64_t) { return kNoFloor; },
+        rows, tokens.count(), q.b_rows, threads,
+        [&](int64_t row) { return q.row_floor[begin + row]; },
         [&](int64_t row, int64_t column) { return score(begin + row, column); },
         [](int64_t column) { return column; },
         {q.m, q.m, q.row_values + begin * q.m, q.row_indices + begin * q.m});
@@ -104,7 +104,7 @@ struct Scan {
         [&](int64_t row) { return q.a + row * q.depth; },
         [](int64_t) { return 0.0f; }, isa, q.depth);
     counts.redone += finish_rows(
-        cols, q.b_rows, q.a_rows, threads, [](int64_t) { return kNoFloor; },
+        cols, q.b_rows, q.a_rows, threads, [&](int64_t column) { return q.col_floor[column]; },
         [&](int64_t column, int64_t row) { return score(row, column); },
         [](int64_t row) { return row; }, {q.m, q.m, q.col_values, q.col_indices});
   }
@@ -114,11 +114,10 @@ struct Scan {
 
 ScanCounts mutual_topk_int8(const MutualTopK& q, const Int8Isa& int8, Int8Panels packed,
                             int threads) {
-  const int planes = int8.planes(q.depth);
   const WholeInt8 whole(int8, q.b, q.b_rows, q.depth, packed, threads);
-  const int64_t row_room = Survivors::capacity(q.m, planes);
+  const int64_t row_room = Survivors::capacity(q.m, int8.close(q.depth));
   // Columns have their lists all the time: no more room than they need.
-  const int64_t column_room = planes == 2 ? 2 * q.m + 128 : row_room;
+  const int64_t column_room = int8.close(q.depth) ? 2 * q.m + 128 : row_room;
   const int64_t most =
       tokens_at_once(int8, q.a_rows, q.depth, threads * row_room * Survivors::kBytesEach);
   Scan scan{q,
@@ -131,7 +130,7 @@ ScanCounts mutual_topk_int8(const MutualTopK& q, const Int8Isa& int8, Int8Panels
             Survivors(int8, threads * most, q.m, row_room),
             Survivors(int8, panel_count(q.b_rows) * kPanel, q.m, column_room)};
   for (int64_t c = 0; c < q.b_rows; ++c) {
-    scan.cols.restart(c, kNoFloor);
+    scan.cols.restart(c, q.col_floor[c]);
     if (!std::isfinite(scan.columns.bounds[c / kPanel].slacks[c % kPanel])) scan.cols.fail(c);
   }
   ScanCounts counts{0, 0};

@@ -54,7 +54,7 @@ class WholeInt8 {
             int threads)
       : packed_(packed),
         count_(count),
-        panel_bytes_(isa.planes(depth) * code_count(depth) * kPanel),
+        panel_bytes_(isa.row_bytes(depth) * kPanel),
         codes_(packed.panels ? 0 : panel_count(count) * panel_bytes_),
         bounds_(packed.panels ? 0 : panel_count(count)) {
     if (packed.panels) return;
@@ -76,7 +76,7 @@ class WholeInt8 {
 // their codes take more than 24 MiB.
 inline int64_t tokens_at_once(const Int8Isa& isa, int64_t tokens, int64_t depth, int64_t bytes) {
   constexpr int64_t kStateBytes = 24 << 20;
-  const int64_t widest = std::max(bytes, isa.planes(depth) * code_count(depth));
+  const int64_t widest = std::max(bytes, isa.row_bytes(depth));
   return std::min(tokens, std::max<int64_t>(kMaxTileTokens, kStateBytes / widest));
 }
 
@@ -110,7 +110,7 @@ class BlockScan {
   BlockScan(const Int8Isa& isa, int64_t depth, const TokenTiles& tokens, const Int8Columns& columns)
       : isa_(isa),
         planes_(isa.planes(depth)),
-        chunks_(chunk_count(depth)),
+        chunks_(isa.chunks(depth)),
         tokens_(tokens),
         columns_(columns) {
     isa.enter();

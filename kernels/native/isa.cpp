@@ -25,6 +25,7 @@ const Isa* const kBestFirst[] = {
 
 #ifdef TWINSAE_X86
 bool runs_here(const Int8Isa& isa) {
+  if (&isa == &avx2_int16_isa) return runs_here(avx2_isa);
   const bool vnni = runs_here(avx512_isa) && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                     __builtin_cpu_supports("avx512vnni");
@@ -32,7 +33,7 @@ bool runs_here(const Int8Isa& isa) {
                                : vnni;
 }
 
-const Int8Isa* const kBestInt8First[] = {&amx_int8_isa, &avx512_vnni_isa};
+const Int8Isa* const kBestInt8First[] = {&amx_int8_isa, &avx512_vnni_isa, &avx2_int16_isa};
 #endif
 
 std::string forced_name() {
@@ -48,7 +49,7 @@ std::string forced_name() {
 
 const Isa& current_isa() {
   const std::string forced = forced_name();
-  const bool int8 = forced == "amx_int8" || forced == "avx512_vnni";
+  const bool int8 = forced == "amx_int8" || forced == "avx512_vnni" || forced == "avx2_int16";
   if (int8 && !current_int8_isa()) refuse_missing(forced);
   for (const Isa* isa : kBestFirst) {
     if (forced.empty() || int8 ? !runs_here(*isa) : forced != isa->name) continue;
@@ -56,14 +57,18 @@ const Isa& current_isa() {
     return *isa;
   }
   throw std::invalid_argument(
-      "TWINSAE_CPU_ISA: expected amx_int8, avx512_vnni, avx512, avx2 or portable, got " + forced);
+      "TWINSAE_CPU_ISA: expected amx_int8, avx512_vnni, avx2_int16, avx512, avx2 or portable, got " +
+      forced);
 }
 
 const Int8Isa* current_int8_isa() {
 #ifdef TWINSAE_X86
   const std::string forced = forced_name();
-  for (const Int8Isa* isa : kBestInt8First)
-    if ((forced.empty() || forced == isa->name) && runs_here(*isa)) return isa;
+  for (const Int8Isa* isa : kBestInt8First) {
+    // AVX-512 without VNNI multiplies float32 as fast as AVX2 multiplies int16.
+    const bool pays = isa != &avx2_int16_isa || !runs_here(avx512_isa);
+    if ((forced.empty() ? pays : forced == isa->name) && runs_here(*isa)) return isa;
+  }
 #endif
   return nullptr;
 }

@@ -8,7 +8,6 @@ PYBIND11_MODULE(_native, m) {
             "are written in place. Anything else raises ValueError.";
   m.attr("PANEL") = kPanel;
   m.attr("QUAD") = kQuad;
-  m.attr("CHUNK") = kChunk;
   m.attr("BOUNDS_OF_PANEL") = kBoundsOfPanel;
   m.attr("MAX_INT8_DEPTH") = kMaxInt8Depth;
   m.def(
@@ -25,7 +24,14 @@ PYBIND11_MODULE(_native, m) {
         const Int8Isa* int8 = current_int8_isa();
         return int8 && depth > 0 && depth <= kMaxInt8Depth ? int8->planes(depth) : 0;
       },
-      arg("depth"), "Int8 codes kept of each number in rows of this length; 0: no int8 scan.");
+      arg("depth"), "Planes of codes kept of rows of this length; 0: no int8 scan.");
+  m.def(
+      "int8_quads",
+      [](int64_t depth) {
+        const Int8Isa* int8 = current_int8_isa();
+        return int8 && depth > 0 ? int8->plane_bytes(depth) / kQuad : 0;
+      },
+      arg("depth"), "Times four bytes that a plane of such a row takes; 0: no int8 scan.");
   m.def(
       "int8_products",
       [](int64_t depth) {
@@ -42,7 +48,7 @@ PYBIND11_MODULE(_native, m) {
         pybind11::gil_scoped_release release;
         return int8 ? int8_roofline(*int8, threads) : 0.0;
       },
-      arg("threads"), "GOP/s of the int8 instructions in registers; 0: there are none.");
+      arg("threads"), "GOP/s of the scan's instructions in registers; 0: there are none.");
   register_linear(m);
   register_pairs(m);
   register_sparse(m);

@@ -89,14 +89,13 @@ void linear_topk(const LinearTopK& q, int threads) {
 
 void mutual_topk(const MutualTopK& q, int threads) {
   constexpr int64_t kRows = 1536;
-  constexpr float kNoFloor = -std::numeric_limits<float>::infinity();
   const Isa& isa = current_isa();
   const int64_t state = Best::capacity(q.m) * int64_t{sizeof(Key)};
   const int64_t most = RowTiles::most_rows(isa, std::min(q.a_rows, kRows), q.depth, state);
   RowTiles rows(isa, most, q.depth);
   Best row_best(most, q.m);
   Best col_best(panel_count(q.b_rows) * kPanel, q.m);
-  for (int64_t c = 0; c < panel_count(q.b_rows) * kPanel; ++c) col_best.restart(c, kNoFloor);
+  for (int64_t c = 0; c < q.b_rows; ++c) col_best.restart(c, q.col_floor[c]);
 
   Columns columns{};
   columns.count = q.b_rows;
@@ -110,7 +109,7 @@ void mutual_topk(const MutualTopK& q, int threads) {
   for (int64_t begin = 0; begin < q.a_rows; begin += most) {
     const int64_t count = std::min(most, q.a_rows - begin);
     rows.load(q.a + begin * q.depth, count, threads);
-    for (int64_t r = 0; r < count; ++r) row_best.restart(r, kNoFloor);
+    for (int64_t r = 0; r < count; ++r) row_best.restart(r, q.row_floor[begin + r]);
     for (int64_t first = 0; first < columns.panels(); first += width) {
       slab.load(columns, first, std::min(width, columns.panels() - first), threads);
       scan(isa, rows, slab, q.depth, threads, row_best, scores.data());

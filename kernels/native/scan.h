@@ -45,7 +45,9 @@ struct MutualTopK {
   const float* a;       // (a_rows, depth)
   const float* b;       // (b_rows, depth), or null: then panels
   const float* panels;  // of b, or null
-  float* row_values;    // (a_rows, m)
+  const float* row_floor;  // (a_rows)
+  const float* col_floor;  // (b_rows)
+  float* row_values;       // (a_rows, m)
   int64_t* row_indices;
   float* col_values;    // (b_rows, m)
   int64_t* col_indices;

@@ -27,9 +27,9 @@ class Survivors {
         limits_(counts_.size()),
         thresholds_(counts_.size()) {}
 
-  // A row's room. Two planes bound a score so closely that few but the k best are left.
-  static int64_t capacity(int64_t k, int planes) {
-    return planes == 2 ? 4 * k + 256 : std::max<int64_t>(4096, 8 * k);
+  // A row's room; `close`: see Int8Isa.
+  static int64_t capacity(int64_t k, bool close) {
+    return close ? 4 * k + 256 : std::max<int64_t>(4096, 8 * k);
   }
   static constexpr int64_t kBytesEach = 2 * sizeof(float) + sizeof(int32_t);
 

@@ -72,7 +72,7 @@ def linear_topk(
         checks.check_device("mask", mask, "x", x)
     chosen = resolve_backend("linear_topk", backend, x)
     values, indices, *stats = ops.linear_topk(
-        x, matrix, bias, list(packed), k, _row_floor(floor, x), mask, groups, chosen
+        x, matrix, bias, list(packed), k, _floors("floor", floor, "x", x), mask, groups, chosen
     )
     if groups == 1:
         values, indices = values.squeeze(1), indices.squeeze(1)
@@ -80,24 +80,34 @@ def linear_topk(
 
 
 def mutual_topk(
-    a: Tensor, b: Tensor | PackedWeight, m: int, *, backend: Backend = "auto"
+    a: Tensor,
+    b: Tensor | PackedWeight,
+    m: int,
+    *,
+    row_floor: float | Tensor = -math.inf,
+    col_floor: float | Tensor = -math.inf,
+    backend: Backend = "auto",
 ) -> MutualTopK:
     """Find the m best columns of each row of a @ b.T and the m best rows of each column.
 
-    Both come from one pass. Not differentiable. A score of -inf is a missing place: value 0,
-    index -1.
+    Both come from one pass. Not differentiable. Missing places are value 0, index -1. Floors make
+    it faster where the best of other columns or rows are known already: what is no better than
+    those is not listed.
 
     Args:
         a: (L_A, D) float32, bfloat16, float16 or float64 (float64: reference only).
         b: (L_B, D), a's dtype, or packed.
         m: 1 to min(L_A, L_B).
+        row_floor: a row lists only scores strictly above its own (or NaN): a number or (L_A,),
+            as `linear_topk`'s floor.
+        col_floor: likewise for columns, (L_B,).
         backend: "auto" goes by a's device and dtype; "native" needs CPU tensors.
 
     Returns:
         MutualTopK: (L_A, m) values and indices of the rows, (L_B, m) of the columns.
 
     Raises:
-        ValueError: a shape, a device, m or backend is wrong.
+        ValueError: a shape, a device, m, a floor or backend is wrong.
         TypeError: a dtype is wrong.
 
     """
@@ -105,8 +115,9 @@ def mutual_topk(
     checks.check_count("m", m, min(a.shape[0], matrix.shape[0]), "the shorter side's length")
     chosen = resolve_backend("mutual_topk", backend, a)
     row_values, row_indices, col_values, col_indices, *stats = ops.mutual_topk(
-        a.detach(), matrix.detach(), list(packed), m, chosen
-    )
+        a.detach(), matrix.detach(), list(packed), m, _floors("row_floor", row_floor, "a", a),
+        _floors("col_floor", col_floor, "b", matrix), chosen,
+    )  # fmt: skip
     return MutualTopK(row_values, row_indices, col_values, col_indices, ScanStats(*stats))
 
 
@@ -178,15 +189,15 @@ def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, tuple[Ten
     return matrix, packed
 
 
-def _row_floor(floor: float | Tensor, x: Tensor) -> Tensor:
-    """One floor for each row, in the precision of the scores."""
-    dtype = ops.sum_dtype(x.dtype)
+def _floors(name: str, floor: float | Tensor, side_name: str, side: Tensor) -> Tensor:
+    """One floor for each row of a side, in the precision of the scores."""
+    dtype = ops.sum_dtype(side.dtype)
     if not isinstance(floor, Tensor):
         if floor != floor:  # NaN; math.isnan cannot be traced
-            raise ValueError("floor: expected a number, got nan")
-        return torch.full((x.shape[0],), float(floor), dtype=dtype, device=x.device)
-    checks.check_floats("floor", floor, 1)
-    checks.check_shape("floor", floor, (x.shape[0],))
-    checks.check_device("floor", floor, "x", x)
+            raise ValueError(f"{name}: expected a number, got nan")
+        return torch.full((side.shape[0],), float(floor), dtype=dtype, device=side.device)
+    checks.check_floats(name, floor, 1)
+    checks.check_shape(name, floor, (side.shape[0],))
+    checks.check_device(name, floor, side_name, side)
     # Nothing is above NaN.
     return floor.detach().to(dtype).nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)

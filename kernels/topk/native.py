@@ -1,10 +1,11 @@
 """The scans in C++ (CPU): tiles of the product that are selected from at once.
 
-On a CPU with AMX or AVX-512 VNNI the scans multiply int8 codes of rows and latents, keep the pairs
-that may belong to the result by a proved bound, and score those in float32; where that cannot be
-or does not pay, all scores are float32. Either product is ours, not torch's: a score's bits depend
-on its own row and latent only, whatever the chunks, groups and threads. bfloat16 and float16
-inputs are converted to float32 as a whole first, which takes the memory of a float32 copy.
+On a CPU with AMX or AVX-512 VNNI the scans multiply int8 codes of rows and latents, with AVX2 alone
+int16 codes, keep the pairs that may belong to the result by a proved bound, and score those in
+float32; where that cannot be or does not pay, all scores are float32. Either product is ours, not
+torch's: a score's bits depend on its own row and latent only, whatever the chunks, groups and
+threads. bfloat16 and float16 inputs are converted to float32 as a whole first, which takes the
+memory of a float32 copy.
 """
 
 import os
@@ -19,7 +20,7 @@ from ..arrays import array, float_array
 
 # Below these numbers in the weight, rows to score (but for a packed weight), or above this k,
 # measured times favour float32.
-INT8_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20}
+INT8_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
 INT8_ROWS, INT8_K = 32, 1024
 
 
@@ -57,9 +58,9 @@ def linear_topk(
 
 
 def mutual_topk(
-    a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int
+    a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int, row_floor: Tensor, col_floor: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk."""
+    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32."""
     row_values = torch.empty((a.shape[0], m))
     col_values = torch.empty((b.shape[0], m))
     row_indices = torch.empty((a.shape[0], m), dtype=torch.int64)
@@ -68,14 +69,15 @@ def mutual_topk(
     row_outputs = row_values.numpy(), row_indices.numpy()
     col_outputs = col_values.numpy(), col_indices.numpy()
     rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
+    floors = float_array(row_floor), float_array(col_floor)
     if _takes_int8(packed, a.shape[0], b.shape[0], a.shape[1], m):
         codes, bounds = _codes(packed)
         counts = _native.mutual_topk_int8(
-            rows, cols, codes, bounds, threads, *row_outputs, *col_outputs
+            rows, cols, codes, bounds, *floors, threads, *row_outputs, *col_outputs
         )
     else:
         matrix, panels = _matrix_or_panels(cols, packed)
-        _native.mutual_topk(rows, matrix, panels, threads, *row_outputs, *col_outputs)
+        _native.mutual_topk(rows, matrix, panels, *floors, threads, *row_outputs, *col_outputs)
     best = row_values.to(a.dtype), row_indices, col_values.to(a.dtype), col_indices
     return *best, *_stats(counts)
 
@@ -129,11 +131,10 @@ def _takes_int8(packed: Sequence[Tensor], rows: int, latents: int, depth: int, k
 
 
 def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (ceil(L / 32), planes, D up to a multiple of 64 / 4, 32, 4) int8, and their bounds."""
+    """Codes (ceil(L / 32), planes, a row's bytes / 4, 32, 4) int8, and their bounds."""
     latents, depth = weight.shape
     panels = -(-latents // _native.PANEL)
-    quads = -(-depth // _native.CHUNK) * _native.CHUNK // _native.QUAD
-    planes = _native.int8_planes(depth)
+    planes, quads = _native.int8_planes(depth), _native.int8_quads(depth)
     codes = torch.empty((panels, planes, quads, _native.PANEL, _native.QUAD), dtype=torch.int8)
     bounds = torch.empty((panels, _native.BOUNDS_OF_PANEL))
     _native.pack_int8(float_array(weight), torch.get_num_threads(), codes.numpy(), bounds.numpy())

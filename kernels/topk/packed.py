@@ -16,15 +16,15 @@ class PackedWeight:
     weight: Tensor
     """(L, D): the weight that was packed, not a copy. It must not change afterwards."""
     packed: tuple[Tensor, ...]
-    """What `auto` scans: the native backend's int8 codes or float32 panels; else nothing."""
+    """What `auto` scans: the native backend's integer codes or float32 panels; else nothing."""
 
 
 def pack(weight: Tensor) -> PackedWeight:
     """Prepare a frozen weight once, for calls that reuse it.
 
-    Pass the result wherever `weight` or `b` goes. Where the native backend scans int8 it takes
-    the memory of one or two int8 copies of the weight, else of a float32 copy. What a scan cannot
-    use of it (with a `mask`, on other backends), it makes from the original. It serves the
+    Pass the result wherever `weight` or `b` goes. Where the native backend scans integer codes it
+    takes the memory of one or two int8 copies of the weight, else of a float32 copy. What a scan
+    cannot use of it (with a `mask`, on other backends), it makes from the original. It serves the
     instruction set that it was made with: do not change `TWINSAE_CPU_ISA` in between.
 
     Args:

@@ -48,8 +48,10 @@ def mutual_topk(
     b: Tensor,
     _packed: Sequence[Tensor],
     m: int,
+    row_floor: Tensor,
+    col_floor: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk."""
+    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) in the scores' dtype."""
     row_best = _nothing_yet(a.shape[0], m, a)
     col_best = _nothing_yet(b.shape[0], m, a)
     with exact_products(a.device):
@@ -58,6 +60,8 @@ def mutual_topk(
                 scores = _matrix(a[rows]) @ _matrix(b[cols]).T  # (rows, cols)
                 _improve(row_best, rows, scores, cols.start)
                 _improve(col_best, cols, scores.T.contiguous(), rows.start)
+    for (values, _), floor in ((row_best, row_floor), (col_best, col_floor)):
+        values.masked_fill_(values <= floor[:, None], -math.inf)
     return *_filled(row_best, a.dtype), *_filled(col_best, a.dtype), *_no_stats(a)
 
 

@@ -1,27 +1,37 @@
-"""The scans in Triton (GPU), after the scheme of a fused product and a certificate.
+"""The scans in Triton (GPU), after the scheme of a product in parts and a certificate.
 
-Fused: one kernel multiplies, and keeps of each row the best few keys of every group of consecutive
-latents; a second one takes the k best of those. A row is proved if in every group the last key kept
+One kernel multiplies, and keeps of each row the best few keys of every group of consecutive
+latents; a second one takes the best of those. A row is proved if in every group the last key kept
 is no better than the k-th best: what was not kept is worse still. Rows that are not proved are done
 again with all their scores. Where the odds of that are poor (large k, few latents), all rows are
 done so, some at a time. Nothing depends on the order in which programs run.
 
-Scores are products of the inputs' own dtype summed in float32 (for float32: without TF32).
+Half-precision inputs are multiplied exactly and summed in float32: their scan's scores are the
+result's. Float32 inputs are scanned in TF32, which proposes; a float32 score of each proposal
+decides, and keys bear a slack, so that the certificate holds for it (triton_bound.py). So do those
+of the chunked route (triton_chunked.py), which triton_plans.py may choose for any dtype. A float32
+input's score has the same bits by all routes, a half-precision one's by all but the chunked one.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import triton
 from torch import Tensor
 
-from ..launch import capturing, on_device, ready
+from ..launch import capturing, on_device, ready, rough
+from .triton_bound import slack_of
+from .triton_chunked import FILTER_COLS, chunked_keys
 from .triton_dense import dense_topk
 from .triton_mutual import mutual_topk
 from .triton_pairs import pairs_above
-from .triton_scan import BAND, scan_groups, tile_for
-from .triton_scheme import Scheme, choose_scheme
-from .triton_select import best_of
+from .triton_plans import plan_for
+from .triton_rescore import Chosen, Scores, keys_of_proposals
+from .triton_scan import scan_groups
+from .triton_scheme import Scheme, choose_scheme, contenders
+from .triton_select import MOST, choose, ranked
+from .triton_tiles import BAND, Tile
 
 __all__ = ["linear_topk", "mutual_topk", "pairs_above"]
 
@@ -37,76 +47,78 @@ def linear_topk(
     groups: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See api.linear_topk; floor (N,) float32. Values and indices (N, groups, k)."""
-    latents = weight.shape[0] // groups
-    left, right, floor = ready(x), ready(weight), ready(floor)
-    bias = None if bias is None else ready(bias)
-    values = left.new_empty((x.shape[0], groups, k), dtype=torch.float32)
+    floor = ready(floor)
+    scores = Scores(
+        ready(x), ready(weight), None if bias is None else ready(bias),
+        None if mask is None else mask.contiguous(), floor, groups,
+    )  # fmt: skip
+    values = scores.x.new_empty((x.shape[0], groups, k), dtype=torch.float32)
     indices = torch.empty_like(values, dtype=torch.int64)
-    redone = torch.zeros((), dtype=torch.int64, device=x.device)
-    # Recording a CUDA graph, one cannot ask which rows were not proved.
-    scheme = None if capturing() else choose_scheme(latents, k, tile_for(left.dtype).cols)
+    survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
+    again: list[Tensor | slice] = [slice(None)] * groups
     with on_device(x):
-        again: list[Tensor | slice]
-        if scheme is None:
-            again = [slice(None)] * groups
-        else:
-            proved = _fused(left, right, bias, mask, floor, scheme, values, indices)
+        chosen = chosen_keys(scores, k)
+        if chosen is not None:
+            best_values, best_indices, least = ranked(chosen.keys, k)
+            values.copy_(best_values.view(values.shape))
+            indices.copy_(best_indices.view(indices.shape))
+            proved = (chosen.unseen <= least).view(-1, groups)
             again = [(~proved[:, group]).nonzero().squeeze(1) for group in range(groups)]
-            redone = (~proved).sum()
+            survivors, redone = chosen.rescored, (~proved).sum()
         for group, rows in enumerate(again):
             if isinstance(rows, Tensor) and not rows.numel():
                 continue
-            part = slice(group * latents, (group + 1) * latents)
-            best = dense_topk(
-                left[rows], right[part], None if bias is None else bias[part], k, floor[rows],
-                None if mask is None else mask[part],
+            part = slice(group * scores.latents, (group + 1) * scores.latents)
+            values[rows, group], indices[rows, group] = dense_topk(
+                scores.x[rows], scores.weight[part],
+                None if scores.bias is None else scores.bias[part], k, floor[rows],
+                None if scores.mask is None else scores.mask[part],
             )  # fmt: skip
-            values[rows, group], indices[rows, group] = best
-    return values.to(x.dtype), indices, torch.zeros_like(redone), redone
+    return values.to(x.dtype), indices, survivors.clone(), redone.clone()
 
 
-def _fused(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    floor: Tensor,
-    scheme: Scheme,
-    values: Tensor,
-    indices: Tensor,
-) -> Tensor:
-    """Write values and indices (N, S, k); return which rows are proved, (N, S) bool."""
-    rows, stacks, k = values.shape
-    if rows == 0:
-        return torch.ones((0, stacks), dtype=torch.bool, device=x.device)
-    keys = best_of_groups(x, weight, bias, mask, floor, scheme, stacks)
-    best_values, best_indices, proved = best_of(keys, k, scheme.kept)
-    values.copy_(best_values.view(values.shape))
-    indices.copy_(best_indices.view(indices.shape))
-    return proved.view(rows, stacks)
+def chosen_keys(scores: Scores, k: int) -> Chosen | None:
+    """Find keys among which are the k best of nearly all rows.
+
+    A row is proved if `unseen` is no better than the least of its k best; others are to be done
+    again with all their scores. None: do all rows so. That is where too few would be proved, and
+    while a CUDA graph is recorded, where one cannot ask which rows are not.
+    """
+    if capturing() or k > MOST or scores.x.shape[0] == 0:
+        return None
+    plan = plan_for("linear_topk", scores.x, scores.latents, k)
+    decides = plan.route == "fused" and scores.x.dtype != torch.float32
+    widest = plan.tile.cols if plan.route == "fused" else FILTER_COLS
+    scheme = choose_scheme(scores.latents, contenders(k, decides), widest)
+    if scheme is None:
+        return None
+    if decides:
+        chosen, unseen = choose(_fused_keys(scores, scheme, plan.tile), k, scheme.kept)
+        return Chosen(chosen, unseen, unseen.new_zeros(()))
+    slack = slack_of(scores.x, scores.weight)
+    proposing = replace(scores, x=rough(scores.x), weight=rough(scores.weight), slack=slack)
+    if plan.route == "fused":
+        keys = _fused_keys(proposing, scheme, plan.tile)
+    else:
+        keys = chunked_keys(proposing, scheme)
+    return keys_of_proposals(keys, scheme.kept, k, scores)
 
 
-def best_of_groups(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    floor: Tensor,
-    scheme: Scheme,
-    stacks: int,
-) -> Tensor:
-    """Return the candidates of each row and stack, (N * S, keys) int64, as `best_of` takes them."""
-    rows, latents = x.shape[0], weight.shape[0] // stacks
+def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:
+    """Return each row's best keys of every group, (N * S, groups * kept)."""
+    rows, latents = scores.x.shape[0], scores.latents
     group_count = triton.cdiv(latents, scheme.group)
     keys = torch.empty(
-        (rows * stacks, group_count * scheme.kept), dtype=torch.int64, device=x.device
-    )
-    tile = tile_for(x.dtype)
-    grid = triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols), stacks
+        (rows * scores.stacks, group_count * scheme.kept),
+        dtype=torch.int64, device=scores.x.device,
+    )  # fmt: skip
+    row_slack, latent_slack = scores.slack or (None, None)
+    grid = triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols), scores.stacks
     scan_groups[grid](
-        x, weight, bias, None if mask is None else mask.contiguous(), floor, keys,
-        rows, latents, x.shape[1], group_count,
+        scores.x, scores.weight, row_slack, latent_slack, scores.bias, scores.mask, scores.floor,
+        keys, rows, latents, scores.x.shape[1], group_count,
         BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
+        PRECISION="ieee" if scores.slack is None else "tf32",
         GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip

@@ -4,7 +4,8 @@ import torch
 import triton
 from torch import Tensor
 
-from .triton_scan import BAND, INDEX_BITS, MISSING, score_all, tile_for
+from .triton_scan import INDEX_BITS, MISSING, score_all
+from .triton_tiles import BAND, full_tile
 
 KEYS_AT_ONCE = 1 << 25  # 256 MiB
 
@@ -56,7 +57,7 @@ def dense_topk(
 def _all_keys(x: Tensor, weight: Tensor, bias: Tensor | None, floor: Tensor | None) -> Tensor:
     rows, latents = x.shape[0], weight.shape[0]
     keys = torch.empty((rows, latents), dtype=torch.int64, device=x.device)
-    tile = tile_for(x.dtype)
+    tile = full_tile("linear_topk", x.dtype)
     grid = (triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols),)
     score_all[grid](
         x, weight, bias, floor, keys, rows, latents, x.shape[1],

@@ -1,78 +1,121 @@
-"""The best partners of both sides on a GPU: one fused scan, a block of rows at a time."""
+"""The best partners of both sides on a GPU: one fused scan, a block of rows at a time.
+
+Scheme, certificate and bound are those of linear_topk, for each side: see triton.py.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import triton
 from torch import Tensor
 
-from ..launch import capturing, on_device, ready
+from ..launch import capturing, on_device, ready, rough
+from .triton_bound import Slack, slack_of
 from .triton_dense import dense_topk
-from .triton_scan import BAND, MISSING, scan_both, tile_for
-from .triton_scheme import Scheme, choose_scheme
-from .triton_select import best_of, choose, ranked
+from .triton_plans import plan_for
+from .triton_rescore import Best, Scores, best_of_chosen, proposed
+from .triton_scan import MISSING, scan_both
+from .triton_scheme import Scheme, choose_scheme, contenders
+from .triton_select import MOST, choose, ranked
+from .triton_tiles import BAND, Tile
 
 KEYS_AT_ONCE = 1 << 26  # of one side of a block: 512 MiB
 
 
 def mutual_topk(
-    a: Tensor, b: Tensor, _packed: Sequence[Tensor], m: int
+    a: Tensor,
+    b: Tensor,
+    _packed: Sequence[Tensor],
+    m: int,
+    row_floor: Tensor,
+    col_floor: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk."""
+    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32, applied at the end."""
     left, right = ready(a), ready(b)
-    redone = torch.zeros((), dtype=torch.int64, device=a.device)
-    tile = tile_for(left.dtype)
-    widest, shorter = min(tile.rows, tile.cols), min(a.shape[0], b.shape[0])
-    scheme = None if capturing() else choose_scheme(shorter, m, widest)
+    survivors, redone = torch.zeros((2,), dtype=torch.int64, device=a.device).unbind()
+    survivors, redone = survivors.clone(), redone.clone()
     with on_device(a):
-        if scheme is None:
+        sides = None if capturing() else _fast(left, right, m)
+        if sides is None:
             rows = dense_topk(left, right, None, m, None, None)
             cols = dense_topk(right, left, None, m, None, None)
         else:
-            rows, row_proved, cols, col_proved = _fused(left, right, m, scheme)
-            for (values, indices), proved, side, other in (
-                (rows, row_proved, left, right), (cols, col_proved, right, left),
-            ):  # fmt: skip
-                again = (~proved).nonzero().squeeze(1)
-                values[again], indices[again] = dense_topk(side[again], other, None, m, None, None)
+            for best, side, other in zip(sides, (left, right), (right, left), strict=True):
+                again = (~best.proved).nonzero().squeeze(1)
+                best.values[again], best.indices[again] = dense_topk(
+                    side[again], other, None, m, None, None
+                )
+                survivors += best.rescored
                 redone += again.shape[0]
-    best = rows[0].to(a.dtype), rows[1], cols[0].to(a.dtype), cols[1]
-    return *best, torch.zeros_like(redone), redone
+            rows, cols = ((best.values, best.indices) for best in sides)
+    for (values, indices), floor in ((rows, row_floor), (cols, col_floor)):
+        below = values <= floor[:, None]
+        values.masked_fill_(below, 0)
+        indices.masked_fill_(below, -1)
+    return rows[0].to(a.dtype), rows[1], cols[0].to(a.dtype), cols[1], survivors, redone
 
 
-Best = tuple[Tensor, Tensor]
-
-
-def _fused(a: Tensor, b: Tensor, m: int, scheme: Scheme) -> tuple[Best, Tensor, Best, Tensor]:
-    """Return values and indices of the rows and which are proved, and those of the columns."""
-    values = torch.empty((a.shape[0], m), dtype=torch.float32, device=a.device)
-    indices = torch.empty_like(values, dtype=torch.int64)
-    proved = torch.empty_like(values[:, 0], dtype=torch.bool)
-    col_chosen, col_unseen = [], []
+def _fast(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best] | None:
+    """Find the best of the rows and those of the columns; None: too few would be proved."""
+    if m > MOST:
+        return None
+    tile = plan_for("mutual_topk", a, b.shape[0], m).tile
+    decides = a.dtype != torch.float32
+    shorter = min(a.shape[0], b.shape[0])
+    scheme = choose_scheme(shorter, contenders(m, decides), min(tile.rows, tile.cols))
+    if scheme is None:
+        return None
+    slack = None if decides else slack_of(a, b)
+    left, right = (a, b) if decides else (rough(a), rough(b))
+    of_rows, of_cols = Scores(a, b, slack=slack), Scores(b, a, slack=slack)
+    count = m if decides else proposed(m)
+    row_best, col_chosen, col_unseen = [], [], []
     step = _block_rows(b.shape[0], scheme)
     for start in range(0, a.shape[0], step):
         rows = slice(start, min(a.shape[0], start + step))
-        row_keys, col_keys = _scan(a[rows], b, scheme)
-        values[rows], indices[rows], proved[rows] = best_of(row_keys, m, scheme.kept)
-        chosen, unseen = choose(col_keys, m, scheme.kept)
+        own = None if slack is None else Slack(slack.rows[rows], slack.latents)
+        row_keys, col_keys = _scan(left[rows], right, own, scheme, tile)
+        chosen, unseen = choose(row_keys, count, scheme.kept)
+        row_best.append(_best(chosen, unseen, m, replace(of_rows, x=a[rows])))
+        chosen, unseen = choose(col_keys, count, scheme.kept)
         # A key's lowest bits hold the complement of its row, which is one of the block's so far.
         col_chosen.append(torch.where(chosen == MISSING, chosen, chosen - start))
         col_unseen.append(unseen)
-    col_values, col_indices, least = ranked(torch.cat(col_chosen, 1), m)
-    col_proved = torch.stack(col_unseen).amax(0) <= least
-    return (values, indices), proved, (col_values, col_indices), col_proved
+    col_best = _best(torch.cat(col_chosen, 1), torch.stack(col_unseen).amax(0), m, of_cols)
+    return _joined(row_best), col_best
 
 
-def _scan(a: Tensor, b: Tensor, scheme: Scheme) -> tuple[Tensor, Tensor]:
+def _best(chosen: Tensor, unseen: Tensor, m: int, scores: Scores) -> Best:
+    """Find the m best of the chosen keys, (R, count), where those not chosen are below `unseen`."""
+    if scores.slack is not None:
+        return best_of_chosen(chosen, unseen, m, scores)
+    values, indices, least = ranked(chosen, m)
+    return Best(values, indices, unseen <= least, indices.new_zeros(()))
+
+
+def _joined(parts: list[Best]) -> Best:
+    values, indices, proved = (
+        torch.cat([getattr(part, name) for part in parts])
+        for name in ("values", "indices", "proved")
+    )
+    return Best(values, indices, proved, torch.stack([part.rescored for part in parts]).sum())
+
+
+def _scan(
+    a: Tensor, b: Tensor, slack: Slack | None, scheme: Scheme, tile: Tile
+) -> tuple[Tensor, Tensor]:
     """Return the candidates of each row, (R, keys), and of each column, (C, keys)."""
     rows, cols = a.shape[0], b.shape[0]
     row_groups, col_groups = triton.cdiv(cols, scheme.group), triton.cdiv(rows, scheme.group)
     row_keys = torch.empty((rows, row_groups * scheme.kept), dtype=torch.int64, device=a.device)
     col_keys = row_keys.new_empty((cols, col_groups * scheme.kept))
-    tile = tile_for(a.dtype)
+    row_slack, col_slack = slack or (None, None)
     scan_both[(triton.cdiv(rows, tile.rows) * triton.cdiv(cols, tile.cols),)](
-        a, b, row_keys, col_keys, rows, cols, a.shape[1], row_groups, col_groups,
+        a, b, row_slack, col_slack, row_keys, col_keys,
+        rows, cols, a.shape[1], row_groups, col_groups,
         BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
+        PRECISION="ieee" if slack is None else "tf32",
         GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip

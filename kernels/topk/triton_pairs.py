@@ -1,25 +1,43 @@
-"""Pairs above their prices on a GPU: tiles append to one list, which is sorted afterwards."""
+"""Pairs above their prices on a GPU: tiles append to one list, which is sorted afterwards.
+
+Half-precision scores decide at once. Float32 inputs are scanned in TF32: the list then holds every
+pair whose score with its slack (triton_bound.py) is above its prices, and a float32 score of each
+decides. Should there be far more of those than pairs are wanted, all is scanned in full float32.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..launch import on_device, ready
-from .triton_scan import BAND, scores_of_tile, tile_for
+from ..backends import interpreting
+from ..launch import on_device, ready, rough
+from .triton_bound import Slack, slack_of
+from .triton_plans import plan_for
+from .triton_scan import scores_of_tile, with_slack
+from .triton_tiles import BAND, Tile, full_tile
+
+DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (128, 16, 4)  # of a program
+ROOM = 1 << 16  # proposals beyond twice the pairs that are wanted
 
 
 @triton.jit
 def list_pairs(
-    a, b, row_price, col_price, margin, blocks, pairs, count, capacity, row_count, col_count, dim,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    a, b, row_slack, col_slack, row_price, col_price, margin, blocks, pairs, count, capacity,
+    row_count, col_count, dim,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Append row * C + col of every pair above its prices; the order is not defined.
 
+    Scheme: a fused product and a filter with known thresholds, one atomic for a tile that passes
+    any. Bound: triton_bound.py, where slack is given. A NaN is listed where it proposes only.
+
     Args:
         a: (R, D); b: (C, D).
+        row_slack: (R,) float32, col_slack (C,) float32: or both None.
         row_price: (R,) float64; col_price: (C,) float64; margin: (1,) float64.
         blocks: (P, 4) int64: row, end of rows, col, end of cols of each program's part.
         pairs: (capacity,) int64, written.
@@ -30,11 +48,17 @@ def list_pairs(
     rows = tl.load(block) + tl.arange(0, BLOCK_M)
     cols = tl.load(block + 2) + tl.arange(0, BLOCK_N)
     row_inside, col_inside = rows < tl.load(block + 1), cols < tl.load(block + 3)
-    scores = scores_of_tile(a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K)
+    scores = scores_of_tile(
+        a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
+    )
+    scores = with_slack(scores, row_slack, col_slack, rows, cols, row_inside, col_inside)
     u = tl.load(row_price + rows, mask=row_inside, other=0.0)
     v = tl.load(col_price + cols, mask=col_inside, other=0.0)
     bound = u[:, None] + v[None, :] - tl.load(margin)
-    above = (scores.to(tl.float64) > bound) & row_inside[:, None] & col_inside[None, :]
+    above = scores.to(tl.float64) > bound
+    if row_slack is not None:
+        above = above | (scores != scores)
+    above = above & row_inside[:, None] & col_inside[None, :]
     of_row = tl.sum(above.to(tl.int32), 1)
     found = tl.sum(of_row, 0)
     if found > 0:
@@ -45,6 +69,51 @@ def list_pairs(
         pair = rows[:, None] * col_count + cols[None, :]
         room = tl.maximum(tl.minimum(capacity - first, BLOCK_M * BLOCK_N), 0).to(tl.int32)
         tl.store(pairs + first + place, pair, mask=above & (place < room))
+
+
+@triton.jit
+def confirm_pairs(
+    a, b, row_price, col_price, margin, pairs, above, count, col_count, dim,
+    BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """Write which pairs are above their prices by a float32 score.
+
+    Scheme: rows of both sides are gathered; a sum has one fixed order. Bound: the score is one of
+    those that triton_bound.py says are not above the pair's proposal.
+
+    Args:
+        a: (R, D); b: (C, D); prices and margin as in `list_pairs`.
+        pairs: (count,) int64: row * C + col.
+        above: (count,) int8, written: 0 or 1.
+        count: how many; col_count: C; dim: D.
+
+    """
+    place = tl.program_id(0).to(tl.int64) * BLOCK_P + tl.arange(0, BLOCK_P)
+    there = place < count
+    pair = tl.load(pairs + place, mask=there, other=0)
+    row, col = pair // col_count, pair % col_count
+    depth = tl.arange(0, BLOCK_K)
+    sums = tl.zeros((BLOCK_P, BLOCK_K), tl.float32)
+    for start in range(0, dim, BLOCK_K):
+        inside = there[:, None] & (start + depth < dim)[None, :]
+        left = tl.load(a + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        right = tl.load(b + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        sums += left * right
+    score = tl.sum(sums, 1).to(tl.float64)
+    u = tl.load(row_price + row, mask=there, other=0.0)
+    v = tl.load(col_price + col, mask=there, other=0.0)
+    is_above = score > u + v - tl.load(margin)
+    tl.store(above + place, is_above.to(tl.int8), mask=there)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What pairs of rows (R,) and columns (C,) must be above, float64."""
+
+    rows: Tensor
+    cols: Tensor
+    margin: Tensor
+    """(1,)."""
 
 
 def pairs_above(
@@ -59,26 +128,63 @@ def pairs_above(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See api.pairs_above."""
     left, right = ready(a), ready(b)
-    most = min(capacity, a.shape[0] * b.shape[0])
+    # A float argument of a kernel would be float32.
+    prices = Prices(
+        row_price.contiguous(), col_price.contiguous(), row_price.new_full((1,), margin)
+    )
+    tiles = _checked(tiles, a, b)
+    with on_device(a):
+        found = None
+        if a.dtype == torch.float32:
+            found = _confirmed(left, right, prices, tiles, capacity)
+        if found is None:
+            tile = full_tile("pairs_above", left.dtype)
+            pairs, count = _listed(left, right, None, prices, tiles, capacity, tile)
+            found = pairs, count, 0
+    pairs, count, survivors = found
+    pairs = pairs[: count if count <= capacity else 0].sort().values
+    length = max(1, b.shape[0])
+    overflow, scored, redone = pairs.new_tensor([max(0, count - capacity), survivors, 0]).unbind()
+    return pairs // length, pairs % length, overflow.clone(), scored.clone(), redone.clone()
+
+
+def _confirmed(
+    a: Tensor, b: Tensor, prices: Prices, tiles: Tensor, capacity: int
+) -> tuple[Tensor, int, int] | None:
+    """Return the pairs, how many they are and how many were scored; None: too many to score."""
+    most = 2 * capacity + ROOM
+    tile = plan_for("pairs_above", a, b.shape[0], 1).tile
+    listed, count = _listed(rough(a), rough(b), slack_of(a, b), prices, tiles, most, tile)
+    if count > most:
+        return None
+    above = torch.zeros(count, dtype=torch.int8, device=a.device)
+    if count:
+        confirm_pairs[(triton.cdiv(count, PAIRS),)](
+            a, b, prices.rows, prices.cols, prices.margin, listed, above,
+            count, b.shape[0], a.shape[1], BLOCK_P=PAIRS, BLOCK_K=DEPTH, num_warps=WARPS,
+        )  # fmt: skip
+    pairs = listed[:count][above.bool()]
+    return pairs, pairs.shape[0], count
+
+
+def _listed(
+    a: Tensor, b: Tensor, slack: Slack | None, prices: Prices, tiles: Tensor, most: int, tile: Tile
+) -> tuple[Tensor, int]:
+    """Return a list of pairs, of at most `most`, and how many there are."""
+    most = min(most, a.shape[0] * b.shape[0])
     pairs = torch.empty(most, dtype=torch.int64, device=a.device)
     count = pairs.new_zeros(1)
-    tile = tile_for(left.dtype)  # half as wide: prices and scores in float64 take registers
-    blocks = _blocks(_checked(tiles, a, b), tile.rows, tile.cols // 2)
+    blocks = _blocks(tiles, tile.rows, tile.cols)
+    row_slack, col_slack = slack or (None, None)
     if blocks.shape[0]:
-        with on_device(a):
-            list_pairs[(blocks.shape[0],)](
-                left, right, row_price.contiguous(), col_price.contiguous(),
-                row_price.new_full((1,), margin),  # a float argument would be float32
-                blocks, pairs, count, most, a.shape[0], b.shape[0], a.shape[1],
-                BLOCK_M=tile.rows, BLOCK_N=tile.cols // 2, BLOCK_K=tile.depth,
-                num_warps=tile.warps, num_stages=tile.stages,
-            )  # fmt: skip
-    found = int(count.item())
-    listed = pairs[: found if found <= capacity else 0].sort().values
-    length = max(1, b.shape[0])
-    overflow = (count[0] - capacity).clamp(min=0)
-    none = torch.zeros_like(overflow)
-    return listed // length, listed % length, overflow, none, none.clone()
+        list_pairs[(blocks.shape[0],)](
+            a, b, row_slack, col_slack, prices.rows, prices.cols, prices.margin,
+            blocks, pairs, count, most, a.shape[0], b.shape[0], a.shape[1],
+            BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
+            PRECISION="ieee" if slack is None else "tf32",
+            num_warps=tile.warps, num_stages=tile.stages,
+        )  # fmt: skip
+    return pairs, int(count.item())
 
 
 def _checked(tiles: Tensor | None, a: Tensor, b: Tensor) -> Tensor:

@@ -1,48 +1,21 @@
 """The product on a GPU, tile by tile, and what is kept of each tile.
 
 A score's bits depend on its own row and latent only, as long as BLOCK_K is the same: every kernel
-multiplies with `scores_of_tile`.
+multiplies with `scores_of_tile`. In full float32 (PRECISION "ieee") a score is one chain of fused
+steps from the first column to the last, whatever BLOCK_K. Scans that only propose (PRECISION
+"tf32", see triton_bound.py) add a slack to each score, so that it is not below what it stands for.
 
 Scores are compared as keys: int64, the score's bits in the order of numbers above the complement of
 the latent's index, so that the larger key is the larger score or the lower index.
 """
 
-from dataclasses import dataclass
-
-import torch
 import triton
 import triton.language as tl
-
-from ..backends import interpreting
 
 LEAST = tl.constexpr(-(2**31))  # below every ordered score
 MISSING = -(2**63)  # the key of no score: below every key
 NAN_BITS = tl.constexpr(0x7FC00000)  # above infinity's
 INDEX_BITS = tl.constexpr(0x7FFFFFFF)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """How a product is cut. All tiles of a dtype have one `depth`, for equal bits."""
-
-    rows: int
-    cols: int
-    depth: int
-    warps: int
-    stages: int
-
-
-HALF_TILES = (Tile(128, 128, 64, 8, 3),)
-FLOAT_TILES = (Tile(64, 128, 32, 8, 3),)
-INTERPRETED = Tile(32, 256, 64, 4, 1)  # its time goes by the number of tiles
-BAND = 8  # row tiles that take turns on one column tile, so that both stay in the L2 cache
-
-
-def tile_for(dtype: torch.dtype) -> Tile:
-    """Return how products of this dtype are cut."""
-    if interpreting():
-        return INTERPRETED
-    return FLOAT_TILES[0] if dtype == torch.float32 else HALF_TILES[0]
 
 
 @triton.jit
@@ -59,6 +32,7 @@ def tile_of_program(program, row_tiles, col_tiles, BAND: tl.constexpr):
 def scores_of_tile(
     x, weight, rows, latents, row_count, latent_count, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """(BLOCK_M, BLOCK_N) float32: <x[rows], weight[latents]>; 0 outside of the matrices."""
     depth = tl.arange(0, BLOCK_K)
@@ -71,7 +45,7 @@ def scores_of_tile(
         inside = start + depth < dim
         a = tl.load(left + start, mask=row_inside & inside[None, :], other=0.0)
         b = tl.load(right + start, mask=latent_inside & inside[:, None], other=0.0)
-        scores = tl.dot(a, b, scores, input_precision="ieee")
+        scores = tl.dot(a, b, scores, input_precision=PRECISION)
     return scores
 
 
@@ -97,22 +71,29 @@ def key_of(order, index):
 
 
 @triton.jit
-def eligible_scores(
-    x, weight, bias, mask, floor, rows, cols, stack, row_count, latents, dim,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
-):  # fmt: skip
-    """(BLOCK_M, BLOCK_N) int32: the ordered scores of the stack's latents, or LEAST."""
+def with_slack(scores, row_slack, latent_slack, rows, latents, row_inside, latent_inside):
+    """Add a proposal's slack, if there is any: see triton_bound.py."""
+    if row_slack is not None:
+        of_row = tl.load(row_slack + rows, mask=row_inside, other=0.0)
+        of_latent = tl.load(latent_slack + latents, mask=latent_inside, other=0.0)
+        scores += of_row[:, None] * of_latent[None, :]
+    return scores
+
+
+@triton.jit
+def eligible_order(
+    scores, row_slack, latent_slack, bias, mask, floor, rows, cols, stack, row_count, latents
+):
+    """(rows, cols) int32: the ordered scores of the stack's latents, or LEAST."""
     own = cols < latents
     stacked = stack * latents + cols
-    last = stack * latents + latents
-    scores = scores_of_tile(
-        x, weight, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K
-    )
+    inside = rows < row_count
+    scores = with_slack(scores, row_slack, latent_slack, rows, stacked, inside, own)
     if bias is not None:
         scores += tl.load(bias + stacked, mask=own, other=0.0).to(tl.float32)[None, :]
-    limit = tl.full((BLOCK_M,), float("-inf"), tl.float32)
+    limit = tl.full((rows.shape[0],), float("-inf"), tl.float32)
     if floor is not None:
-        limit = tl.load(floor + rows, mask=rows < row_count, other=float("inf"))
+        limit = tl.load(floor + rows, mask=inside, other=float("inf"))
     allowed = own
     if mask is not None:
         allowed = own & (tl.load(mask + stacked, mask=own, other=0) != 0)
@@ -148,15 +129,19 @@ def keep_best(order, keys, rows, groups, row_count, group_count, GROUP: tl.const
 
 @triton.jit
 def scan_groups(
-    x, weight, bias, mask, floor, keys, row_count, latents, dim, group_count,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    x, weight, row_slack, latent_slack, bias, mask, floor, keys,
+    row_count, latents, dim, group_count,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
     GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
 ):  # fmt: skip
     """Write the KEPT best keys of every GROUP consecutive latents.
 
+    Scheme: a fused product and group top-m, see triton.py. With slack: triton_bound.py.
+
     Args:
         x: (N, D).
         weight: (S * L, D); bias (S * L,) or None; mask (S * L,) bool or None.
+        row_slack: (N,) float32, latent_slack (S * L,) float32: or both None.
         floor: (N,) float32.
         keys: (N, S, group_count, KEPT) int64, written: each group's descend.
         row_count: N.
@@ -170,10 +155,13 @@ def scan_groups(
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
-    order = eligible_scores(
-        x, weight, bias, mask, floor, rows, cols, stack, row_count, latents, dim,
-        BLOCK_M, BLOCK_N, BLOCK_K,
-    )  # fmt: skip
+    stacked, last = stack * latents + cols, stack * latents + latents
+    scores = scores_of_tile(
+        x, weight, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
+    )
+    order = eligible_order(
+        scores, row_slack, latent_slack, bias, mask, floor, rows, cols, stack, row_count, latents
+    )
     groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
     stacks = tl.num_programs(1)
     outputs = rows.to(tl.int64) * stacks + stack
@@ -182,14 +170,18 @@ def scan_groups(
 
 @triton.jit
 def scan_both(
-    a, b, row_keys, col_keys, row_count, col_count, dim, row_groups, col_groups,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    a, b, row_slack, col_slack, row_keys, col_keys,
+    row_count, col_count, dim, row_groups, col_groups,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
     GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
 ):  # fmt: skip
     """Write the best keys of each row's groups of columns and of each column's groups of rows.
 
+    Scheme and bound as in `scan_groups`, for both sides of one tile.
+
     Args:
         a: (R, D); b: (C, D).
+        row_slack: (R,) float32, col_slack (C,) float32: or both None.
         row_keys: (R, row_groups, KEPT) int64, written; col_keys: (C, col_groups, KEPT).
         row_count: R; col_count: C; dim: D.
         row_groups: ceil(C / GROUP); col_groups: ceil(R / GROUP).
@@ -199,10 +191,12 @@ def scan_both(
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
-    order = eligible_scores(
-        a, b, None, None, None, rows, cols, 0, row_count, col_count, dim,
-        BLOCK_M, BLOCK_N, BLOCK_K,
-    )  # fmt: skip
+    scores = scores_of_tile(
+        a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
+    )
+    order = eligible_order(
+        scores, row_slack, col_slack, None, None, None, rows, cols, 0, row_count, col_count
+    )
     order = tl.where((rows < row_count)[:, None], order, LEAST)
     groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
     keep_best(order, row_keys, rows, groups, row_count, row_groups, GROUP, KEPT)
@@ -215,15 +209,18 @@ def score_all(
     x, weight, bias, floor, keys, row_count, latents, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BAND: tl.constexpr,
 ):  # fmt: skip
-    """Write the keys of all latents, (N, L) int64. Arguments as in `scan_groups`, for one stack."""
+    """Write the keys of all latents, (N, L) int64. Arguments as in `scan_groups`, for one stack.
+
+    Scheme: all scores in full precision, for a sort. There is nothing to prove.
+    """
     row_tiles, col_tiles = tl.cdiv(row_count, BLOCK_M), tl.cdiv(latents, BLOCK_N)
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
-    order = eligible_scores(
-        x, weight, bias, None, floor, rows, cols, 0, row_count, latents, dim,
-        BLOCK_M, BLOCK_N, BLOCK_K,
-    )  # fmt: skip
+    scores = scores_of_tile(
+        x, weight, rows, cols, row_count, latents, dim, BLOCK_M, BLOCK_N, BLOCK_K, "ieee"
+    )
+    order = eligible_order(scores, None, None, bias, None, floor, rows, cols, 0, row_count, latents)
     inside = (rows < row_count)[:, None] & (cols < latents)[None, :]
     places = rows.to(tl.int64)[:, None] * latents + cols[None, :]
     tl.store(keys + places, key_of(order, cols[None, :]), mask=inside)

@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-from .triton_select import MOST
-
 TOLERATED = 2e-3  # share of rows that may be expected to need a second pass
 
 
@@ -27,17 +25,27 @@ class Scheme:
 SCHEMES = (Scheme(128, 4), Scheme(64, 4), Scheme(128, 8), Scheme(64, 8))  # the cheapest first
 
 
+def contenders(k: int, decides: bool) -> int:
+    """Count the latents that no group may lose: the k best, or all whose bound is near theirs.
+
+    Args:
+        k: how many are wanted.
+        decides: whether the scan's scores are the result's; if not, twice as many matter: see
+            triton_rescore.proposed.
+
+    """
+    return k if decides else 2 * k
+
+
 def choose_scheme(latents: int, k: int, widest: int) -> Scheme | None:
     """Return the cheapest scheme that proves nearly all rows; None: better do all densely.
 
     Args:
         latents: L.
-        k: how many are wanted of them.
+        k: how many of them no group may lose.
         widest: most latents of a group: those of a tile.
 
     """
-    if k > MOST:
-        return None
     for scheme in SCHEMES:
         if scheme.group <= widest and scheme.odds(latents, k) <= TOLERATED:
             return scheme

@@ -20,7 +20,8 @@ def choose_best(
 ):  # fmt: skip
     """Write the k largest of each chunk of a row's distinct keys, in any order.
 
-    The k-th largest key is found from its highest bit down: a bit is set if k keys still reach it.
+    Scheme: the k-th largest key is found from its highest bit down: a bit is set if k keys still
+    reach it. Bound: `unseen` is what the certificate of triton.py compares; there is no rounding.
 
     Args:
         keys: (R, count) int64; NONE may stand more than once.
@@ -68,6 +69,8 @@ def rank_chosen(
 ):  # fmt: skip
     """Write each row's distinct keys as scores and indices, in descending order.
 
+    Scheme: a key's place is the number of larger ones. Nothing is rounded, and there are no ties.
+
     Args:
         chosen: (R, k) int64; NONE is no key.
         values: (R, k) float32, written; 0 in missing places.
@@ -102,30 +105,9 @@ def rank_chosen(
     tl.store(least + row, smallest, mask=row < row_count)
 
 
-def best_of(keys: Tensor, k: int, kept: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the k best of each row's keys, and whether they are the best of all scores.
-
-    Args:
-        keys: (R, count) int64: groups of `kept` keys that descend, all distinct but for MISSING.
-        k: 1 to MOST.
-        kept: how many keys of each group of latents are there; the rest was not kept.
-
-    Returns:
-        values: (R, k) float32, descending, 0 in missing places.
-        indices: (R, k) int64, -1 in missing places.
-        proved: (R,) bool. A latent that was not kept is worse than the last key of its group. If
-            that is no better than the k-th best, none of them belongs to the result.
-
-    """
-    chosen, unseen = choose(keys, k, kept)
-    values, indices, least = ranked(chosen, k)
-    return values, indices, unseen <= least
-
-
 def ranked(chosen: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
     """Find the k best of each row's distinct keys, (R, count): values, indices, the least key."""
-    while chosen.shape[1] > k:
-        chosen, _ = choose(chosen, k, 1)
+    chosen = narrowed(chosen, k)
     values = torch.empty(chosen.shape, dtype=torch.float32, device=chosen.device)
     indices, least = torch.empty_like(chosen), torch.empty_like(chosen[:, 0])
     size = triton.next_power_of_2(k)
@@ -135,6 +117,13 @@ def ranked(chosen: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
         ROWS=rows, BLOCK=min(RANKED, size), K=size, NONE=MISSING,
     )  # fmt: skip
     return values, indices, least
+
+
+def narrowed(chosen: Tensor, k: int) -> Tensor:
+    """Return the k best of each row's distinct keys, (R, count), in any order."""
+    while chosen.shape[1] > k:
+        chosen, _ = choose(chosen, k, 1)
+    return chosen
 
 
 def choose(keys: Tensor, k: int, kept: int) -> tuple[Tensor, Tensor]:

@@ -111,13 +111,17 @@ def test_match_with_a_second_proof(saes, tmp_path, capsys):
     assert capsys.readouterr().out.count("valid") == 2
 
 
-def test_a_proof_that_fails_is_an_error(saes, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("numbers", [(1.0, 1.5, 0.1), ()])  # without: nothing could be measured
+def test_a_proof_that_fails_is_an_error(saes, tmp_path, monkeypatch, capsys, numbers):
     def wrong(*_args: object, **_options: object) -> Certificate:
-        return Certificate(("the gap is 0.5", "it is wide"), 1.0, 1.5, 0.1)
+        return Certificate(("the gap is 0.5", "it is wide"), *numbers)
 
     monkeypatch.setattr("twinsae.matching.run.verify_rows", wrong)
-    out = str(tmp_path / "match")
-    assert main(["match", *map(str, saes), "--out", out, "--verify", "--side", "encoder"]) == 2
+    out = tmp_path / "match"
+    command = ["match", *map(str, saes), "--out", str(out), "--verify", "--side", "encoder"]
+    assert main(command) == 2
+    verified = json.loads((out / "summary.json").read_text())["sides"]["encoder"]["verified"]
+    assert verified["gap"] == (0.5 if numbers else None)
     shown = capsys.readouterr()
     assert "NOT" in shown.out
     assert shown.err == "error: encoder: not valid: the gap is 0.5; it is wide\n"

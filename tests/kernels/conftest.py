@@ -1,6 +1,7 @@
 """One list of backends for the contract suites, and oracles that share no code with them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,35 +10,55 @@ import torch
 from twinsae.kernels import _native
 from twinsae.kernels.backends import interpreting
 
-NATIVE = ["native", *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2", "portable"))]
+NATIVE = [
+    "native",
+    *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2_int16", "avx2", "portable")),
+]
 # With the interpreter, this process is the lane of the Triton kernels and of nothing else.
-BACKENDS = ["triton"] if interpreting() else ["reference", *NATIVE]
+BACKENDS = ["triton", "triton:chunked"] if interpreting() else ["reference", *NATIVE]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Only linear_topk has a chunked route.
+    items[:] = [
+        item
+        for item in items
+        if "triton:chunked" not in item.name or item.path.name == "test_topk_contract.py"
+    ]
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A backend's name, the native one also with each instruction set forced.
 
     Triton keeps so few keys of so small groups that many rows are not proved and are done again.
     """
     name, _, variant = request.param.partition(":")
+    with ExitStack() as stack:
+        _prepare(name, variant, monkeypatch, stack)
+        yield name
+
+
+def _prepare(name: str, variant: str, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
     if name == "triton":
-        from twinsae.kernels.autoencode import triton as autoencode
-        from twinsae.kernels.topk import triton, triton_mutual
-        from twinsae.kernels.topk.triton_scheme import MOST, Scheme
+        from twinsae.kernels.topk import triton, triton_mutual, triton_plans
+        from twinsae.kernels.topk.triton_scheme import Scheme
+        from twinsae.kernels.topk.triton_select import MOST
+        from twinsae.kernels.topk.triton_tiles import INTERPRETED
 
         few = Scheme(group=16, kept=3)
-        for module in (triton, triton_mutual, autoencode):
+        for module in (triton, triton_mutual):
             monkeypatch.setattr(
                 module, "choose_scheme", lambda _, k, __: few if k <= MOST else None
             )
+        route = triton_plans.Plan("chunked" if variant else "fused", INTERPRETED)
+        stack.enter_context(triton_plans.forced("linear_topk", route))
     elif variant:
         monkeypatch.setenv("TWINSAE_CPU_ISA", variant)
         try:
             _native.isa()
         except ValueError as refusal:
             pytest.skip(str(refusal))
-    return name
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,9 @@ if interpreting():
 
 from twinsae.kernels import aot
 from twinsae.kernels.aot_builds import builds, functions
+from twinsae.kernels.topk.triton_tiles import HALF_TILES, TF32_TILES
+
+KERNELS = {"linear_topk": "scan_groups", "mutual_topk": "scan_both", "pairs_above": "list_pairs"}
 
 
 def test_every_kernel_that_is_launched_is_compiled() -> None:
@@ -34,11 +37,11 @@ def test_arguments_are_those_of_the_kernels(every: bool) -> None:
         assert set(build.signature) | set(build.constants) <= arguments
         assert not set(build.signature) & set(build.constants)
         assert set(build.odd) <= set(build.signature)
-        assert arguments - set(build.signature) - set(build.constants) <= {
-            "mask",
-            "chosen",
-            "least",
-        }
+        left_out = arguments - set(build.signature) - set(build.constants)
+        slack = {"row_slack", "latent_slack", "col_slack"}
+        assert left_out <= {"mask", "chosen", "least", *slack}
+        if "PRECISION" in arguments:  # what is rough has its slack
+            assert ("row_slack" in left_out) == (build.constants["PRECISION"] == "ieee")
 
 
 def test_first_configurations_are_among_all() -> None:
@@ -70,6 +73,34 @@ def test_a_good_kernel_has_no_problems(scan: aot.Resources) -> None:
 )
 def test_problems_are_named(scan: aot.Resources, change: dict, problem: str) -> None:
     assert problem in dataclasses.replace(scan, **change).problems()[0]
+
+
+def test_a_tf32_product_must_be_on_tensor_cores_too(scan: aot.Resources) -> None:
+    build = next(build for build in builds(False) if build.kind == "tf32 product")
+    found = dataclasses.replace(scan, build=build, opcodes=frozenset({"FFMA"}))
+    assert found.problems() == ["no HGMMA instruction"]
+    assert found.predicted_seconds == pytest.approx(2 * 8192 * 131_072 * 4096 / 494e12)
+
+
+def test_every_cut_that_may_be_chosen_is_compiled_for_its_gpus() -> None:
+    for dtype, tiles in (("bf16", HALF_TILES), ("fp16", HALF_TILES), ("fp32", TF32_TILES)):
+        for op, kernel in KERNELS.items():
+            for tile in tiles[op]:
+                own = [
+                    build for build in builds(True)
+                    if build.kernel == kernel and f"*{dtype}" in build.signature.values()
+                    and (build.warps, build.stages) == (tile.warps, tile.stages)
+                    and (build.constants["BLOCK_M"], build.constants["BLOCK_N"],
+                         build.constants["BLOCK_K"]) == (tile.rows, tile.cols, tile.depth)
+                ]  # fmt: skip
+                assert own
+                assert {build.archs for build in own} == {tile.archs}
+
+
+def test_words_leave_out_others() -> None:
+    found = list(aot.compile_all(words=["rank_chosen k 64 sm_90"]))
+    assert [(one.build.kernel, one.target.arch) for one in found] == [("rank_chosen", 90)]
+    assert aot.table(found).splitlines()[2].startswith("| `rank_chosen k 64` |  | ")
 
 
 def test_narrow_loads_are_a_problem_of_gathers(scan: aot.Resources) -> None:

@@ -88,6 +88,8 @@ def mutual_topk(draw: st.DrawFn, memory: Memory) -> Arguments:
         "a": memory.floats(a_rows, depth),
         "b": None if from_panels else memory.floats(b_rows, depth),
         "panels": memory.floats(panels_of(b_rows), depth, 32) if from_panels else None,
+        "row_floor": memory.floats(a_rows),
+        "col_floor": memory.floats(b_rows),
         "threads": draw(st.integers(1, 3)),
         "row_values": memory.floats(a_rows, m, writes=True),
         "row_indices": memory.ints(a_rows, m, writes=True),
@@ -113,7 +115,7 @@ def packed_codes(draw: st.DrawFn, memory: Memory, latents: int, depth: int) -> A
 
 
 def code_arrays(memory: Memory, latents: int, depth: int, *, writes: bool) -> Arguments:
-    planes, quads = _native.int8_planes(depth), -(-depth // 64) * 16
+    planes, quads = _native.int8_planes(depth), _native.int8_quads(depth)
     panels = panels_of(latents)
     return {
         "codes": memory.codes(panels, planes, quads, 32, 4, writes=writes),

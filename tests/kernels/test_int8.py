@@ -9,7 +9,7 @@ from twinsae.kernels import _native
 from twinsae.kernels.topk import linear_topk, pack
 
 
-@pytest.fixture(autouse=True, params=["amx_int8", "avx512_vnni"])
+@pytest.fixture(autouse=True, params=["amx_int8", "avx512_vnni", "avx2_int16"])
 def forced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Take the int8 scan of one instruction set at every size."""
     monkeypatch.setenv("TWINSAE_CPU_ISA", request.param)
@@ -85,6 +85,17 @@ def test_long_biases_do_not_hide_small_differences(make):
     top = linear_topk(x, weight, bias, 6, floor=float("-inf"))
     scores = x.double() @ weight.double().T + bias.double()
     torch.testing.assert_close(top.values.double(), scores.topk(6).values, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("depth", [64, 3000])
+def test_the_largest_sums_do_not_wrap(make, depth):
+    weight = make.integers(600, depth, most=1)
+    weight[33], weight[44] = 1.0, -1.0  # their products with x are the largest there are
+    x = torch.ones(4, depth)
+    top = linear_topk(x, weight, None, 1)
+    assert top.indices.tolist() == [[33]] * 4
+    assert linear_topk(-x, weight, None, 1).indices.tolist() == [[44]] * 4
+    assert top.stats.rows_redone == 0
 
 
 def test_it_is_chosen_where_it_pays(make, monkeypatch):

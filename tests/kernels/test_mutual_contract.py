@@ -34,6 +34,33 @@ def test_both_sides_equal_a_full_sort(
         np.testing.assert_array_equal(values.numpy(), expected[0])
 
 
+@pytest.mark.parametrize("m", [1, 9, 40])
+def test_only_scores_above_the_floors_are_listed(
+    make: SimpleNamespace, oracle: SimpleNamespace, backend: str, m: int
+) -> None:
+    a, b = make.integers(40, 5), make.integers(300, 5)
+    a[3], b[8, 1] = math.nan, math.inf
+    scores = oracle.scores(a, b, None)
+    # Among them scores that occur, of which no equal may be listed, and none and all.
+    row_floor, col_floor = np.nanmax(scores[:, 10:], 1, initial=-9), scores[7].copy()
+    row_floor[4], row_floor[5], col_floor[6], col_floor[7] = -np.inf, np.inf, -np.inf, np.inf
+    floors = {
+        "row_floor": torch.from_numpy(row_floor).float(),
+        "col_floor": torch.from_numpy(col_floor).float(),
+    }
+    result = mutual_topk(a, b, m, **floors, backend=backend)
+    for side, floor, values, indices in (
+        (scores, row_floor, result.row_values, result.row_indices),
+        (scores.T, col_floor, result.col_values, result.col_indices),
+    ):
+        expected = oracle.topk(side, m, np.where(np.isnan(floor), np.inf, floor))
+        np.testing.assert_array_equal(indices.numpy(), expected[1])
+        np.testing.assert_array_equal(values.numpy(), expected[0])
+    same = mutual_topk(a, b, m, row_floor=2.0, backend=backend)
+    assert (same.row_values[same.row_indices >= 0].nan_to_num(nan=9.0) > 2).all()
+    assert torch.equal(same.col_indices, mutual_topk(a, b, m, backend=backend).col_indices)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_dtypes(make: SimpleNamespace, oracle: SimpleNamespace, dtype: torch.dtype) -> None:
     a, b = make.integers(60, 8, dtype=dtype), make.integers(70, 8, dtype=dtype)
@@ -88,6 +115,11 @@ def test_wrong_arguments_are_named(backend: str) -> None:
     for m in (0, 5):
         with pytest.raises(ValueError, match="m: expected 1 to 4"):
             mutual_topk(a, b, m, backend=backend)
+    for name, length in (("row_floor", 5), ("col_floor", 4)):
+        with pytest.raises(ValueError, match=rf"{name}: expected shape \({length},\)"):
+            mutual_topk(a, b, 1, **{name: torch.ones(3)}, backend=backend)
+        with pytest.raises(ValueError, match=f"{name}: expected a number, got nan"):
+            mutual_topk(a, b, 1, **{name: math.nan}, backend=backend)
     with pytest.raises(ValueError, match=r"b: expected shape \(4, 2\)"):
         mutual_topk(a[:, :2], b, 1, backend=backend)
     with pytest.raises(TypeError, match=r"b: expected torch\.float32"):

@@ -88,12 +88,15 @@ def test_linear_topk_checks_every_argument(change: dict, message: str) -> None:
         ({"row_values": floats(3, 1)}, "row_values: expected shape"),
         ({"row_indices": ints(4, 2)}, "row_indices: expected shape"),
         ({"col_indices": ints(4, 2)}, "col_indices: expected shape"),
+        ({"row_floor": floats(5)}, "row_floor: expected shape"),
+        ({"col_floor": floats(3)}, "col_floor: expected shape"),
         ({"threads": -1}, "threads: expected 1"),
     ],
 )
 def test_mutual_topk_checks_every_argument(change: dict, message: str) -> None:
     arguments = {
-        "a": floats(3, 4), "b": floats(5, 4), "panels": None, "threads": 1,
+        "a": floats(3, 4), "b": floats(5, 4), "panels": None, "row_floor": floats(3),
+        "col_floor": floats(5), "threads": 1,
         "row_values": floats(3, 2), "row_indices": ints(3, 2), "col_values": floats(5, 2),
         "col_indices": ints(5, 2),
     }  # fmt: skip
@@ -213,7 +216,7 @@ def test_an_instruction_set_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("TWINSAE_CPU_ISA", name)
         assert _native.isa() == name
     monkeypatch.setenv("TWINSAE_CPU_ISA", "mmx")
-    names = "amx_int8, avx512_vnni, avx512, avx2 or portable"
+    names = "amx_int8, avx512_vnni, avx2_int16, avx512, avx2 or portable"
     with pytest.raises(ValueError, match=f"TWINSAE_CPU_ISA: expected {names}, got mmx"):
         linear_topk(torch.ones(2, 3), torch.ones(4, 3), None, 1)
 

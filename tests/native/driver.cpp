@@ -8,7 +8,6 @@
 #include <exception>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <random>
 #include <vector>
 
@@ -97,7 +96,7 @@ struct PackedInt8 {
              bool packed) {
     if (!packed) return;
     const int64_t panels = panel_count(count);
-    codes.resize(static_cast<size_t>(panels * isa.planes(depth) * code_count(depth) * kPanel));
+    codes.resize(static_cast<size_t>(panels * isa.row_bytes(depth) * kPanel));
     bounds.resize(static_cast<size_t>(panels));
     pack_int8(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
   }
@@ -191,11 +190,13 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
   const bool packed = toss();
   const int threads = static_cast<int>(draw(1, 4));
   if (packed) pack_panels(b.data(), b_rows, depth, threads, panels.data());
+  Floats row_floor(a_rows, -3, 3), col_floor(b_rows, -3, 3);
+  if (toss()) sprinkle(row_floor, -kInf), sprinkle(col_floor, -kInf);
   Floats row_values(a_rows * m, 9), col_values(b_rows * m, 9);
   Ints row_indices(a_rows * m, 9), col_indices(b_rows * m, 9);
   MutualTopK problem{a_rows, b_rows, depth, m, a.data(), packed ? nullptr : b.data(),
-                     packed ? panels.data() : nullptr, row_values.data(), row_indices.data(),
-                     col_values.data(), col_indices.data()};
+                     packed ? panels.data() : nullptr, row_floor.data(), col_floor.data(),
+                     row_values.data(), row_indices.data(), col_values.data(), col_indices.data()};
   if (const Int8Isa* int8 = int8_for(depth)) {
     const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
     problem.b = b.data();
@@ -204,23 +205,25 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
     mutual_topk(problem, threads);
   }
 
-  const auto check_side = [&](Floats& left, Floats& right, Floats& values, Ints& indices) {
+  const auto check_side = [&](Floats& left, Floats& right, Floats& floor, Floats& values,
+                              Ints& indices) {
     const int64_t count = values.size / m, others = depth ? right.size / depth : 0;
     Floats wanted_values(values.size);
     Ints wanted_indices(indices.size);
-    std::vector<int64_t> every(static_cast<size_t>(others));
-    std::iota(every.begin(), every.end(), 0);
     for (int64_t i = 0; i < count; ++i) {
       std::vector<float> scores;
-      for (int64_t j = 0; j < others; ++j)
+      std::vector<int64_t> above;
+      for (int64_t j = 0; j < others; ++j) {
         scores.push_back(dot(left.data() + i * depth, right.data() + j * depth, depth));
-      choose(scores, every, m, wanted_values.data() + i * m, wanted_indices.data() + i * m);
+        if (!(scores[j] <= floor[i])) above.push_back(j);
+      }
+      choose(scores, above, m, wanted_values.data() + i * m, wanted_indices.data() + i * m);
     }
     expect_equal(values, wanted_values, "mutual_topk values");
     expect_equal(indices, wanted_indices, "mutual_topk indices");
   };
-  check_side(a, b, row_values, row_indices);
-  check_side(b, a, col_values, col_indices);
+  check_side(a, b, row_floor, row_values, row_indices);
+  check_side(b, a, col_floor, col_values, col_indices);
 }
 
 void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {

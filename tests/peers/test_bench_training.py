@@ -32,6 +32,14 @@ def test_a_plug_in_that_trains_otherwise_is_not_timed(monkeypatch):
         training.bench_training("sparsify", False, torch.randn(64, 8), SHAPE, 1)
 
 
+def test_sparsifys_auxk_is_timed_though_it_trains_otherwise():
+    torch.manual_seed(0)
+    x = torch.randn(100, 8).exp()[:96]
+    result = training.bench_training("sparsify", True, x, SHAPE, 2)
+    stock, plugged = result.fvu
+    assert abs(plugged - stock) > training.SAME_FVU * stock
+
+
 def test_activations_that_do_not_fit_are_refused(tmp_path):
     file = tmp_path / "x.safetensors"
     for shape in ((100, 7), (31, 8)):

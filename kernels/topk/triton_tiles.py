@@ -1,0 +1,66 @@
+"""How products are cut on a GPU, and the cuts that a call may choose from."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..backends import interpreting
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How a product is cut. All tiles of a dtype have one `depth`, so that they give equal bits."""
+
+    rows: int
+    cols: int
+    depth: int
+    warps: int
+    stages: int
+    archs: tuple[int, ...] = ()
+    """Compute capabilities (90 is sm_90) that it is for; () for all."""
+
+
+# The first of a list that is for a GPU is taken where nothing was measured. They are for the GPUs
+# for which `make aot` found neither spills nor too much shared memory; each list has one for all.
+LISTED = (80, 90, 100, 120)
+HALF_TILES = {
+    "linear_topk": (
+        Tile(128, 128, 64, 8, 3), Tile(128, 128, 64, 8, 4, LISTED), Tile(256, 128, 64, 8, 3, (90,)),
+        Tile(128, 256, 64, 8, 3, (100,)),
+    ),
+    "mutual_topk": (Tile(128, 128, 64, 8, 3),),
+    "pairs_above": (Tile(128, 64, 64, 8, 3),),
+}  # fmt: skip
+"""For bfloat16 and float16, on tensor cores."""
+TF32_TILES = {
+    "linear_topk": (
+        Tile(128, 128, 32, 8, 3), Tile(128, 128, 32, 8, 4, LISTED), Tile(64, 128, 32, 4, 3, LISTED),
+    ),
+    "mutual_topk": (
+        Tile(128, 128, 32, 16, 3, (80, 90, 120)), Tile(64, 128, 32, 8, 3, (100,)),
+        Tile(64, 64, 32, 4, 3),
+    ),
+    "pairs_above": (Tile(128, 64, 32, 8, 3),),
+}  # fmt: skip
+"""For float32 rounded to TF32, on tensor cores: scans that propose."""
+FLOAT_TILE, PAIRS_FLOAT_TILE = Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 8, 3)
+"""For float32 in full, without tensor cores."""
+INTERPRETED = Tile(32, 256, 64, 4, 1)  # its time goes by the number of tiles
+BAND = 8  # row tiles that take turns on one column tile, so that both stay in the L2 cache
+
+
+def tiles_for(op: str, dtype: torch.dtype, arch: int) -> list[Tile]:
+    """Return the cuts of an op's scans on a GPU; those of float32 only propose."""
+    if interpreting():
+        return [INTERPRETED]
+    listed = (TF32_TILES if dtype == torch.float32 else HALF_TILES)[op]
+    return [tile for tile in listed if not tile.archs or arch in tile.archs]
+
+
+def full_tile(op: str, dtype: torch.dtype) -> Tile:
+    """Return how products are cut where every score counts as it is."""
+    if interpreting():
+        return INTERPRETED
+    if dtype != torch.float32:
+        return HALF_TILES[op][0]
+    return PAIRS_FLOAT_TILE if op == "pairs_above" else FLOAT_TILE

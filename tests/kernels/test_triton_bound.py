@@ -1,0 +1,189 @@
+"""Scans that only propose: in the interpreter they see float32 cut to TF32, as hardware may.
+
+See test_triton.py for when this runs.
+"""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from twinsae.kernels.backends import interpreting
+from twinsae.kernels.topk import linear_topk, mutual_topk, pairs_above
+
+if not interpreting():
+    pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
+
+from twinsae.kernels.launch import rough
+from twinsae.kernels.topk import triton as scans
+from twinsae.kernels.topk import triton_chunked, triton_mutual, triton_pairs, triton_plans
+from twinsae.kernels.topk.triton_bound import relative_error, slack_of
+from twinsae.kernels.topk.triton_scheme import Scheme
+from twinsae.kernels.topk.triton_tiles import INTERPRETED
+
+CUT = 1 + 2.0**-10 - 2.0**-23  # TF32 sees 1
+
+
+@pytest.fixture(params=["fused", "chunked"])
+def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    """Each route of linear_topk, with small groups."""
+    for module in (scans, triton_mutual):
+        monkeypatch.setattr(module, "choose_scheme", lambda *_: Scheme(16, 3))
+    with triton_plans.forced("linear_topk", triton_plans.Plan(request.param, INTERPRETED)):
+        yield request.param
+
+
+def test_rough_operands_are_tf32() -> None:
+    x = torch.tensor([CUT, -CUT, 1 + 2.0**-10, 0.0, math.inf])
+    assert rough(x).tolist() == [1, -1, 1 + 2.0**-10, 0, math.inf]
+
+
+# The scan sees 1 everywhere: the winner, the last, is in none of the places that are kept of its
+# group, or that are kept of all groups' best.
+HIDDEN = pytest.mark.parametrize("stop", [4, 18 * 16], ids=["group", "cut"])
+
+
+def hiding(stop: int) -> tuple[torch.Tensor, int]:
+    weight = torch.zeros(18 * 16, 1)
+    places = torch.arange(0, stop, 1 if stop < 16 else 16)
+    weight[places] = 1.0
+    weight[places[-1]] = CUT
+    return weight, int(places[-1])
+
+
+@HIDDEN
+def test_a_winner_that_the_scan_ranks_too_low_is_found(route: str, stop: int) -> None:
+    assert route
+    weight, winner = hiding(stop)
+    top = linear_topk(torch.ones(2, 1), weight, None, 1, backend="triton")
+    assert top.indices.tolist() == [[winner]] * 2
+    assert top.values.tolist() == [[CUT]] * 2
+    assert int(top.stats.rows_redone) == 2
+
+
+@HIDDEN
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_partner_that_the_scan_ranks_too_low_is_found(
+    monkeypatch: pytest.MonkeyPatch, stop: int, swapped: bool
+) -> None:
+    monkeypatch.setattr(triton_mutual, "choose_scheme", lambda *_: Scheme(16, 3))
+    weight, winner = hiding(stop)
+    sides = (weight, torch.ones(1, 1)) if swapped else (torch.ones(1, 1), weight)
+    near = mutual_topk(*sides, 1, backend="triton")
+    found = near.col_indices if swapped else near.row_indices
+    assert found.tolist() == [[winner]]
+
+
+@pytest.mark.parametrize(("price", "found"), [(1.0, 1), (1.0005, 1), (CUT, 0), (1.01, 0)])
+def test_a_pair_that_the_scan_sees_below_its_price_is_listed(price: float, found: int) -> None:
+    u = torch.tensor([price, 0.5, 2.0], dtype=torch.float64)
+    v = torch.zeros(1).double()
+    a = torch.tensor([[CUT], [0.25], [2.0]])
+    pairs = pairs_above(a, torch.ones(1, 1), u, v, margin=0.0, capacity=9, backend="triton")
+    assert pairs.rows.tolist() == [0] * found
+    # The pair at 1.01 and the third, exactly at its price, are within the slack.
+    assert int(pairs.stats.survivors) == 1 + (price < 1.003)
+
+
+def test_more_proposed_pairs_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_pairs, "ROOM", 3)
+    a = torch.full((5, 1), CUT)
+    u, v = torch.full((5,), 1.001).double(), torch.zeros(1).double()
+    u[3] = 1.0
+    pairs = pairs_above(a, torch.ones(1, 1), u, v, margin=0.0, capacity=0, backend="triton")
+    assert (int(pairs.overflow), int(pairs.stats.survivors)) == (1, 0)
+    pairs = pairs_above(a, torch.ones(1, 1), u, v, margin=0.0, capacity=1, backend="triton")
+    assert (pairs.rows.tolist(), int(pairs.stats.survivors)) == ([3], 5)
+
+
+@pytest.mark.parametrize("scale", [2.0**-70, 1.0, 2.0**50, 2.0**63])
+@pytest.mark.parametrize("dim", [1, 37, 512])
+def test_no_score_is_above_its_proposal(make: SimpleNamespace, dim: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight = make.reals(50, dim) * scale, make.reals(60, dim) / scale
+    x[:9] = 1 + torch.rand(9, dim, generator=generator)  # nothing cancels
+    weight[:9] = (1.0 + 2.0**-10 * torch.arange(9)[:, None]) * CUT  # all is cut off
+    slack = slack_of(x, weight)
+    proposals = rough(x) @ rough(weight).T + slack.rows[:, None] * slack.latents
+    scores = torch.zeros(50, 60)
+    for column in range(dim):
+        scores += x[:, column, None] * weight[:, column]
+    assert not (proposals < scores).any()
+    if scale == 1:
+        size = x.double().norm(dim=1)[:, None] * weight.double().norm(dim=1)
+        assert (proposals - scores < 2.2 * relative_error(dim, x.dtype) * size).all()
+    off = (scores - rough(x) @ rough(weight).T)[:9, :9]
+    assert (off > 0).all() or scale > 1  # the cut does something
+
+
+@pytest.mark.parametrize(
+    ("dim", "dtype", "low", "high"),
+    [(576, torch.float32, 2**-9, 2.2e-3), (4096, torch.float32, 2**-9, 3.3e-3),
+     (4096, torch.bfloat16, 4096 * 2**-22, 1.3e-3), (0, torch.float16, 0, 0)],
+)  # fmt: skip
+def test_size_of_the_bound(dim: int, dtype: torch.dtype, low: float, high: float) -> None:
+    assert low <= relative_error(dim, dtype) <= high
+    assert math.isnan(relative_error(1 << 21, dtype))
+
+
+@pytest.mark.parametrize("power", [-140, -70, 0, 58, 61, 80, 120])
+def test_scores_of_any_size(
+    make: SimpleNamespace, oracle: SimpleNamespace, route: str, power: int
+) -> None:
+    # Exact in float32; beyond norms of 2^60 and below products of 2^-126 nothing is proved.
+    assert route
+    x, weight = make.integers(9, 6), make.integers(90, 6)
+    weight = torch.ldexp(weight, torch.tensor(power))
+    x[4] = torch.ldexp(x[4], torch.tensor(max(-9, 61 if power < 0 else -60)))
+    top = linear_topk(x, weight, None, 5, backend="triton")
+    values, indices = oracle.topk(oracle.scores(x, weight, None), 5, 0.0)
+    np.testing.assert_array_equal(top.indices.numpy(), indices)
+    np.testing.assert_array_equal(top.values.numpy(), values)
+
+
+@pytest.mark.parametrize("stacks", [1, 3])
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_few_proposals_prove_every_row(
+    make: SimpleNamespace, oracle: SimpleNamespace, route: str, monkeypatch,
+    stacks: int, with_mask: bool,
+) -> None:  # fmt: skip
+    # A wrong proposal would seldom make a wrong result, but rows that are redone.
+    assert route
+    monkeypatch.setattr(scans, "choose_scheme", lambda *_: Scheme(64, 8))
+    monkeypatch.setattr(triton_chunked, "ROWS", 7)
+    monkeypatch.setattr(triton_chunked, "LATENTS", 128)
+    x, weight, bias = make.reals(15, 20), make.reals(stacks * 300, 20), make.reals(stacks * 300)
+    mask = make.reals(stacks * 300) > -1 if with_mask else None
+    top = linear_topk(x, weight, bias, 6, mask=mask, groups=stacks, backend="triton")
+    scores = oracle.scores(x, weight, bias)
+    for stack in range(stacks):
+        own = slice(stack * 300, (stack + 1) * 300)
+        _, expected = oracle.topk(
+            scores[:, own], 6, 0.0, None if mask is None else mask[own].numpy()
+        )
+        found = top.indices if stacks == 1 else top.indices[:, stack]
+        np.testing.assert_array_equal(found.numpy(), expected)
+    assert int(top.stats.rows_redone) == 0
+    # The 6 that look best of every row, and few others: the scan's slack is small.
+    assert 6 * 15 * stacks <= int(top.stats.survivors) < 7 * 15 * stacks
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_product_of_a_gpu_that_is_not_there(dtype: torch.dtype) -> None:
+    with FakeTensorMode():
+        x, weight = (torch.empty(n, 9, device="cuda", dtype=dtype) for n in (5, 7))
+        triton_chunked._product(x, weight, torch.empty(5, 7, device="cuda"))
+        with pytest.raises((RuntimeError, AssertionError)):
+            triton_chunked._product(x, weight, torch.empty(5, 7, device="cuda").half())
+
+
+def test_settings_of_torch_are_set_for_products_and_set_back() -> None:
+    settings = torch.backends.cuda.matmul
+    names = ("fp32_precision", "allow_bf16_reduced_precision_reduction",
+             "allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")  # fmt: skip
+    before = [getattr(settings, name) for name in names]
+    with triton_chunked._rough_products(torch.device("cuda")):
+        assert [getattr(settings, name) for name in names] == ["tf32", False, False, False]
+    assert [getattr(settings, name) for name in names] == before
