@@ -6,7 +6,6 @@ The Triton backend alone has them; it is imported here only where it is asked fo
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
-from importlib.util import find_spec
 from statistics import median
 from typing import Any, get_args
 
@@ -20,9 +19,7 @@ _PLANS = "twinsae.kernels.topk.triton_plans"
 
 def route_names(backend: Backend) -> tuple[str, ...]:
     """Return the routes that a backend has, such as "fused" and "chunked"; most have none."""
-    if backend != "triton" or find_spec(_PLANS) is None:
-        return ()
-    return get_args(import_module(_PLANS).Route)
+    return get_args(import_module(_PLANS).Route) if backend == "triton" else ()
 
 
 def by_route(name: str, problem: Problem) -> AbstractContextManager[None]:
