@@ -1,4 +1,4 @@
-"""How fast this processor could multiply int8, and how much of that an encoder reaches."""
+"""How fast this processor could multiply a scan's codes, and how much of that is reached."""
 
 import torch
 
@@ -8,10 +8,10 @@ REPEATS = 3
 
 
 def int8_rate() -> float:
-    """Return the int8 roofline in 1e9 operations a second, a multiply-add being two.
+    """Return the roofline of int8 or int16 codes in 1e9 operations a second.
 
-    It is the best of a few runs of a loop that multiplies registers only, on torch's number of
-    threads, with the instructions that the kernels use; 0 where they use none for int8.
+    A multiply-add is two. It is the best of a few runs of a loop that multiplies registers only, on
+    torch's number of threads, with the instructions of the scans; 0 where they scan in float32.
     """
     return max(_native.int8_roofline(torch.get_num_threads()) for _ in range(REPEATS))
 
@@ -28,4 +28,4 @@ def roofline_fact(operations: int, depth: int, seconds: float, rate: float) -> l
     needed = operations * _native.int8_products(depth)
     if not (needed and rate):
         return []
-    return [f"{needed / seconds / 1e9 / rate:.0%} of {rate:,.0f} int8 GOP/s"]
+    return [f"{needed / seconds / 1e9 / rate:.0%} of {rate:,.0f} GOP/s ({_native.isa()})"]

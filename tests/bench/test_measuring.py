@@ -36,7 +36,7 @@ def test_the_roofline_is_the_best_of_a_few_runs(monkeypatch) -> None:
     assert roofline.int8_rate() == 800.0
     assert asked == [torch.get_num_threads()] * roofline.REPEATS
     # 3 products of 1e11 operations in half a second are 600e9 a second.
-    assert roofline.roofline_fact(10**11, 576, 0.5, 800.0) == ["75% of 800 int8 GOP/s"]
+    assert roofline.roofline_fact(10**11, 576, 0.5, 800.0) == [f"75% of 800 GOP/s ({_native.isa()})"]
 
 
 def test_no_share_without_int8(monkeypatch) -> None:
@@ -55,7 +55,7 @@ def test_encode_says_its_share_of_the_roofline(inputs, monkeypatch) -> None:
         product = min(seconds[PRODUCT], seconds["product by numpy"])
         assert facts[way][0] == f"{seconds['torch'] / seconds[way]:.2f}x torch"
         assert facts[way][1] == f"{product / seconds[way]:.2f}x the faster product"
-        assert facts[way][2].endswith("of 1,000,000,000 int8 GOP/s")
+        assert facts[way][2].endswith(f"of 1,000,000,000 GOP/s ({_native.isa()})")
     assert "memory meant to stay below 64 MiB" in facts[OURS]
 
 
