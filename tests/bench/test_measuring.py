@@ -36,7 +36,9 @@ def test_the_roofline_is_the_best_of_a_few_runs(monkeypatch) -> None:
     assert roofline.int8_rate() == 800.0
     assert asked == [torch.get_num_threads()] * roofline.REPEATS
     # 3 products of 1e11 operations in half a second are 600e9 a second.
-    assert roofline.roofline_fact(10**11, 576, 0.5, 800.0) == [f"75% of 800 GOP/s ({_native.isa()})"]
+    assert roofline.roofline_fact(10**11, 576, 0.5, 800.0) == [
+        f"75% of 800 GOP/s ({_native.isa()})"
+    ]
 
 
 def test_no_share_without_int8(monkeypatch) -> None:
