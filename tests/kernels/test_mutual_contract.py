@@ -38,7 +38,7 @@ def test_both_sides_equal_a_full_sort(
 def test_only_scores_above_the_floors_are_listed(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str, m: int
 ) -> None:
-    a, b = make.integers(40, 5), make.integers(300, 5)
+    a, b = make.integers(40, 5), make.integers(90, 5)
     a[3], b[8, 1] = math.nan, math.inf
     scores = oracle.scores(a, b, None)
     # Among them scores that occur, of which no equal may be listed, and none and all.
