@@ -64,7 +64,7 @@ def test_reference_mutual_topk_and_pairs_above(rows: int, cols: int) -> None:
     a, b = torch.rand(rows, 2), torch.rand(cols, 2)
     prices = torch.full((rows,), 9.0).double(), torch.full((cols,), 9.0).double()
     with Peak() as peak:
-        topk.mutual_topk(a, b, [], 2)
+        topk.mutual_topk(a, b, [], 2, torch.zeros(rows), torch.zeros(cols))
         topk.pairs_above(a, b, [], *prices, 0.0, None, 10)
     assert peak.bytes <= 48 * MIB
 
