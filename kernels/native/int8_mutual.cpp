@@ -4,7 +4,6 @@
 // the rows of the block that all threads scan; the rows' lists are merged when the block is done.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "int8_finish.h"

@@ -1,7 +1,6 @@
 #include "scan.h"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "pair_list.h"
