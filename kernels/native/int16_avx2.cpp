@@ -60,8 +60,8 @@ Size size_of(const float* row, int64_t depth) {
   return {largest, root_of(squares)};
 }
 
-RowBound quantise(const float* row, int64_t depth, int /*planes: always one*/, int8_t* codes,
-                  int8_t* /*no second plane*/) {
+RowBound quantise(const float* row, int64_t depth, int /*planes: always one*/,
+                  float* /*room*/, int8_t* codes, int8_t* /*no second plane*/) {
   const Size size = size_of(row, depth);
   if (!(size.most <= kLargest && size.most >= kSmallest)) {
     for (int64_t i = 0; i < 2 * depth; ++i) codes[i] = 0;

@@ -61,8 +61,10 @@ struct Int8Isa {
   void (*enter)();
   void (*leave)();
 
-  // The codes of a row, `low` only where there are two planes, and its bound.
-  RowBound (*quantise)(const float* row, int64_t depth, int planes, int8_t* high, int8_t* low);
+  // The codes of a row, `low` only where there are two planes, and its bound. The codes may be those
+  // of the row in other coordinates, the same for all rows of a depth. room (depth) is overwritten.
+  RowBound (*quantise)(const float* row, int64_t depth, int planes, float* room, int8_t* high,
+                       int8_t* low);
 
   // A chunk of 16 rows of codes, `stride` apart, as half a panel has it: to (16 quads, 16, 4).
   void (*transpose)(const int8_t* rows, int64_t stride, int8_t* to);

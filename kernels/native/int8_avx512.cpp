@@ -12,7 +12,7 @@ namespace {
 
 constexpr float kInfinity = __builtin_inff();
 // Beyond these a square may overflow, or a scale lose its precision.
-constexpr float kLargest = 1e15f, kSmallest = 1e-15f;
+constexpr float kLargest = 1e15f, kSmallest = 1e-13f;
 // Covers the rounding of float32 sums below, in which every term is positive, and of what is summed.
 constexpr float kUp = 1.0f + 1e-3f;
 constexpr float kRounding = 2e-7f;
@@ -219,17 +219,20 @@ int32_t largest_key(const float* values, int64_t count, int32_t least) {
 
 }  // namespace
 
-RowBound quantise(const float* row, int64_t depth, int planes, int8_t* high, int8_t* low) {
-  const float most = largest_of(row, depth);
+RowBound quantise(const float* row, int64_t depth, int planes, float* room, int8_t* high,
+                  int8_t* low) {
+  float most = largest_of(row, depth);
   if (!(most <= kLargest && most >= kSmallest)) {
     fill_zero(high, depth);
     if (planes == 2) fill_zero(low, depth);
     return {1.0f, 0.0f, 0.0f, most == 0.0f ? 0.0f : kInfinity, 0.0f, {0, 0}};
   }
+  rotate(row, depth, room);
+  most = largest_of(room, depth);
   const float scale = most / 127.0f, inverse = 127.0f / most;
-  const Sums sums = planes == 2 ? quantise_row<2>(row, depth, scale, inverse, high, low)
-                                : quantise_row<1>(row, depth, scale, inverse, high, low);
-  const float norm = root_of(sums.norm), residual = root_of(sums.residual) + kRounding * norm;
+  const Sums sums = planes == 2 ? quantise_row<2>(room, depth, scale, inverse, high, low)
+                                : quantise_row<1>(room, depth, scale, inverse, high, low);
+  const float norm = root_of(sums.norm), residual = root_of(sums.residual) + (kRounding + kRotationError) * norm;
   return {scale, norm, norm + residual, residual, scale * kLowUnit * root_of(sums.low),
           {_mm512_reduce_add_epi32(sums.high_sum), _mm512_reduce_add_epi32(sums.low_sum)}};
 }

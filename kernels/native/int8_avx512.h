@@ -4,7 +4,14 @@
 
 namespace twinsae::avx512 {
 
-RowBound quantise(const float* row, int64_t depth, int planes, int8_t* high, int8_t* low);
+// Rotates a row: out = R row, R orthogonal and the same for all rows of a depth. In float32, |out -
+// R row| is at most kRotationError |row|: each of two transforms rounds every entry 15 times for its
+// sums (rows are no longer than 2^16), once for its product with a rounded unit, each by 2^-24.
+void rotate(const float* row, int64_t depth, float* out);
+constexpr float kRotationError = 2.2e-6f;
+
+RowBound quantise(const float* row, int64_t depth, int planes, float* room, int8_t* high,
+                  int8_t* low);
 void transpose(const int8_t* rows, int64_t stride, int8_t* to);
 uint32_t collect(const int32_t* sums, int planes, const PanelBounds& panel, const float* offsets,
                  const float* doubts, uint32_t lanes, int32_t column, const RowBound* tokens,

@@ -78,7 +78,7 @@ void nothing() {}
 
 }  // namespace
 
-const Int8Isa avx512_vnni_isa = {"avx512_vnni", kTokens, kQuad, 1, 1024, nothing, nothing,
+const Int8Isa avx512_vnni_isa = {"avx512_vnni", kTokens, kQuad, 1, INT64_MAX, nothing, nothing,
                                avx512::quantise, avx512::transpose, tile, avx512::collect,
                                avx512::collect_columns, avx512::kth_largest, avx512::drop_below, spin};
 

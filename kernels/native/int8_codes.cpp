@@ -8,15 +8,17 @@
 namespace twinsae {
 namespace {
 
-// Codes of a few rows, in both planes, with zeros past their ends.
+// Codes of a few rows, in both planes, with zeros past their ends; and room to make them in.
 struct Codes {
   int64_t rows, length;
   std::vector<int8_t> codes;
+  std::vector<float> room;
 
-  Codes(int64_t count, int64_t bytes)
+  Codes(int64_t count, int64_t bytes, int64_t depth)
       : rows(count),
         length(bytes),
-        codes(static_cast<size_t>(kMaxPlanes * rows * length)) {}
+        codes(static_cast<size_t>(kMaxPlanes * rows * length)),
+        room(static_cast<size_t>(depth)) {}
   int8_t* at(int plane, int64_t row) { return codes.data() + (plane * rows + row) * length; }
   void clear() { std::fill(codes.begin(), codes.end(), int8_t{0}); }
 };
@@ -40,13 +42,13 @@ void pack_int8(const Int8Isa& isa, const float* weight, const int32_t* names, in
   // most 2^-24 of a partial sum, which is at most |x| |w|. The rest covers the sums in `collect`.
   const float rounding = 6e-6f + static_cast<float>(depth / 32) * 6.6e-8f;
   parallel_for(panel_count(count), threads, [&](int64_t p) {
-    Codes codes(kPanel, length);
+    Codes codes(kPanel, length, depth);
     for (int64_t c = 0; c < kPanel; ++c) {
       const int64_t at = p * kPanel + c;
       RowBound bound{1.0f, 0.0f, 0.0f, 0.0f, 0.0f, {0, 0}};
       if (at < count)
         bound = isa.quantise(weight + (names ? names[at] : at) * depth, depth, planes,
-                             codes.at(0, c), codes.at(1, c));
+                             codes.room.data(), codes.at(0, c), codes.at(1, c));
       set_lane(bounds[p], c, bound, planes, rounding);
     }
     int8_t* to = panels + p * planes * length * kPanel;
@@ -72,13 +74,14 @@ void TokenTiles::load(const float* x, int64_t count, int threads) {
   const int64_t height = isa_.tile_tokens;
   const int added = isa_.code_bytes == 1 ? 128 : 0;
   parallel_for(tiles(), threads, [&](int64_t t) {
-    Codes row(1, length);
+    Codes row(1, length, depth_);
     for (int64_t r = 0; r < height; ++r) {
       const int64_t token = t * height + r;
       RowBound& bound = bounds_[token];
       bound = {};
       if (token < count)
-        bound = isa_.quantise(x + token * depth_, depth_, planes_, row.at(0, 0), row.at(1, 0));
+        bound = isa_.quantise(x + token * depth_, depth_, planes_, row.room.data(),
+                              row.at(0, 0), row.at(1, 0));
       else
         row.clear();
       for (int plane = 0; plane < planes_; ++plane) {

@@ -114,9 +114,9 @@ struct Scan {
 ScanCounts mutual_topk_int8(const MutualTopK& q, const Int8Isa& int8, Int8Panels packed,
                             int threads) {
   const WholeInt8 whole(int8, q.b, q.b_rows, q.depth, packed, threads);
-  const int64_t row_room = Survivors::capacity(q.m, int8.close(q.depth));
+  const int64_t row_room = 4 * q.m + 256;
   // Columns have their lists all the time: no more room than they need.
-  const int64_t column_room = int8.close(q.depth) ? 2 * q.m + 128 : row_room;
+  const int64_t column_room = 2 * q.m + 128;
   const int64_t most =
       tokens_at_once(int8, q.a_rows, q.depth, threads * row_room * Survivors::kBytesEach);
   Scan scan{q,

@@ -44,11 +44,12 @@ void score_places(const ByColumn& index, Survivors& survivors, int threads, cons
     for (int64_t c = first; c < end; ++c) {
       for (int64_t at = index.starts[c]; at < index.starts[c + 1]; ++at) {
         const int64_t place = index.places[at];
+        if (survivors.settled(place)) continue;
         if (at + 1 < index.starts[end]) {  // rows come in no order that hardware could foresee
           const float* next = left(survivors.row(index.places[at + 1]));
           for (int64_t i = 0; i < depth; i += kLine) __builtin_prefetch(next + i);
         }
-        survivors.score(place) = isa.dot(left(survivors.row(place)), right(c), depth) + start(c);
+        survivors.settle(place, isa.dot(left(survivors.row(place)), right(c), depth) + start(c));
       }
     }
   });

@@ -48,7 +48,14 @@ class Survivors {
   int64_t place(int64_t row) const { return row * capacity_; }  // of its first survivor
   int64_t row(int64_t place) const { return place / capacity_; }
   int32_t column(int64_t place) const { return columns_[place]; }
-  float& score(int64_t place) { return upper_[place]; }  // replaces the bound
+  float score(int64_t place) const { return upper_[place]; }  // once it is settled
+
+  // A score in the place of the bounds on it.
+  bool settled(int64_t place) const { return upper_[place] == lower_[place]; }
+  void settle(int64_t place, float score) {
+    upper_[place] = score;
+    lower_[place] = score;
+  }
 
   Lists lists(int64_t first_row) {
     const int64_t at = place(first_row);
@@ -72,15 +79,17 @@ class Survivors {
   }
 
   // Raises the row's threshold by what its survivors prove and drops who is below. Where that
-  // leaves no room, exact(column), a score, of the k likeliest makes a higher threshold.
+  // leaves little room the k likeliest, and if need be all, get their scores, exact(column).
   template <class Exact>
   void prune(int64_t row, const Exact& exact) {
-    raise(row, 0, isa_.kth_largest(lower_.data() + place(row), counts_[row], k_, thresholds_[row]));
-    if (counts_[row] > most() / 2) {
-      const int64_t front = likeliest_first(row);
-      float least = std::numeric_limits<float>::infinity();
-      for (int64_t j = 0; j < front; ++j) least = std::min(least, known(exact(column(place(row) + j))));
-      raise(row, 0, least);
+    raise(row, 0, known_kth(row));
+    if (crowded(row)) {
+      settle_first(row, likeliest_first(row), exact);
+      raise(row, 0, known_kth(row));
+    }
+    if (crowded(row)) {
+      settle_first(row, counts_[row], exact);
+      raise(row, 0, known_kth(row));
     }
     if (counts_[row] + kPanel > most())
       fail(row);
@@ -112,6 +121,22 @@ class Survivors {
   }
   // A panel may add 32, and vectors are stored whole.
   int64_t most() const { return capacity_ - kPanel - 16; }
+  bool crowded(int64_t row) const { return counts_[row] > most() / 2; }
+
+  // The least of k known scores, or the threshold if that is more.
+  float known_kth(int64_t row) const {
+    return isa_.kth_largest(lower_.data() + place(row), counts_[row], k_, thresholds_[row]);
+  }
+
+  // Settles those of the first `count` survivors that are not, but for scores that are no numbers.
+  template <class Exact>
+  void settle_first(int64_t row, int64_t count, const Exact& exact) {
+    for (int64_t at = place(row); at < place(row) + count; ++at) {
+      if (settled(at)) continue;
+      const float score = exact(columns_[at]);
+      if (std::isfinite(score)) settle(at, score);
+    }
+  }
 
   void set_limit(int64_t row) {
     const int64_t room = std::max<int64_t>({64, k_, counts_[row] / 2});
