@@ -63,6 +63,7 @@ def mutual_topk_int8(
     bounds: Floats | None,
     row_floor: Floats,
     col_floor: Floats,
+    exact: bool,
     threads: int,
     row_values: Floats,
     row_indices: Ints,
@@ -90,6 +91,7 @@ def pairs_above_int8(
     margin: float,
     tiles: Ints,
     capacity: int,
+    exact: bool,
     threads: int,
 ) -> tuple[Ints, Ints, int, int]: ...
 def sparse_decode(

@@ -94,11 +94,12 @@ def _mutual_topk(
     m: int,
     row_floor: Tensor,
     col_floor: Tensor,
+    exact: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
     run = _implementation("mutual_topk", backend)
-    result = run(a, b, packed, m, row_floor, col_floor)
+    result = run(a, b, packed, m, row_floor, col_floor, exact)
     return result
 
 
@@ -119,11 +120,12 @@ def _pairs_above(
     margin: float,
     tiles: Tensor | None,
     capacity: int,
+    exact: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     result: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
     run = _implementation("pairs_above", backend)
-    result = run(a, b, packed, row_price, col_price, margin, tiles, capacity)
+    result = run(a, b, packed, row_price, col_price, margin, tiles, capacity, exact)
     return result
 
 

@@ -135,6 +135,7 @@ def _scan(
                 margin=margin,
                 tiles=a.place(tiles),
                 capacity=max(_PAIRS_AT_ONCE, len(b)),
+                exact=False,  # all are scored in float64 anyway
             )
             if pairs.overflow:  # the capacity suffices for a single row
                 waiting.extend(list(_spans(rows, -(-len(rows) // 2)))[::-1])

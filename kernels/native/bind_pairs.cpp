@@ -26,7 +26,7 @@ struct MutualArrays {
         row_indices(array<int64_t>(row_indices_, "row_indices", 2)),
         col_indices(array<int64_t>(col_indices_, "col_indices", 2)) {}
 
-  MutualTopK problem(const float* b, const float* panels) const {
+  MutualTopK problem(const float* b, const float* panels, bool exact) const {
     const int64_t a_rows = a.shape[0], b_rows = col_values.shape[0], m = col_values.shape[1];
     check_latents("a", a_rows);
     check_latents("b", b_rows);
@@ -37,7 +37,7 @@ struct MutualArrays {
     row_values.expect("row_values", {a_rows, m});
     row_indices.expect("row_indices", {a_rows, m});
     col_indices.expect("col_indices", {b_rows, m});
-    return {a_rows, b_rows, a.shape[1], m, a.data, b, panels,
+    return {a_rows, b_rows, a.shape[1], m, exact, a.data, b, panels,
             row_floor.data, col_floor.data,
             row_values.data, row_indices.data, col_values.data, col_indices.data};
   }
@@ -53,7 +53,7 @@ void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
   const auto panels = optional_array<const float>(panels_, "panels", 3);
   check_threads(threads);
   require(!b.data != !panels.data, "b, panels: expected one of them, not both");
-  const MutualTopK problem = arrays.problem(b.data, panels.data);
+  const MutualTopK problem = arrays.problem(b.data, panels.data, true);
   b.expect("b", {problem.b_rows, problem.depth});
   check_panels(panels, problem.b_rows, problem.depth);
   py::gil_scoped_release release;
@@ -62,14 +62,14 @@ void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
 
 py::tuple bind_mutual_topk_int8(const object& a_, const object& b_, const object& codes_,
                                 const object& bounds_, const object& row_floor_,
-                                const object& col_floor_, int threads, const object& row_values_,
-                                const object& row_indices_, const object& col_values_,
-                                const object& col_indices_) {
+                                const object& col_floor_, bool exact, int threads,
+                                const object& row_values_, const object& row_indices_,
+                                const object& col_values_, const object& col_indices_) {
   const MutualArrays arrays(a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_,
                             col_indices_);
   const auto b = array<const float>(b_, "b", 2);
   check_threads(threads);
-  const MutualTopK problem = arrays.problem(b.data, nullptr);
+  const MutualTopK problem = arrays.problem(b.data, nullptr, exact);
   b.expect("b", {problem.b_rows, problem.depth});
   const Int8Isa& isa = int8_isa(problem.depth);
   const Int8Panels panels = int8_panels(isa, codes_, bounds_, problem.b_rows, problem.depth);
@@ -95,7 +95,7 @@ struct PairsArrays {
         col_price(array<const double>(col_price_, "col_price", 1)),
         tiles(array<const int64_t>(tiles_, "tiles", 2)) {}
 
-  PairsAbove problem(double margin, int64_t capacity) const {
+  PairsAbove problem(double margin, int64_t capacity, bool exact) const {
     const int64_t a_rows = a.shape[0], b_rows = b.shape[0], depth = a.shape[1];
     check_latents("a", a_rows);
     check_latents("b", b_rows);
@@ -106,7 +106,7 @@ struct PairsArrays {
     require(capacity >= 0, "capacity: expected 0 or more, got " + std::to_string(capacity));
     const Block* blocks = reinterpret_cast<const Block*>(tiles.data);
     for (int64_t t = 0; t < tiles.shape[0]; ++t) check_block(blocks[t], a_rows, b_rows);
-    return {a_rows, b_rows, depth, capacity, a.data, b.data, row_price.data, col_price.data,
+    return {a_rows, b_rows, depth, capacity, exact, a.data, b.data, row_price.data, col_price.data,
             margin, blocks, tiles.shape[0]};
   }
 
@@ -132,7 +132,7 @@ py::tuple bind_pairs_above(const object& a_, const object& b_, const object& pan
   const PairsArrays arrays(a_, b_, row_price_, col_price_, tiles_);
   const auto panels = optional_array<const float>(panels_, "panels", 3);
   check_threads(threads);
-  const PairsAbove problem = arrays.problem(margin, capacity);
+  const PairsAbove problem = arrays.problem(margin, capacity, true);
   check_panels(panels, problem.b_rows, problem.depth);
   Pairs pairs;
   {
@@ -145,10 +145,10 @@ py::tuple bind_pairs_above(const object& a_, const object& b_, const object& pan
 py::tuple bind_pairs_above_int8(const object& a_, const object& b_, const object& codes_,
                                 const object& bounds_, const object& row_price_,
                                 const object& col_price_, double margin, const object& tiles_,
-                                int64_t capacity, int threads) {
+                                int64_t capacity, bool exact, int threads) {
   const PairsArrays arrays(a_, b_, row_price_, col_price_, tiles_);
   check_threads(threads);
-  const PairsAbove problem = arrays.problem(margin, capacity);
+  const PairsAbove problem = arrays.problem(margin, capacity, exact);
   const Int8Isa& isa = int8_isa(problem.depth);
   const Int8Panels packed = int8_panels(isa, codes_, bounds_, problem.b_rows, problem.depth);
   Pairs pairs;
@@ -169,14 +169,15 @@ void register_pairs(py::module_& m) {
         arg("col_floor"), arg("threads"), arg("row_values"), arg("row_indices"), arg("col_values"),
         arg("col_indices"));
   m.def("mutual_topk_int8", &bind_mutual_topk_int8, arg("a"), arg("b"), arg("codes"),
-        arg("bounds"), arg("row_floor"), arg("col_floor"), arg("threads"), arg("row_values"),
-        arg("row_indices"), arg("col_values"), arg("col_indices"), "(survivors, rows redone).");
+        arg("bounds"), arg("row_floor"), arg("col_floor"), arg("exact"), arg("threads"),
+        arg("row_values"), arg("row_indices"), arg("col_values"), arg("col_indices"),
+        "(survivors, rows redone).");
   m.def("pairs_above", &bind_pairs_above, arg("a"), arg("b"), arg("panels"), arg("row_price"),
         arg("col_price"), arg("margin"), arg("tiles"), arg("capacity"), arg("threads"),
         "(rows, cols, overflow).");
   m.def("pairs_above_int8", &bind_pairs_above_int8, arg("a"), arg("b"), arg("codes"),
         arg("bounds"), arg("row_price"), arg("col_price"), arg("margin"), arg("tiles"),
-        arg("capacity"), arg("threads"), "(rows, cols, overflow, survivors).");
+        arg("capacity"), arg("exact"), arg("threads"), "(rows, cols, overflow, survivors).");
 }
 
 }  // namespace twinsae

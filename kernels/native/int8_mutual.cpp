@@ -1,4 +1,4 @@
-// mutual_topk by an int8 scan that proposes and a float32 re-score that decides.
+// mutual_topk by an int8 scan that proposes and, for exact results, a float32 re-score that decides.
 //
 // Each thread has a stripe of columns, whose lists nobody else touches, and lists of its own for
 // the rows of the block that all threads scan; the rows' lists are merged when the block is done.
@@ -31,10 +31,16 @@ struct Scan {
     return isa.dot(q.a + row * q.depth, q.b + column * q.depth, q.depth);
   }
   void prune_row(int64_t list, int64_t begin) {
-    rows.prune(list, [&](int64_t c) { return score(begin + list % most, c); });
+    if (q.exact)
+      rows.prune(list, [&](int64_t c) { return score(begin + list % most, c); });
+    else
+      rows.keep_largest(list);
   }
   void prune_column(int64_t c) {
-    cols.prune(c, [&](int64_t row) { return score(row, c); });
+    if (q.exact)
+      cols.prune(c, [&](int64_t row) { return score(row, c); });
+    else
+      cols.keep_largest(c);
   }
 
   // Scans the loaded rows, the first of which has number `begin`, against one thread's stripe.
@@ -76,11 +82,11 @@ struct Scan {
 
   void close_rows(int64_t begin, ScanCounts& counts) {
     parallel_for(tokens.count(), threads, [&](int64_t row) {
-      const auto exact = [&](int64_t c) { return score(begin + row, c); };
-      for (int64_t t = 1; t < threads; ++t) rows.merge(row, t * most + row, exact);
-      if (!rows.failed(row)) rows.prune(row, exact);
+      const auto prune = [&](int64_t list) { prune_row(list, begin); };
+      for (int64_t t = 1; t < threads; ++t) rows.merge(row, t * most + row, prune);
+      if (!rows.failed(row)) prune(row);
     });
-    counts.survivors += rescore_survivors(
+    if (q.exact) counts.survivors += rescore_survivors(
         rows, tokens.count(), q.b_rows, q.m, threads,
         [&](int64_t row) { return q.a + (begin + row) * q.depth; },
         [&](int64_t column) { return q.b + column * q.depth; },
@@ -97,7 +103,7 @@ struct Scan {
     parallel_for(q.b_rows, threads, [&](int64_t c) {
       if (!cols.failed(c)) prune_column(c);
     });
-    counts.survivors += rescore_survivors(
+    if (q.exact) counts.survivors += rescore_survivors(
         cols, q.b_rows, q.a_rows, q.m, threads,
         [&](int64_t column) { return q.b + column * q.depth; },
         [&](int64_t row) { return q.a + row * q.depth; },
@@ -114,11 +120,10 @@ struct Scan {
 ScanCounts mutual_topk_int8(const MutualTopK& q, const Int8Isa& int8, Int8Panels packed,
                             int threads) {
   const WholeInt8 whole(int8, q.b, q.b_rows, q.depth, packed, threads);
-  const int64_t row_room = 4 * q.m + 256;
-  // Columns have their lists all the time: no more room than they need.
-  const int64_t column_room = 2 * q.m + 128;
+  // Of bounds the m largest stay; before scores are known, all that are close to these.
+  const int64_t room = q.exact ? 4 * q.m + 256 : 2 * q.m + 128;
   const int64_t most =
-      tokens_at_once(int8, q.a_rows, q.depth, threads * row_room * Survivors::kBytesEach);
+      tokens_at_once(int8, q.a_rows, q.depth, threads * room * Survivors::kBytesEach);
   Scan scan{q,
             int8,
             current_isa(),
@@ -126,8 +131,8 @@ ScanCounts mutual_topk_int8(const MutualTopK& q, const Int8Isa& int8, Int8Panels
             whole.columns(),
             most,
             TokenTiles(int8, most, q.depth),
-            Survivors(int8, threads * most, q.m, row_room),
-            Survivors(int8, panel_count(q.b_rows) * kPanel, q.m, column_room)};
+            Survivors(int8, threads * most, q.m, room),
+            Survivors(int8, panel_count(q.b_rows) * kPanel, q.m, room)};
   for (int64_t c = 0; c < q.b_rows; ++c) {
     scan.cols.restart(c, q.col_floor[c]);
     if (!std::isfinite(scan.columns.bounds[c / kPanel].slacks[c % kPanel])) scan.cols.fail(c);

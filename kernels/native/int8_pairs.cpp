@@ -1,4 +1,4 @@
-// pairs_above by an int8 scan that proposes and a float32 re-score that decides.
+// pairs_above by an int8 scan that proposes and, for exact results, a float32 re-score that decides.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -48,15 +48,14 @@ class Waiting {
     return {bounds_.data(),  bounds_.data() + rows() * kRoom, columns_.data(),   kRoom,
             counts_.data(), limits_.data(),                  thresholds_.data()};
   }
-  // Scores a row's survivors and keeps the pairs that are above.
+  // Keeps of a row's survivors the pairs that are above; all of them where scores do not matter.
   void flush(int64_t r) {
     const int64_t row = first_ + r;
     for (int64_t j = 0; j < counts_[r]; ++j) {
       const int64_t col = columns_[r * kRoom + j];
-      const float score = isa_.dot(q_.a + row * q_.depth, q_.b + col * q_.depth, q_.depth);
-      if (q_.above(row, col, score)) found.push_back(PairList::key(row, col));
+      if (!q_.exact || above(row, col)) found.push_back(PairList::key(row, col));
     }
-    scored += counts_[r];
+    if (q_.exact) scored += counts_[r];
     counts_[r] = 0;
   }
 
@@ -64,6 +63,10 @@ class Waiting {
   int64_t scored = 0;
 
  private:
+  bool above(int64_t row, int64_t col) const {
+    return q_.above(row, col, isa_.dot(q_.a + row * q_.depth, q_.b + col * q_.depth, q_.depth));
+  }
+
   const PairsAbove& q_;
   const Isa& isa_;
   int64_t first_;

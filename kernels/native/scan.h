@@ -42,6 +42,7 @@ ScanCounts linear_topk_int8(const LinearTopK& problem, const Int8Isa& isa, Int8P
 
 struct MutualTopK {
   int64_t a_rows, b_rows, depth, m;
+  bool exact;  // or the best by upper bounds on the scores, which are the values
   const float* a;       // (a_rows, depth)
   const float* b;       // (b_rows, depth), or null: then panels
   const float* panels;  // of b, or null
@@ -64,6 +65,7 @@ struct Block {
 
 struct PairsAbove {
   int64_t a_rows, b_rows, depth, capacity;
+  bool exact;               // or also pairs that bounds on their scores do not rule out
   const float* a;           // (a_rows, depth)
   const float* b;           // (b_rows, depth)
   const double* row_price;  // (a_rows)

@@ -63,9 +63,9 @@ class Survivors {
             counts_.data() + first_row, limits_.data() + first_row, thresholds_.data() + first_row};
   }
 
-  // Adds row `other`'s survivors to this row's.
-  template <class Exact>
-  void merge(int64_t row, int64_t other, const Exact& exact) {
+  // Adds row `other`'s survivors to this row's; prune(row) makes room.
+  template <class Prune>
+  void merge(int64_t row, int64_t other, const Prune& prune) {
     if (failed(row) || failed(other)) return fail(row);
     raise(row, 0, thresholds_[other]);
     for (int64_t from = place(other); from < place(other) + counts_[other]; ++from) {
@@ -73,7 +73,7 @@ class Survivors {
       upper_[at] = upper_[from];
       lower_[at] = lower_[from];
       columns_[at] = columns_[from];
-      if (counts_[row] > limits_[row]) prune(row, exact);
+      if (counts_[row] > limits_[row]) prune(row);
       if (failed(row)) return;
     }
   }
@@ -91,10 +91,13 @@ class Survivors {
       settle_first(row, counts_[row], exact);
       raise(row, 0, known_kth(row));
     }
-    if (counts_[row] + kPanel > most())
-      fail(row);
-    else
-      set_limit(row);
+    make_room(row);
+  }
+
+  // Keeps those of the k largest upper bounds, whatever their scores.
+  void keep_largest(int64_t row) {
+    raise(row, 0, isa_.kth_largest(upper_.data() + place(row), counts_[row], k_, thresholds_[row]));
+    make_room(row);
   }
 
   // Puts at least k of the largest upper bounds in front and says how many there are in front.
@@ -122,6 +125,12 @@ class Survivors {
   // A panel may add 32, and vectors are stored whole.
   int64_t most() const { return capacity_ - kPanel - 16; }
   bool crowded(int64_t row) const { return counts_[row] > most() / 2; }
+  void make_room(int64_t row) {
+    if (counts_[row] + kPanel > most())
+      fail(row);
+    else
+      set_limit(row);
+  }
 
   // The least of k known scores, or the threshold if that is more.
   float known_kth(int64_t row) const {

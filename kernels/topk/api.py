@@ -86,6 +86,7 @@ def mutual_topk(
     *,
     row_floor: float | Tensor = -math.inf,
     col_floor: float | Tensor = -math.inf,
+    exact: bool = True,
     backend: Backend = "auto",
 ) -> MutualTopK:
     """Find the m best columns of each row of a @ b.T and the m best rows of each column.
@@ -101,6 +102,9 @@ def mutual_topk(
         row_floor: a row lists only scores strictly above its own (or NaN): a number or (L_A,),
             as `linear_topk`'s floor.
         col_floor: likewise for columns, (L_B,).
+        exact: False lets a backend save the work of scoring: values are then upper bounds on the
+            scores, as its cheap scan proves them, and lists and floors go by these. No other pair's
+            score is above the last value of a full list.
         backend: "auto" goes by a's device and dtype; "native" needs CPU tensors.
 
     Returns:
@@ -116,7 +120,7 @@ def mutual_topk(
     chosen = resolve_backend("mutual_topk", backend, a)
     row_values, row_indices, col_values, col_indices, *stats = ops.mutual_topk(
         a.detach(), matrix.detach(), list(packed), m, _floors("row_floor", row_floor, "a", a),
-        _floors("col_floor", col_floor, "b", matrix), chosen,
+        _floors("col_floor", col_floor, "b", matrix), exact, chosen,
     )  # fmt: skip
     return MutualTopK(row_values, row_indices, col_values, col_indices, ScanStats(*stats))
 
@@ -130,6 +134,7 @@ def pairs_above(
     margin: float,
     tiles: Tensor | None = None,
     capacity: int,
+    exact: bool = True,
     backend: Backend = "auto",
 ) -> Pairs:
     """List all pairs with <a_i, b_j> > row_price_i + col_price_j - margin.
@@ -147,6 +152,7 @@ def pairs_above(
             not overlap (a pair in two of them would be listed twice): nothing outside them is
             computed. None: everything.
         capacity: most pairs to return, 0 or more.
+        exact: False lets a backend list also those pairs that its cheap scan could not rule out.
         backend: "auto" goes by a's device and dtype.
 
     Returns:
@@ -175,7 +181,7 @@ def pairs_above(
     chosen = resolve_backend("pairs_above", backend, a)
     rows, cols, overflow, *stats = ops.pairs_above(
         a.detach(), matrix.detach(), list(packed), row_price.detach(), col_price.detach(),
-        float(margin), tiles, capacity, chosen,
+        float(margin), tiles, capacity, exact, chosen,
     )  # fmt: skip
     return Pairs(rows, cols, overflow, ScanStats(*stats))
 

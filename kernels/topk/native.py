@@ -58,7 +58,13 @@ def linear_topk(
 
 
 def mutual_topk(
-    a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int, row_floor: Tensor, col_floor: Tensor
+    a: Tensor,
+    b: Tensor,
+    packed: Sequence[Tensor],
+    m: int,
+    row_floor: Tensor,
+    col_floor: Tensor,
+    exact: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32."""
     row_values = torch.empty((a.shape[0], m))
@@ -73,7 +79,7 @@ def mutual_topk(
     if _takes_int8(packed, a.shape[0], b.shape[0], a.shape[1], m):
         codes, bounds = _codes(packed)
         counts = _native.mutual_topk_int8(
-            rows, cols, codes, bounds, *floors, threads, *row_outputs, *col_outputs
+            rows, cols, codes, bounds, *floors, exact, threads, *row_outputs, *col_outputs
         )
     else:
         matrix, panels = _matrix_or_panels(cols, packed)
@@ -91,6 +97,7 @@ def pairs_above(
     margin: float,
     tiles: Tensor | None,
     capacity: int,
+    exact: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See api.pairs_above."""
     if tiles is None:
@@ -101,7 +108,7 @@ def pairs_above(
     if _takes_int8(packed, a.shape[0], b.shape[0], a.shape[1], 1):
         codes, bounds = _codes(packed)
         rows, cols, overflow, scored = _native.pairs_above_int8(
-            left, right, codes, bounds, *prices, margin, blocks, capacity, threads
+            left, right, codes, bounds, *prices, margin, blocks, capacity, exact, threads
         )
     else:
         _, panels = _matrix_or_panels(right, packed)

@@ -50,6 +50,7 @@ def mutual_topk(
     m: int,
     row_floor: Tensor,
     col_floor: Tensor,
+    _exact: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) in the scores' dtype."""
     row_best = _nothing_yet(a.shape[0], m, a)
@@ -74,6 +75,7 @@ def pairs_above(
     margin: float,
     tiles: Tensor | None,
     capacity: int,
+    _exact: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See api.pairs_above."""
     found = [torch.empty((2, 0), dtype=torch.int64, device=a.device)]

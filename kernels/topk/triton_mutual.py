@@ -30,6 +30,7 @@ def mutual_topk(
     m: int,
     row_floor: Tensor,
     col_floor: Tensor,
+    _exact: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32, applied at the end."""
     left, right = ready(a), ready(b)

@@ -125,6 +125,7 @@ def pairs_above(
     margin: float,
     tiles: Tensor | None,
     capacity: int,
+    _exact: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See api.pairs_above."""
     left, right = ready(a), ready(b)
