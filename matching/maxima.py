@@ -33,7 +33,7 @@ def row_maxima(
     while not complete:
         known = [Bound(bound[unsure], nothing)]
         prices = best[unsure], nothing
-        found = price(part, b, prices, -_ROUNDING, known, limit=len(a) + len(b), progress=silent)
+        found = price(part, b, prices, [-_ROUNDING], known, len(a) + len(b), silent)
         np.maximum.at(best, unsure[found.pairs.rows], found.pairs.weights)
         complete = found.complete
     return best

@@ -5,10 +5,11 @@ all others, pairs that exceed them join the graph, and so on until none does: co
 assignment: Volgenant, Computers & Operations Research 23, 1996, pp. 917-924).
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -28,8 +29,8 @@ from .work import WorkFolder
 _TOLERANCE = 1e-13  # rounding of a cosine and of its two prices
 # A pass lists what is nearer to its prices than this. It falls from pass to pass, because the next
 # needs to look only where prices fell by more than the difference. The last leaves ties alone.
-_DELTAS = (0.03, 0.015, 0.0075, 0.003, 0.001, -_TOLERANCE)
-_PAIRS_PER_LATENT = 32  # a pass that lists more of them ends
+_DELTAS = (0.015, 0.0075, 0.003, 0.001, -_TOLERANCE)
+_PAIRS_PER_LATENT = 32  # a pass that would list more of them takes a smaller delta
 _STATE = "state"
 
 
@@ -81,13 +82,16 @@ class _State:
     graph: Graph
     bounds: tuple[Bound, ...]  # of rows' candidates, of columns', of each complete pass
     prices: Prices | None  # to start from
-    passes: int
+    delta: float  # of the pass before; infinity
 
-    def priced(self, prices: Prices, found: Priced, delta: float) -> "_State":
+    def deltas(self) -> list[float]:
+        """Return the margins that the next pass may take, the largest first."""
+        return [delta for delta in _DELTAS if delta < self.delta] or [_DELTAS[-1]]
+
+    def priced(self, prices: Prices, found: Priced) -> "_State":
         """Return the state after a pass at these prices."""
-        known = (Bound(prices[0] - delta, prices[1]),) if found.complete else ()
-        graph = self.graph.joined(found.pairs)
-        return _State(graph, self.bounds + known, prices, self.passes + 1)
+        known = (Bound(prices[0] - found.delta, prices[1]),) if found.complete else ()
+        return _State(self.graph.joined(found.pairs), self.bounds + known, prices, found.delta)
 
 
 def find_optimum(
@@ -116,19 +120,18 @@ def find_optimum(
     while True:
         with account.timed("solve"):
             partner, prices = _assign(core, state, progress)
-        delta = _DELTAS[min(state.passes, len(_DELTAS) - 1)]
         with account.timed("pricing"):
-            found = _price(core, state, prices, delta, progress)
+            found = _price(core, state, prices, progress)
         account.passes += 1
         account.scanned += found.share
         if found.complete and not (found.pairs.excess(*prices) > _TOLERANCE).any():
             break
-        state = state.priced(prices, found, delta)
+        state = state.priced(prices, found)
         _save(work, state)
     # Of the pairs outside the graph, those that were listed exceed their prices by rounding at
     # most, the others are below u + v - delta.
     inside = state.graph.excess(*prices).max()
-    outside = found.pairs.excess(*prices).max(initial=-delta)
+    outside = found.pairs.excess(*prices).max(initial=-found.delta)
     return Optimum(
         partner,
         prices,
@@ -150,7 +153,7 @@ def _begin(core: Core, m: int, source: Source, work: WorkFolder, progress: Progr
         Bound(of_rows.bound(depth), np.zeros(len(core.b))),
         Bound(np.zeros(len(core.a)), of_cols.bound(depth)),
     )
-    return _State(graph, bounds, None, 0)
+    return _State(graph, bounds, None, math.inf)
 
 
 def _assign(core: Core, state: _State, progress: Progress) -> tuple[NDArray[np.int64], Prices]:
@@ -179,11 +182,11 @@ def _assign(core: Core, state: _State, progress: Progress) -> tuple[NDArray[np.i
     return partner, (np.maximum(found.row_price, 0.0), found.col_price[:num_cols])
 
 
-def _price(core: Core, state: _State, prices: Prices, delta: float, progress: Progress) -> Priced:
+def _price(core: Core, state: _State, prices: Prices, progress: Progress) -> Priced:
     """Price with what is known; only pairs that are new to the graph are returned."""
     limit = _PAIRS_PER_LATENT * sum(state.graph.shape)
-    found = price(core.a, core.b, prices, delta, state.bounds, limit, progress)
-    return Priced(found.pairs.outside(state.graph), found.complete, found.share)
+    found = price(core.a, core.b, prices, state.deltas(), state.bounds, limit, progress)
+    return replace(found, pairs=found.pairs.outside(state.graph))
 
 
 def _cosines(graph: Graph, partner: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -201,7 +204,7 @@ def _save(work: WorkFolder, state: _State) -> None:
         "weights": graph.weights,
         "row_bounds": np.stack([bound.row for bound in state.bounds]),
         "col_bounds": np.stack([bound.col for bound in state.bounds]),
-        "passes": np.array([state.passes]),
+        "delta": np.array([state.delta]),
     }
     if state.prices is not None:
         arrays["row_price"], arrays["col_price"] = state.prices
@@ -216,4 +219,4 @@ def _load(work: WorkFolder, core: Core) -> _State | None:
     graph = Graph((len(core.a), len(core.b)), saved["rows"], saved["cols"], saved["weights"])
     bounds = zip(saved["row_bounds"], saved["col_bounds"], strict=True)
     prices = (saved["row_price"], saved["col_price"]) if "row_price" in saved else None
-    return _State(graph, tuple(Bound(*sides) for sides in bounds), prices, int(saved["passes"][0]))
+    return _State(graph, tuple(Bound(*sides) for sides in bounds), prices, float(saved["delta"][0]))

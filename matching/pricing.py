@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from ..kernels.topk import pack, pairs_above
 from ..sae.progress import Progress
 from .graph import Graph, sorted_graph
-from .selection import Selection, edge_cosines, scan_error
+from .selection import Indices, Selection, edge_cosines, scan_error
 
 _NONE = np.empty(0, dtype=np.int64)
 Prices = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _TILE_ROWS, _TILE_COLS = 512, 128
-_ROW_BYTES, _COL_BYTES = 2**26, 2**28  # of float32 rows that are scanned together
+_ROW_BYTES, _COL_BYTES = 2**26, 2**29  # of float32 rows that are scanned together
 _PAIRS_AT_ONCE = 2**22
 _ROUNDING = 1e-12  # of float64 sums of a few numbers of size 1
 
@@ -41,10 +41,11 @@ class Priced:
 
     pairs: Graph
     """Pairs with S_ij > u_i + v_j - delta."""
+    delta: float
     complete: bool
     """Whether these are all that the bounds do not rule out."""
     share: float
-    """Part of all pairs that the pass had to look at."""
+    """Part of all pairs that the pass looked at."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,47 @@ class _Plan:
 
     row_order: NDArray[np.int64]
     col_order: NDArray[np.int64]
-    tiles: NDArray[np.int64]  # (T, 4): row_start, row_stop, col_start, col_stop
+    room: NDArray[np.float64]  # (blocks of rows, blocks of columns): of their pairs, the most
 
-    def area(self) -> int:
-        return _area(self.tiles)
+    def tiles(self, delta: float) -> NDArray[np.int64]:
+        """Return the tiles that hold pairs with that little room to their prices, (T, 4)."""
+        needed = self.room > -delta - _ROUNDING
+        return _tiles(needed, len(self.row_order), len(self.col_order))
+
+
+class _Found:
+    """The pairs that a pass has found: with ever smaller margins if they become too many."""
+
+    def __init__(self, prices: Prices, deltas: Sequence[float], limit: int) -> None:
+        self.delta = deltas[0]
+        self._prices = prices
+        self._smaller = list(deltas[:0:-1])
+        self._limit = limit
+        self._parts = [(_NONE, _NONE, np.empty(0), np.empty(0))]  # and by how much they exceed
+
+    def add(self, rows: Indices, cols: Indices, cosine: NDArray[np.float64]) -> bool:
+        """Take the pairs that are above; return whether there are no more than the limit."""
+        excess = cosine - self._prices[0][rows]
+        excess -= self._prices[1][cols]
+        self._parts.append((rows, cols, cosine, excess))
+        self._drop(-1)
+        while len(self) > self._limit and self._smaller:
+            self.delta = self._smaller.pop()
+            for part in range(len(self._parts)):
+                self._drop(part)
+        return len(self) <= self._limit
+
+    def __len__(self) -> int:
+        return sum(len(part[0]) for part in self._parts)
+
+    def graph(self, shape: tuple[int, int]) -> Graph:
+        rows, cols, cosine, _ = (np.concatenate(lists) for lists in zip(*self._parts, strict=True))
+        return sorted_graph(shape, rows, cols, cosine)
+
+    def _drop(self, part: int) -> None:
+        above = self._parts[part][3] > -self.delta
+        rows, cols, cosine, excess = self._parts[part]
+        self._parts[part] = rows[above], cols[above], cosine[above], excess[above]
 
 
 def pricing_memory(num_rows: int, num_cols: int, d_in: int) -> int:
@@ -74,7 +112,7 @@ def price(
     a: Selection,
     b: Selection,
     prices: Prices,
-    delta: float,
+    deltas: Sequence[float],
     bounds: Sequence[Bound],
     limit: int,
     progress: Progress,
@@ -85,37 +123,33 @@ def price(
         a: n_A rows.
         b: n_B rows.
         prices: u (n_A,) and v (n_B,).
-        delta: 0 or more, or a little less to leave out pairs that are equal but for rounding.
+        deltas: descending, each 0 or more, or a little less to leave out pairs that are equal but
+            for rounding. The pass takes the first, and the next when it has found too many.
         bounds: what is known of the pairs outside the graph. Pairs of the graph may be listed, too.
-        limit: the pass ends, incomplete, when it has found so many.
+        limit: how many are too many; with the last delta, the pass ends there, incomplete.
         progress: told of the phase "pricing", in pairs that were looked at.
     """
-    plan = min((_plan(prices, delta, bounds, by) for by in bounds), key=_Plan.area)
-    found, count, done, total = [], 0, 0, plan.area()
-    progress("pricing", 0, total, "pairs")
-    for rows, cols, looked_at in _scan(a, b, prices, delta, plan):
-        cosine = edge_cosines(a, b, rows, cols)
-        above = cosine > prices[0][rows] + prices[1][cols] - delta
-        found.append((rows[above], cols[above], cosine[above]))
-        count += len(found[-1][0])
+    plan = min((_plan(prices, bounds, by) for by in bounds), key=lambda p: _area(p.tiles(deltas[0])))
+    found, done, complete = _Found(prices, deltas, limit), 0, True
+    progress("pricing", 0, _area(plan.tiles(deltas[0])), "pairs")
+    for rows, cols, looked_at, left in _scan(a, b, prices, plan, found):
+        fits = found.add(rows, cols, edge_cosines(a, b, rows, cols))
         done += looked_at
-        if count > limit and done < total:
+        progress("pricing", done, done + left, "pairs")
+        complete = fits or not left
+        if not complete:
             break
-        progress("pricing", done, total, "pairs")
     shape = len(a), len(b)
-    lists = [np.concatenate(parts) for parts in zip(*found, strict=True)] or [_NONE, _NONE, _NONE]
-    return Priced(sorted_graph(shape, *lists), done == total, total / len(a) / len(b))
+    return Priced(found.graph(shape), found.delta, complete, done / len(a) / len(b))
 
 
 def _scan(
-    a: Selection, b: Selection, prices: Prices, delta: float, plan: _Plan
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
-    """Yield the pairs of the planned tiles that may be above, and how many were looked at."""
-    # A score is that close to its cosine, so no pair above is missed.
-    margin = delta + scan_error(a.stored.d_in)
+    a: Selection, b: Selection, prices: Prices, plan: _Plan, found: _Found
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int, int]]:
+    """Yield pairs of the planned tiles that may be above; how many were looked at, and are left."""
     depth = a.stored.d_in
     for cols in _spans(range(len(b)), _COL_BYTES // (4 * depth)):
-        of_cols = _cut(plan.tiles, 2, cols)
+        of_cols = _cut(plan.tiles(found.delta), 2, cols)
         if not len(of_cols):
             continue
         col_names = plan.col_order[cols.start : cols.start + of_cols[:, 3].max()]
@@ -123,7 +157,7 @@ def _scan(
         waiting = list(_spans(range(len(a)), _ROW_BYTES // (4 * depth)))[::-1]
         while waiting:
             rows = waiting.pop()
-            tiles = _cut(of_cols, 0, rows)
+            tiles = _cut(_cut(plan.tiles(found.delta), 2, cols), 0, rows)
             if not len(tiles):
                 continue
             row_names = plan.row_order[rows.start : rows.start + tiles[:, 1].max()]
@@ -132,7 +166,8 @@ def _scan(
                 packed,
                 a.place(prices[0][row_names]),
                 col_price,
-                margin=margin,
+                # A score is that close to its cosine, so no pair above is missed.
+                margin=found.delta + scan_error(depth),
                 tiles=a.place(tiles),
                 capacity=max(_PAIRS_AT_ONCE, len(b)),
                 exact=False,  # all are scored in float64 anyway
@@ -141,21 +176,21 @@ def _scan(
                 waiting.extend(list(_spans(rows, -(-len(rows) // 2)))[::-1])
                 continue
             names = row_names[pairs.rows.cpu().numpy()], col_names[pairs.cols.cpu().numpy()]
-            yield *names, _area(tiles)
+            yield *names, _area(tiles), _area_after(plan.tiles(found.delta), rows, cols)
         del packed  # before the next is made
 
 
-def _plan(prices: Prices, delta: float, bounds: Sequence[Bound], by: Bound) -> _Plan:
-    """Order rows and columns by the room that one bound leaves them, and rule out tiles by all."""
+def _plan(prices: Prices, bounds: Sequence[Bound], by: Bound) -> _Plan:
+    """Order rows and columns by the room that one bound leaves them, and measure it by all."""
     row_order = np.argsort(prices[0] - by.row, kind="stable")
     col_order = np.argsort(prices[1] - by.col, kind="stable")
     blocks = -(-len(row_order) // _TILE_ROWS), -(-len(col_order) // _TILE_COLS)
-    needed = np.ones(blocks, dtype=bool)
+    room = np.full(blocks, np.inf)
     for bound in bounds:
         row_room = _block_max((bound.row - prices[0])[row_order], _TILE_ROWS)
         col_room = _block_max((bound.col - prices[1])[col_order], _TILE_COLS)
-        needed &= np.add.outer(row_room, col_room) > -delta - _ROUNDING
-    return _Plan(row_order, col_order, _tiles(needed, len(row_order), len(col_order)))
+        np.minimum(room, np.add.outer(row_room, col_room), out=room)
+    return _Plan(row_order, col_order, room)
 
 
 def _block_max(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -176,6 +211,13 @@ def _tiles(needed: NDArray[np.bool_], num_rows: int, num_cols: int) -> NDArray[n
 
 def _area(tiles: NDArray[np.int64]) -> int:
     return int(np.dot(tiles[:, 1] - tiles[:, 0], tiles[:, 3] - tiles[:, 2]))
+
+
+def _area_after(tiles: NDArray[np.int64], rows: range, cols: range) -> int:
+    """Return the area of the tiles below some rows, in some columns, and of those further right."""
+    end = int(tiles.max(initial=0))
+    below = _cut(_cut(tiles, 2, cols), 0, range(rows.stop, max(rows.stop, end)))
+    return _area(below) + _area(_cut(tiles, 2, range(cols.stop, max(cols.stop, end))))
 
 
 def _spans(places: range, size: int) -> Iterator[range]:
