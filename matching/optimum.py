@@ -90,7 +90,7 @@ class _State:
 
     def priced(self, prices: Prices, found: Priced) -> "_State":
         """Return the state after a pass at these prices."""
-        known = (Bound(prices[0] - found.delta, prices[1]),) if found.complete else ()
+        known = (Bound(prices[0] + found.slack, prices[1]),) if found.complete else ()
         return _State(self.graph.joined(found.pairs), self.bounds + known, prices, found.delta)
 
 
@@ -124,21 +124,20 @@ def find_optimum(
             found = _price(core, state, prices, progress)
         account.passes += 1
         account.scanned += found.share
-        if found.complete and not (found.pairs.excess(*prices) > _TOLERANCE).any():
+        worst = found.pairs.excess(*prices).max(initial=found.slack.max())
+        if found.complete and worst <= _TOLERANCE:
             break
         state = state.priced(prices, found)
         _save(work, state)
-    # Of the pairs outside the graph, those that were listed exceed their prices by rounding at
-    # most, the others are below u + v - delta.
+    # Pairs outside the graph that were not listed are below u + v + slack.
     inside = state.graph.excess(*prices).max()
-    outside = found.pairs.excess(*prices).max(initial=-found.delta)
     return Optimum(
         partner,
         prices,
         _cosines(state.graph, partner),
         row_maxima(core.a, core.b, state.graph, state.bounds[0].row),
         row_maxima(core.b, core.a, state.graph.transposed(), state.bounds[1].col),
-        max(0.0, float(inside), float(outside)),
+        max(0.0, float(inside), float(worst)),
     )
 
 

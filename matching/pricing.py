@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..kernels.topk import pack, pairs_above
 from ..sae.progress import Progress
+from .crowded import best_of_rows
 from .graph import Graph, sorted_graph
 from .selection import Indices, Selection, edge_cosines, scan_error
 
@@ -23,7 +24,7 @@ Prices = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _TILE_ROWS, _TILE_COLS = 512, 128
 _ROW_BYTES, _COL_BYTES = 2**26, 2**29  # of float32 rows that are scanned together
-_PAIRS_AT_ONCE = 2**22
+_PAIRS_AT_ONCE, _PAIRS_OF_ROW = 2**22, 64
 _ROUNDING = 1e-12  # of float64 sums of a few numbers of size 1
 
 
@@ -40,10 +41,12 @@ class Priced:
     """What a pass found."""
 
     pairs: Graph
-    """Pairs with S_ij > u_i + v_j - delta."""
+    """Pairs with S_ij > u_i + v_j - delta; of a row that has very many, those that exceed most."""
     delta: float
+    slack: NDArray[np.float64]
+    """(n_A,): S_ij <= u_i + v_j + slack_i of all others, -delta but for such rows."""
     complete: bool
-    """Whether these are all that the bounds do not rule out."""
+    """Whether the pass came to its end: if not, nothing is known of others."""
     share: float
     """Part of all pairs that the pass looked at."""
 
@@ -67,6 +70,7 @@ class _Found:
 
     def __init__(self, prices: Prices, deltas: Sequence[float], limit: int) -> None:
         self.delta = deltas[0]
+        self.slack = np.full(len(prices[0]), -np.inf)  # what is known of rows with very many pairs
         self._prices = prices
         self._smaller = list(deltas[:0:-1])
         self._limit = limit
@@ -87,7 +91,18 @@ class _Found:
     def __len__(self) -> int:
         return sum(len(part[0]) for part in self._parts)
 
+    @property
+    def last(self) -> bool:
+        """Whether there is no smaller margin: then no pair of a row may be left out."""
+        return not self._smaller
+
+    def capacity(self, rows: int, cols: int) -> int:
+        """Return how many pairs of some rows to list at once."""
+        most = max(_PAIRS_AT_ONCE, cols)
+        return most if self.last else min(_PAIRS_OF_ROW * rows, most)
+
     def graph(self, shape: tuple[int, int]) -> Graph:
+        """Return all of them."""
         rows, cols, cosine, _ = (np.concatenate(lists) for lists in zip(*self._parts, strict=True))
         return sorted_graph(shape, rows, cols, cosine)
 
@@ -140,7 +155,8 @@ def price(
         if not complete:
             break
     shape = len(a), len(b)
-    return Priced(found.graph(shape), found.delta, complete, done / len(a) / len(b))
+    slack = np.maximum(found.slack, -found.delta)
+    return Priced(found.graph(shape), found.delta, slack, complete, done / len(a) / len(b))
 
 
 def _scan(
@@ -161,21 +177,30 @@ def _scan(
             if not len(tiles):
                 continue
             row_names = plan.row_order[rows.start : rows.start + tiles[:, 1].max()]
+            left, row_price = a.unit(row_names), a.place(prices[0][row_names])
+            # A score is that close to its cosine, so no pair above is missed.
+            margin = found.delta + scan_error(depth)
             pairs = pairs_above(
-                a.unit(row_names),
+                left,
                 packed,
-                a.place(prices[0][row_names]),
+                row_price,
                 col_price,
-                # A score is that close to its cosine, so no pair above is missed.
-                margin=found.delta + scan_error(depth),
+                margin=margin,
                 tiles=a.place(tiles),
-                capacity=max(_PAIRS_AT_ONCE, len(b)),
+                capacity=found.capacity(len(left), len(b)),
                 exact=False,  # all are scored in float64 anyway
             )
-            if pairs.overflow:  # the capacity suffices for a single row
+            listed = pairs.rows, pairs.cols
+            if pairs.overflow and found.last:  # the capacity suffices for a single row
                 waiting.extend(list(_spans(rows, -(-len(rows) // 2)))[::-1])
                 continue
-            names = row_names[pairs.rows.cpu().numpy()], col_names[pairs.cols.cpu().numpy()]
+            if pairs.overflow:
+                *listed, slack = best_of_rows(
+                    left, packed, row_price, col_price, margin, _PAIRS_OF_ROW
+                )
+                known = found.slack[row_names]
+                found.slack[row_names] = np.maximum(known, slack.cpu().numpy())
+            names = row_names[listed[0].cpu().numpy()], col_names[listed[1].cpu().numpy()]
             yield *names, _area(tiles), _area_after(plan.tiles(found.delta), rows, cols)
         del packed  # before the next is made
 
