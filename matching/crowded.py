@@ -1,43 +1,75 @@
-"""Rows with very many pairs above their prices: those that exceed most, and what others do not.
+"""Rows whose first prices are far too low, and columns that would raise them.
 
-At the first prices a row of which all candidates went to others may be above its own with half of
-all columns. A few of these are enough to give it a better price.
+A row of which all candidates are worth more to others gets a price from what is left to it in the
+graph, and so little that half of all pairs with it may be above their prices. Listing all of these
+would be long; a few of the best of each such row give it a fair price, and all others with it.
 """
 
-import torch
-from torch import Tensor
+from collections.abc import Iterator
 
-from ..kernels.topk import PackedWeight, linear_topk
-from .selection import scan_error
+import numpy as np
 
-_ROUNDING = 2.0**-22  # of a float32 price, and of its sum with a score: two roundings, twice each
+from ..kernels.topk import linear_topk, pack
+from ..sae.progress import Progress
+from .graph import Graph, sorted_graph
+from .pricing import Bound, Prices, spans
+from .selection import Indices, Selection, edge_cosines
+
+_PAIRS_OF_ROW = 64
+_FIRST_ROWS = 512  # looked at together; then twice as many, and so on
+_ROW_BYTES, _COL_BYTES = 2**26, 2**29  # of float32 rows that are scanned together
 
 
-def best_of_rows(
-    a: Tensor, b: PackedWeight, row_price: Tensor, col_price: Tensor, margin: float, most: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """List, of each row's pairs with <a_i, b_j> > u_i + v_j - margin, those that exceed most.
+def crowded_pairs(
+    a: Selection, b: Selection, prices: Prices, delta: float, bound: Bound, progress: Progress
+) -> Graph:
+    """Return pairs with S_ij > u_i + v_j - delta: of each row that has very many, the best.
 
     Args:
-        a: (R, D) float32 rows of length 1 at most.
-        b: (C, D) likewise, packed.
-        row_price: u, (R,) float64.
-        col_price: v, (C,) float64.
-        margin: how far below its prices a pair may be.
-        most: 1 or more: pairs of a row.
-
-    Returns:
-        rows and cols, (P,) int64, sorted by row, and slack (R,) float64: cosines of pairs that are
-        not listed are at most u_i + v_j + slack_i; -infinity where none above the margin is left
-        out.
+        a: n_A rows.
+        b: n_B rows.
+        prices: u (n_A,) and v (n_B,).
+        delta: 0 or more.
+        bound: what is known of pairs outside the graph. Rows to which it leaves the most room are
+            looked at first, until so many together have few pairs.
+        progress: told of the phase "crowded rows", in pairs that were looked at.
     """
-    error = _ROUNDING * (1.0 + float(col_price.abs().max())) + scan_error(a.shape[1])
-    floor = row_price - margin - error
-    lower = floor.float()
-    lower = torch.where(lower > floor, lower.nextafter(torch.tensor(-torch.inf)), lower)
-    most = min(most, len(col_price))
-    best = linear_topk(a, b, -col_price.float(), most, floor=lower)
-    rows, places = (best.indices >= 0).nonzero(as_tuple=True)
-    least = best.values[:, -1].double() - row_price + error
-    slack = least.where(best.indices[:, -1] >= 0, -torch.inf)
-    return rows, best.indices[rows, places], slack
+    names = np.argsort(prices[0] - bound.row, kind="stable")
+    found = [(names[:0], names[:0])]
+    depth, looked_at = a.stored.d_in, 0
+    floor, bias = (prices[0] - delta).astype(np.float32), -prices[1].astype(np.float32)
+    for cols in spans(range(len(b)), _COL_BYTES // (4 * depth)):
+        packed = pack(b.unit(np.arange(cols.start, cols.stop)))
+        k = min(_PAIRS_OF_ROW, len(cols))
+        for rows in _growing(len(a), max(1, _ROW_BYTES // (4 * depth))):
+            own = names[rows.start : rows.stop]
+            progress("crowded rows", looked_at, looked_at + len(own) * len(cols), "pairs")
+            best = linear_topk(
+                a.unit(own), packed, b.place(bias[cols.start : cols.stop]), k,
+                floor=a.place(floor[own]),
+            )  # fmt: skip
+            indices = best.indices.cpu().numpy()
+            places, ranks = np.nonzero(indices >= 0)
+            found.append((own[places], indices[places, ranks] + cols.start))
+            looked_at += len(own) * len(cols)
+            if len(places) < k * len(own) / 4:
+                break
+        del packed  # before the next is made
+    progress("crowded rows", looked_at, looked_at, "pairs")
+    return _above(a, b, prices, delta, *(np.concatenate(side) for side in zip(*found, strict=True)))
+
+
+def _above(
+    a: Selection, b: Selection, prices: Prices, delta: float, rows: Indices, cols: Indices
+) -> Graph:
+    graph = sorted_graph((len(a), len(b)), rows, cols, edge_cosines(a, b, rows, cols))
+    above = graph.excess(*prices) > -delta
+    return Graph(graph.shape, graph.rows[above], graph.cols[above], graph.weights[above])
+
+
+def _growing(size: int, most: int) -> Iterator[range]:
+    """Cut [0, size) in spans, each twice as long as the one before, of ``most`` at most."""
+    start, length = 0, min(_FIRST_ROWS, most)
+    while start < size:
+        yield range(start, min(start + length, size))
+        start, length = start + length, min(2 * length, most)

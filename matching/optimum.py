@@ -19,6 +19,7 @@ from torch import Tensor
 from ..sae.progress import Progress
 from .assignment import centre_prices, sparse_assignment
 from .candidates import Source, find_candidates
+from .crowded import crowded_pairs
 from .feasibility import complete
 from .graph import Graph, graph_of
 from .maxima import row_maxima
@@ -90,7 +91,7 @@ class _State:
 
     def priced(self, prices: Prices, found: Priced) -> "_State":
         """Return the state after a pass at these prices."""
-        known = (Bound(prices[0] + found.slack, prices[1]),) if found.complete else ()
+        known = (Bound(prices[0] - found.delta, prices[1]),) if found.complete else ()
         return _State(self.graph.joined(found.pairs), self.bounds + known, prices, found.delta)
 
 
@@ -116,6 +117,7 @@ def find_optimum(
     if state is None:
         with account.timed("candidates"):
             state = _begin(core, m, source, work, progress)
+        state = _eased(core, state, progress, account)
         _save(work, state)
     while True:
         with account.timed("solve"):
@@ -124,12 +126,12 @@ def find_optimum(
             found = _price(core, state, prices, progress)
         account.passes += 1
         account.scanned += found.share
-        worst = found.pairs.excess(*prices).max(initial=found.slack.max())
+        worst = found.pairs.excess(*prices).max(initial=-found.delta)
         if found.complete and worst <= _TOLERANCE:
             break
         state = state.priced(prices, found)
         _save(work, state)
-    # Pairs outside the graph that were not listed are below u + v + slack.
+    # Pairs outside the graph that were not listed are below u + v - delta.
     inside = state.graph.excess(*prices).max()
     return Optimum(
         partner,
@@ -153,6 +155,16 @@ def _begin(core: Core, m: int, source: Source, work: WorkFolder, progress: Progr
         Bound(np.zeros(len(core.a)), of_cols.bound(depth)),
     )
     return _State(graph, bounds, None, math.inf)
+
+
+def _eased(core: Core, state: _State, progress: Progress, account: Account) -> _State:
+    """Return the state with prices, and pairs for rows where they are far too low."""
+    with account.timed("solve"):
+        _, prices = _assign(core, state, progress)
+    with account.timed("pricing"):
+        found = crowded_pairs(core.a, core.b, prices, _DELTAS[0], state.bounds[0], progress)
+    graph = state.graph.joined(found.outside(state.graph))
+    return replace(state, graph=graph, prices=prices)
 
 
 def _assign(core: Core, state: _State, progress: Progress) -> tuple[NDArray[np.int64], Prices]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ..kernels.topk import pack, pairs_above
 from ..sae.progress import Progress
-from .crowded import best_of_rows
 from .graph import Graph, sorted_graph
 from .selection import Indices, Selection, edge_cosines, scan_error
 
@@ -24,7 +23,7 @@ Prices = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _TILE_ROWS, _TILE_COLS = 512, 128
 _ROW_BYTES, _COL_BYTES = 2**26, 2**29  # of float32 rows that are scanned together
-_PAIRS_AT_ONCE, _PAIRS_OF_ROW = 2**22, 64
+_PAIRS_AT_ONCE = 2**22
 _ROUNDING = 1e-12  # of float64 sums of a few numbers of size 1
 
 
@@ -41,12 +40,10 @@ class Priced:
     """What a pass found."""
 
     pairs: Graph
-    """Pairs with S_ij > u_i + v_j - delta; of a row that has very many, those that exceed most."""
+    """Pairs with S_ij > u_i + v_j - delta."""
     delta: float
-    slack: NDArray[np.float64]
-    """(n_A,): S_ij <= u_i + v_j + slack_i of all others, -delta but for such rows."""
     complete: bool
-    """Whether the pass came to its end: if not, nothing is known of others."""
+    """Whether these are all that the bounds do not rule out."""
     share: float
     """Part of all pairs that the pass looked at."""
 
@@ -70,7 +67,6 @@ class _Found:
 
     def __init__(self, prices: Prices, deltas: Sequence[float], limit: int) -> None:
         self.delta = deltas[0]
-        self.slack = np.full(len(prices[0]), -np.inf)  # what is known of rows with very many pairs
         self._prices = prices
         self._smaller = list(deltas[:0:-1])
         self._limit = limit
@@ -90,16 +86,6 @@ class _Found:
 
     def __len__(self) -> int:
         return sum(len(part[0]) for part in self._parts)
-
-    @property
-    def last(self) -> bool:
-        """Whether there is no smaller margin: then no pair of a row may be left out."""
-        return not self._smaller
-
-    def capacity(self, rows: int, cols: int) -> int:
-        """Return how many pairs of some rows to list at once."""
-        most = max(_PAIRS_AT_ONCE, cols)
-        return most if self.last else min(_PAIRS_OF_ROW * rows, most)
 
     def graph(self, shape: tuple[int, int]) -> Graph:
         """Return all of them."""
@@ -155,8 +141,7 @@ def price(
         if not complete:
             break
     shape = len(a), len(b)
-    slack = np.maximum(found.slack, -found.delta)
-    return Priced(found.graph(shape), found.delta, slack, complete, done / len(a) / len(b))
+    return Priced(found.graph(shape), found.delta, complete, done / len(a) / len(b))
 
 
 def _scan(
@@ -164,43 +149,34 @@ def _scan(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int, int]]:
     """Yield pairs of the planned tiles that may be above; how many were looked at, and are left."""
     depth = a.stored.d_in
-    for cols in _spans(range(len(b)), _COL_BYTES // (4 * depth)):
+    for cols in spans(range(len(b)), _COL_BYTES // (4 * depth)):
         of_cols = _cut(plan.tiles(found.delta), 2, cols)
         if not len(of_cols):
             continue
         col_names = plan.col_order[cols.start : cols.start + of_cols[:, 3].max()]
         packed, col_price = pack(b.unit(col_names)), b.place(prices[1][col_names])
-        waiting = list(_spans(range(len(a)), _ROW_BYTES // (4 * depth)))[::-1]
+        waiting = list(spans(range(len(a)), _ROW_BYTES // (4 * depth)))[::-1]
         while waiting:
             rows = waiting.pop()
             tiles = _cut(_cut(plan.tiles(found.delta), 2, cols), 0, rows)
             if not len(tiles):
                 continue
             row_names = plan.row_order[rows.start : rows.start + tiles[:, 1].max()]
-            left, row_price = a.unit(row_names), a.place(prices[0][row_names])
-            # A score is that close to its cosine, so no pair above is missed.
-            margin = found.delta + scan_error(depth)
             pairs = pairs_above(
-                left,
+                a.unit(row_names),
                 packed,
-                row_price,
+                a.place(prices[0][row_names]),
                 col_price,
-                margin=margin,
+                # A score is that close to its cosine, so no pair above is missed.
+                margin=found.delta + scan_error(depth),
                 tiles=a.place(tiles),
-                capacity=found.capacity(len(left), len(b)),
+                capacity=max(_PAIRS_AT_ONCE, len(b)),
                 exact=False,  # all are scored in float64 anyway
             )
-            listed = pairs.rows, pairs.cols
-            if pairs.overflow and found.last:  # the capacity suffices for a single row
-                waiting.extend(list(_spans(rows, -(-len(rows) // 2)))[::-1])
+            if pairs.overflow:  # the capacity suffices for a single row
+                waiting.extend(list(spans(rows, -(-len(rows) // 2)))[::-1])
                 continue
-            if pairs.overflow:
-                *listed, slack = best_of_rows(
-                    left, packed, row_price, col_price, margin, _PAIRS_OF_ROW
-                )
-                known = found.slack[row_names]
-                found.slack[row_names] = np.maximum(known, slack.cpu().numpy())
-            names = row_names[listed[0].cpu().numpy()], col_names[listed[1].cpu().numpy()]
+            names = row_names[pairs.rows.cpu().numpy()], col_names[pairs.cols.cpu().numpy()]
             yield *names, _area(tiles), _area_after(plan.tiles(found.delta), rows, cols)
         del packed  # before the next is made
 
@@ -245,7 +221,8 @@ def _area_after(tiles: NDArray[np.int64], rows: range, cols: range) -> int:
     return _area(below) + _area(_cut(tiles, 2, range(cols.stop, max(cols.stop, end))))
 
 
-def _spans(places: range, size: int) -> Iterator[range]:
+def spans(places: range, size: int) -> Iterator[range]:
+    """Cut places in spans of a size, 1 at least."""
     size = max(1, size)
     for start in range(places.start, places.stop, size):
         yield range(start, min(start + size, places.stop))
