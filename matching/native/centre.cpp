@@ -31,7 +31,7 @@ void centre_prices(const Graph& graph, const Graph& by_col, const int64_t* col_o
       const double move = (down + up) / 2;
       if (!(move > -kInf && move < kInf)) continue;
       row_price[i] += move;
-      col_price[j] -= move;
+      col_price[j] = std::max(lowest, col_price[j] - move);  // not below it by rounding
     }
   }
 }
