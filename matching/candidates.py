@@ -177,9 +177,7 @@ def _load(work: WorkFolder) -> tuple[int, Best, Best] | None:
 
 def _scan(left: Tensor, right: PackedWeight, m: int, floors: Floors) -> Scanned:
     row_floor, col_floor = (floor.to(left.device) for floor in floors)
-    best = mutual_topk(
-        left, right, m, row_floor=row_floor, col_floor=col_floor, exact=False
-    )
+    best = mutual_topk(left, right, m, row_floor=row_floor, col_floor=col_floor, exact=False)
     rows, cols = (
         values.masked_fill(indices < 0, -torch.inf) for values, indices in (best[:2], best[2:4])
     )

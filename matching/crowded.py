@@ -32,7 +32,7 @@ def crowded_pairs(
         delta: 0 or more.
         bound: what is known of pairs outside the graph. Rows to which it leaves the most room are
             looked at first, until so many together have few pairs.
-        progress: told of the phase "crowded rows", in pairs that were looked at.
+        progress: told of the phase "pricing", in pairs that were looked at.
     """
     names = np.argsort(prices[0] - bound.row, kind="stable")
     found = [(names[:0], names[:0])]
@@ -43,7 +43,7 @@ def crowded_pairs(
         k = min(_PAIRS_OF_ROW, len(cols))
         for rows in _growing(len(a), max(1, _ROW_BYTES // (4 * depth))):
             own = names[rows.start : rows.stop]
-            progress("crowded rows", looked_at, looked_at + len(own) * len(cols), "pairs")
+            progress("pricing", looked_at, looked_at + len(own) * len(cols), "pairs")
             best = linear_topk(
                 a.unit(own), packed, b.place(bias[cols.start : cols.stop]), k,
                 floor=a.place(floor[own]),
@@ -55,7 +55,7 @@ def crowded_pairs(
             if len(places) < k * len(own) / 4:
                 break
         del packed  # before the next is made
-    progress("crowded rows", looked_at, looked_at, "pairs")
+    progress("pricing", looked_at, looked_at, "pairs")
     return _above(a, b, prices, delta, *(np.concatenate(side) for side in zip(*found, strict=True)))
 
 

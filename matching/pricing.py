@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from ..kernels.topk import pack, pairs_above
 from ..sae.progress import Progress
 from .graph import Graph, sorted_graph
-from .selection import Indices, Selection, edge_cosines, scan_error
+from .selection import Selection, edge_cosines, scan_error
 
 _NONE = np.empty(0, dtype=np.int64)
 Prices = tuple[NDArray[np.float64], NDArray[np.float64]]
+_Part = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 
 _TILE_ROWS, _TILE_COLS = 512, 128
 _ROW_BYTES, _COL_BYTES = 2**26, 2**29  # of float32 rows that are scanned together
@@ -70,9 +71,12 @@ class _Found:
         self._prices = prices
         self._smaller = list(deltas[:0:-1])
         self._limit = limit
-        self._parts = [(_NONE, _NONE, np.empty(0), np.empty(0))]  # and by how much they exceed
+        # Rows, columns, cosines, and by how much they exceed the prices.
+        self._parts: list[_Part] = [(_NONE, _NONE, np.empty(0), np.empty(0))]
 
-    def add(self, rows: Indices, cols: Indices, cosine: NDArray[np.float64]) -> bool:
+    def add(
+        self, rows: NDArray[np.int64], cols: NDArray[np.int64], cosine: NDArray[np.float64]
+    ) -> bool:
         """Take the pairs that are above; return whether there are no more than the limit."""
         excess = cosine - self._prices[0][rows]
         excess -= self._prices[1][cols]
@@ -130,16 +134,21 @@ def price(
         limit: how many are too many; with the last delta, the pass ends there, incomplete.
         progress: told of the phase "pricing", in pairs that were looked at.
     """
-    plan = min((_plan(prices, bounds, by) for by in bounds), key=lambda p: _area(p.tiles(deltas[0])))
+    plan = min(
+        (_plan(prices, bounds, by) for by in bounds), key=lambda p: _area(p.tiles(deltas[0]))
+    )
     found, done, complete = _Found(prices, deltas, limit), 0, True
     progress("pricing", 0, _area(plan.tiles(deltas[0])), "pairs")
     for rows, cols, looked_at, left in _scan(a, b, prices, plan, found):
         fits = found.add(rows, cols, edge_cosines(a, b, rows, cols))
         done += looked_at
-        progress("pricing", done, done + left, "pairs")
         complete = fits or not left
         if not complete:
             break
+        if left:
+            progress("pricing", done, done + left, "pairs")
+    if complete and done:
+        progress("pricing", done, done, "pairs")
     shape = len(a), len(b)
     return Priced(found.graph(shape), found.delta, complete, done / len(a) / len(b))
 

@@ -145,6 +145,7 @@ def mutual_topk_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
     b_rows, depth = len(arguments["col_values"]), arguments["a"].shape[1]
     del arguments["panels"]
     arguments["b"] = memory.floats(b_rows, depth)
+    arguments["exact"] = draw(st.booleans())
     return arguments | packed_codes(draw, memory, b_rows, depth)
 
 
@@ -159,6 +160,7 @@ def pairs_above_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
         "margin": draw(st.sampled_from([0.0, 1.0, -1.0, float("inf"), float("nan")])),
         "tiles": memory.blocks(draw(st.integers(0, 3)), a_rows, b_rows),
         "capacity": draw(st.integers(0, 50)),
+        "exact": draw(st.booleans()),
         "threads": draw(st.integers(1, 3)),
     }
 
@@ -166,7 +168,7 @@ def pairs_above_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
 def pairs_above(draw: st.DrawFn, memory: Memory) -> Arguments:
     arguments = pairs_above_int8(draw, memory)
     b_rows, depth = arguments["b"].shape
-    del arguments["codes"], arguments["bounds"]
+    del arguments["codes"], arguments["bounds"], arguments["exact"]
     panels = memory.floats(panels_of(b_rows), depth, 32) if draw(st.booleans()) else None
     return arguments | {"panels": panels}
 

@@ -33,6 +33,18 @@ def test_most_latents_are_ruled_out(make, oracle):
     assert top.stats.rows_redone == 0
 
 
+@pytest.mark.parametrize("depth", [256, 600])
+def test_a_long_axis_does_not_make_all_codes_coarse(make, depth):
+    x, weight = make.reals(40, depth), make.reals(3000, depth)
+    weight[:, 5] *= 8
+    x[:, 5] /= 8
+    top = linear_topk(x, weight, None, 8)
+    assert top.stats.survivors < 8 * 40 * 8
+    assert top.stats.rows_redone == 0
+    scores = x.double() @ weight.double().T
+    torch.testing.assert_close(top.values.double(), scores.topk(8).values, rtol=1e-5, atol=1e-5)
+
+
 def test_survivors_without_end_make_the_row_redone(make, oracle):
     # Latents that are all the same: none can be ruled out.
     x, weight = make.integers(5, 16) + 100, make.integers(1, 16).abs().repeat(6000, 1)

@@ -64,8 +64,8 @@ def test_reference_mutual_topk_and_pairs_above(rows: int, cols: int) -> None:
     a, b = torch.rand(rows, 2), torch.rand(cols, 2)
     prices = torch.full((rows,), 9.0).double(), torch.full((cols,), 9.0).double()
     with Peak() as peak:
-        topk.mutual_topk(a, b, [], 2, torch.zeros(rows), torch.zeros(cols))
-        topk.pairs_above(a, b, [], *prices, 0.0, None, 10)
+        topk.mutual_topk(a, b, [], 2, torch.zeros(rows), torch.zeros(cols), True)
+        topk.pairs_above(a, b, [], *prices, 0.0, None, 10, True)
     assert peak.bytes <= 48 * MIB
 
 
@@ -73,7 +73,7 @@ def test_reference_pairs_above_lists_no_more_than_its_capacity() -> None:
     ones = torch.ones(4000, 1)
     zero = torch.zeros(4000).double()
     with Peak() as peak:
-        *_, overflow, _, _ = topk.pairs_above(ones, ones, [], zero, zero, 0.0, None, 10)
+        *_, overflow, _, _ = topk.pairs_above(ones, ones, [], zero, zero, 0.0, None, 10, True)
     assert int(overflow) == 4000**2 - 10
     assert peak.bytes <= 48 * MIB
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from twinsae.kernels.topk import mutual_topk, pack
 
 
@@ -32,6 +33,47 @@ def test_both_sides_equal_a_full_sort(
         expected = oracle.topk(side, m, -np.inf)
         np.testing.assert_array_equal(indices.numpy(), expected[1])
         np.testing.assert_array_equal(values.numpy(), expected[0])
+
+
+@pytest.mark.parametrize("floor", [-math.inf, 0.3])
+@pytest.mark.parametrize(
+    ("rows", "cols", "dim", "m"),
+    [(1, 1, 3, 1), (50, 7, 4, 7), (131, 131, 5, 131), (40, 3000, 9, 32), (200, 700, 1500, 12)],
+)
+def test_bounds_rule_out_what_is_not_listed(
+    make: SimpleNamespace, backend: str, rows: int, cols: int, dim: int, m: int, floor: float
+) -> None:
+    a, b = (functional.normalize(make.reals(n, dim)) for n in (rows, cols))
+    a[0], b[-1] = 0.0, b[0]
+    result = mutual_topk(a, b, m, row_floor=floor, col_floor=floor, exact=False, backend=backend)
+    scores = (a.double() @ b.double().T).numpy()
+    for side, values, indices in (
+        (scores, result.row_values.numpy(), result.row_indices.numpy()),
+        (scores.T, result.col_values.numpy(), result.col_indices.numpy()),
+    ):
+        here = indices >= 0
+        own = np.take_along_axis(side, indices.clip(0), 1)
+        assert all(len(set(row[row >= 0])) == (row >= 0).sum() for row in indices)
+        assert (values >= own - 1e-6)[here].all()
+        assert (values <= own + 0.03)[here].all()
+        assert (values > floor)[here].all()
+        assert (np.diff(values, axis=1) <= 0)[here[:, 1:]].all()
+        rest = side.copy()
+        for row, listed in zip(rest, indices, strict=True):
+            row[listed[listed >= 0]] = -np.inf
+        known = np.where(here[:, -1], values[:, -1], floor)
+        assert (rest.max(1) <= known + 1e-6).all()
+
+
+def test_what_has_no_bound_is_listed(make: SimpleNamespace, backend: str) -> None:
+    a, b = make.integers(40, 5), make.integers(600, 5)
+    a[7], b[3], b[30, 2] = math.nan, math.inf, math.nan  # all scores of a[7] and b[30] are NaN
+    result = mutual_topk(a, b, 6, exact=False, backend=backend)
+    finite = torch.arange(600)[(torch.arange(600) != 3) & (torch.arange(600) != 30)]
+    listed = (result.col_indices[finite] == 7).nonzero()
+    assert len(listed) == len(finite)
+    assert not result.col_values[finite][tuple(listed.T)].isfinite().any()
+    assert (result.row_indices[torch.arange(40) != 7] == 30).any(1).all()
 
 
 @pytest.mark.parametrize("m", [1, 9, 40])

@@ -216,7 +216,7 @@ def test_an_instruction_set_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("TWINSAE_CPU_ISA", name)
         assert _native.isa() == name
     monkeypatch.setenv("TWINSAE_CPU_ISA", "mmx")
-    names = "amx_int8, avx512_vnni, avx2_int16, avx512, avx2 or portable"
+    names = "amx_int8, avx512_vnni, avx2_int16, avx512, avx2, or portable"
     with pytest.raises(ValueError, match=f"TWINSAE_CPU_ISA: expected {names}, got mmx"):
         linear_topk(torch.ones(2, 3), torch.ones(4, 3), None, 1)
 

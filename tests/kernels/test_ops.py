@@ -29,8 +29,8 @@ def calls(make: SimpleNamespace, backend: str) -> dict[str, tuple]:
     prices = torch.zeros(6).double(), torch.zeros(40).double()
     return {
         "linear_topk": (x, weight, bias, [], 3, floor, bias > 0, 2, backend),
-        "mutual_topk": (plain[0], plain[1], [], 3, floor, torch.zeros(40), backend),
-        "pairs_above": (plain[0], plain[1], [], *prices, 0.5, None, 999, "reference"),
+        "mutual_topk": (plain[0], plain[1], [], 3, floor, torch.zeros(40), True, backend),
+        "pairs_above": (plain[0], plain[1], [], *prices, 0.5, None, 999, True, "reference"),
         "sparse_decode": (values, indices, weight, make.reals(5).requires_grad_(), backend),
         "gather_dot": (plain[0], indices, plain[1], backend),
         "latent_grads": (

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from twinsae.kernels.topk import Pairs, pack, pairs_above
 
 
@@ -37,6 +38,20 @@ def test_pairs_equal_the_dense_comparison(
     assert listed(pairs) == list(zip(*(part.tolist() for part in np.nonzero(above)), strict=True))
     assert int(pairs.overflow) == 0
     assert pairs.rows.dtype == pairs.cols.dtype == pairs.overflow.dtype == torch.int64
+
+
+@pytest.mark.parametrize(("rows", "cols", "dim"), [(1, 1, 1), (37, 53, 4), (60, 900, 1500)])
+def test_what_may_be_above_is_listed(
+    make: SimpleNamespace, backend: str, rows: int, cols: int, dim: int
+) -> None:
+    a, b = (functional.normalize(make.reals(n, dim)) for n in (rows, cols))
+    u, v = make.reals(rows).double() / 20, make.reals(cols).double() / 20
+    excess = (a.double() @ b.double().T - u[:, None] - v).numpy()
+    found = pairs_above(a, b, u, v, margin=0.0, capacity=rows * cols, exact=False, backend=backend)
+    pairs = listed(found)
+    assert pairs == sorted(set(pairs))
+    assert set(zip(*(part.tolist() for part in np.nonzero(excess > 1e-6)), strict=True)) <= {*pairs}
+    assert all(excess[pair] > -0.03 for pair in pairs)
 
 
 def test_the_comparison_is_made_in_float64(backend: str) -> None:

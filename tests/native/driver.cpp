@@ -154,8 +154,8 @@ void check_pairs_above(int64_t a_rows, int64_t b_rows, int64_t depth) {
   const int64_t row_cut = draw(0, a_rows), col_cut = draw(0, b_rows);
   const Block tiles[] = {{0, row_cut, 0, b_rows}, {row_cut, a_rows, col_cut, b_rows}};
   const int64_t capacity = toss() ? a_rows * b_rows : 3;
-  const PairsAbove problem{a_rows,           b_rows, depth, capacity, a.data(), b.data(),
-                           row_price.data(), col_price.data(), 0.5, tiles, 2};
+  PairsAbove problem{a_rows,   b_rows,           depth,            capacity, true, a.data(),
+                     b.data(), row_price.data(), col_price.data(), 0.5,      tiles, 2};
   const bool packed = toss();
   const int threads = static_cast<int>(draw(1, 4));
   Pairs pairs;
@@ -163,6 +163,10 @@ void check_pairs_above(int64_t a_rows, int64_t b_rows, int64_t depth) {
     const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
     ScanCounts counts{};
     pairs = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+    problem.exact = false;
+    problem.capacity = a_rows * b_rows;
+    const Pairs more = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+    expect(more.rows.size() >= pairs.rows.size(), "pairs_above, not exact", a_rows);
   } else {
     Floats panels(panel_count(b_rows) * depth * kPanel);
     pack_panels(b.data(), b_rows, depth, threads, panels.data());
@@ -194,12 +198,15 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
   if (toss()) sprinkle(row_floor, -kInf), sprinkle(col_floor, -kInf);
   Floats row_values(a_rows * m, 9), col_values(b_rows * m, 9);
   Ints row_indices(a_rows * m, 9), col_indices(b_rows * m, 9);
-  MutualTopK problem{a_rows, b_rows, depth, m, a.data(), packed ? nullptr : b.data(),
+  MutualTopK problem{a_rows, b_rows, depth, m, true, a.data(), packed ? nullptr : b.data(),
                      packed ? panels.data() : nullptr, row_floor.data(), col_floor.data(),
                      row_values.data(), row_indices.data(), col_values.data(), col_indices.data()};
   if (const Int8Isa* int8 = int8_for(depth)) {
     const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
     problem.b = b.data();
+    problem.exact = false;  // its results are Python's to test
+    mutual_topk_int8(problem, *int8, codes.panels(), threads);
+    problem.exact = true;
     mutual_topk_int8(problem, *int8, codes.panels(), threads);
   } else {
     mutual_topk(problem, threads);
