@@ -42,7 +42,7 @@ inline const Int8Isa& int8_isa(int64_t depth) {
 
 inline void check_codes(const Int8Isa& isa, const Array<const int8_t>& codes,
                  const Array<const float>& bounds, int64_t latents, int64_t depth) {
-  codes.expect("codes", {panel_count(latents), isa.planes(depth), isa.plane_bytes(depth) / kQuad,
+  codes.expect("codes", {panel_count(latents), isa.planes, isa.plane_bytes(depth) / kQuad,
                          kPanel, kQuad});
   bounds.expect("bounds", {panel_count(latents), kBoundsOfPanel});
 }

@@ -314,7 +314,7 @@ void nothing() {}
 
 }  // namespace
 
-const Int8Isa avx2_int16_isa = {"avx2_int16", kTokens, kQuad, 2, INT64_MAX, nothing, nothing,
+const Int8Isa avx2_int16_isa = {"avx2_int16", kTokens, kQuad, 2, 1, nothing, nothing,
                                 quantise, transpose, tile, collect, collect_columns, kth_largest,
                                 drop_below, spin};
 

@@ -57,7 +57,7 @@ struct Int8Isa {
   int tile_tokens;
   int tile_chunk;           // consecutive bytes of one token in a tile
   int code_bytes;           // of one code: 1, or 2 of a single plane
-  int64_t one_plane_depth;  // the longest rows that do with one plane
+  int planes;               // of its rows; two where that costs little
 
   // Before and after a thread calls `tile`.
   void (*enter)();
@@ -103,13 +103,12 @@ struct Int8Isa {
   // rate that no scan can pass.
   int64_t (*spin)(int64_t rounds);
 
-  int planes(int64_t depth) const { return depth <= one_plane_depth ? 1 : 2; }
   int64_t chunks(int64_t depth) const { return (depth * code_bytes + kChunk - 1) / kChunk; }
   // Bytes of one row's codes in one plane, or of one latent of a panel; and in all planes.
   int64_t plane_bytes(int64_t depth) const { return chunks(depth) * kChunk; }
-  int64_t row_bytes(int64_t depth) const { return planes(depth) * plane_bytes(depth); }
+  int64_t row_bytes(int64_t depth) const { return planes * plane_bytes(depth); }
   // Whether scores are bounded so closely that few but the k best survive.
-  bool close(int64_t depth) const { return planes(depth) * code_bytes == 2; }
+  bool close() const { return planes * code_bytes == 2; }
 };
 
 // Billions of int8 operations (a product and a sum are two) in a second, of `threads` threads that

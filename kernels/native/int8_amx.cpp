@@ -88,7 +88,7 @@ bool amx_permitted() {
 #endif
 }
 
-const Int8Isa amx_int8_isa = {"amx_int8", kTokens, kChunk, 1, 0, enter, leave,
+const Int8Isa amx_int8_isa = {"amx_int8", kTokens, kChunk, 1, 2, enter, leave,
                                avx512::quantise, avx512::transpose, tile, avx512::collect,
                                avx512::collect_columns, avx512::kth_largest, avx512::drop_below, spin};
 

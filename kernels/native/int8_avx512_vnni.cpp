@@ -44,18 +44,11 @@ void multiply(const uint8_t* tokens, const int8_t* panel, int64_t chunks, const 
   }
 }
 
-void tile(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds, int64_t chunks,
-          int64_t begin, int64_t end, int planes, int32_t* sums) {
-  const int64_t here = end - begin;
-  const int64_t token_plane = chunks * kChunk * kTokens, panel_plane = chunks * kChunk * kPanel;
-  tokens += begin * kChunk * kTokens;
-  panel += begin * kChunk * kPanel;
-  int32_t* cross = sums + kPlaneOfSums;
+void tile(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds, int64_t /*chunks*/,
+          int64_t begin, int64_t end, int /*planes: always one*/, int32_t* sums) {
   const int stride = begin ? kPanel : 0;  // 0: the same start for all tokens
-  multiply(tokens, panel, here, begin ? sums : bounds.starts[0], stride, sums);
-  if (planes == 1) return;
-  multiply(tokens, panel + panel_plane, here, begin ? cross : bounds.starts[1], stride, cross);
-  multiply(tokens + token_plane, panel, here, cross, kPanel, cross);
+  multiply(tokens + begin * kChunk * kTokens, panel + begin * kChunk * kPanel, end - begin,
+           begin ? sums : bounds.starts[0], stride, sums);
 }
 
 int64_t spin(int64_t rounds) {
@@ -78,7 +71,7 @@ void nothing() {}
 
 }  // namespace
 
-const Int8Isa avx512_vnni_isa = {"avx512_vnni", kTokens, kQuad, 1, INT64_MAX, nothing, nothing,
+const Int8Isa avx512_vnni_isa = {"avx512_vnni", kTokens, kQuad, 1, 1, nothing, nothing,
                                avx512::quantise, avx512::transpose, tile, avx512::collect,
                                avx512::collect_columns, avx512::kth_largest, avx512::drop_below, spin};
 

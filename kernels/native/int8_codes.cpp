@@ -36,7 +36,7 @@ void set_lane(PanelBounds& panel, int64_t c, const RowBound& bound, int planes, 
 
 void pack_int8(const Int8Isa& isa, const float* weight, const int32_t* names, int64_t count,
                int64_t depth, int threads, int8_t* panels, PanelBounds* bounds) {
-  const int planes = isa.planes(depth);
+  const int planes = isa.planes;
   const int64_t length = isa.plane_bytes(depth);
   // `dot` keeps at least 32 sums of depth / 32 terms and adds them as a tree: each rounding is at
   // most 2^-24 of a partial sum, which is at most |x| |w|. The rest covers the sums in `collect`.
@@ -63,7 +63,7 @@ TokenTiles::TokenTiles(const Int8Isa& isa, int64_t most, int64_t depth)
     : isa_(isa),
       depth_(depth),
       tile_bytes_(isa.row_bytes(depth) * isa.tile_tokens),
-      planes_(isa.planes(depth)),
+      planes_(isa.planes),
       codes_((most + isa.tile_tokens - 1) / isa.tile_tokens * tile_bytes_),
       bounds_(static_cast<size_t>((most + isa.tile_tokens - 1) / isa.tile_tokens *
                                   isa.tile_tokens)) {}

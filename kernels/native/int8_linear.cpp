@@ -140,7 +140,7 @@ ScanCounts linear_topk_int8(const LinearTopK& q, const Int8Isa& int8, Int8Panels
   if (q.mask) packed = {};  // few latents are left, and packing them costs less than scanning all
   std::vector<Group> groups;
   for (int64_t g = 0; g < q.groups; ++g) groups.emplace_back(q, g);
-  const int64_t room = Survivors::capacity(q.k, int8.close(q.depth));
+  const int64_t room = Survivors::capacity(q.k, int8.close());
   const int64_t most = tokens_at_once(int8, q.rows, q.depth, room * Survivors::kBytesEach);
   Work work{q,       int8, current_isa(),
             threads, Slabs(q, int8, packed, threads), TokenTiles(int8, most, q.depth),

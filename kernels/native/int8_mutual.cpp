@@ -48,7 +48,7 @@ struct Scan {
     const int64_t panels = columns.panel_of(columns.count - 1) + 1;
     const int64_t first = std::min(columns.count, panels * thread / threads * kPanel);
     const int64_t end = std::min(columns.count, panels * (thread + 1) / threads * kPanel);
-    const int planes = int8.planes(q.depth);
+    const int planes = int8.planes;
     const Lists mine = rows.lists(thread * most);
     const int64_t height = tiles_of_block(tokens, 1);
     BlockScan scan(int8, q.depth, tokens, columns);

@@ -109,7 +109,7 @@ class BlockScan {
  public:
   BlockScan(const Int8Isa& isa, int64_t depth, const TokenTiles& tokens, const Int8Columns& columns)
       : isa_(isa),
-        planes_(isa.planes(depth)),
+        planes_(isa.planes),
         chunks_(isa.chunks(depth)),
         tokens_(tokens),
         columns_(columns) {
@@ -168,7 +168,7 @@ template <class Full>
 void list_survivors(const Int8Isa& isa, int64_t depth, const TokenTiles& tokens, TokenBlock block,
                     const Int8Columns& columns, int64_t begin, int64_t end, const Lists& lists,
                     int64_t first, const Full& full) {
-  const int planes = isa.planes(depth);
+  const int planes = isa.planes;
   BlockScan scan(isa, depth, tokens, columns);
   scan.run(block, begin, end, [&](int64_t p, int64_t token, int64_t rows, const int32_t* sums) {
     uint32_t over = isa.collect(sums, planes, columns.bounds[p], columns.offsets.data() + p * kPanel,

@@ -22,7 +22,7 @@ PYBIND11_MODULE(_native, m) {
       "int8_planes",
       [](int64_t depth) {
         const Int8Isa* int8 = current_int8_isa();
-        return int8 && depth > 0 && depth <= kMaxInt8Depth ? int8->planes(depth) : 0;
+        return int8 && depth > 0 && depth <= kMaxInt8Depth ? int8->planes : 0;
       },
       arg("depth"), "Planes of codes kept of rows of this length; 0: no int8 scan.");
   m.def(
@@ -37,7 +37,7 @@ PYBIND11_MODULE(_native, m) {
       [](int64_t depth) {
         const Int8Isa* int8 = current_int8_isa();
         if (!int8 || depth < 1 || depth > kMaxInt8Depth) return 0;
-        return int8->planes(depth) == 2 ? 3 : 1;
+        return int8->planes == 2 ? 3 : 1;
       },
       arg("depth"), "Int8 products that a scan makes for each of float32; 0: no int8 scan.");
   m.def(
