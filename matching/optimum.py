@@ -2,7 +2,8 @@
 
 The assignment is solved on few pairs, those of the candidate lists; its prices are then tested on
 all others, pairs that exceed them join the graph, and so on until none does: column generation (for
-assignment: Volgenant, Computers & Operations Research 23, 1996, pp. 917-924).
+assignment: Volgenant, Computers & Operations Research 23, 1996, pp. 917-924). Before the first
+test, rows whose prices are far too low get pairs of their own (crowded.py).
 """
 
 import math

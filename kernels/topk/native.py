@@ -2,10 +2,10 @@
 
 On a CPU with AMX or AVX-512 VNNI the scans multiply int8 codes of rows and latents, with AVX2 alone
 int16 codes, keep the pairs that may belong to the result by a proved bound, and score those in
-float32; where that cannot be or does not pay, all scores are float32. Either product is ours, not
-torch's: a score's bits depend on its own row and latent only, whatever the chunks, groups and
-threads. bfloat16 and float16 inputs are converted to float32 as a whole first, which takes the
-memory of a float32 copy.
+float32 (unless the caller does: exact=False); where that cannot be or does not pay, all scores are
+float32. Either product is ours, not torch's: a score's bits depend on its own row and latent only,
+whatever the chunks, groups and threads. bfloat16 and float16 inputs are converted to float32 as a
+whole first, which takes the memory of a float32 copy.
 """
 
 import os
