@@ -83,8 +83,8 @@ class _State:
 
     graph: Graph
     bounds: tuple[Bound, ...]  # of rows' candidates, of columns', of each complete pass
-    prices: Prices | None  # to start from
-    delta: float  # of the pass before; infinity
+    prices: Prices  # to start from
+    delta: float  # of the pass before; infinity where there was none
 
     def deltas(self) -> list[float]:
         """Return the margins that the next pass may take, the largest first."""
@@ -117,12 +117,12 @@ def find_optimum(
     state = _load(work, core)
     if state is None:
         with account.timed("candidates"):
-            state = _begin(core, m, source, work, progress)
-        state = _eased(core, state, progress, account)
+            graph, bounds = _begin(core, m, source, work, progress)
+        state = _eased(core, graph, bounds, progress, account)
         _save(work, state)
     while True:
         with account.timed("solve"):
-            partner, prices = _assign(core, state, progress)
+            partner, prices = _assign(core, state.graph, state.prices, progress)
         with account.timed("pricing"):
             found = _price(core, state, prices, progress)
         account.passes += 1
@@ -144,7 +144,10 @@ def find_optimum(
     )
 
 
-def _begin(core: Core, m: int, source: Source, work: WorkFolder, progress: Progress) -> _State:
+def _begin(
+    core: Core, m: int, source: Source, work: WorkFolder, progress: Progress
+) -> tuple[Graph, tuple[Bound, Bound]]:
+    """Return the candidates' graph, and what is known of the others: by rows, by columns."""
     of_rows, of_cols = find_candidates(core.a, core.b, m, source, work, progress)
     (rows, partners), (cols, others) = of_rows.edges(), of_cols.edges()
     graph = graph_of(core.a, core.b, np.append(rows, others), np.append(partners, cols))
@@ -155,22 +158,24 @@ def _begin(core: Core, m: int, source: Source, work: WorkFolder, progress: Progr
         Bound(of_rows.bound(depth), np.zeros(len(core.b))),
         Bound(np.zeros(len(core.a)), of_cols.bound(depth)),
     )
-    return _State(graph, bounds, None, math.inf)
+    return graph, bounds
 
 
-def _eased(core: Core, state: _State, progress: Progress, account: Account) -> _State:
-    """Return the state with prices, and pairs for rows where they are far too low."""
+def _eased(
+    core: Core, graph: Graph, bounds: tuple[Bound, Bound], progress: Progress, account: Account
+) -> _State:
+    """Return the first state: with prices, and pairs for rows where they are far too low."""
     with account.timed("solve"):
-        _, prices = _assign(core, state, progress)
+        _, prices = _assign(core, graph, None, progress)
     with account.timed("pricing"):
-        found = crowded_pairs(core.a, core.b, prices, _DELTAS[0], state.bounds[0], progress)
-    graph = state.graph.joined(found.outside(state.graph))
-    return replace(state, graph=graph, prices=prices)
+        found = crowded_pairs(core.a, core.b, prices, _DELTAS[0], bounds[0], progress)
+    return _State(graph.joined(found.outside(graph)), bounds, prices, math.inf)
 
 
-def _assign(core: Core, state: _State, progress: Progress) -> tuple[NDArray[np.int64], Prices]:
+def _assign(
+    core: Core, graph: Graph, start: Prices | None, progress: Progress
+) -> tuple[NDArray[np.int64], Prices]:
     """Return each row's partner (n_A,), -1 for none, and prices that are tight on the graph."""
-    graph, start = state.graph, state.prices
     num_rows, num_cols = graph.shape
     edges, shape = (graph.rows, graph.cols, graph.weights), graph.shape
     progress("solve", 0, num_rows, "latents")
@@ -216,10 +221,10 @@ def _save(work: WorkFolder, state: _State) -> None:
         "weights": graph.weights,
         "row_bounds": np.stack([bound.row for bound in state.bounds]),
         "col_bounds": np.stack([bound.col for bound in state.bounds]),
+        "row_price": state.prices[0],
+        "col_price": state.prices[1],
         "delta": np.array([state.delta]),
     }
-    if state.prices is not None:
-        arrays["row_price"], arrays["col_price"] = state.prices
     work.save(_STATE, {name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
@@ -230,5 +235,5 @@ def _load(work: WorkFolder, core: Core) -> _State | None:
     saved = {name: tensor.numpy() for name, tensor in tensors.items()}
     graph = Graph((len(core.a), len(core.b)), saved["rows"], saved["cols"], saved["weights"])
     bounds = zip(saved["row_bounds"], saved["col_bounds"], strict=True)
-    prices = (saved["row_price"], saved["col_price"]) if "row_price" in saved else None
+    prices = saved["row_price"], saved["col_price"]
     return _State(graph, tuple(Bound(*sides) for sides in bounds), prices, float(saved["delta"][0]))

@@ -167,7 +167,8 @@ def _scan(
         waiting = list(spans(range(len(a)), _ROW_BYTES // (4 * depth)))[::-1]
         while waiting:
             rows = waiting.pop()
-            tiles = _cut(_cut(plan.tiles(found.delta), 2, cols), 0, rows)
+            planned = plan.tiles(found.delta)  # fewer when the margin has fallen
+            tiles = _cut(_cut(planned, 2, cols), 0, rows)
             if not len(tiles):
                 continue
             row_names = plan.row_order[rows.start : rows.start + tiles[:, 1].max()]
@@ -186,7 +187,7 @@ def _scan(
                 waiting.extend(list(spans(rows, -(-len(rows) // 2)))[::-1])
                 continue
             names = row_names[pairs.rows.cpu().numpy()], col_names[pairs.cols.cpu().numpy()]
-            yield *names, _area(tiles), _area_after(plan.tiles(found.delta), rows, cols)
+            yield *names, _area(tiles), _area_after(planned, rows, cols)
         del packed  # before the next is made
 
 

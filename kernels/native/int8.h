@@ -2,9 +2,9 @@
 //
 // A row w is kept as w^ = s (h + l / 254), h and l int8 ("planes"; some do without l), with r =
 // |w - w^|; where int8 products are slow, as w^ = s h with h int16 (the codes' bytes are kept as
-// those of int8 are, hence the name of it all). Both rows of a product are rotated first, so that no
-// long axis makes codes coarse; that changes no product but by its rounding, which r covers. For
-// rows x ~ x^ and w ~ w^
+// those of int8 are, hence the name of it all). Rows of int8 codes are rotated first, so that no long
+// axis makes codes coarse; that changes no product but by its rounding, which r covers. For rows
+// x ~ x^ and w ~ w^
 //   x.w - x^.w^ = x.(w - w^) + (x - x^).w^,   so that   |x.w - x^.w^| <= |x| r_w + r_x |w^|,
 // and of x^.w^ = s_x s_w (h_x.h_w + (h_x.l_w + l_x.h_w) / 254 + l_x.l_w / 254^2) the last product is
 // not computed but bounded by the two rows' own |s l / 254|.
