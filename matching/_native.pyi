@@ -7,12 +7,20 @@ Indices: TypeAlias = np.ndarray[Any, np.dtype[np.int32]] | np.ndarray[Any, np.dt
 Partners: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 def maximum_matching(
-    rows: Indices, cols: Indices, num_rows: int, num_cols: int, partner: Partners
+    rows: Indices,
+    cols: Indices,
+    num_rows: int,
+    num_cols: int,
+    row_members: Partners | None,
+    col_members: Partners | None,
+    partner: Partners,
 ) -> None: ...
 def solve(
     rows: Indices,
     cols: Indices,
     weights: Doubles,
+    row_members: Partners | None,
+    col_members: Partners | None,
     warm: bool,
     bid_limit: int,
     partner: Partners,
@@ -23,9 +31,14 @@ def centre_prices(
     rows: Indices,
     cols: Indices,
     weights: Doubles,
+    row_members: Partners | None,
+    col_members: Partners | None,
     partner: Partners,
     row_price: Doubles,
     col_price: Doubles,
+) -> None: ...
+def solve_dense(
+    weights: Doubles, equal: Partners, partner: Partners, col_price: Doubles
 ) -> None: ...
 def edge_cosines(
     a: np.ndarray[Any, Any],

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _native
 from .edges import (
+    Indices,
     as_floats,
     as_indices,
     as_pairs,
@@ -18,6 +19,9 @@ from .edges import (
     as_start,
     matched_weights,
 )
+
+Members = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""How many equal members each row and each column of a graph stands for."""
 
 _BIDS_PER_MEMBER = 200  # of rows and columns; the candidates of two dictionaries take 10
 
@@ -111,8 +115,60 @@ def maximum_matching(
     """
     size = as_shape(shape)
     partner = np.empty(min(size), dtype=np.int64)
-    _native.maximum_matching(*as_indices(rows, cols), *size, partner)
+    _native.maximum_matching(*as_indices(rows, cols), *size, None, None, partner)
     return as_pairs(partner, size)
+
+
+def largest_matching(rows: Indices, cols: Indices, members: Members) -> NDArray[np.int64]:
+    """As `maximum_matching`, where each row and column stands for some equal members.
+
+    Args:
+        rows: (E,) the edges' rows.
+        cols: (E,) their columns.
+        members: how many members each row and each column has; those of rows are not more in all.
+
+    Returns:
+        The member of a column that each member of a row is matched to, -1 for none. Members are
+        counted row by row, and column by column.
+    """
+    partner = np.empty(members[0].sum(), dtype=np.int64)
+    shape = len(members[0]), len(members[1])
+    _native.maximum_matching(rows, cols, *shape, *members, partner)
+    return partner
+
+
+def centred_assignment(
+    rows: Indices,
+    cols: Indices,
+    weights: NDArray[np.float64],
+    members: Members,
+    prices: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """As `sparse_assignment`, then `centre_prices`, where rows and columns stand for equal members.
+
+    Args:
+        rows: (E,) the edges' rows.
+        cols: (E,) their columns.
+        weights: (E,) float64.
+        members: how many members each row and each column has; those of rows are not more in all.
+        prices: of rows and of columns, to start from.
+
+    Returns:
+        The partner of each member of a row, as of `largest_matching`; row and column prices.
+
+    Raises:
+        ValueError: some members of rows cannot be matched.
+    """
+    shape = len(members[0]), len(members[1])
+    row_price, col_price = as_start(prices, shape)
+    partner = np.empty(members[0].sum(), dtype=np.int64)
+    problem = rows, cols, weights, *members
+    limit = _BIDS_PER_MEMBER * int(sum(side.sum() for side in members))
+    left, _, _ = _native.solve(*problem, prices is not None, limit, partner, row_price, col_price)
+    if left:
+        raise ValueError(f"{left:,} of the {len(partner):,} latents cannot be matched")
+    _native.centre_prices(*problem, partner, row_price, col_price)
+    return partner, row_price, col_price
 
 
 def centre_prices(
@@ -141,7 +197,7 @@ def centre_prices(
     row_price, col_price = _own_prices(assignment)
     partner = as_partners(assignment.rows, assignment.cols, (len(row_price), len(col_price)))
     edges = (*as_indices(rows, cols), as_floats("weights", weights))
-    _native.centre_prices(*edges, partner, row_price, col_price)
+    _native.centre_prices(*edges, None, None, partner, row_price, col_price)
     return replace(assignment, row_price=row_price, col_price=col_price)
 
 
@@ -205,6 +261,8 @@ def _solve(
         edge_rows,
         edge_cols,
         weight,
+        None,
+        None,
         warm=prices is not None,
         bid_limit=bids_per_member * sum(size),
         partner=partner,

@@ -2,43 +2,43 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..kernels.topk import mutual_topk
-from .assignment import maximum_matching
+from .assignment import Members, largest_matching
 from .graph import Graph, graph_of
 from .selection import Selection
 
 _PARTNERS = 16
 
 
-def complete(a: Selection, b: Selection, graph: Graph) -> Graph:
-    """Return the graph with enough pairs for an assignment of its whole smaller side.
+def complete(a: Selection, b: Selection, members: Members, graph: Graph) -> Graph:
+    """Return the graph with enough pairs for an assignment of all members of ``a``.
 
-    Duplicates and clusters of unequal size leave members over, whatever the length of the lists.
-    These are joined to each other, with true cosines: each to the best among what is left, and in
-    pairs, which makes a full assignment.
+    Clusters of unequal size leave members over, whatever the length of the lists. These are joined
+    to each other, with true cosines: each to the best among what is left, and in pairs, which makes
+    a full assignment.
+
+    Args:
+        a: n_A rows.
+        b: n_B rows.
+        members: how many latents each row stands for, (n_A,) and (n_B,); those of ``a`` are not
+            more in all.
+        graph: some of their pairs.
     """
-    rows, cols = maximum_matching(graph.rows, graph.cols, graph.shape)
-    left = _others(rows, graph.shape[0]), _others(cols, graph.shape[1])
-    missing = min(graph.shape) - len(rows)
-    if not missing:
+    partner = largest_matching(graph.rows, graph.cols, members)
+    row_of, col_of = (np.repeat(np.arange(len(sizes)), sizes) for sizes in members)
+    alone = row_of[partner < 0]
+    if not len(alone):
         return graph
+    free = np.delete(col_of, partner[partner >= 0])
+    left = np.unique(alone), np.unique(free)
     best = mutual_topk(a.unit(left[0]), b.unit(left[1]), min(_PARTNERS, *map(len, left)))
-    pairs = np.arange(missing)
-    rows, cols = (
-        np.concatenate([pairs, _members(best.row_indices), best.col_indices.cpu().ravel()]),
-        np.concatenate([pairs, best.row_indices.cpu().ravel(), _members(best.col_indices)]),
-    )
-    return graph.joined(graph_of(a, b, left[0][rows], left[1][cols]).outside(graph))
+    of_rows, of_cols = best.row_indices.cpu().numpy(), best.col_indices.cpu().numpy()
+    rows = np.concatenate([alone, _each(left[0], of_rows), left[0][of_cols.ravel()]])
+    cols = np.concatenate([free[: len(alone)], left[1][of_rows.ravel()], _each(left[1], of_cols)])
+    return graph.joined(graph_of(a, b, rows, cols).outside(graph))
 
 
-def _members(partners: Tensor) -> NDArray[np.int64]:
-    """Return whose each entry of lists (n, m) is."""
-    return np.repeat(np.arange(len(partners)), partners.shape[1])
-
-
-def _others(members: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    free = np.ones(size, dtype=bool)
-    free[members] = False
-    return np.flatnonzero(free)
+def _each(members: NDArray[np.int64], lists: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return whose each entry of the lists (n, m) is."""
+    return np.repeat(members, lists.shape[1])

@@ -29,6 +29,13 @@ class Graph:
         excess -= v[self.cols]
         return excess
 
+    def weights_of(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the weights of some of its pairs, (n,)."""
+        weights: NDArray[np.float64] = self.weights[
+            np.searchsorted(self._keys(), _keys(rows, cols, self.shape))
+        ]
+        return weights
+
     def outside(self, other: "Graph") -> "Graph":
         """Return the pairs that ``other`` does not have."""
         known, keys = _keys(other.rows, other.cols, self.shape), self._keys()

@@ -8,8 +8,10 @@ import numpy as np
 
 from ..sae.formats.files import StrPath
 from ..sae.progress import Progress, silent
+from .alike import many_alike
 from .candidates import MOST_CANDIDATES, Source
-from .dense import dense_memory, dense_serves, solve_dense
+from .classes import equal_rows
+from .dense import dense_memory, may_take_dense, must_take_dense, solve_dense
 from .matching import Matching
 from .memory import MemoryNeed, PeakMemory, check_memory
 from .rows import Matrix, StoredRows, check_widths
@@ -84,11 +86,8 @@ def check_feasible(a: StoredRows, b: StoredRows, options: Options) -> None:
     if options.candidates not in ("scan", "faiss"):
         raise ValueError(f"candidates: expected 'scan' or 'faiss', got {options.candidates!r}")
     what = f"matching {a.num_latents:,} x {b.num_latents:,} latents of width {a.d_in:,}"
-    if _takes_dense(a.num_latents, b.num_latents, options):
-        needed = dense_memory(a.num_latents, b.num_latents, a.d_in)
-    else:
-        needed = sparse_memory(a.num_latents, b.num_latents, a.d_in, options.m).host
-    check_memory(what, needed, options.memory_limit)
+    needed = _memory(a.num_latents, b.num_latents, a.d_in, options)
+    check_memory(what, needed.host, options.memory_limit)
 
 
 def match_memory(num_a: int, num_b: int, d_in: int) -> MemoryNeed:
@@ -102,14 +101,16 @@ def match_memory(num_a: int, num_b: int, d_in: int) -> MemoryNeed:
     Returns:
         ``host`` for inputs in the host's memory, and ``device`` for inputs on a GPU, there.
     """
-    options = Options()
-    if _takes_dense(num_a, num_b, options):
-        return MemoryNeed(dense_memory(num_a, num_b, d_in), 0)
-    return sparse_memory(num_a, num_b, d_in, options.m)
+    return _memory(num_a, num_b, d_in, Options())
 
 
-def _takes_dense(num_a: int, num_b: int, options: Options) -> bool:
-    return options.candidates == "scan" and dense_serves(max(num_a, num_b))
+def _memory(num_a: int, num_b: int, d_in: int, options: Options) -> MemoryNeed:
+    """Return the most that is taken by the methods that may be chosen."""
+    sparse = sparse_memory(num_a, num_b, d_in, options.m)
+    if options.candidates != "scan" or not may_take_dense(num_a, num_b):
+        return sparse
+    dense = MemoryNeed(dense_memory(num_a, num_b, d_in), 0)
+    return dense if must_take_dense(num_a, num_b) else MemoryNeed(*map(max, sparse, dense))
 
 
 def match_rows(
@@ -121,23 +122,30 @@ def match_rows(
     swapped = (a.num_latents, len(a.live())) > (b.num_latents, len(b.live()))
     small, large = (b, a) if swapped else (a, b)
     with PeakMemory() as memory:
-        if _takes_dense(small.num_latents, large.num_latents, options):
-            method, solution = "dense", solve_dense(small, large, progress or silent)
-        else:
-            method, solution = (
-                "sparse",
-                solve_sparse(
-                    small,
-                    large,
-                    progress or silent,
-                    m=options.m,
-                    source=options.candidates,
-                    work_dir=options.work_dir,
-                ),
-            )
+        method, solution = _solve(small, large, options, progress or silent)
     stats = {"method": method, **solution.stats, "peak_memory_bytes": memory.peak_bytes}
     matching = _matching(solution, stats)
     return matching.swapped() if swapped else matching
+
+
+def _solve(
+    a: StoredRows, b: StoredRows, options: Options, progress: Progress
+) -> tuple[str, Solution]:
+    """Return the faster method's name, and what it found."""
+    sizes, exhaustive = (a.num_latents, b.num_latents), options.candidates == "scan"
+    if exhaustive and must_take_dense(*sizes):
+        return "dense", solve_dense(a, b, progress)
+    live = [equal_rows(side, side.live()) for side in (a, b)]
+    if exhaustive and may_take_dense(*sizes) and any(many_alike(side.rows) for side in live):
+        return "dense", solve_dense(a, b, progress)
+    return "sparse", solve_sparse(
+        live[0],
+        live[1],
+        progress,
+        m=options.m,
+        source=options.candidates,
+        work_dir=options.work_dir,
+    )
 
 
 def _matching(solution: Solution, stats: dict[str, object]) -> Matching:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..sae.progress import Progress
-from .assignment import centre_prices, sparse_assignment
+from .assignment import Members, centred_assignment
 from .candidates import Source, find_candidates
 from .crowded import crowded_pairs
 from .feasibility import complete
@@ -42,17 +42,21 @@ class Core:
 
     a: Selection
     b: Selection
+    members: Members
+    """(n_A,), (n_B,): how many equal latents each row and each column stands for."""
     optional: bool
-    """Whether a row may also stay alone, at weight 0; if not, n_A <= n_B."""
+    """Whether a latent of ``a`` may also stay alone, at weight 0; if not, it has no more of them
+    than ``b``."""
 
 
 @dataclass(frozen=True)
 class Optimum:
     """An optimal assignment of a core, and the prices that prove it."""
 
-    partner: NDArray[np.int64]  # (n_A,), -1: alone
+    partner: NDArray[np.int64]
+    """(members of rows,) members of columns, both counted row by row; -1: alone."""
     prices: Prices  # u >= 0 if rows are optional; v >= 0 unless sizes are equal and they are not
-    cosine: NDArray[np.float64]  # (n_A,), 0 where alone
+    cosine: NDArray[np.float64]  # (members of rows,), 0 where alone
     row_max: NDArray[np.float64]  # (n_A,)
     col_max: NDArray[np.float64]  # (n_B,)
     worst_violation: float  # what no pair's S_ij - (u_i + v_j) exceeds, 0 or more
@@ -137,7 +141,7 @@ def find_optimum(
     return Optimum(
         partner,
         prices,
-        _cosines(state.graph, partner),
+        _cosines(state.graph, core.members, partner),
         row_maxima(core.a, core.b, state.graph, state.bounds[0].row),
         row_maxima(core.b, core.a, state.graph.transposed(), state.bounds[1].col),
         max(0.0, float(inside), float(worst)),
@@ -152,7 +156,7 @@ def _begin(
     (rows, partners), (cols, others) = of_rows.edges(), of_cols.edges()
     graph = graph_of(core.a, core.b, np.append(rows, others), np.append(partners, cols))
     if not core.optional:
-        graph = complete(core.a, core.b, graph)
+        graph = complete(core.a, core.b, core.members, graph)
     depth = core.a.stored.d_in
     bounds = (
         Bound(of_rows.bound(depth), np.zeros(len(core.b))),
@@ -175,10 +179,11 @@ def _eased(
 def _assign(
     core: Core, graph: Graph, start: Prices | None, progress: Progress
 ) -> tuple[NDArray[np.int64], Prices]:
-    """Return each row's partner (n_A,), -1 for none, and prices that are tight on the graph."""
+    """Return the partner of each member of a row, -1 for none, and prices tight on the graph."""
     num_rows, num_cols = graph.shape
-    edges, shape = (graph.rows, graph.cols, graph.weights), graph.shape
-    progress("solve", 0, num_rows, "latents")
+    edges, members = (graph.rows, graph.cols, graph.weights), core.members
+    total = int(members[0].sum())
+    progress("solve", 0, total, "latents")
     if core.optional:
         # A column for each row alone, of weight 0, which makes columns the larger side.
         alone = np.arange(num_rows, dtype=np.int32)
@@ -187,16 +192,16 @@ def _assign(
             np.append(graph.cols, alone + num_cols),
             np.append(graph.weights, np.zeros(num_rows)),
         )
-        shape = num_rows, num_cols + num_rows
+        members = members[0], np.append(members[1], members[0])
         start = start and (start[0], np.append(start[1], np.zeros(num_rows)))
-    found = centre_prices(*edges, sparse_assignment(*edges, shape, prices=start))
-    progress("solve", num_rows, num_rows, "latents")
+    partner, row_price, col_price = centred_assignment(*edges, members, start)
+    progress("solve", total, total, "latents")
     if not core.optional:
-        return found.cols, (found.row_price, found.col_price)
-    partner = np.where(found.cols < num_cols, found.cols, -1)
+        return partner, (row_price, col_price)
+    partner[partner >= core.members[1].sum()] = -1
     # Where a row is alone, its price may be negative and its own column's the opposite: 0 and 0 do
     # as well.
-    return partner, (np.maximum(found.row_price, 0.0), found.col_price[:num_cols])
+    return partner, (np.maximum(row_price, 0.0), col_price[:num_cols])
 
 
 def _price(core: Core, state: _State, prices: Prices, progress: Progress) -> Priced:
@@ -206,10 +211,11 @@ def _price(core: Core, state: _State, prices: Prices, progress: Progress) -> Pri
     return replace(found, pairs=found.pairs.outside(state.graph))
 
 
-def _cosines(graph: Graph, partner: NDArray[np.int64]) -> NDArray[np.float64]:
-    chosen = np.flatnonzero(partner[graph.rows] == graph.cols)
+def _cosines(graph: Graph, members: Members, partner: NDArray[np.int64]) -> NDArray[np.float64]:
+    row_of, col_of = (np.repeat(np.arange(len(sizes)), sizes) for sizes in members)
+    matched = partner >= 0
     cosine = np.zeros(len(partner))
-    cosine[graph.rows[chosen]] = graph.weights[chosen]
+    cosine[matched] = graph.weights_of(row_of[matched], col_of[partner[matched]])
     return cosine
 
 

@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from ..sae.progress import Progress
+from .assignment import Members
 from .candidates import Source, block_copies, candidates_memory
+from .classes import Classes, equal_rows
 from .memory import MemoryNeed
 from .optimum import Account, Core, Optimum, find_optimum
 from .pricing import pricing_memory
 from .rows import StoredRows
-from .selection import Selection
 from .solution import Solution
 from .work import WorkFolder, fingerprint
 
@@ -22,22 +23,22 @@ _OTHER_BYTES = 64 * 2**20  # what threads and the heap keep; measured
 
 
 def solve_sparse(
-    a: StoredRows,
-    b: StoredRows,
+    a: Classes,
+    b: Classes,
     progress: Progress,
     *,
     m: int,
     source: Source,
     work_dir: Path | None = None,
 ) -> Solution:
-    """Assign every row of ``a`` to a row of ``b`` of its own, for the largest sum of cosines.
+    """Assign every row of A to a row of B of its own, for the largest sum of cosines.
 
-    Zero rows take no part: those of ``a`` go to whatever is left. If ``b`` has some, a row may be
-    left to them, at cosine 0; only where there are too few for that they take part like others.
+    Zero rows take no part: those of A go to whatever is left. If B has some, a row may be left to
+    them, at cosine 0; only where there are too few for that they take part like others.
 
     Args:
-        a: (L_A, D), L_A <= L_B; of equal sizes, the one with more zero rows.
-        b: (L_B, D).
+        a: the rows of A that are not zero. L_A <= L_B; of equal sizes, A has more zero rows.
+        b: the rows of B that are not zero.
         progress: told of the phases "candidates", "solve" and "pricing".
         m: length of the candidate lists.
         source: who makes them.
@@ -50,22 +51,20 @@ def solve_sparse(
     account = Account()
     problem: dict[str, Any] = {"m": m, "source": source}
     if work_dir is not None:
-        problem.update(a=fingerprint(a), b=fingerprint(b))
+        problem.update(a=fingerprint(a.rows.stored), b=fingerprint(b.rows.stored))
 
     def optimum(core: Core, work_dir: Path | None) -> Optimum:
         if not len(core.a) or not len(core.b):
-            return _nothing(len(core.a), len(core.b))
+            return _nothing(core.members)
         return find_optimum(core, m, source, WorkFolder(work_dir, problem), progress, account)
 
-    rows, cols = Selection(a, a.live()), Selection(b, b.live())
-    zeros = b.num_latents - len(cols)
-    core = Core(rows, cols, optional=zeros > 0)
-    found = optimum(core, work_dir)
+    zeros = b.rows.stored.num_latents - len(b.latents)
+    found = optimum(_core(a, b, optional=zeros > 0), work_dir)
     if np.count_nonzero(found.partner < 0) > zeros:
-        everything = Selection(b, torch.arange(b.num_latents, device=cols.index.device))
-        core = Core(rows, everything, optional=False)
-        found = optimum(core, work_dir and work_dir / "with-zeros")
-    return _with_zeros(a, b, core, found, vars(account))
+        b = _all_rows(b.rows.stored)
+        work_dir = work_dir and work_dir / "with-zeros"
+        found = optimum(_core(a, b, optional=False), work_dir)
+    return _with_zeros(a, b, found, vars(account))
 
 
 def sparse_memory(num_a: int, num_b: int, d_in: int, m: int) -> MemoryNeed:
@@ -85,32 +84,39 @@ def sparse_memory(num_a: int, num_b: int, d_in: int, m: int) -> MemoryNeed:
     )
 
 
-def _nothing(num_rows: int, num_cols: int) -> Optimum:
+def _all_rows(stored: StoredRows) -> Classes:
+    return equal_rows(stored, torch.arange(stored.num_latents, device=stored.matrix.device))
+
+
+def _core(a: Classes, b: Classes, optional: bool) -> Core:
+    return Core(a.rows, b.rows, (a.sizes, b.sizes), optional)
+
+
+def _nothing(members: Members) -> Optimum:
     """Return the optimum where one side has no rows."""
-    u, v = np.zeros(num_rows), np.zeros(num_cols)
-    return Optimum(np.full(num_rows, -1), (u, v), u, u, v, 0.0)
+    u, v = (np.zeros(len(sizes)) for sizes in members)
+    alone = np.full(members[0].sum(), -1)
+    return Optimum(alone, (u, v), np.zeros(len(alone)), u, v, 0.0)
 
 
-def _with_zeros(
-    a: StoredRows, b: StoredRows, core: Core, optimum: Optimum, stats: Mapping[str, Any]
-) -> Solution:
+def _with_zeros(a: Classes, b: Classes, optimum: Optimum, stats: Mapping[str, Any]) -> Solution:
     """Put the zero rows back: they have cosine 0 with everything, and the price 0."""
-    rows, cols = core.a.index.cpu().numpy(), core.b.index.cpu().numpy()
-    partner = np.full(a.num_latents, -1)
+    num_rows, num_cols = a.rows.stored.num_latents, b.rows.stored.num_latents
+    partner = np.full(num_rows, -1)
     matched = optimum.partner >= 0
-    partner[rows[matched]] = cols[optimum.partner[matched]]
+    partner[a.latents[matched]] = b.latents[optimum.partner[matched]]
     # Rows that are not zero go to columns that are; for the others any will do.
-    alone = np.append(rows[~matched], _others(rows, a.num_latents))
-    free = _others(partner[partner >= 0], b.num_latents)
-    zero_first = np.argsort(np.isin(free, cols), kind="stable")
+    alone = np.append(a.latents[~matched], _others(a.latents, num_rows))
+    free = _others(partner[partner >= 0], num_cols)
+    zero_first = np.argsort(np.isin(free, b.latents), kind="stable")
     partner[alone] = free[zero_first][: len(alone)]
-    of_rows = (optimum.prices[0], optimum.cosine, optimum.row_max)
-    row_price, cosine, row_max = (_spread(part, rows, a.num_latents) for part in of_rows)
-    of_cols = (optimum.prices[1], optimum.col_max)
-    col_price, col_max = (_spread(part, cols, b.num_latents) for part in of_cols)
-    if len(cols) < b.num_latents:
+    row_price, row_max = (a.spread(part) for part in (optimum.prices[0], optimum.row_max))
+    col_price, col_max = (b.spread(part) for part in (optimum.prices[1], optimum.col_max))
+    cosine = np.zeros(num_rows)
+    cosine[a.latents] = optimum.cosine
+    if len(b.latents) < num_cols:
         row_max = row_max.clip(min=0.0)
-    if len(rows) < a.num_latents:
+    if len(a.latents) < num_rows:
         col_max = col_max.clip(min=0.0)
     return Solution(
         partner,
@@ -122,14 +128,6 @@ def _with_zeros(
         optimum.worst_violation,
         dict(stats),
     )
-
-
-def _spread(
-    values: NDArray[np.float64], places: NDArray[np.int64], size: int
-) -> NDArray[np.float64]:
-    out = np.zeros(size)
-    out[places] = values
-    return out
 
 
 def _others(members: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..sae.formats.tensors import map_file, save_tensors
 from .rows import StoredRows
 
-_FORMAT = "twinsae-match-work/2"
+_FORMAT = "twinsae-match-work/3"
 
 
 @dataclass(frozen=True)

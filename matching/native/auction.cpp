@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 namespace twinsae {
 namespace {
@@ -27,17 +28,19 @@ class Auction {
  public:
   Auction(const Graph& graph, int64_t bid_limit, Matching& matching, double* price)
       : graph_(graph), bid_limit_(bid_limit), matching_(matching), price_(price),
-        best_(matching.col_of.size()), own_weight_(matching.col_of.size()) {
-    for (int32_t i = 0; i < graph.num_rows; ++i) {
-      look(i);
-      if (matching.col_of[i] >= 0) own_weight_[i] = weight_to(i, matching.col_of[i]);
-    }
+        best_(static_cast<size_t>(graph.num_rows)), own_weight_(matching.col_of.size()),
+        cheapest_(matching.row_of.size()), paid_(matching.row_of.size()) {
+    for (int32_t i = 0; i < graph.num_rows; ++i) look(i);
+    for (int32_t member = 0; member < graph.rows.count(); ++member)
+      if (matching.col_of[member] >= 0) own_weight_[member] = weight_of(member);
+    std::iota(cheapest_.begin(), cheapest_.end(), 0);
   }
 
   int64_t run(Epsilon eps) {
     const double span = weight_span();
     for (double part = eps.first;; part = std::max(part / kFalls, eps.last)) {
       part_far_pairs(part * span);
+      level_payments();
       if (!bid_until_matched(part * span, span)) return -1;
       if (part == eps.last) return bids_;
     }
@@ -49,7 +52,10 @@ class Auction {
     return low == high ? 0.0 : *high - *low;
   }
 
-  double weight_to(int32_t i, int32_t col) const {
+  // Of the pair that a member of a row is in.
+  double weight_of(int32_t member) const {
+    const int32_t i = graph_.rows.whose(member);
+    const int32_t col = graph_.cols.whose(matching_.col_of[member]);
     double weight = -kInf;
     for (int64_t e = graph_.start[i]; e < graph_.start[i + 1]; ++e)
       if (graph_.col[e] == col) weight = std::max(weight, graph_.weight[e]);
@@ -98,25 +104,38 @@ class Auction {
   // At the start of a phase: the matched rows that could do better by more than eps become free.
   void part_far_pairs(double eps) {
     free_.clear();
-    for (int32_t i = graph_.num_rows; i-- > 0;) {
-      const int32_t j = matching_.col_of[i];
-      if (j >= 0) {
-        const double own = own_weight_[i] - price_[j];
+    for (int32_t member = graph_.rows.count(); member-- > 0;) {
+      const int32_t taken = matching_.col_of[member];
+      if (taken >= 0) {
+        const int32_t i = graph_.rows.whose(member);
+        const double own = own_weight_[member] - price_[graph_.cols.whose(taken)];
         Bid bid = from_cache(i);
         if (bid.value < best_[i].bound && best_[i].bound - own > eps) {
           look(i);
           bid = from_cache(i);
         }
         if (bid.value - own <= eps) continue;
-        matching_.part(i);
+        matching_.part(member);
       }
-      free_.push_back(i);
+      free_.push_back(member);
+    }
+  }
+
+  // At the start of a phase all members of a column have its price; free ones go first.
+  void level_payments() {
+    for (int32_t j = 0; j < graph_.num_cols; ++j) {
+      if (graph_.cols.lone(j)) continue;
+      const auto begin = cheapest_.begin() + graph_.cols.first(j);
+      const auto end = cheapest_.begin() + graph_.cols.end(j);
+      for (auto at = begin; at != end; ++at) paid_[*at] = price_[j];
+      std::partition(begin, end, [&](int32_t member) { return matching_.row_of[member] < 0; });
     }
   }
 
   bool bid_until_matched(double eps, double span) {
     while (!free_.empty()) {
-      const int32_t i = free_.back();
+      const int32_t member = free_.back();
+      const int32_t i = graph_.rows.whose(member);
       Bid bid = from_cache(i);
       if (bid.second < best_[i].bound) {
         look(i);
@@ -126,17 +145,37 @@ class Auction {
       const double raised = price_[bid.col] + std::min(bid.value - bid.second, span) + eps;
       if (bids_ == bid_limit_ || !(raised > price_[bid.col])) return false;
       ++bids_;
-      price_[bid.col] = raised;
       free_.pop_back();
-      const int32_t loser = matching_.row_of[bid.col];
+      const int32_t taken = pay(bid.col, raised);
+      const int32_t loser = matching_.row_of[taken];
       if (loser >= 0) {
         matching_.part(loser);
         free_.push_back(loser);
       }
-      matching_.pair(i, bid.col);
-      own_weight_[i] = bid.weight;
+      matching_.pair(member, taken);
+      own_weight_[member] = bid.weight;
     }
     return true;
+  }
+
+  // A bid is for the cheapest member of a column, and the next cheapest one is the column's price:
+  // of equal objects no row would take another one (Bertsekas and Castanon, Annals of Operations
+  // Research 20 (1989), pp. 67-96). Returns that member.
+  int32_t pay(int32_t j, double raised) {
+    const int32_t first = graph_.cols.first(j);
+    if (graph_.cols.lone(j)) {
+      price_[j] = raised;
+      return first;
+    }
+    const auto begin = cheapest_.begin() + first;
+    const auto end = cheapest_.begin() + graph_.cols.end(j);
+    const auto dearer = [&](int32_t a, int32_t b) { return paid_[a] > paid_[b]; };
+    std::pop_heap(begin, end, dearer);
+    const int32_t member = end[-1];
+    paid_[member] = raised;
+    std::push_heap(begin, end, dearer);
+    price_[j] = paid_[*begin];
+    return member;
   }
 
   const Graph& graph_;
@@ -144,8 +183,10 @@ class Auction {
   Matching& matching_;
   double* const price_;
   std::vector<Best> best_;
-  std::vector<double> own_weight_;  // of matched rows: the weight of their edge
-  std::vector<int32_t> free_;       // the row freed last bids next
+  std::vector<double> own_weight_;  // of matched members of rows: the weight of their edge
+  std::vector<int32_t> cheapest_;   // the members of each column, as a heap by what they cost
+  std::vector<double> paid_;        // what each member of a column costs, where it has several
+  std::vector<int32_t> free_;       // the member freed last bids next
   int64_t bids_ = 0;
 };
 

@@ -10,7 +10,7 @@ struct Epsilon {
 
 // Rows bid for columns until all have one, in phases of falling eps: Bertsekas, Annals of
 // Operations Research 14 (1988), pp. 105-123, one bidder at a time. `price` (num_cols) only rises.
-// At the end each row is within the last eps of its best.
+// At the end each member of a row is within the last eps of its best.
 //
 // `matching` may come filled; pairs that are far from a row's best are parted. Returns the number
 // of bids, or -1 when it gave up: after `bid_limit` bids, as it must on a graph without a full

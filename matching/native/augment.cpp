@@ -15,25 +15,26 @@ class Augmenter {
  public:
   Augmenter(const Graph& graph, Matching& matching, double* price)
       : graph_(graph), matching_(matching), price_(price), own_weight_(matching.col_of.size()),
-        reached_(matching.row_of.size()) {}
+        looked_at_(static_cast<size_t>(graph.num_rows), -1),
+        reached_(static_cast<size_t>(graph.num_cols)), vacant_(graph.cols.firsts()) {}
 
   int64_t run() {
     keep_tight_pairs();
     take_free_columns();
     int64_t paths = 0;
-    for (int32_t i = 0; i < graph_.num_rows; ++i) {
-      if (matching_.col_of[i] >= 0) continue;
-      search(i);
+    for (int32_t member = 0; member < graph_.rows.count(); ++member) {
+      if (matching_.col_of[member] >= 0) continue;
+      search(member);
       ++paths;
     }
     return paths;
   }
 
  private:
-  // How a column was reached in the search of `row_searched`.
+  // How a column was reached in the search of the member `root`.
   struct Reached {
     int32_t root = -1;
-    int32_t from = -1;     // the row that the edge comes from
+    int32_t from = -1;     // the member of the row that the edge comes from
     double weight = 0;     // of that edge
     double distance = kInf;
   };
@@ -49,39 +50,49 @@ class Augmenter {
 
   void keep_tight_pairs() {
     for (int32_t i = 0; i < graph_.num_rows; ++i) {
-      const int32_t j = matching_.col_of[i];
-      if (j < 0) continue;
       const double best = best_value(i);
-      bool tight = false;
-      for (int64_t e = graph_.start[i]; e < graph_.start[i + 1]; ++e) {
-        if (graph_.col[e] != j || value(e) != best) continue;
-        tight = true;
-        own_weight_[i] = graph_.weight[e];
+      for (int32_t member = graph_.rows.first(i); member < graph_.rows.end(i); ++member) {
+        if (matching_.col_of[member] < 0) continue;
+        const int32_t j = graph_.cols.whose(matching_.col_of[member]);
+        bool tight = false;
+        for (int64_t e = graph_.start[i]; e < graph_.start[i + 1]; ++e) {
+          if (graph_.col[e] != j || value(e) != best) continue;
+          tight = true;
+          own_weight_[member] = graph_.weight[e];
+        }
+        if (!tight) matching_.part(member);
       }
-      if (!tight) matching_.part(i);
     }
   }
 
   void take_free_columns() {
     for (int32_t i = 0; i < graph_.num_rows; ++i) {
-      if (matching_.col_of[i] >= 0) continue;
       const double best = best_value(i);
-      for (int64_t e = graph_.start[i]; e < graph_.start[i + 1]; ++e) {
-        if (value(e) != best || matching_.row_of[graph_.col[e]] >= 0) continue;
-        matching_.pair(i, graph_.col[e]);
-        own_weight_[i] = graph_.weight[e];
-        break;
+      int64_t e = graph_.start[i];
+      for (int32_t member = graph_.rows.first(i); member < graph_.rows.end(i); ++member) {
+        if (matching_.col_of[member] >= 0) continue;
+        while (e < graph_.start[i + 1] && (value(e) != best || vacant(graph_.col[e]) < 0)) ++e;
+        if (e == graph_.start[i + 1]) break;
+        matching_.pair(member, vacant(graph_.col[e]));
+        own_weight_[member] = graph_.weight[e];
       }
     }
   }
 
-  // Dijkstra from a free row to the nearest free column; entries that are out of date stay in the
-  // heap and are passed over.
+  // A member of the column without a row, -1 for none. Once matched, it stays so from here on.
+  int32_t vacant(int32_t j) {
+    int32_t& member = vacant_[j];
+    while (member < graph_.cols.end(j) && matching_.row_of[member] >= 0) ++member;
+    return member < graph_.cols.end(j) ? member : -1;
+  }
+
+  // Dijkstra from a free member of a row to the nearest column with a free one; entries that are
+  // out of date stay in the heap and are passed over.
   void search(int32_t root) {
     heap_.clear();
     settled_.clear();
     end_ = {kInf, -1};
-    relax(root, root, best_value(root), 0.0);
+    relax(root, root, best_value(graph_.rows.whose(root)), 0.0);
     while (!heap_.empty()) {
       const auto [distance, j] = heap_.front();
       std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
@@ -89,16 +100,21 @@ class Augmenter {
       if (distance >= end_.first) break;
       if (distance > reached_[j].distance) continue;
       settled_.push_back(j);
-      const int32_t i = matching_.row_of[j];
-      relax(root, i, own_weight_[i] - price_[j], distance);
+      for (int32_t taken = graph_.cols.first(j); taken < graph_.cols.end(j); ++taken) {
+        const int32_t member = matching_.row_of[taken];
+        relax(root, member, own_weight_[member] - price_[j], distance);
+      }
     }
     if (end_.second < 0) throw std::logic_error("augment: there is no full matching");
     for (const int32_t j : settled_) price_[j] += end_.first - reached_[j].distance;
     apply(root);
   }
 
-  // Looks at the edges of a row that stands at `distance` and has the price row_price.
-  void relax(int32_t root, int32_t i, double row_price, double distance) {
+  // Looks at the edges of a member's row, which stands at `distance` and has the price row_price.
+  void relax(int32_t root, int32_t member, double row_price, double distance) {
+    const int32_t i = graph_.rows.whose(member);
+    if (looked_at_[i] == root) return;  // by an equal member, no farther away
+    looked_at_[i] = root;
     for (int64_t e = graph_.start[i]; e < graph_.start[i + 1]; ++e) {
       const int32_t j = graph_.col[e];
       // Below 0 only by rounding.
@@ -106,8 +122,8 @@ class Augmenter {
       if (through >= end_.first) continue;
       Reached& at = reached_[j];
       if (at.root == root && through >= at.distance) continue;
-      at = {root, i, graph_.weight[e], through};
-      if (matching_.row_of[j] < 0) {
+      at = {root, member, graph_.weight[e], through};
+      if (vacant(j) >= 0) {
         end_ = {through, j};
       } else {
         heap_.emplace_back(through, j);
@@ -117,21 +133,24 @@ class Augmenter {
   }
 
   void apply(int32_t root) {
-    int32_t j = end_.second;
-    for (int32_t i = -1; i != root;) {
-      i = reached_[j].from;
-      const int32_t left = matching_.col_of[i];
-      matching_.pair(i, j);
-      own_weight_[i] = reached_[j].weight;
-      j = left;
+    int32_t taken = vacant(end_.second);
+    for (int32_t member = -1; member != root;) {
+      const Reached& at = reached_[graph_.cols.whose(taken)];
+      member = at.from;
+      const int32_t left = matching_.col_of[member];
+      matching_.pair(member, taken);
+      own_weight_[member] = at.weight;
+      taken = left;
     }
   }
 
   const Graph& graph_;
   Matching& matching_;
   double* const price_;
-  std::vector<double> own_weight_;  // of matched rows: the weight of their edge
-  std::vector<Reached> reached_;
+  std::vector<double> own_weight_;   // of matched members of rows: the weight of their edge
+  std::vector<int32_t> looked_at_;   // by row: the last search that did
+  std::vector<Reached> reached_;     // by column
+  std::vector<int32_t> vacant_;      // of each column: no member before it is free
   std::vector<Entry> heap_;
   std::vector<int32_t> settled_;
   Entry end_;  // the nearest free column so far

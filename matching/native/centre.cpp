@@ -21,10 +21,11 @@ double lower_limit(const Graph& graph, int32_t i, int32_t partner, const double*
 
 void centre_prices(const Graph& graph, const Graph& by_col, const int64_t* col_of,
                    double* row_price, double* col_price) {
-  const double lowest = graph.num_rows < graph.num_cols ? 0.0 : -kInf;
+  const double lowest = graph.rows.count() < graph.cols.count() ? 0.0 : -kInf;
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
     for (int32_t i = 0; i < graph.num_rows; ++i) {
-      const int32_t j = static_cast<int32_t>(col_of[i]);
+      const int32_t j = graph.cols.whose(col_of[graph.rows.first(i)]);
+      if (!graph.rows.lone(i) || !graph.cols.lone(j)) continue;
       const double down = lower_limit(graph, i, j, col_price) - row_price[i];
       const double up = col_price[j] - std::max(lowest, lower_limit(by_col, j, i, row_price));
       // The row's price may move by `down` <= 0 to `up` >= 0, the column's by the opposite.

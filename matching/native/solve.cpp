@@ -41,13 +41,17 @@ bool usable(const std::vector<double>& price, const Graph& graph) {
 int64_t take_best_columns(const Graph& graph, const std::vector<double>& price,
                           Matching& matching) {
   int64_t taken = 0;
+  std::vector<int32_t> vacant = graph.cols.firsts();
   for (int32_t i = 0; i < graph.num_rows; ++i) {
     const double best = best_value(graph, i, price);
     int64_t e = graph.start[i];
     while (graph.weight[e] - price[graph.col[e]] != best) ++e;
-    if (matching.row_of[graph.col[e]] >= 0) continue;
-    matching.pair(i, graph.col[e]);
-    ++taken;
+    const int32_t j = graph.col[e];
+    for (int32_t member = graph.rows.first(i);
+         member < graph.rows.end(i) && vacant[j] < graph.cols.end(j); ++member) {
+      matching.pair(member, vacant[j]++);
+      ++taken;
+    }
   }
   return taken;
 }
@@ -58,7 +62,7 @@ void solve_square(const Graph& graph, bool warm, int64_t bid_limit, Matching mat
   Epsilon eps{kColdEps, kLastEps};
   Matching near(graph);
   if (warm && usable(price, graph) &&
-      take_best_columns(graph, price, near) >= kWarm * graph.num_rows) {
+      take_best_columns(graph, price, near) >= kWarm * graph.rows.count()) {
     matching = std::move(near);
     eps.first = kWarmEps;
   } else {
@@ -78,6 +82,8 @@ void solve_square(const Graph& graph, bool warm, int64_t bid_limit, Matching mat
 Graph doubled(const Graph& graph, const Graph& by_col, double shift) {
   Graph out;
   out.num_rows = out.num_cols = graph.num_rows + graph.num_cols;
+  out.rows = graph.rows.joined(graph.cols);
+  out.cols = graph.cols.joined(graph.rows);
   const int64_t edges = 2 * graph.edges() + graph.num_cols;
   out.start = graph.start;
   out.start.reserve(static_cast<size_t>(out.num_rows) + 1);
@@ -99,13 +105,14 @@ Graph doubled(const Graph& graph, const Graph& by_col, double shift) {
 
 // A full matching of the rectangle in both copies.
 Matching doubled(const Graph& graph, const Matching& matching) {
-  Matching out(graph.num_rows + graph.num_cols, graph.num_rows + graph.num_cols);
-  for (int32_t i = 0; i < graph.num_rows; ++i) {
+  const int32_t num_rows = graph.rows.count(), num_cols = graph.cols.count();
+  Matching out(num_rows + num_cols, num_rows + num_cols);
+  for (int32_t i = 0; i < num_rows; ++i) {
     out.pair(i, matching.col_of[i]);
-    out.pair(graph.num_rows + matching.col_of[i], graph.num_cols + i);
+    out.pair(num_rows + matching.col_of[i], num_cols + i);
   }
-  for (int32_t j = 0; j < graph.num_cols; ++j)
-    if (matching.row_of[j] < 0) out.pair(graph.num_rows + j, j);
+  for (int32_t j = 0; j < num_cols; ++j)
+    if (matching.row_of[j] < 0) out.pair(num_rows + j, j);
   return out;
 }
 
@@ -118,14 +125,16 @@ void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_li
   for (int32_t i = 0; i < graph.num_rows; ++i)
     both.push_back(row_price ? row_price[i] - shift : 0.0);
   solve_square(square, row_price, bid_limit, doubled(graph, matching), both, out);
-  out.col_of.resize(static_cast<size_t>(graph.num_rows));
+  out.col_of.resize(static_cast<size_t>(graph.rows.count()));
   // The mean of both copies' prices is feasible for the rectangle, as they are for the square, and
   // costs half as much. The edge of weight 0 makes it >= 0, and 0 where unmatched but for rounding.
-  std::vector<bool> matched(price.size());
-  for (const int32_t j : out.col_of) matched[j] = true;
+  std::vector<int32_t> unmatched(price.size());
+  for (int32_t j = 0; j < graph.num_cols; ++j)
+    unmatched[j] = graph.cols.end(j) - graph.cols.first(j);
+  for (const int32_t taken : out.col_of) --unmatched[graph.cols.whose(taken)];
   for (int32_t j = 0; j < graph.num_cols; ++j) {
     const double twin = best_value(square, graph.num_rows + j, both);
-    price[j] = matched[j] ? std::max(0.0, (both[j] + twin) / 2) : 0.0;
+    price[j] = unmatched[j] ? 0.0 : std::max(0.0, (both[j] + twin) / 2);
   }
 }
 
@@ -139,9 +148,9 @@ Solution solve(const Graph& graph, const double* row_price, const double* col_pr
   if (out.unmatched) return out;
   out.col_price.assign(static_cast<size_t>(graph.num_cols), 0.0);
   if (col_price) std::copy(col_price, col_price + graph.num_cols, out.col_price.begin());
-  if (graph.num_rows == 0) {
+  if (graph.rows.count() == 0) {
     std::fill(out.col_price.begin(), out.col_price.end(), 0.0);
-  } else if (graph.num_rows == graph.num_cols) {
+  } else if (graph.rows.count() == graph.cols.count()) {
     solve_square(graph, col_price, bid_limit, std::move(matching), out.col_price, out);
   } else {
     solve_rectangle(graph, row_price, bid_limit, matching, out.col_price, out);

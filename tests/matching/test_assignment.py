@@ -217,11 +217,11 @@ def test_the_auction_leaves_no_paths_to_search() -> None:
     rows, cols, weights, shape = planted(2000, 40, seed=1)
     partner, row_price, col_price = np.empty(shape[0], np.int64), *map(np.empty, shape)
     left, bids, paths = _native.solve(
-        rows, cols, weights, False, 10**6, partner, row_price, col_price
+        rows, cols, weights, None, None, False, 10**6, partner, row_price, col_price
     )
     assert (left, paths) == (0, 0)
     assert 2000 <= bids < 10**6
-    spent = _native.solve(rows, cols, weights, False, 10, partner, row_price, col_price)
+    spent = _native.solve(rows, cols, weights, None, None, False, 10, partner, row_price, col_price)
     assert spent[1] == -1
     assert spent[2] > 0
 

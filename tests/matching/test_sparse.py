@@ -29,7 +29,7 @@ def always_sparse(monkeypatch):
 def small_blocks(monkeypatch):
     """Everything that is cut in pieces is cut in many."""
     for name, value in {
-        "candidates._LEAST_ROWS": 40,
+        "candidates._LEAST_ROWS": 50,
         "candidates._ROW_BYTES": 1,
         "candidates._COL_BYTES": 1,
         "candidates._MERGED_ROWS": 7,
