@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
 
+import torch
 import triton
 
 from .autoencode import triton as autoencode
@@ -29,6 +30,7 @@ Kind = Literal["half product", "tf32 product", "product", "gather", "other"]
 DTYPES = {"bf16": 2, "fp16": 2, "fp32": 4}  # bytes of a number
 PRODUCT: dict[str, Kind] = {"bf16": "half product", "fp16": "half product", "fp32": "tf32 product"}
 SIZES = {"row_count": "i32", "latents": "i32", "dim": "i32"}
+PRICES = {"row_price": "*fp64", "col_price": "*fp64", "margin": "*fp64"}
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ def _scans(dtype: str, every: bool) -> list[Build]:
     for tile, scheme, mask in product(cuts, schemes, masks):
         named = f"{_named(dtype, tile)} {scheme.kept} of {scheme.group}"
         found.append(Build(
-            f"scan_groups {named}{' mask' if mask else ''}", "scan_groups", common | mask,
+            f"scan_groups {named}{' mask' if mask else ''}", "scan_groups",
+            common | mask | _described(dtype, tile),
             _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND,
-                          "PRECISION": _precision(dtype)},
+                          "PRECISION": _precision(dtype), "DESCRIBED": tile.described},
             tile.warps, tile.stages, PRODUCT[dtype], 2.0 * N * L * D,
             (N + L) * D * DTYPES[dtype] + _keys(N, L, scheme), ("row_count", "group_count"),
             tile.archs,
@@ -90,7 +93,7 @@ def _scans(dtype: str, every: bool) -> list[Build]:
 
 def _dense(dtype: str) -> list[Build]:
     """List the scans of rows that were not proved."""
-    tile = tiles.FLOAT_TILE if dtype == "fp32" else tiles.HALF_TILES["linear_topk"][0]
+    tile = tiles.full_tile("linear_topk", torch.float32 if dtype == "fp32" else torch.bfloat16)
     signature = {"x": f"*{dtype}", "weight": f"*{dtype}", "bias": f"*{dtype}", "floor": "*fp32",
                  "keys": "*i64", **SIZES}  # fmt: skip
     return [Build(
@@ -147,11 +150,12 @@ def _matches(dtype: str, every: bool) -> list[Build]:
             tile.warps, tile.stages, PRODUCT[dtype], flops, inputs + 2 * _keys(L, L, scheme),
             ("row_groups", "col_groups"), tile.archs,
         ))  # fmt: skip
-    prices = {"row_price": "*fp64", "col_price": "*fp64", "margin": "*fp64"}
-    lists = prices | {"blocks": "*i64", "pairs": "*i64", "count": "*i64", "capacity": "i64"} | sizes
+    lists = {"row_low": "*fp32", "col_low": "*fp32", "blocks": "*i64", "pairs": "*i64",
+             "count": "*i64", "capacity": "i32"} | sizes  # fmt: skip
+    exact = {} if dtype == "fp32" else PRICES
     for tile in _tiles("pairs_above", dtype, every):
         found.append(Build(
-            f"list_pairs {_named(dtype, tile)}", "list_pairs", sides | lists,
+            f"list_pairs {_named(dtype, tile)}", "list_pairs", sides | lists | exact,
             _cut(tile) | {"PRECISION": _precision(dtype)}, tile.warps, tile.stages,
             PRODUCT[dtype], flops, inputs, ("capacity",), tile.archs,
         ))  # fmt: skip
@@ -162,13 +166,12 @@ def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Buil
     """List what pairs_above does with float32 inputs besides the scan in TF32."""
     tile = tiles.PAIRS_FLOAT_TILE
     sides = {"a": "*fp32", "b": "*fp32"}
-    prices = {name: lists[name] for name in ("row_price", "col_price", "margin")}
     return [
-        Build(f"list_pairs full {_named('fp32', tile)}", "list_pairs", sides | lists,
+        Build(f"list_pairs full {_named('fp32', tile)}", "list_pairs", sides | lists | PRICES,
               _cut(tile) | {"PRECISION": "ieee"}, tile.warps, tile.stages, "product", flops,
               inputs, ("capacity",)),
         Build("confirm_pairs fp32", "confirm_pairs",
-              sides | prices | {"pairs": "*i64", "above": "*i8", "count": "i32",
+              sides | PRICES | {"pairs": "*i64", "above": "*i8", "count": "i32",
                                 "col_count": "i32", "dim": "i32"},
               {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
               2.0 * L * D, 8.0 * L * D, ("count", "col_count")),
@@ -193,7 +196,16 @@ def _cut(tile: tiles.Tile) -> dict[str, int | str]:
 
 def _named(dtype: str, tile: tiles.Tile) -> str:
     """Name a cut so that no two builds have one name."""
-    return f"{dtype} {tile.rows}x{tile.cols} w{tile.warps} s{tile.stages}"
+    described = " described" if tile.described else ""
+    return f"{dtype} {tile.rows}x{tile.cols} w{tile.warps} s{tile.stages}{described}"
+
+
+def _described(dtype: str, tile: tiles.Tile) -> dict[str, str]:
+    """Return the types of the matrices of a scan that reads them by descriptors."""
+    if not tile.described:
+        return {}
+    blocks = {"x": tile.rows, "weight": tile.cols}
+    return {name: f"tensordesc<{dtype}[{n}, {tile.depth}]>" for name, n in blocks.items()}
 
 
 def _precision(dtype: str) -> str:
@@ -282,21 +294,21 @@ def _autoencoders(dtype: str, every: bool) -> list[Build]:
 
 def _gradients(dtype: str, every: bool) -> list[Build]:
     number = f"*{dtype}"
-    cut = {"BLOCK": grads.BLOCK, "PLACES": grads.PLACES}
+    cut = {"BLOCK": grads.BLOCK, "PLACES": grads.PLACES, "UNROLL": grads.UNROLL}
     signature = {"values": number, "d_values": number, "x": number, "g": number, "places": "*i64",
-                 "starts": "*i64", "stops": "*i64", "dW_dec": "*fp32", "dW_enc": "*fp32",
-                 "db_enc": "*fp32", "k": "i32", "dim": "i32"}  # fmt: skip
+                 "rows": "*i64", "starts": "*i64", "stops": "*i64", "dW_dec": "*fp32",
+                 "dW_enc": "*fp32", "db_enc": "*fp32", "dim": "i32"}  # fmt: skip
     moved = 2.0 * N * K * D * DTYPES[dtype] + 8.0 * L * D
     found = [
         Build(f"sum_segments {dtype}{' accumulate' if accumulate else ''}", "sum_segments",
               signature, cut | {"ACCUMULATE": accumulate}, grads.WARPS, 3, "gather",
-              4.0 * N * K * D, moved, ("k",))
+              4.0 * N * K * D, moved)
         for accumulate in ((False, True) if every else (False,))
     ]  # fmt: skip
     if dtype == "bf16":  # its own numbers are float32 always
         found.append(Build(
             "add_pieces", "add_pieces",
-            {"parts": "*fp32", "out": "*fp32", "first_of": "*i64", "counts": "*i64", "dim": "i32"},
+            {"parts": "*fp32", "out": "*fp32", "latents": "*i64", "counts": "*i64", "dim": "i32"},
             {"BLOCK": grads.BLOCK}, grads.WARPS, 3, "gather", 0.0,
             4.0 * D * 2 * N * K / grads.PIECE,
         ))  # fmt: skip

@@ -37,3 +37,11 @@ def rough(tensor: Tensor) -> Tensor:
     if interpreting() and tensor.dtype == torch.float32:
         return (tensor.view(torch.int32) & -(1 << 13)).view(torch.float32)
     return tensor
+
+
+def describable(matrix: Tensor) -> bool:
+    """Whether a contiguous matrix can be read by a tensor descriptor: its rows are whole 16 bytes.
+
+    See CUDA's driver API, cuTensorMapEncodeTiled: addresses and strides are multiples of 16.
+    """
+    return matrix.data_ptr() % 16 == 0 and matrix.shape[1] * matrix.element_size() % 16 == 0

@@ -19,8 +19,9 @@ from dataclasses import replace
 import torch
 import triton
 from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
 
-from ..launch import capturing, on_device, ready, rough
+from ..launch import capturing, describable, on_device, ready, rough
 from .triton_bound import slack_of
 from .triton_chunked import FILTER_COLS, chunked_keys
 from .triton_dense import dense_topk
@@ -114,12 +115,17 @@ def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:
     )  # fmt: skip
     row_slack, latent_slack = scores.slack or (None, None)
     grid = triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols), scores.stacks
+    described = tile.described and all(describable(t) for t in (scores.x, scores.weight))
+    x, weight = scores.x, scores.weight
+    if described:
+        x = TensorDescriptor.from_tensor(x, [tile.rows, tile.depth])
+        weight = TensorDescriptor.from_tensor(weight, [tile.cols, tile.depth])
     scan_groups[grid](
-        scores.x, scores.weight, row_slack, latent_slack, scores.bias, scores.mask, scores.floor,
+        x, weight, row_slack, latent_slack, scores.bias, scores.mask, scores.floor,
         keys, rows, latents, scores.x.shape[1], group_count,
         BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
         PRECISION="ieee" if scores.slack is None else "tf32",
-        GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND,
+        GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND, DESCRIBED=described,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     return keys

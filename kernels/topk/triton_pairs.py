@@ -1,8 +1,11 @@
 """Pairs above their prices on a GPU: tiles append to one list, which is sorted afterwards.
 
-Half-precision scores decide at once. Float32 inputs are scanned in TF32: the list then holds every
-pair whose score with its slack (triton_bound.py) is above its prices, and a float32 score of each
-decides. Should there be far more of those than pairs are wanted, all is scanned in full float32.
+Every score is compared with a float32 bound that is not above its prices (`lowered`); the exact
+comparison, in float64, is made where a tile passes any. Half-precision scores decide so at once.
+Float32 inputs are scanned in TF32: the list then holds every pair whose score with its slack
+(triton_bound.py) is above that bound, and a float32 score of each decides. If there are far more of
+those than pairs are wanted, all is scanned in full float32. Both ways give a score the same bits:
+whether a pair is above its prices does not depend on the capacity.
 """
 
 from collections.abc import Sequence
@@ -20,14 +23,44 @@ from .triton_plans import plan_for
 from .triton_scan import scores_of_tile, with_slack
 from .triton_tiles import BAND, Tile, full_tile
 
-DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (128, 16, 4)  # of a program
+DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # of a program
 ROOM = 1 << 16  # proposals beyond twice the pairs that are wanted
 
 
 @triton.jit
+def halves(tile):
+    """Two (M, N / 2): the left and the right columns of a tile (M, N)."""
+    parts = tl.reshape(tile, (tile.shape[0], 2, tile.shape[1] // 2))
+    return tl.split(tl.permute(parts, (0, 2, 1)))
+
+
+@triton.jit
+def append(
+    scores, above, row_price, col_price, margin, pairs, count, capacity, rows, cols, col_count
+):
+    """Append row * C + col of each pair that is above, int8 (M, N), and above its exact prices."""
+    if row_price is not None:
+        inside = above != 0
+        u = tl.load(row_price + rows, mask=tl.max(above, 1) != 0, other=0.0)
+        v = tl.load(col_price + cols, mask=tl.max(above, 0) != 0, other=0.0)
+        bound = u[:, None] + v[None, :] - tl.load(margin)
+        above = (inside & (scores.to(tl.float64) > bound)).to(tl.int8)
+    of_row = tl.sum(above.to(tl.int32), 1)
+    found = tl.sum(of_row, 0)
+    if found > 0:
+        # The only atomic of all kernels.
+        first = tl.atomic_add(count, found.to(tl.int64))
+        room = tl.maximum(tl.minimum(capacity - first, found), 0).to(tl.int32)
+        before = tl.cumsum(of_row, 0) - of_row
+        place = before[:, None] + tl.cumsum(above.to(tl.int32), 1) - 1
+        pair = rows[:, None] * col_count + cols[None, :]
+        tl.store(pairs + first + place, pair, mask=(above != 0) & (place < room))
+
+
+@triton.jit
 def list_pairs(
-    a, b, row_slack, col_slack, row_price, col_price, margin, blocks, pairs, count, capacity,
-    row_count, col_count, dim,
+    a, b, row_slack, col_slack, row_low, col_low, row_price, col_price, margin,
+    blocks, pairs, count, capacity, row_count, col_count, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Append row * C + col of every pair above its prices; the order is not defined.
@@ -38,7 +71,9 @@ def list_pairs(
     Args:
         a: (R, D); b: (C, D).
         row_slack: (R,) float32, col_slack (C,) float32: or both None.
-        row_price: (R,) float64; col_price: (C,) float64; margin: (1,) float64.
+        row_low: (R,) float32; col_low: (C,) float32: see `lowered`.
+        row_price: (R,) float64; col_price: (C,) float64; margin: (1,) float64. With slack they are
+            None, and what is above the lowered prices is listed.
         blocks: (P, 4) int64: row, end of rows, col, end of cols of each program's part.
         pairs: (capacity,) int64, written.
         count: (1,) int64, added to: pairs found, those beyond the capacity included.
@@ -52,23 +87,30 @@ def list_pairs(
         a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
     )
     scores = with_slack(scores, row_slack, col_slack, rows, cols, row_inside, col_inside)
-    u = tl.load(row_price + rows, mask=row_inside, other=0.0)
-    v = tl.load(col_price + cols, mask=col_inside, other=0.0)
-    bound = u[:, None] + v[None, :] - tl.load(margin)
-    above = scores.to(tl.float64) > bound
+    low = tl.load(row_low + rows, mask=row_inside, other=0.0)[:, None]
+    low = low + tl.load(col_low + cols, mask=col_inside, other=0.0)[None, :]
+    above = scores > low
     if row_slack is not None:
         above = above | (scores != scores)
-    above = above & row_inside[:, None] & col_inside[None, :]
-    of_row = tl.sum(above.to(tl.int32), 1)
-    found = tl.sum(of_row, 0)
-    if found > 0:
-        # The only atomic of all kernels, one for a tile that has any.
-        first = tl.atomic_add(count, found.to(tl.int64))
-        before = tl.cumsum(of_row, 0) - of_row
-        place = before[:, None] + tl.cumsum(above.to(tl.int32), 1) - 1
-        pair = rows[:, None] * col_count + cols[None, :]
-        room = tl.maximum(tl.minimum(capacity - first, BLOCK_M * BLOCK_N), 0).to(tl.int32)
-        tl.store(pairs + first + place, pair, mask=above & (place < room))
+    above = (above & row_inside[:, None] & col_inside[None, :]).to(tl.int8)
+    if tl.max(tl.max(above, 1), 0) > 0:
+        # A quarter at a time, which takes a quarter of the registers.
+        QUARTER: tl.constexpr = BLOCK_N // 4
+        left, right = halves(scores)
+        of_left, of_right = halves(above)
+        part_0, part_1 = halves(left)
+        part_2, part_3 = halves(right)
+        of_0, of_1 = halves(of_left)
+        of_2, of_3 = halves(of_right)
+        first = tl.load(block + 2) + tl.arange(0, QUARTER)
+        append(part_0, of_0, row_price, col_price, margin, pairs, count, capacity, rows, first,
+               col_count)
+        append(part_1, of_1, row_price, col_price, margin, pairs, count, capacity, rows,
+               first + QUARTER, col_count)
+        append(part_2, of_2, row_price, col_price, margin, pairs, count, capacity, rows,
+               first + 2 * QUARTER, col_count)
+        append(part_3, of_3, row_price, col_price, margin, pairs, count, capacity, rows,
+               first + 3 * QUARTER, col_count)
 
 
 @triton.jit
@@ -78,8 +120,9 @@ def confirm_pairs(
 ):  # fmt: skip
     """Write which pairs are above their prices by a float32 score.
 
-    Scheme: rows of both sides are gathered; a sum has one fixed order. Bound: the score is one of
-    those that triton_bound.py says are not above the pair's proposal.
+    Scheme: rows of both sides are gathered; a score is the same chain of fused steps as in
+    `list_pairs` without slack, so that it has the same bits. Bound: triton_bound.py says that it is
+    not above the pair's proposal.
 
     Args:
         a: (R, D); b: (C, D); prices and margin as in `list_pairs`.
@@ -93,13 +136,13 @@ def confirm_pairs(
     pair = tl.load(pairs + place, mask=there, other=0)
     row, col = pair // col_count, pair % col_count
     depth = tl.arange(0, BLOCK_K)
-    sums = tl.zeros((BLOCK_P, BLOCK_K), tl.float32)
+    sums = tl.zeros((BLOCK_P, 1, 1), tl.float32)
     for start in range(0, dim, BLOCK_K):
         inside = there[:, None] & (start + depth < dim)[None, :]
         left = tl.load(a + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
         right = tl.load(b + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
-        sums += left * right
-    score = tl.sum(sums, 1).to(tl.float64)
+        sums = tl.dot(left[:, None, :], right[:, :, None], sums, input_precision="ieee")
+    score = tl.reshape(sums, (BLOCK_P,)).to(tl.float64)
     u = tl.load(row_price + row, mask=there, other=0.0)
     v = tl.load(col_price + col, mask=there, other=0.0)
     is_above = score > u + v - tl.load(margin)
@@ -114,6 +157,24 @@ class Prices:
     cols: Tensor
     margin: Tensor
     """(1,)."""
+
+    def lowered(self) -> tuple[Tensor, Tensor]:
+        """Return float32 numbers (R,) and (C,) whose float32 sums are not above the prices.
+
+        With e = |u| + |v| + |margin|, the float64 bound u + v - margin has an error of at most
+        2^-51 e, and the float32 sum of two numbers one of at most 2^-24 of them. Each number is
+        lowered by more than its share: by 2^-50 of what it is made of, then by 2^-22 of itself, and
+        rounded down. NaN and infinity stay what they are, or become NaN where nothing is above.
+        """
+        margin = self.margin + (self.cols.abs() + self.margin.abs()) * 2.0**-50
+        return _below(self.rows), _below(self.cols - margin)
+
+
+def _below(price: Tensor) -> Tensor:
+    lower = price - price.abs() * 2.0**-22
+    rounded = lower.float()
+    down = torch.nextafter(rounded, rounded.new_full((), -torch.inf))
+    return torch.where(rounded.double() > lower, down, rounded)
 
 
 def pairs_above(
@@ -177,10 +238,11 @@ def _listed(
     count = pairs.new_zeros(1)
     blocks = _blocks(tiles, tile.rows, tile.cols)
     row_slack, col_slack = slack or (None, None)
+    exact = (prices.rows, prices.cols, prices.margin) if slack is None else (None, None, None)
     if blocks.shape[0]:
         list_pairs[(blocks.shape[0],)](
-            a, b, row_slack, col_slack, prices.rows, prices.cols, prices.margin,
-            blocks, pairs, count, most, a.shape[0], b.shape[0], a.shape[1],
+            a, b, row_slack, col_slack, *prices.lowered(), *exact, blocks, pairs, count, most,
+            a.shape[0], b.shape[0], a.shape[1],
             BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
             PRECISION="ieee" if slack is None else "tf32",
             num_warps=tile.warps, num_stages=tile.stages,

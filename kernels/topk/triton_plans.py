@@ -24,10 +24,10 @@ from .triton_tiles import Tile, tiles_for
 
 Route = Literal["fused", "chunked"]
 
-# The unfused route moves 8 bytes more for each score: on an H100 2.4 ps if its buffer left the L2
-# cache, for which it is small enough, against 8.3 ps of the product itself at these D (predicted
-# from peaks). From there on, a product in Triton that is a little slower than cuBLAS's loses.
-CHUNKED_FROM = {torch.float32: 2048, torch.bfloat16: 4096, torch.float16: 4096}
+# From this D on, float32 inputs are scanned by torch's TF32 product in parts: on an H100 it took 22 ms
+# at (8192, 4096, 131072) where the fused scan took 34 (docs/gpu.md). Half-precision inputs, whose
+# fused scores decide without a re-score, were faster fused at every D.
+CHUNKED_FROM = 2048
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the name in the cache's file."""
-        return self.route + " {}x{}x{} warps {} stages {}".format(*astuple(self.tile))
+        cut = "{}x{}x{} warps {} stages {}".format(*astuple(self.tile))
+        return f"{self.route} {cut}{' described' if self.tile.described else ''}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Question:
         if self.op != "linear_topk":
             return found
         unfused = [Plan("chunked", tiles[0])]
-        return unfused + found if self.dim >= CHUNKED_FROM[self.dtype] else found + unfused
+        first = self.dtype == torch.float32 and self.dim >= CHUNKED_FROM
+        return unfused + found if first else found + unfused
 
 
 _forced: dict[str, Plan] = {}

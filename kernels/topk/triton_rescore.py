@@ -13,8 +13,10 @@ from .triton_scan import INDEX_BITS, LEAST, MISSING, key_of, ordered
 from .triton_select import MOST, choose, ranked
 
 MOST_PROPOSED = 2 * MOST
-# Of a program. The interpreter's time goes by the number of programs.
-ROWS, AT_ONCE, DEPTH, WARPS = (64, 64, 64, 4) if interpreting() else (1, 32, 64, 4)
+# Of a program: each thread of its warp has one score. With 4 warps they all have the same 32 scores,
+# which took 3 times as long on an H100 (docs/gpu.md). The interpreter's time goes by the number of
+# programs.
+ROWS, AT_ONCE, DEPTH, WARPS = (64, 64, 64, 4) if interpreting() else (1, 32, 64, 1)
 
 
 @dataclass(frozen=True)

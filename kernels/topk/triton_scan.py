@@ -50,6 +50,28 @@ def scores_of_tile(
 
 
 @triton.jit
+def described_scores(
+    x, weight, row, latent, dim,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """(BLOCK_M, BLOCK_N) float32: what `scores_of_tile` gives, read by tensor descriptors.
+
+    Args:
+        x: descriptor of (N, D), its block (BLOCK_M, BLOCK_K); weight: likewise of (S * L, D).
+        row, latent: where the tile starts. What is outside of the matrices counts as 0; a tile may
+            reach into the next stack.
+        dim: D.
+
+    """
+    scores = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for start in range(0, dim, BLOCK_K):
+        a, b = x.load([row, start]), weight.load([latent, start])
+        scores = tl.dot(a, b.T, scores, input_precision=PRECISION)
+    return scores
+
+
+@triton.jit
 def ordered(scores):
     """int32 in the order of the scores: NaN first; the two zeros are equal."""
     bits = tl.where(scores == 0, 0.0, scores).to(tl.int32, bitcast=True)
@@ -132,15 +154,15 @@ def scan_groups(
     x, weight, row_slack, latent_slack, bias, mask, floor, keys,
     row_count, latents, dim, group_count,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
-    GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
+    GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr, DESCRIBED: tl.constexpr,
 ):  # fmt: skip
     """Write the KEPT best keys of every GROUP consecutive latents.
 
     Scheme: a fused product and group top-m, see triton.py. With slack: triton_bound.py.
 
     Args:
-        x: (N, D).
-        weight: (S * L, D); bias (S * L,) or None; mask (S * L,) bool or None.
+        x: (N, D); weight (S * L, D): descriptors of blocks of the tile if DESCRIBED, else pointers.
+        bias (S * L,) or None; mask (S * L,) bool or None.
         row_slack: (N,) float32, latent_slack (S * L,) float32: or both None.
         floor: (N,) float32.
         keys: (N, S, group_count, KEPT) int64, written: each group's descend.
@@ -155,10 +177,16 @@ def scan_groups(
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
-    stacked, last = stack * latents + cols, stack * latents + latents
-    scores = scores_of_tile(
-        x, weight, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
-    )
+    if DESCRIBED:
+        scores = described_scores(
+            x, weight, row_tile * BLOCK_M, stack * latents + col_tile * BLOCK_N, dim,
+            BLOCK_M, BLOCK_N, BLOCK_K, PRECISION,
+        )  # fmt: skip
+    else:
+        stacked, last = stack * latents + cols, stack * latents + latents
+        scores = scores_of_tile(
+            x, weight, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
+        )
     order = eligible_order(
         scores, row_slack, latent_slack, bias, mask, floor, rows, cols, stack, row_count, latents
     )

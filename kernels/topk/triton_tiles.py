@@ -18,6 +18,8 @@ class Tile:
     stages: int
     archs: tuple[int, ...] = ()
     """Compute capabilities (90 is sm_90) that it is for; () for all."""
+    described: bool = False
+    """Whether `scan_groups` reads by tensor descriptors, where rows are whole 16 bytes."""
 
 
 # The first of a list that is for a GPU is taken where nothing was measured. They are for the GPUs
@@ -25,13 +27,13 @@ class Tile:
 LISTED = (80, 90, 100, 120)
 HALF_TILES = {
     "linear_topk": (
-        Tile(128, 128, 64, 8, 3), Tile(128, 128, 64, 8, 4, LISTED), Tile(256, 128, 64, 8, 3, (90,)),
-        Tile(128, 256, 64, 8, 3, (100,)),
+        Tile(128, 256, 64, 8, 3, (90,), described=True), Tile(128, 128, 64, 8, 3),
+        Tile(128, 128, 64, 8, 4, LISTED), Tile(128, 256, 64, 8, 3, (90, 100)),
     ),
     "mutual_topk": (Tile(128, 128, 64, 8, 3),),
     "pairs_above": (Tile(128, 64, 64, 8, 3),),
 }  # fmt: skip
-"""For bfloat16 and float16, on tensor cores."""
+"""For bfloat16 and float16, on tensor cores. Times of the cuts on an H100: docs/gpu.md."""
 TF32_TILES = {
     "linear_topk": (
         Tile(128, 128, 32, 8, 3), Tile(128, 128, 32, 8, 4, LISTED), Tile(64, 128, 32, 4, 3, LISTED),
@@ -40,7 +42,7 @@ TF32_TILES = {
         Tile(128, 128, 32, 16, 3, (80, 90, 120)), Tile(64, 128, 32, 8, 3, (100,)),
         Tile(64, 64, 32, 4, 3),
     ),
-    "pairs_above": (Tile(128, 64, 32, 8, 3),),
+    "pairs_above": (Tile(128, 128, 32, 8, 3, (90,)), Tile(128, 64, 32, 8, 3)),
 }  # fmt: skip
 """For float32 rounded to TF32, on tensor cores: scans that propose."""
 FLOAT_TILE, PAIRS_FLOAT_TILE = Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 8, 3)
@@ -62,5 +64,5 @@ def full_tile(op: str, dtype: torch.dtype) -> Tile:
     if interpreting():
         return INTERPRETED
     if dtype != torch.float32:
-        return HALF_TILES[op][0]
+        return next(tile for tile in HALF_TILES[op] if not tile.archs)
     return PAIRS_FLOAT_TILE if op == "pairs_above" else FLOAT_TILE

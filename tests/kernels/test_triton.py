@@ -5,6 +5,7 @@ are imported.
 """
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,8 +25,15 @@ from twinsae.kernels.decode import sparse_decode
 from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.grads import triton as grads
 from twinsae.kernels.topk import triton as scans
-from twinsae.kernels.topk import triton_dense, triton_mutual, triton_scan, triton_select
+from twinsae.kernels.topk import (
+    triton_dense,
+    triton_mutual,
+    triton_plans,
+    triton_scan,
+    triton_select,
+)
 from twinsae.kernels.topk.triton_scheme import Scheme, choose_scheme
+from twinsae.kernels.topk.triton_tiles import INTERPRETED
 
 SCHEME = Scheme(group=16, kept=3)
 
@@ -150,6 +158,35 @@ def test_the_dense_route_works_in_chunks_of_rows(
     scheme(None)
     monkeypatch.setattr(triton_dense, "KEYS_AT_ONCE", 7 * 90 + 1)
     check(make.integers(30, 5), make.integers(90, 5), None, 8, oracle)
+
+
+@pytest.mark.parametrize(("dim", "described"), [(72, 2), (70, 0)], ids=["whole", "odd"])
+def test_descriptors_read_the_same_numbers(
+    make: SimpleNamespace, scheme, monkeypatch, dim: int, described: int
+) -> None:
+    # Rows of 72 float32 are whole 16 bytes. Tiles reach beyond the rows, and into the next stack.
+    scheme(SCHEME)
+    made = []
+    real = scans.TensorDescriptor.from_tensor
+    monkeypatch.setattr(
+        scans.TensorDescriptor, "from_tensor", lambda *given: made.append(1) or real(*given)
+    )
+    x, weight, bias = make.reals(37, dim), make.reals(600, dim), make.reals(600)
+    found = []
+    for tile in (INTERPRETED, replace(INTERPRETED, described=True)):
+        with triton_plans.forced("linear_topk", triton_plans.Plan("fused", tile)):
+            found.append(linear_topk(x, weight, bias, 5, groups=2, backend="triton"))
+    assert len(made) == described
+    for ours, theirs in zip(found[1][:2], found[0][:2], strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("k", [9, 300])
+def test_rows_that_are_redone_by_either_selection(
+    make: SimpleNamespace, oracle: SimpleNamespace, scheme, k: int
+) -> None:
+    scheme(None)
+    check(make.integers(6, 5), make.integers(5000, 5), None, k, oracle)
 
 
 def test_a_graph_that_is_recorded_waits_for_no_number(

@@ -37,17 +37,13 @@ def timer(seconds: dict[Plan, float]):
     return lambda call: (call(), seconds[triton_plans._forced["linear_topk"]])[1]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "dim", "first"),
-    [(torch.float32, 2047, FUSED), (torch.float32, 2048, CHUNKED), (torch.float16, 2048, FUSED),
-     (torch.bfloat16, 4095, FUSED), (torch.bfloat16, 4096, CHUNKED)],
-)  # fmt: skip
-def test_the_first_plan_goes_by_dimension_and_dtype(
-    dtype: torch.dtype, dim: int, first: Plan
-) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dim", [64, 4096])
+def test_the_first_plan_is_fused(dtype: torch.dtype, dim: int) -> None:
+    # It was faster on an H100 for every dtype and width that was measured: docs/gpu.md.
     x = torch.empty(2, dim, dtype=dtype)
-    assert plan_for("linear_topk", x, 500, 4) == first
-    assert plan_for("mutual_topk", x, 500, 4) == plan_for("pairs_above", x, 500, 1) == FUSED
+    for op in ("linear_topk", "mutual_topk", "pairs_above"):
+        assert plan_for(op, x, 500, 4) == FUSED
 
 
 @pytest.mark.parametrize("fastest", [FUSED, CHUNKED])
@@ -119,9 +115,11 @@ def test_gpus_choose_among_the_cuts_that_are_for_them(monkeypatch: pytest.Monkey
         monkeypatch.setattr(triton_plans, "capability", lambda _, arch=arch: arch)
         plans = question.plans()
         counts[arch] = len(plans)
-        assert plans[0].tile == triton_tiles.HALF_TILES["linear_topk"][0]
+        assert plans[0].route == "fused"
+        assert plans[0].tile.described == (arch == 90)
         assert [plan.route for plan in plans].count("chunked") == 1
-    assert counts == {80: 3, 86: 2, 90: 4, 100: 4}
+        assert len({str(plan) for plan in plans}) == len(plans)
+    assert counts == {80: 3, 86: 2, 90: 5, 100: 4}
 
 
 def test_cuts_of_a_dtype_give_equal_bits() -> None:
