@@ -102,7 +102,7 @@ def topk_autoencode(
     x: Tensor,
     W_enc: Tensor,
     b_enc: Tensor | None,
-    _packed: Sequence[Tensor],
+    packed: Sequence[Tensor],
     W_dec: Tensor,
     b_dec: Tensor | None,
     k: int,
@@ -115,7 +115,7 @@ def topk_autoencode(
     with on_device(x):
         centre = own.mean(0, dtype=torch.float32)
         decoder = Decoder(ready(W_dec), None if b_dec is None else ready(b_dec), centre)
-        chosen = chosen_keys(scores, k)
+        chosen = chosen_keys(scores, k, packed)
         if chosen is None:
             found = _dense(scores, slice(None), k, decoder)
             survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()

@@ -19,7 +19,7 @@ from ..launch import capturing, on_device, ready
 PIECE = 256  # non-zeros that one program sums
 # Columns of a program, which is one warp: every thread sums its own columns, so that nothing is
 # reduced across threads. On an H100 that took less than a quarter of the time of 512 columns and
-# 4 warps (docs/gpu.md). UNROLL rows are on their way at once (latents have about 4).
+# 4 warps (docs/benchmarks-gpu.md). UNROLL rows are on their way at once (latents have about 4).
 BLOCK, WARPS = (512, 4) if interpreting() else (256, 1)
 PLACES, UNROLL = (16, 1) if interpreting() else (1, 4)
 

@@ -7,7 +7,7 @@ again with all their scores. Where the odds of that are poor (large k, few laten
 done so, some at a time. Nothing depends on the order in which programs run.
 
 Half-precision inputs are multiplied exactly and summed in float32: their scan's scores are the
-result's. Float32 inputs are scanned in TF32, which proposes; a float32 score of each proposal
+result's. Float32 inputs are scanned in float16, which proposes; a float32 score of each proposal
 decides, and keys bear a slack, so that the certificate holds for it (triton_bound.py). So do those
 of the chunked route (triton_chunked.py), which triton_plans.py may choose for any dtype. A float32
 input's score has the same bits by all routes, a half-precision one's by all but the chunked one.
@@ -21,8 +21,8 @@ import triton
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from ..launch import capturing, describable, on_device, ready, rough
-from .triton_bound import slack_of
+from ..launch import capturing, describable, on_device, ready
+from .triton_bound import packed_rough, rough, slack_of
 from .triton_chunked import FILTER_COLS, chunked_keys
 from .triton_dense import dense_topk
 from .triton_mutual import mutual_topk
@@ -41,7 +41,7 @@ def linear_topk(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    _packed: Sequence[Tensor],
+    packed: Sequence[Tensor],
     k: int,
     floor: Tensor,
     mask: Tensor | None,
@@ -58,7 +58,7 @@ def linear_topk(
     survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
     again: list[Tensor | slice] = [slice(None)] * groups
     with on_device(x):
-        chosen = chosen_keys(scores, k)
+        chosen = chosen_keys(scores, k, packed)
         if chosen is not None:
             best_values, best_indices, least = ranked(chosen.keys, k)
             values.copy_(best_values.view(values.shape))
@@ -78,7 +78,7 @@ def linear_topk(
     return values.to(x.dtype), indices, survivors.clone(), redone.clone()
 
 
-def chosen_keys(scores: Scores, k: int) -> Chosen | None:
+def chosen_keys(scores: Scores, k: int, packed: Sequence[Tensor]) -> Chosen | None:
     """Find keys among which are the k best of nearly all rows.
 
     A row is proved if `unseen` is no better than the least of its k best; others are to be done
@@ -96,8 +96,9 @@ def chosen_keys(scores: Scores, k: int) -> Chosen | None:
     if decides:
         chosen, unseen = choose(_fused_keys(scores, scheme, plan.tile), k, scheme.kept)
         return Chosen(chosen, unseen, unseen.new_zeros(()))
-    slack = slack_of(scores.x, scores.weight)
-    proposing = replace(scores, x=rough(scores.x), weight=rough(scores.weight), slack=slack)
+    rows, latents = rough(scores.x), packed_rough(packed) or rough(scores.weight)
+    slack = slack_of(rows, latents, scores.x.dtype)
+    proposing = replace(scores, x=rows.matrix, weight=latents.matrix, slack=slack)
     if plan.route == "fused":
         keys = _fused_keys(proposing, scheme, plan.tile)
     else:
@@ -113,7 +114,6 @@ def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:
         (rows * scores.stacks, group_count * scheme.kept),
         dtype=torch.int64, device=scores.x.device,
     )  # fmt: skip
-    row_slack, latent_slack = scores.slack or (None, None)
     grid = triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols), scores.stacks
     described = tile.described and all(describable(t) for t in (scores.x, scores.weight))
     x, weight = scores.x, scores.weight
@@ -121,10 +121,9 @@ def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:
         x = TensorDescriptor.from_tensor(x, [tile.rows, tile.depth])
         weight = TensorDescriptor.from_tensor(weight, [tile.cols, tile.depth])
     scan_groups[grid](
-        x, weight, row_slack, latent_slack, scores.bias, scores.mask, scores.floor,
+        x, weight, *(scores.slack or (None,) * 3), scores.bias, scores.mask, scores.floor,
         keys, rows, latents, scores.x.shape[1], group_count,
         BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
-        PRECISION="ieee" if scores.slack is None else "tf32",
         GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND, DESCRIBED=described,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip

@@ -10,8 +10,8 @@ import torch
 import triton
 from torch import Tensor
 
-from ..launch import capturing, on_device, ready, rough
-from .triton_bound import Slack, slack_of
+from ..launch import capturing, on_device, ready
+from .triton_bound import Slack, packed_rough, rough, slack_of
 from .triton_dense import dense_topk
 from .triton_plans import plan_for
 from .triton_rescore import Best, Scores, best_of_chosen, proposed
@@ -26,7 +26,7 @@ KEYS_AT_ONCE = 1 << 26  # of one side of a block: 512 MiB
 def mutual_topk(
     a: Tensor,
     b: Tensor,
-    _packed: Sequence[Tensor],
+    packed: Sequence[Tensor],
     m: int,
     row_floor: Tensor,
     col_floor: Tensor,
@@ -37,7 +37,7 @@ def mutual_topk(
     survivors, redone = torch.zeros((2,), dtype=torch.int64, device=a.device).unbind()
     survivors, redone = survivors.clone(), redone.clone()
     with on_device(a):
-        sides = None if capturing() else _fast(left, right, m)
+        sides = None if capturing() else _fast(left, right, packed, m)
         if sides is None:
             rows = dense_topk(left, right, None, m, None, None)
             cols = dense_topk(right, left, None, m, None, None)
@@ -57,7 +57,7 @@ def mutual_topk(
     return rows[0].to(a.dtype), rows[1], cols[0].to(a.dtype), cols[1], survivors, redone
 
 
-def _fast(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best] | None:
+def _fast(a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int) -> tuple[Best, Best] | None:
     """Find the best of the rows and those of the columns; None: too few would be proved."""
     if m > MOST:
         return None
@@ -67,15 +67,17 @@ def _fast(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best] | None:
     scheme = choose_scheme(shorter, contenders(m, decides), min(tile.rows, tile.cols))
     if scheme is None:
         return None
-    slack = None if decides else slack_of(a, b)
-    left, right = (a, b) if decides else (rough(a), rough(b))
+    left, right, slack = a, b, None
+    if not decides:
+        rows_of, cols_of = rough(a), packed_rough(packed) or rough(b)
+        left, right, slack = rows_of.matrix, cols_of.matrix, slack_of(rows_of, cols_of, a.dtype)
     of_rows, of_cols = Scores(a, b, slack=slack), Scores(b, a, slack=slack)
     count = m if decides else proposed(m)
     row_best, col_chosen, col_unseen = [], [], []
     step = _block_rows(b.shape[0], scheme)
     for start in range(0, a.shape[0], step):
         rows = slice(start, min(a.shape[0], start + step))
-        own = None if slack is None else Slack(slack.rows[rows], slack.latents)
+        own = None if slack is None else slack._replace(rows=slack.rows[rows])
         row_keys, col_keys = _scan(left[rows], right, own, scheme, tile)
         chosen, unseen = choose(row_keys, count, scheme.kept)
         row_best.append(_best(chosen, unseen, m, replace(of_rows, x=a[rows])))
@@ -111,12 +113,10 @@ def _scan(
     row_groups, col_groups = triton.cdiv(cols, scheme.group), triton.cdiv(rows, scheme.group)
     row_keys = torch.empty((rows, row_groups * scheme.kept), dtype=torch.int64, device=a.device)
     col_keys = row_keys.new_empty((cols, col_groups * scheme.kept))
-    row_slack, col_slack = slack or (None, None)
     scan_both[(triton.cdiv(rows, tile.rows) * triton.cdiv(cols, tile.cols),)](
-        a, b, row_slack, col_slack, row_keys, col_keys,
+        a, b, *(slack or (None,) * 3), row_keys, col_keys,
         rows, cols, a.shape[1], row_groups, col_groups,
         BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
-        PRECISION="ieee" if slack is None else "tf32",
         GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip

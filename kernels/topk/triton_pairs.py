@@ -2,7 +2,7 @@
 
 Every score is compared with a float32 bound that is not above its prices (`lowered`); the exact
 comparison, in float64, is made where a tile passes any. Half-precision scores decide so at once.
-Float32 inputs are scanned in TF32: the list then holds every pair whose score with its slack
+Float32 inputs are scanned in float16: the list then holds every pair whose score with its slack
 (triton_bound.py) is above that bound, and a float32 score of each decides. If there are far more of
 those than pairs are wanted, all is scanned in full float32. Both ways give a score the same bits:
 whether a pair is above its prices does not depend on the capacity.
@@ -17,8 +17,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..backends import interpreting
-from ..launch import on_device, ready, rough
-from .triton_bound import Slack, slack_of
+from ..launch import on_device, ready
+from .triton_bound import Slack, packed_rough, rough, slack_of
 from .triton_plans import plan_for
 from .triton_scan import scores_of_tile, with_slack
 from .triton_tiles import BAND, Tile, full_tile
@@ -32,6 +32,15 @@ def halves(tile):
     """Two (M, N / 2): the left and the right columns of a tile (M, N)."""
     parts = tl.reshape(tile, (tile.shape[0], 2, tile.shape[1] // 2))
     return tl.split(tl.permute(parts, (0, 2, 1)))
+
+
+@triton.jit
+def quarters(tile):
+    """Four (M, N / 4): the columns of a tile (M, N) from the left to the right."""
+    left, right = halves(tile)
+    first, second = halves(left)
+    third, fourth = halves(right)
+    return first, second, third, fourth
 
 
 @triton.jit
@@ -59,9 +68,9 @@ def append(
 
 @triton.jit
 def list_pairs(
-    a, b, row_slack, col_slack, row_low, col_low, row_price, col_price, margin,
+    a, b, row_slack, col_slack, scale, row_low, col_low, row_price, col_price, margin,
     blocks, pairs, count, capacity, row_count, col_count, dim,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Append row * C + col of every pair above its prices; the order is not defined.
 
@@ -70,7 +79,8 @@ def list_pairs(
 
     Args:
         a: (R, D); b: (C, D).
-        row_slack: (R,) float32, col_slack (C,) float32: or both None.
+        row_slack: (R,) float32; col_slack (C,) float32; scale (1,) float32: see
+            triton_bound.Slack; or all None.
         row_low: (R,) float32; col_low: (C,) float32: see `lowered`.
         row_price: (R,) float64; col_price: (C,) float64; margin: (1,) float64. With slack they are
             None, and what is above the lowered prices is listed.
@@ -83,10 +93,8 @@ def list_pairs(
     rows = tl.load(block) + tl.arange(0, BLOCK_M)
     cols = tl.load(block + 2) + tl.arange(0, BLOCK_N)
     row_inside, col_inside = rows < tl.load(block + 1), cols < tl.load(block + 3)
-    scores = scores_of_tile(
-        a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
-    )
-    scores = with_slack(scores, row_slack, col_slack, rows, cols, row_inside, col_inside)
+    scores = scores_of_tile(a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K)
+    scores = with_slack(scores, row_slack, col_slack, scale, rows, cols, row_inside, col_inside)
     low = tl.load(row_low + rows, mask=row_inside, other=0.0)[:, None]
     low = low + tl.load(col_low + cols, mask=col_inside, other=0.0)[None, :]
     above = scores > low
@@ -96,21 +104,13 @@ def list_pairs(
     if tl.max(tl.max(above, 1), 0) > 0:
         # A quarter at a time, which takes a quarter of the registers.
         QUARTER: tl.constexpr = BLOCK_N // 4
-        left, right = halves(scores)
-        of_left, of_right = halves(above)
-        part_0, part_1 = halves(left)
-        part_2, part_3 = halves(right)
-        of_0, of_1 = halves(of_left)
-        of_2, of_3 = halves(of_right)
-        first = tl.load(block + 2) + tl.arange(0, QUARTER)
-        append(part_0, of_0, row_price, col_price, margin, pairs, count, capacity, rows, first,
-               col_count)
-        append(part_1, of_1, row_price, col_price, margin, pairs, count, capacity, rows,
-               first + QUARTER, col_count)
-        append(part_2, of_2, row_price, col_price, margin, pairs, count, capacity, rows,
-               first + 2 * QUARTER, col_count)
-        append(part_3, of_3, row_price, col_price, margin, pairs, count, capacity, rows,
-               first + 3 * QUARTER, col_count)
+        parts, above_parts = quarters(scores), quarters(above)
+        for part in tl.static_range(4):
+            append(
+                parts[part], above_parts[part], row_price, col_price, margin, pairs, count,
+                capacity, rows, tl.load(block + 2) + part * QUARTER + tl.arange(0, QUARTER),
+                col_count,
+            )  # fmt: skip
 
 
 @triton.jit
@@ -180,7 +180,7 @@ def _below(price: Tensor) -> Tensor:
 def pairs_above(
     a: Tensor,
     b: Tensor,
-    _packed: Sequence[Tensor],
+    packed: Sequence[Tensor],
     row_price: Tensor,
     col_price: Tensor,
     margin: float,
@@ -198,7 +198,7 @@ def pairs_above(
     with on_device(a):
         found = None
         if a.dtype == torch.float32:
-            found = _confirmed(left, right, prices, tiles, capacity)
+            found = _confirmed(left, right, packed, prices, tiles, capacity)
         if found is None:
             tile = full_tile("pairs_above", left.dtype)
             pairs, count = _listed(left, right, None, prices, tiles, capacity, tile)
@@ -211,12 +211,14 @@ def pairs_above(
 
 
 def _confirmed(
-    a: Tensor, b: Tensor, prices: Prices, tiles: Tensor, capacity: int
+    a: Tensor, b: Tensor, packed: Sequence[Tensor], prices: Prices, tiles: Tensor, capacity: int
 ) -> tuple[Tensor, int, int] | None:
     """Return the pairs, how many they are and how many were scored; None: too many to score."""
     most = 2 * capacity + ROOM
     tile = plan_for("pairs_above", a, b.shape[0], 1).tile
-    listed, count = _listed(rough(a), rough(b), slack_of(a, b), prices, tiles, most, tile)
+    rows, cols = rough(a), packed_rough(packed) or rough(b)
+    slack = slack_of(rows, cols, a.dtype)
+    listed, count = _listed(rows.matrix, cols.matrix, slack, prices, tiles, most, tile)
     if count > most:
         return None
     above = torch.zeros(count, dtype=torch.int8, device=a.device)
@@ -237,14 +239,12 @@ def _listed(
     pairs = torch.empty(most, dtype=torch.int64, device=a.device)
     count = pairs.new_zeros(1)
     blocks = _blocks(tiles, tile.rows, tile.cols)
-    row_slack, col_slack = slack or (None, None)
     exact = (prices.rows, prices.cols, prices.margin) if slack is None else (None, None, None)
     if blocks.shape[0]:
         list_pairs[(blocks.shape[0],)](
-            a, b, row_slack, col_slack, *prices.lowered(), *exact, blocks, pairs, count, most,
+            a, b, *(slack or (None,) * 3), *prices.lowered(), *exact, blocks, pairs, count, most,
             a.shape[0], b.shape[0], a.shape[1],
             BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
-            PRECISION="ieee" if slack is None else "tf32",
             num_warps=tile.warps, num_stages=tile.stages,
         )  # fmt: skip
     return pairs, int(count.item())

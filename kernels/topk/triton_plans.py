@@ -24,11 +24,6 @@ from .triton_tiles import Tile, tiles_for
 
 Route = Literal["fused", "chunked"]
 
-# From this D on, float32 inputs are scanned by torch's TF32 product in parts: on an H100 it took 22 ms
-# at (8192, 4096, 131072) where the fused scan took 34 (docs/gpu.md). Half-precision inputs, whose
-# fused scores decide without a re-score, were faster fused at every D.
-CHUNKED_FROM = 2048
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -65,13 +60,9 @@ class Question:
 
     def plans(self) -> list[Plan]:
         """List the plans that may serve it; the first needs no measurement."""
-        tiles = tiles_for(self.op, self.dtype, capability(self.device))
+        tiles = tiles_for(self.op, capability(self.device))
         found = [Plan("fused", tile) for tile in tiles]
-        if self.op != "linear_topk":
-            return found
-        unfused = [Plan("chunked", tiles[0])]
-        first = self.dtype == torch.float32 and self.dim >= CHUNKED_FROM
-        return unfused + found if first else found + unfused
+        return [*found, Plan("chunked", tiles[0])] if self.op == "linear_topk" else found
 
 
 _forced: dict[str, Plan] = {}

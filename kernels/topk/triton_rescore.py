@@ -13,9 +13,9 @@ from .triton_scan import INDEX_BITS, LEAST, MISSING, key_of, ordered
 from .triton_select import MOST, choose, ranked
 
 MOST_PROPOSED = 2 * MOST
-# Of a program: each thread of its warp has one score. With 4 warps they all have the same 32 scores,
-# which took 3 times as long on an H100 (docs/gpu.md). The interpreter's time goes by the number of
-# programs.
+# Of a program: each thread of its warp has one score. With 4 warps they all have the same 32
+# scores, which took 3 times as long on an H100 (docs/benchmarks-gpu.md). The interpreter's time
+# goes by the number of programs.
 ROWS, AT_ONCE, DEPTH, WARPS = (64, 64, 64, 4) if interpreting() else (1, 32, 64, 1)
 
 
@@ -36,7 +36,7 @@ class Scores:
     stacks: int = 1
     """S."""
     slack: Slack | None = None
-    """What a scan adds to its scores; None: its scores are the result's."""
+    """How a scan's scores become proposals; None: its scores are the result's."""
 
     @property
     def latents(self) -> int:

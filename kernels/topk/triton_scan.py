@@ -1,9 +1,9 @@
 """The product on a GPU, tile by tile, and what is kept of each tile.
 
 A score's bits depend on its own row and latent only, as long as BLOCK_K is the same: every kernel
-multiplies with `scores_of_tile`. In full float32 (PRECISION "ieee") a score is one chain of fused
-steps from the first column to the last, whatever BLOCK_K. Scans that only propose (PRECISION
-"tf32", see triton_bound.py) add a slack to each score, so that it is not below what it stands for.
+multiplies with `scores_of_tile` or `described_scores`. A float32 score is one chain of fused steps
+from the first column to the last, whatever BLOCK_K. Scans that only propose (triton_bound.py) add a
+slack to each score, so that it is not below what it stands for.
 
 Scores are compared as keys: int64, the score's bits in the order of numbers above the complement of
 the latent's index, so that the larger key is the larger score or the lower index.
@@ -32,7 +32,6 @@ def tile_of_program(program, row_tiles, col_tiles, BAND: tl.constexpr):
 def scores_of_tile(
     x, weight, rows, latents, row_count, latent_count, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
-    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """(BLOCK_M, BLOCK_N) float32: <x[rows], weight[latents]>; 0 outside of the matrices."""
     depth = tl.arange(0, BLOCK_K)
@@ -45,7 +44,7 @@ def scores_of_tile(
         inside = start + depth < dim
         a = tl.load(left + start, mask=row_inside & inside[None, :], other=0.0)
         b = tl.load(right + start, mask=latent_inside & inside[:, None], other=0.0)
-        scores = tl.dot(a, b, scores, input_precision=PRECISION)
+        scores = tl.dot(a, b, scores, input_precision="ieee")
     return scores
 
 
@@ -53,7 +52,6 @@ def scores_of_tile(
 def described_scores(
     x, weight, row, latent, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
-    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """(BLOCK_M, BLOCK_N) float32: what `scores_of_tile` gives, read by tensor descriptors.
 
@@ -67,7 +65,7 @@ def described_scores(
     scores = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for start in range(0, dim, BLOCK_K):
         a, b = x.load([row, start]), weight.load([latent, start])
-        scores = tl.dot(a, b.T, scores, input_precision=PRECISION)
+        scores = tl.dot(a, b.T, scores, input_precision="ieee")
     return scores
 
 
@@ -93,24 +91,24 @@ def key_of(order, index):
 
 
 @triton.jit
-def with_slack(scores, row_slack, latent_slack, rows, latents, row_inside, latent_inside):
-    """Add a proposal's slack, if there is any: see triton_bound.py."""
+def with_slack(scores, row_slack, latent_slack, scale, rows, latents, row_inside, latent_inside):
+    """Make proposals of a scan's scores, if there is slack: see triton_bound.Slack."""
     if row_slack is not None:
         of_row = tl.load(row_slack + rows, mask=row_inside, other=0.0)
         of_latent = tl.load(latent_slack + latents, mask=latent_inside, other=0.0)
-        scores += of_row[:, None] * of_latent[None, :]
+        scores = scores * tl.load(scale) + of_row[:, None] * of_latent[None, :]
     return scores
 
 
 @triton.jit
 def eligible_order(
-    scores, row_slack, latent_slack, bias, mask, floor, rows, cols, stack, row_count, latents
+    scores, row_slack, latent_slack, scale, bias, mask, floor, rows, cols, stack, row_count, latents
 ):
     """(rows, cols) int32: the ordered scores of the stack's latents, or LEAST."""
     own = cols < latents
     stacked = stack * latents + cols
     inside = rows < row_count
-    scores = with_slack(scores, row_slack, latent_slack, rows, stacked, inside, own)
+    scores = with_slack(scores, row_slack, latent_slack, scale, rows, stacked, inside, own)
     if bias is not None:
         scores += tl.load(bias + stacked, mask=own, other=0.0).to(tl.float32)[None, :]
     limit = tl.full((rows.shape[0],), float("-inf"), tl.float32)
@@ -151,9 +149,9 @@ def keep_best(order, keys, rows, groups, row_count, group_count, GROUP: tl.const
 
 @triton.jit
 def scan_groups(
-    x, weight, row_slack, latent_slack, bias, mask, floor, keys,
+    x, weight, row_slack, latent_slack, scale, bias, mask, floor, keys,
     row_count, latents, dim, group_count,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
     GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr, DESCRIBED: tl.constexpr,
 ):  # fmt: skip
     """Write the KEPT best keys of every GROUP consecutive latents.
@@ -163,7 +161,8 @@ def scan_groups(
     Args:
         x: (N, D); weight (S * L, D): descriptors of blocks of the tile if DESCRIBED, else pointers.
         bias (S * L,) or None; mask (S * L,) bool or None.
-        row_slack: (N,) float32, latent_slack (S * L,) float32: or both None.
+        row_slack: (N,) float32; latent_slack (S * L,) float32; scale (1,) float32: see
+            triton_bound.Slack; or all None.
         floor: (N,) float32.
         keys: (N, S, group_count, KEPT) int64, written: each group's descend.
         row_count: N.
@@ -180,16 +179,17 @@ def scan_groups(
     if DESCRIBED:
         scores = described_scores(
             x, weight, row_tile * BLOCK_M, stack * latents + col_tile * BLOCK_N, dim,
-            BLOCK_M, BLOCK_N, BLOCK_K, PRECISION,
+            BLOCK_M, BLOCK_N, BLOCK_K,
         )  # fmt: skip
     else:
         stacked, last = stack * latents + cols, stack * latents + latents
         scores = scores_of_tile(
-            x, weight, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
+            x, weight, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K
         )
     order = eligible_order(
-        scores, row_slack, latent_slack, bias, mask, floor, rows, cols, stack, row_count, latents
-    )
+        scores, row_slack, latent_slack, scale, bias, mask, floor, rows, cols, stack, row_count,
+        latents,
+    )  # fmt: skip
     groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
     stacks = tl.num_programs(1)
     outputs = rows.to(tl.int64) * stacks + stack
@@ -198,9 +198,9 @@ def scan_groups(
 
 @triton.jit
 def scan_both(
-    a, b, row_slack, col_slack, row_keys, col_keys,
+    a, b, row_slack, col_slack, scale, row_keys, col_keys,
     row_count, col_count, dim, row_groups, col_groups,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
     GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
 ):  # fmt: skip
     """Write the best keys of each row's groups of columns and of each column's groups of rows.
@@ -209,7 +209,8 @@ def scan_both(
 
     Args:
         a: (R, D); b: (C, D).
-        row_slack: (R,) float32, col_slack (C,) float32: or both None.
+        row_slack: (R,) float32; col_slack (C,) float32; scale (1,) float32: see
+            triton_bound.Slack; or all None.
         row_keys: (R, row_groups, KEPT) int64, written; col_keys: (C, col_groups, KEPT).
         row_count: R; col_count: C; dim: D.
         row_groups: ceil(C / GROUP); col_groups: ceil(R / GROUP).
@@ -219,11 +220,9 @@ def scan_both(
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
-    scores = scores_of_tile(
-        a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION
-    )
+    scores = scores_of_tile(a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K)
     order = eligible_order(
-        scores, row_slack, col_slack, None, None, None, rows, cols, 0, row_count, col_count
+        scores, row_slack, col_slack, scale, None, None, None, rows, cols, 0, row_count, col_count
     )
     order = tl.where((rows < row_count)[:, None], order, LEAST)
     groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
@@ -246,9 +245,11 @@ def score_all(
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
     scores = scores_of_tile(
-        x, weight, rows, cols, row_count, latents, dim, BLOCK_M, BLOCK_N, BLOCK_K, "ieee"
+        x, weight, rows, cols, row_count, latents, dim, BLOCK_M, BLOCK_N, BLOCK_K
     )
-    order = eligible_order(scores, None, None, bias, None, floor, rows, cols, 0, row_count, latents)
+    order = eligible_order(
+        scores, None, None, None, bias, None, floor, rows, cols, 0, row_count, latents
+    )
     inside = (rows < row_count)[:, None] & (cols < latents)[None, :]
     places = rows.to(tl.int64)[:, None] * latents + cols[None, :]
     tl.store(keys + places, key_of(order, cols[None, :]), mask=inside)

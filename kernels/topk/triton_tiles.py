@@ -9,7 +9,7 @@ from ..backends import interpreting
 
 @dataclass(frozen=True)
 class Tile:
-    """How a product is cut. All tiles of a dtype have one `depth`, so that they give equal bits."""
+    """How a product is cut. All have one `depth`, so that they give equal bits."""
 
     rows: int
     cols: int
@@ -30,33 +30,22 @@ HALF_TILES = {
         Tile(128, 256, 64, 8, 3, (90,), described=True), Tile(128, 128, 64, 8, 3),
         Tile(128, 128, 64, 8, 4, LISTED), Tile(128, 256, 64, 8, 3, (90, 100)),
     ),
-    "mutual_topk": (Tile(128, 128, 64, 8, 3),),
+    "mutual_topk": (Tile(128, 128, 64, 16, 3, (90,)), Tile(128, 128, 64, 8, 3)),
     "pairs_above": (Tile(128, 64, 64, 8, 3),),
 }  # fmt: skip
-"""For bfloat16 and float16, on tensor cores. Times of the cuts on an H100: docs/gpu.md."""
-TF32_TILES = {
-    "linear_topk": (
-        Tile(128, 128, 32, 8, 3), Tile(128, 128, 32, 8, 4, LISTED), Tile(64, 128, 32, 4, 3, LISTED),
-    ),
-    "mutual_topk": (
-        Tile(128, 128, 32, 16, 3, (80, 90, 120)), Tile(64, 128, 32, 8, 3, (100,)),
-        Tile(64, 64, 32, 4, 3),
-    ),
-    "pairs_above": (Tile(128, 128, 32, 8, 3, (90,)), Tile(128, 64, 32, 8, 3)),
-}  # fmt: skip
-"""For float32 rounded to TF32, on tensor cores: scans that propose."""
+"""For bfloat16 and float16, on tensor cores; scans of float32 inputs, which propose, read float16.
+Times of the cuts on an H100: docs/benchmarks-gpu.md."""
 FLOAT_TILE, PAIRS_FLOAT_TILE = Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 8, 3)
-"""For float32 in full, without tensor cores."""
+"""For scores in float32, without tensor cores."""
 INTERPRETED = Tile(32, 256, 64, 4, 1)  # its time goes by the number of tiles
 BAND = 8  # row tiles that take turns on one column tile, so that both stay in the L2 cache
 
 
-def tiles_for(op: str, dtype: torch.dtype, arch: int) -> list[Tile]:
-    """Return the cuts of an op's scans on a GPU; those of float32 only propose."""
+def tiles_for(op: str, arch: int) -> list[Tile]:
+    """Return the cuts of an op's scans on a GPU."""
     if interpreting():
         return [INTERPRETED]
-    listed = (TF32_TILES if dtype == torch.float32 else HALF_TILES)[op]
-    return [tile for tile in listed if not tile.archs or arch in tile.archs]
+    return [tile for tile in HALF_TILES[op] if not tile.archs or arch in tile.archs]
 
 
 def full_tile(op: str, dtype: torch.dtype) -> Tile:

@@ -254,9 +254,9 @@ def test_an_index_out_of_range_is_left_out_while_a_graph_is_recorded(
 @pytest.mark.parametrize(
     ("latents", "k", "expected"),
     [
-        (131_072, 32, Scheme(128, 4)), (131_072, 64, Scheme(128, 4)),
-        (131_072, 128, Scheme(64, 4)), (131_072, 256, Scheme(128, 8)),
-        (32_768, 64, Scheme(128, 8)), (576, 32, None), (1, 1, Scheme(128, 4)),
+        (131_072, 32, Scheme(128, 4)), (131_072, 64, Scheme(64, 4)),
+        (131_072, 128, Scheme(64, 5)), (131_072, 256, Scheme(128, 8)),
+        (32_768, 64, Scheme(64, 5)), (576, 32, None), (1, 1, Scheme(128, 4)),
     ],
 )  # fmt: skip
 def test_the_scheme_follows_the_odds(latents: int, k: int, expected: Scheme | None) -> None:
