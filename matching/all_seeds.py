@@ -40,8 +40,8 @@ def match_all(
     as it is: the same call goes on where a killed one stopped, and more SAEs can be added later.
 
     Args:
-        dictionaries: 2 to 20 SAE folders or files, as `load_dictionary` reads them. <a> and <b> are
-            the folders' names, or the files' without their endings, and must differ.
+        dictionaries: 2 to 20 SAE folders or files, as `load_dictionary` reads them. `<a>` and
+            `<b>` are the folders' names, or the files' without their endings, and must differ.
         out: the folder to write to; made if missing.
         memory_limit: as for `match`.
         progress: told how far each phase of each pair has come.
