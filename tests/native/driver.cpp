@@ -11,10 +11,10 @@
 #include <random>
 #include <vector>
 
-#include "int8_codes.h"
-#include "isa.h"
-#include "scan.h"
-#include "sparse.h"
+#include "codes/layout.h"
+#include "float32/isa.h"
+#include "codes/scans.h"
+#include "sparse/products.h"
 
 using namespace twinsae;
 
@@ -85,23 +85,23 @@ void choose(const std::vector<float>& scores, const std::vector<int64_t>& eligib
   }
 }
 
-const Int8Isa* int8_for(int64_t depth) { return depth ? current_int8_isa() : nullptr; }
+const CodesIsa* codes_for(int64_t depth) { return depth ? current_codes_isa() : nullptr; }
 
 // A weight packed beforehand, or not.
-struct PackedInt8 {
+struct PackedCodes {
   std::vector<int8_t> codes;
   std::vector<PanelBounds> bounds;
 
-  PackedInt8(const Int8Isa& isa, const float* weight, int64_t count, int64_t depth, int threads,
+  PackedCodes(const CodesIsa& isa, const float* weight, int64_t count, int64_t depth, int threads,
              bool packed) {
     if (!packed) return;
     const int64_t panels = panel_count(count);
     codes.resize(static_cast<size_t>(panels * isa.row_bytes(depth) * kPanel));
     bounds.resize(static_cast<size_t>(panels));
-    pack_int8(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
+    pack_codes(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
   }
-  Int8Panels panels() const {
-    return codes.empty() ? Int8Panels{} : Int8Panels{codes.data(), bounds.data()};
+  CodePanels panels() const {
+    return codes.empty() ? CodePanels{} : CodePanels{codes.data(), bounds.data()};
   }
 };
 
@@ -124,10 +124,10 @@ void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t late
                      packed ? panels.data() : nullptr, has_bias ? bias.data() : nullptr,
                      floor.data(), has_mask ? mask.data() : nullptr, values.data(),
                      indices.data()};
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, weight.data(), all, depth, threads, packed);
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, weight.data(), all, depth, threads, packed);
     problem.weight = weight.data();
-    linear_topk_int8(problem, *int8, codes.panels(), threads);
+    linear_topk_codes(problem, *codes_isa, codes.panels(), threads);
   } else {
     linear_topk(problem, threads);
   }
@@ -159,13 +159,13 @@ void check_pairs_above(int64_t a_rows, int64_t b_rows, int64_t depth) {
   const bool packed = toss();
   const int threads = static_cast<int>(draw(1, 4));
   Pairs pairs;
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, b.data(), b_rows, depth, threads, packed);
     ScanCounts counts{};
-    pairs = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+    pairs = pairs_above_codes(problem, *codes_isa, codes.panels(), threads, counts);
     problem.exact = false;
     problem.capacity = a_rows * b_rows;
-    const Pairs more = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+    const Pairs more = pairs_above_codes(problem, *codes_isa, codes.panels(), threads, counts);
     expect(more.rows.size() >= pairs.rows.size(), "pairs_above, not exact", a_rows);
   } else {
     Floats panels(panel_count(b_rows) * depth * kPanel);
@@ -201,13 +201,13 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
   MutualTopK problem{a_rows, b_rows, depth, m, true, a.data(), packed ? nullptr : b.data(),
                      packed ? panels.data() : nullptr, row_floor.data(), col_floor.data(),
                      row_values.data(), row_indices.data(), col_values.data(), col_indices.data()};
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, b.data(), b_rows, depth, threads, packed);
     problem.b = b.data();
     problem.exact = false;  // its results are Python's to test
-    mutual_topk_int8(problem, *int8, codes.panels(), threads);
+    mutual_topk_codes(problem, *codes_isa, codes.panels(), threads);
     problem.exact = true;
-    mutual_topk_int8(problem, *int8, codes.panels(), threads);
+    mutual_topk_codes(problem, *codes_isa, codes.panels(), threads);
   } else {
     mutual_topk(problem, threads);
   }
@@ -337,9 +337,9 @@ void check_everything() {
 
 int main() {
   try {
-    const char* name = current_isa().name;
-    const Int8Isa* int8 = current_int8_isa();
-    std::printf("%s: ", int8 ? int8->name : name);
+    const char* name = current_float32_isa().name;
+    const CodesIsa* codes_isa = current_codes_isa();
+    std::printf("%s: ", codes_isa ? codes_isa->name : name);
   } catch (const std::exception& error) {
     std::printf("skipped: %s\n", error.what());
     return 0;
