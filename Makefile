@@ -9,6 +9,8 @@ PEERS := .venv-peers
 TYPING := build/typing/twinsae
 ROOMS := bench cli kernels matching sae
 NATIVE := $(shell find kernels/native matching/native -type f)
+# C++ that clang-format checks.
+FORMATTED := $(filter kernels/native/%,$(NATIVE)) tests/native/driver.cpp
 
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -64,6 +66,7 @@ build/sanitize/%: tests/native/driver.cpp $(NATIVE)
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(FORMATTED)
 
 # Type checkers cannot follow an editable install of mapped folders: give them a tree of links.
 typecheck: $(INSTALLED)

@@ -41,15 +41,15 @@ inline const CodesIsa& required_codes_isa(int64_t depth) {
 }
 
 inline void check_codes(const CodesIsa& isa, const Array<const int8_t>& codes,
-                 const Array<const float>& bounds, int64_t latents, int64_t depth) {
-  codes.expect("codes", {panel_count(latents), isa.planes, isa.plane_bytes(depth) / kQuad,
-                         kPanel, kQuad});
+                        const Array<const float>& bounds, int64_t latents, int64_t depth) {
+  codes.expect(
+      "codes", {panel_count(latents), isa.planes, isa.plane_bytes(depth) / kQuad, kPanel, kQuad});
   bounds.expect("bounds", {panel_count(latents), kBoundsOfPanel});
 }
 
 // Codes and bounds of `latents` rows made by pack_codes, or neither.
-inline CodePanels code_panels(const CodesIsa& isa, const pybind11::object& codes_, const pybind11::object& bounds_,
-                       int64_t latents, int64_t depth) {
+inline CodePanels code_panels(const CodesIsa& isa, const pybind11::object& codes_,
+                              const pybind11::object& bounds_, int64_t latents, int64_t depth) {
   const auto codes = optional_array<const int8_t>(codes_, "codes", 5);
   const auto bounds = optional_array<const float>(bounds_, "bounds", 2);
   require(!codes.data == !bounds.data, "codes, bounds: expected both or none");

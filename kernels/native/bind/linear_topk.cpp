@@ -1,4 +1,5 @@
-// Python's door to linear_topk and to packing: checks every argument, lets go of the GIL, and calls.
+// Python's door to linear_topk and to packing: checks every argument, lets go of the GIL, and
+// calls.
 #include "bind/checks.h"
 
 namespace py = pybind11;
@@ -17,7 +18,7 @@ void bind_pack_panels(const object& weight_, int threads, const object& panels_)
 }
 
 void bind_pack_codes(const object& weight_, int threads, const object& codes_,
-                    const object& bounds_) {
+                     const object& bounds_) {
   const auto weight = array<const float>(weight_, "weight", 2);
   const auto codes = array<int8_t>(codes_, "codes", 5);
   const auto bounds = array<float>(bounds_, "bounds", 2);
@@ -28,7 +29,7 @@ void bind_pack_codes(const object& weight_, int threads, const object& codes_,
   check_codes(isa, {codes.data, codes.shape}, {bounds.data, bounds.shape}, latents, depth);
   py::gil_scoped_release release;
   pack_codes(isa, weight.data, nullptr, latents, depth, threads, codes.data,
-            reinterpret_cast<PanelBounds*>(bounds.data));
+             reinterpret_cast<PanelBounds*>(bounds.data));
 }
 
 // What both forms of linear_topk take, but for the latents.
@@ -64,15 +65,14 @@ struct TopKArrays {
     mask.expect("mask", {latents});
     values.expect("values", {rows, groups, k});
     indices.expect("indices", {rows, groups, k});
-    return {rows, x.shape[1], latents / groups, groups, k, x.data, weight, panels,
-            bias.data, floor.data, mask.data, values.data, indices.data};
+    return {rows,   x.shape[1], latents / groups, groups,    k,           x.data,      weight,
+            panels, bias.data,  floor.data,       mask.data, values.data, indices.data};
   }
 };
 
 void bind_linear_topk(const object& x_, const object& weight_, const object& panels_,
-                      const object& bias_, const object& floor_, const object& mask_,
-                      int threads, const object& values_, const object& indices_,
-                      int64_t latents) {
+                      const object& bias_, const object& floor_, const object& mask_, int threads,
+                      const object& values_, const object& indices_, int64_t latents) {
   const TopKArrays arrays(x_, bias_, floor_, mask_, values_, indices_);
   const auto weight = optional_array<const float>(weight_, "weight", 2);
   const auto panels = optional_array<const float>(panels_, "panels", 3);
@@ -90,9 +90,9 @@ void bind_linear_topk(const object& x_, const object& weight_, const object& pan
 }
 
 py::tuple bind_linear_topk_codes(const object& x_, const object& weight_, const object& codes_,
-                                const object& bounds_, const object& bias_,
-                                const object& floor_, const object& mask_, int threads,
-                                const object& values_, const object& indices_) {
+                                 const object& bounds_, const object& bias_, const object& floor_,
+                                 const object& mask_, int threads, const object& values_,
+                                 const object& indices_) {
   const TopKArrays arrays(x_, bias_, floor_, mask_, values_, indices_);
   const auto weight = array<const float>(weight_, "weight", 2);
   check_threads(threads);

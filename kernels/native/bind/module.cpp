@@ -4,8 +4,9 @@
 PYBIND11_MODULE(_native, m) {
   using namespace twinsae;
   using pybind11::arg;
-  m.doc() = "Native CPU kernels of twinsae. Float32 and int64 numpy arrays, C-contiguous; outputs\n"
-            "are written in place. Anything else raises ValueError.";
+  m.doc() =
+      "Native CPU kernels of twinsae. Float32 and int64 numpy arrays, C-contiguous; outputs\n"
+      "are written in place. Anything else raises ValueError.";
   m.attr("PANEL") = kPanel;
   m.attr("QUAD") = kQuad;
   m.attr("BOUNDS_OF_PANEL") = kBoundsOfPanel;
@@ -39,7 +40,8 @@ PYBIND11_MODULE(_native, m) {
         if (!codes || depth < 1 || depth > kMaxCodesDepth) return 0;
         return codes->planes == 2 ? 3 : 1;
       },
-      arg("depth"), "Products of codes that a scan makes for each product in float32; 0: no scan of codes.");
+      arg("depth"),
+      "Products of codes that a scan makes for each product in float32; 0: no scan of codes.");
   m.def(
       "codes_roofline",
       [](int threads) {

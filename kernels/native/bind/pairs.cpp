@@ -37,9 +37,20 @@ struct MutualArrays {
     row_values.expect("row_values", {a_rows, m});
     row_indices.expect("row_indices", {a_rows, m});
     col_indices.expect("col_indices", {b_rows, m});
-    return {a_rows, b_rows, a.shape[1], m, exact, a.data, b, panels,
-            row_floor.data, col_floor.data,
-            row_values.data, row_indices.data, col_values.data, col_indices.data};
+    return {a_rows,
+            b_rows,
+            a.shape[1],
+            m,
+            exact,
+            a.data,
+            b,
+            panels,
+            row_floor.data,
+            col_floor.data,
+            row_values.data,
+            row_indices.data,
+            col_values.data,
+            col_indices.data};
   }
 };
 
@@ -47,8 +58,8 @@ void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
                       const object& row_floor_, const object& col_floor_, int threads,
                       const object& row_values_, const object& row_indices_,
                       const object& col_values_, const object& col_indices_) {
-  const MutualArrays arrays(a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_,
-                            col_indices_);
+  const MutualArrays arrays(
+      a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_, col_indices_);
   const auto b = optional_array<const float>(b_, "b", 2);
   const auto panels = optional_array<const float>(panels_, "panels", 3);
   check_threads(threads);
@@ -60,13 +71,13 @@ void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
   mutual_topk(problem, threads);
 }
 
-py::tuple bind_mutual_topk_codes(const object& a_, const object& b_, const object& codes_,
-                                const object& bounds_, const object& row_floor_,
-                                const object& col_floor_, bool exact, int threads,
-                                const object& row_values_, const object& row_indices_,
-                                const object& col_values_, const object& col_indices_) {
-  const MutualArrays arrays(a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_,
-                            col_indices_);
+py::tuple bind_mutual_topk_codes(
+    const object& a_, const object& b_, const object& codes_, const object& bounds_,
+    const object& row_floor_, const object& col_floor_, bool exact, int threads,
+    const object& row_values_, const object& row_indices_, const object& col_values_,
+    const object& col_indices_) {
+  const MutualArrays arrays(
+      a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_, col_indices_);
   const auto b = array<const float>(b_, "b", 2);
   check_threads(threads);
   const MutualTopK problem = arrays.problem(b.data, nullptr, exact);
@@ -106,19 +117,19 @@ struct PairsArrays {
     require(capacity >= 0, "capacity: expected 0 or more, got " + std::to_string(capacity));
     const Block* blocks = reinterpret_cast<const Block*>(tiles.data);
     for (int64_t t = 0; t < tiles.shape[0]; ++t) check_block(blocks[t], a_rows, b_rows);
-    return {a_rows, b_rows, depth, capacity, exact, a.data, b.data, row_price.data, col_price.data,
-            margin, blocks, tiles.shape[0]};
+    return {a_rows, b_rows,         depth,          capacity, exact,  a.data,
+            b.data, row_price.data, col_price.data, margin,   blocks, tiles.shape[0]};
   }
 
   static void check_block(const Block& block, int64_t rows, int64_t cols) {
-    const bool inside = 0 <= block.row_start && block.row_start <= block.row_stop &&
-                        block.row_stop <= rows && 0 <= block.col_start &&
-                        block.col_start <= block.col_stop && block.col_stop <= cols;
-    require(inside, "tiles: expected blocks of a " + std::to_string(rows) + " x " +
-                        std::to_string(cols) + " matrix, got [" +
-                        std::to_string(block.row_start) + ", " + std::to_string(block.row_stop) +
-                        ", " + std::to_string(block.col_start) + ", " +
-                        std::to_string(block.col_stop) + "]");
+    const bool inside =
+        0 <= block.row_start && block.row_start <= block.row_stop && block.row_stop <= rows &&
+        0 <= block.col_start && block.col_start <= block.col_stop && block.col_stop <= cols;
+    require(inside,
+            "tiles: expected blocks of a " + std::to_string(rows) + " x " + std::to_string(cols) +
+                " matrix, got [" + std::to_string(block.row_start) + ", " +
+                std::to_string(block.row_stop) + ", " + std::to_string(block.col_start) + ", " +
+                std::to_string(block.col_stop) + "]");
   }
 };
 
@@ -143,9 +154,9 @@ py::tuple bind_pairs_above(const object& a_, const object& b_, const object& pan
 }
 
 py::tuple bind_pairs_above_codes(const object& a_, const object& b_, const object& codes_,
-                                const object& bounds_, const object& row_price_,
-                                const object& col_price_, double margin, const object& tiles_,
-                                int64_t capacity, bool exact, int threads) {
+                                 const object& bounds_, const object& row_price_,
+                                 const object& col_price_, double margin, const object& tiles_,
+                                 int64_t capacity, bool exact, int threads) {
   const PairsArrays arrays(a_, b_, row_price_, col_price_, tiles_);
   check_threads(threads);
   const PairsAbove problem = arrays.problem(margin, capacity, exact);
@@ -157,8 +168,7 @@ py::tuple bind_pairs_above_codes(const object& a_, const object& b_, const objec
     py::gil_scoped_release release;
     pairs = pairs_above_codes(problem, isa, packed, threads, counts);
   }
-  return py::make_tuple(numbers(pairs.rows), numbers(pairs.cols), pairs.overflow,
-                        counts.survivors);
+  return py::make_tuple(numbers(pairs.rows), numbers(pairs.cols), pairs.overflow, counts.survivors);
 }
 
 }  // namespace

@@ -141,8 +141,8 @@ void register_sparse(py::module_& m) {
   using py::arg;
   m.def("sparse_decode", &bind_sparse_decode, arg("values"), arg("indices"), arg("weight"),
         arg("bias"), arg("threads"), arg("out"));
-  m.def("gather_dot", &bind_gather_dot, arg("rows"), arg("indices"), arg("weight"),
-        arg("threads"), arg("out"));
+  m.def("gather_dot", &bind_gather_dot, arg("rows"), arg("indices"), arg("weight"), arg("threads"),
+        arg("out"));
   m.def("decode_error", &bind_decode_error, arg("values"), arg("indices"), arg("weight"),
         arg("bias"), arg("target"), arg("scale"), arg("threads"), arg("squares"), arg("g"),
         arg("d_values"));

@@ -5,9 +5,9 @@
 #include <functional>
 #include <vector>
 
-#include "util/parallel.h"
-#include "float32/best.h"
 #include "codes/survivors.h"
+#include "float32/best.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 

@@ -1,13 +1,14 @@
-// The int8 half of the scans: bounds on scores from quantised rows, several times as fast as float32.
+// The int8 half of the scans: bounds on scores from quantised rows, several times as fast as
+// float32.
 //
 // A row w is kept as w^ = s (h + l / 254), h and l int8 ("planes"; some do without l), with r =
 // |w - w^|; where int8 products are slow, as w^ = s h with h int16 (the codes' bytes are kept as
-// those of int8 are, hence the name of it all). Rows of int8 codes are rotated first, so that no long
-// axis makes codes coarse; that changes no product but by its rounding, which r covers. For rows
-// x ~ x^ and w ~ w^
+// those of int8 are, hence the name of it all). Rows of int8 codes are rotated first, so that no
+// long axis makes codes coarse; that changes no product but by its rounding, which r covers. For
+// rows x ~ x^ and w ~ w^
 //   x.w - x^.w^ = x.(w - w^) + (x - x^).w^,   so that   |x.w - x^.w^| <= |x| r_w + r_x |w^|,
-// and of x^.w^ = s_x s_w (h_x.h_w + (h_x.l_w + l_x.h_w) / 254 + l_x.l_w / 254^2) the last product is
-// not computed but bounded by the two rows' own |s l / 254|.
+// and of x^.w^ = s_x s_w (h_x.h_w + (h_x.l_w + l_x.h_w) / 254 + l_x.l_w / 254^2) the last product
+// is not computed but bounded by the two rows' own |s l / 254|.
 #pragma once
 #include <cstdint>
 
@@ -15,8 +16,8 @@
 
 namespace twinsae {
 
-constexpr int kQuad = 4;          // bytes of a row whose products one instruction sums
-constexpr int kChunk = 64;        // codes of a row come in chunks of so many bytes, zeros past its end
+constexpr int kQuad = 4;    // bytes of a row whose products one instruction sums
+constexpr int kChunk = 64;  // codes of a row come in chunks of so many bytes, zeros past its end
 constexpr int kHalf = kPanel / 2;  // latents side by side in a chunk of a panel
 constexpr int kMaxPlanes = 2;
 constexpr int kMaxTileTokens = 16;
@@ -26,11 +27,11 @@ constexpr float kLowUnit = 1.0f / 254.0f;
 // One quantised row. Where it cannot be bounded (NaN, infinite, too large or too small for the
 // arithmetic) `residual` is infinite.
 struct RowBound {
-  float scale;     // s
-  float norm;      // |w|, rounded up
-  float length;    // |w^|, rounded up
-  float residual;  // r, rounded up
-  float low;       // |s l / 254|, rounded up; 0 without that plane
+  float scale;               // s
+  float norm;                // |w|, rounded up
+  float length;              // |w^|, rounded up
+  float residual;            // r, rounded up
+  float low;                 // |s l / 254|, rounded up; 0 without that plane
   int32_t sums[kMaxPlanes];  // of h and of l; 0 where tokens are stored as they are
 };
 
@@ -55,16 +56,17 @@ struct Lists {
 struct CodesIsa {
   const char* name;
   int tile_tokens;
-  int tile_chunk;           // consecutive bytes of one token in a tile
-  int code_bytes;           // of one code: 1, or 2 of a single plane
-  int planes;               // of its rows; two where that costs little
+  int tile_chunk;  // consecutive bytes of one token in a tile
+  int code_bytes;  // of one code: 1, or 2 of a single plane
+  int planes;      // of its rows; two where that costs little
 
   // Before and after a thread calls `tile`.
   void (*enter)();
   void (*leave)();
 
-  // The codes of a row, `low` only where there are two planes, and its bound. The codes may be those
-  // of the row in other coordinates, the same for all rows of a depth. room (depth) is overwritten.
+  // The codes of a row, `low` only where there are two planes, and its bound. The codes may be
+  // those of the row in other coordinates, the same for all rows of a depth. room (depth) is
+  // overwritten.
   RowBound (*quantise)(const float* row, int64_t depth, int planes, float* room, int8_t* high,
                        int8_t* low);
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "util/parallel.h"
 #include "float32/scans.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 namespace {
@@ -35,7 +35,7 @@ void set_lane(PanelBounds& panel, int64_t c, const RowBound& bound, int planes, 
 }  // namespace
 
 void pack_codes(const CodesIsa& isa, const float* weight, const int32_t* names, int64_t count,
-               int64_t depth, int threads, int8_t* panels, PanelBounds* bounds) {
+                int64_t depth, int threads, int8_t* panels, PanelBounds* bounds) {
   const int planes = isa.planes;
   const int64_t length = isa.plane_bytes(depth);
   // `dot` keeps at least 32 sums of depth / 32 terms and adds them as a tree: each rounding is at
@@ -65,8 +65,8 @@ TokenTiles::TokenTiles(const CodesIsa& isa, int64_t most, int64_t depth)
       tile_bytes_(isa.row_bytes(depth) * isa.tile_tokens),
       planes_(isa.planes),
       codes_((most + isa.tile_tokens - 1) / isa.tile_tokens * tile_bytes_),
-      bounds_(static_cast<size_t>((most + isa.tile_tokens - 1) / isa.tile_tokens *
-                                  isa.tile_tokens)) {}
+      bounds_(
+          static_cast<size_t>((most + isa.tile_tokens - 1) / isa.tile_tokens * isa.tile_tokens)) {}
 
 void TokenTiles::load(const float* x, int64_t count, int threads) {
   count_ = count;
@@ -80,8 +80,8 @@ void TokenTiles::load(const float* x, int64_t count, int threads) {
       RowBound& bound = bounds_[token];
       bound = {};
       if (token < count)
-        bound = isa_.quantise(x + token * depth_, depth_, planes_, row.room.data(),
-                              row.at(0, 0), row.at(1, 0));
+        bound = isa_.quantise(
+            x + token * depth_, depth_, planes_, row.room.data(), row.at(0, 0), row.at(1, 0));
       else
         row.clear();
       for (int plane = 0; plane < planes_; ++plane) {

@@ -12,12 +12,13 @@ namespace twinsae {
 constexpr int64_t kMaxCodesDepth = 60000;
 
 // Packs `count` latents, names[i] of weight (latents, depth) or simply i where names is null, in
-// panels (panel_count(count), planes, plane_bytes(depth) / 4, 32, 4), with the bounds of each panel.
-// Lanes past the end hold zeros.
+// panels (panel_count(count), planes, plane_bytes(depth) / 4, 32, 4), with the bounds of each
+// panel. Lanes past the end hold zeros.
 void pack_codes(const CodesIsa& isa, const float* weight, const int32_t* names, int64_t count,
-               int64_t depth, int threads, int8_t* panels, PanelBounds* bounds);
+                int64_t depth, int threads, int8_t* panels, PanelBounds* bounds);
 
-// Up to `most` tokens in tiles (tiles, planes, chunks, tile_tokens, tile_chunk), int8 codes with 128 added.
+// Up to `most` tokens in tiles (tiles, planes, chunks, tile_tokens, tile_chunk), int8 codes with
+// 128 added.
 class TokenTiles {
  public:
   TokenTiles(const CodesIsa& isa, int64_t most, int64_t depth);

@@ -6,14 +6,14 @@
 #include "codes/finish.h"
 #include "codes/rescore.h"
 #include "codes/scan.h"
-#include "util/parallel.h"
 #include "codes/scans.h"
 #include "codes/survivors.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 namespace {
 
-constexpr int64_t kSlabBytes = 16 << 20;   // of latents' codes, where they are made in the call
+constexpr int64_t kSlabBytes = 16 << 20;  // of latents' codes, where they are made in the call
 
 // The eligible latents of one group.
 struct Group {
@@ -64,12 +64,17 @@ class Slabs {
   CodeColumns open(const Group& group, int64_t stacked, int64_t first, int64_t count) {
     if (packed_.panels) {
       const int64_t panel = stacked / kPanel;
-      return {packed_.panels + panel * bytes_, packed_.bounds + panel, bytes_, stacked % kPanel, 0,
+      return {packed_.panels + panel * bytes_,
+              packed_.bounds + panel,
+              bytes_,
+              stacked % kPanel,
+              0,
               count};
     }
     const bool named = !group.names.empty();
-    pack_codes(float32_, named ? group.weight : group.row(first), named ? group.names.data() + first : nullptr,
-              count, group.depth, threads_, codes_.data(), bounds_.data());
+    pack_codes(float32_, named ? group.weight : group.row(first),
+               named ? group.names.data() + first : nullptr, count, group.depth, threads_,
+               codes_.data(), bounds_.data());
     return {codes_.data(), bounds_.data(), bytes_, 0, first, count};
   }
 
@@ -136,14 +141,18 @@ struct Work {
 }  // namespace
 
 ScanCounts linear_topk_codes(const LinearTopK& q, const CodesIsa& isa, CodePanels packed,
-                            int threads) {
+                             int threads) {
   if (q.mask) packed = {};  // few latents are left, and packing them costs less than scanning all
   std::vector<Group> groups;
   for (int64_t g = 0; g < q.groups; ++g) groups.emplace_back(q, g);
   const int64_t room = Survivors::capacity(q.k, isa.close());
   const int64_t most = tokens_at_once(isa, q.rows, q.depth, room * Survivors::kBytesEach);
-  Work work{q,       isa, current_float32_isa(),
-            threads, Slabs(q, isa, packed, threads), TokenTiles(isa, most, q.depth),
+  Work work{q,
+            isa,
+            current_float32_isa(),
+            threads,
+            Slabs(q, isa, packed, threads),
+            TokenTiles(isa, most, q.depth),
             Survivors(isa, most, q.k, room)};
   ScanCounts counts{0, 0};
   for (int64_t begin = 0; begin < q.rows; begin += most) {

@@ -1,4 +1,5 @@
-// mutual_topk by an int8 scan that proposes and, for exact results, a float32 re-score that decides.
+// mutual_topk by an int8 scan that proposes and, for exact results, a float32 re-score that
+// decides.
 //
 // Each thread has a stripe of columns, whose lists nobody else touches, and lists of its own for
 // the rows of the block that all threads scan; the rows' lists are merged when the block is done.
@@ -9,9 +10,9 @@
 #include "codes/finish.h"
 #include "codes/rescore.h"
 #include "codes/scan.h"
-#include "util/parallel.h"
 #include "codes/scans.h"
 #include "codes/survivors.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 namespace {
@@ -58,13 +59,14 @@ struct Scan {
         const PanelBounds& bounds = columns.bounds[p];
         const uint32_t lanes = columns.lanes(p, first, end);
         const float* nothing = columns.offsets.data() + p * kPanel;
-        uint32_t full = isa.collect(sums, planes, bounds, nothing, nothing, lanes,
-                                     columns.column(p), &tokens.bound(token), here,
-                                     lists_from(mine, token));
-        for (; full; full &= full - 1) prune_row(thread * most + token + __builtin_ctz(full), begin);
-        full = isa.collect_columns(sums, planes, bounds, lanes, &tokens.bound(token), here,
-                                    static_cast<int32_t>(begin + token),
-                                    cols.lists(columns.column(p)));
+        uint32_t full =
+            isa.collect(sums, planes, bounds, nothing, nothing, lanes, columns.column(p),
+                        &tokens.bound(token), here, lists_from(mine, token));
+        for (; full; full &= full - 1)
+          prune_row(thread * most + token + __builtin_ctz(full), begin);
+        full = isa.collect_columns(
+            sums, planes, bounds, lanes, &tokens.bound(token), here,
+            static_cast<int32_t>(begin + token), cols.lists(columns.column(p)));
         for (; full; full &= full - 1) prune_column(columns.column(p) + __builtin_ctz(full));
       });
     }
@@ -86,11 +88,12 @@ struct Scan {
       for (int64_t t = 1; t < threads; ++t) rows.merge(row, t * most + row, prune);
       if (!rows.failed(row)) prune(row);
     });
-    if (q.exact) counts.survivors += rescore_survivors(
-        rows, tokens.count(), q.b_rows, q.m, threads,
-        [&](int64_t row) { return q.a + (begin + row) * q.depth; },
-        [&](int64_t column) { return q.b + column * q.depth; },
-        [](int64_t) { return 0.0f; }, float32, q.depth);
+    if (q.exact)
+      counts.survivors += rescore_survivors(
+          rows, tokens.count(), q.b_rows, q.m, threads,
+          [&](int64_t row) { return q.a + (begin + row) * q.depth; },
+          [&](int64_t column) { return q.b + column * q.depth; }, [](int64_t) { return 0.0f; },
+          float32, q.depth);
     counts.redone += finish_rows(
         rows, tokens.count(), q.b_rows, threads,
         [&](int64_t row) { return q.row_floor[begin + row]; },
@@ -103,11 +106,12 @@ struct Scan {
     parallel_for(q.b_rows, threads, [&](int64_t c) {
       if (!cols.failed(c)) prune_column(c);
     });
-    if (q.exact) counts.survivors += rescore_survivors(
-        cols, q.b_rows, q.a_rows, q.m, threads,
-        [&](int64_t column) { return q.b + column * q.depth; },
-        [&](int64_t row) { return q.a + row * q.depth; },
-        [](int64_t) { return 0.0f; }, float32, q.depth);
+    if (q.exact)
+      counts.survivors += rescore_survivors(
+          cols, q.b_rows, q.a_rows, q.m, threads,
+          [&](int64_t column) { return q.b + column * q.depth; },
+          [&](int64_t row) { return q.a + row * q.depth; }, [](int64_t) { return 0.0f; }, float32,
+          q.depth);
     counts.redone += finish_rows(
         cols, q.b_rows, q.a_rows, threads, [&](int64_t column) { return q.col_floor[column]; },
         [&](int64_t column, int64_t row) { return score(row, column); },
@@ -118,7 +122,7 @@ struct Scan {
 }  // namespace
 
 ScanCounts mutual_topk_codes(const MutualTopK& q, const CodesIsa& isa, CodePanels packed,
-                            int threads) {
+                             int threads) {
   const MatrixCodes whole(isa, q.b, q.b_rows, q.depth, packed, threads);
   // Of bounds the m largest stay; before scores are known, all that are close to these.
   const int64_t room = q.exact ? 4 * q.m + 256 : 2 * q.m + 128;

@@ -1,25 +1,24 @@
-// pairs_above by an int8 scan that proposes and, for exact results, a float32 re-score that decides.
+// pairs_above by an int8 scan that proposes and, for exact results, a float32 re-score that
+// decides.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <vector>
 
 #include "codes/scan.h"
+#include "codes/scans.h"
 #include "float32/pair_list.h"
 #include "util/parallel.h"
-#include "codes/scans.h"
 
 namespace twinsae {
 namespace {
 
-constexpr int64_t kRoom = 128;              // survivors of a row that wait for their scores
+constexpr int64_t kRoom = 128;  // survivors of a row that wait for their scores
 constexpr int64_t kPatience = kRoom - kPanel - 16;
 constexpr int64_t kTasksOfThread = 4;
 
 // Below `value`, by more than the rounding of float32 sums with it.
-float below(double value) {
-  return static_cast<float>(value - 4e-6 * std::fabs(value));
-}
+float below(double value) { return static_cast<float>(value - 4e-6 * std::fabs(value)); }
 
 // One thread's lists for the rows of a block of tokens.
 class Waiting {
@@ -45,8 +44,10 @@ class Waiting {
   }
   int64_t rows() const { return static_cast<int64_t>(counts_.size()); }
   Lists lists() {
-    return {bounds_.data(),  bounds_.data() + rows() * kRoom, columns_.data(),   kRoom,
-            counts_.data(), limits_.data(),                  thresholds_.data()};
+    return {bounds_.data(),    bounds_.data() + rows() * kRoom,
+            columns_.data(),   kRoom,
+            counts_.data(),    limits_.data(),
+            thresholds_.data()};
   }
   // Keeps of a row's survivors the pairs that are above; all of them where scores do not matter.
   void flush(int64_t r) {
@@ -78,7 +79,7 @@ class Waiting {
 }  // namespace
 
 Pairs pairs_above_codes(const PairsAbove& q, const CodesIsa& isa, CodePanels packed, int threads,
-                       ScanCounts& counts) {
+                        ScanCounts& counts) {
   const Float32Isa& float32 = current_float32_isa();
   const MatrixCodes whole(isa, q.b, q.b_rows, q.depth, packed, threads);
   CodeColumns columns = whole.columns();

@@ -4,19 +4,20 @@
 #include <cstdint>
 #include <vector>
 
-#include "util/parallel.h"
 #include "codes/survivors.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 
 // The survivors of some places of each row's list, column by column, so that a column's vector is
 // read once for all rows that want it.
 struct ByColumn {
-  std::vector<int64_t> starts;    // (columns + 1)
+  std::vector<int64_t> starts;  // (columns + 1)
   std::vector<uint32_t> places;
 
   template <class From, class To>
-  ByColumn(const Survivors& survivors, int64_t rows, int64_t columns, const From& from, const To& to)
+  ByColumn(const Survivors& survivors, int64_t rows, int64_t columns, const From& from,
+           const To& to)
       : starts(static_cast<size_t>(columns + 1)) {
     const auto each = [&](const auto& body) {
       for (int64_t r = 0; r < rows; ++r)
@@ -35,7 +36,8 @@ struct ByColumn {
 // left(row) and right(column) are vectors of `depth`; start(column) is added to their product.
 template <class Left, class Right, class Start>
 void score_places(const ByColumn& index, Survivors& survivors, int threads, const Left& left,
-                  const Right& right, const Start& start, const Float32Isa& float32, int64_t depth) {
+                  const Right& right, const Start& start, const Float32Isa& float32,
+                  int64_t depth) {
   constexpr int64_t kColumnsOfTask = 64;
   constexpr int64_t kLine = 64 / sizeof(float);
   const int64_t columns = static_cast<int64_t>(index.starts.size()) - 1;
@@ -49,7 +51,8 @@ void score_places(const ByColumn& index, Survivors& survivors, int threads, cons
           const float* next = left(survivors.row(index.places[at + 1]));
           for (int64_t i = 0; i < depth; i += kLine) __builtin_prefetch(next + i);
         }
-        survivors.settle(place, float32.dot(left(survivors.row(place)), right(c), depth) + start(c));
+        survivors.settle(
+            place, float32.dot(left(survivors.row(place)), right(c), depth) + start(c));
       }
     }
   });
@@ -78,8 +81,8 @@ int64_t rescore_survivors(Survivors& survivors, int64_t rows, int64_t columns, i
   parallel_for(rows, threads, [&](int64_t r) {
     if (front[r] < survivors.count(r)) survivors.drop_behind(r, front[r]);
   });
-  return scored + score([&](int64_t r) { return front[r]; },
-                        [&](int64_t r) { return survivors.count(r); });
+  return scored +
+         score([&](int64_t r) { return front[r]; }, [&](int64_t r) { return survivors.count(r); });
 }
 
 }  // namespace twinsae

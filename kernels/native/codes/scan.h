@@ -10,8 +10,8 @@
 
 namespace twinsae {
 
-// Some packed columns of a product, numbered from `first`, with what is added to the scores of each.
-// Lane c of panel p is the column first + 32 p + c - shift, if it is one.
+// Some packed columns of a product, numbered from `first`, with what is added to the scores of
+// each. Lane c of panel p is the column first + 32 p + c - shift, if it is one.
 struct CodeColumns {
   const int8_t* panels;
   const PanelBounds* bounds;
@@ -50,8 +50,8 @@ struct CodeColumns {
 // All of a matrix (count, depth) as columns, packed here if it was not before.
 class MatrixCodes {
  public:
-  MatrixCodes(const CodesIsa& isa, const float* rows, int64_t count, int64_t depth, CodePanels packed,
-            int threads)
+  MatrixCodes(const CodesIsa& isa, const float* rows, int64_t count, int64_t depth,
+              CodePanels packed, int threads)
       : packed_(packed),
         count_(count),
         panel_bytes_(isa.row_bytes(depth) * kPanel),
@@ -107,7 +107,8 @@ inline Lists lists_from(Lists lists, int64_t row) {
 // One thread's scan of blocks of tokens against columns.
 class BlockScan {
  public:
-  BlockScan(const CodesIsa& isa, int64_t depth, const TokenTiles& tokens, const CodeColumns& columns)
+  BlockScan(const CodesIsa& isa, int64_t depth, const TokenTiles& tokens,
+            const CodeColumns& columns)
       : isa_(isa),
         planes_(isa.planes),
         chunks_(isa.chunks(depth)),
@@ -171,10 +172,10 @@ void list_survivors(const CodesIsa& isa, int64_t depth, const TokenTiles& tokens
   const int planes = isa.planes;
   BlockScan scan(isa, depth, tokens, columns);
   scan.run(block, begin, end, [&](int64_t p, int64_t token, int64_t rows, const int32_t* sums) {
-    uint32_t over = isa.collect(sums, planes, columns.bounds[p], columns.offsets.data() + p * kPanel,
-                                columns.doubts.data() + p * kPanel, columns.lanes(p, begin, end),
-                                columns.column(p), &tokens.bound(token), rows,
-                                lists_from(lists, token - first));
+    uint32_t over = isa.collect(
+        sums, planes, columns.bounds[p], columns.offsets.data() + p * kPanel,
+        columns.doubts.data() + p * kPanel, columns.lanes(p, begin, end), columns.column(p),
+        &tokens.bound(token), rows, lists_from(lists, token - first));
     for (; over; over &= over - 1) full(token + __builtin_ctz(over));
   });
 }

@@ -59,8 +59,13 @@ class Survivors {
 
   Lists lists(int64_t first_row) {
     const int64_t at = place(first_row);
-    return {upper_.data() + at,        lower_.data() + at,         columns_.data() + at, capacity_,
-            counts_.data() + first_row, limits_.data() + first_row, thresholds_.data() + first_row};
+    return {upper_.data() + at,
+            lower_.data() + at,
+            columns_.data() + at,
+            capacity_,
+            counts_.data() + first_row,
+            limits_.data() + first_row,
+            thresholds_.data() + first_row};
   }
 
   // Adds row `other`'s survivors to this row's; prune(row) makes room.

@@ -14,8 +14,7 @@ struct Float32Isa {
   // out[r, c] = init[c] + sum over i of rows[i, r] * panel[i, c], each a chain of additions in the
   // order of i: a score depends on its own row and latent only, not on where they stand in a tile.
   // rows (depth, tile_rows), panel (depth, kPanel), init (kPanel), out (tile_rows, kPanel).
-  void (*tile)(const float* rows, const float* panel, const float* init, int64_t depth,
-               float* out);
+  void (*tile)(const float* rows, const float* panel, const float* init, int64_t depth, float* out);
 
   // Bit c is set unless scores[c] <= threshold; so it is set for a NaN.
   uint32_t (*not_below)(const float* scores, float threshold);

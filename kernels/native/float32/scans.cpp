@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "float32/pair_list.h"
-#include "util/parallel.h"
 #include "float32/tiles.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 namespace {
@@ -28,8 +28,8 @@ Columns group_columns(const LinearTopK& q, int64_t group, const std::vector<int3
 }
 
 // Lists the pairs of one tile of scores that lie in the piece and are above.
-void list_above(const PairsAbove& q, const Block& piece, int64_t row, int64_t height, int64_t column,
-                const float* scores, std::vector<uint64_t>& found) {
+void list_above(const PairsAbove& q, const Block& piece, int64_t row, int64_t height,
+                int64_t column, const float* scores, std::vector<uint64_t>& found) {
   const int64_t begin = std::max(column, piece.col_start);
   const int64_t end = std::min(column + kPanel, piece.col_stop);
   for (int64_t r = std::max(row, piece.row_start); r < std::min(row + height, piece.row_stop); ++r)
@@ -116,8 +116,8 @@ void mutual_topk(const MutualTopK& q, int threads) {
         const int64_t column = slab.column(p);
         for (int64_t r = 0; r < count; ++r) {
           const int64_t t = r / isa.tile_rows;
-          const float* row = scores.data() +
-              ((t * slab.count() + p) * isa.tile_rows + r % isa.tile_rows) * kPanel;
+          const float* row =
+              scores.data() + ((t * slab.count() + p) * isa.tile_rows + r % isa.tile_rows) * kPanel;
           uint32_t bits = isa.not_below_each(row, col_best.thresholds() + column) & slab.lanes(p);
           for (; bits; bits &= bits - 1) {
             const int c = __builtin_ctz(bits);

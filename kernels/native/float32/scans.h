@@ -14,28 +14,28 @@ std::vector<int32_t> eligible(const bool* mask, int64_t latents);
 
 struct LinearTopK {
   int64_t rows, depth, latents, groups, k;  // latents of one group
-  const float* x;        // (rows, depth)
-  const float* weight;   // (groups * latents, depth), or null: then panels
-  const float* panels;   // of all groups * latents, or null
-  const float* bias;     // (groups * latents) or null
-  const float* floor;    // (rows)
-  const bool* mask;      // (groups * latents) or null; needs weight
-  float* values;         // (rows, groups, k)
-  int64_t* indices;      // (rows, groups, k)
+  const float* x;                           // (rows, depth)
+  const float* weight;                      // (groups * latents, depth), or null: then panels
+  const float* panels;                      // of all groups * latents, or null
+  const float* bias;                        // (groups * latents) or null
+  const float* floor;                       // (rows)
+  const bool* mask;                         // (groups * latents) or null; needs weight
+  float* values;                            // (rows, groups, k)
+  int64_t* indices;                         // (rows, groups, k)
 };
 void linear_topk(const LinearTopK& problem, int threads);
 
 struct MutualTopK {
   int64_t a_rows, b_rows, depth, m;
-  bool exact;  // or the best by upper bounds on the scores, which are the values
-  const float* a;       // (a_rows, depth)
-  const float* b;       // (b_rows, depth), or null: then panels
-  const float* panels;  // of b, or null
+  bool exact;              // or the best by upper bounds on the scores, which are the values
+  const float* a;          // (a_rows, depth)
+  const float* b;          // (b_rows, depth), or null: then panels
+  const float* panels;     // of b, or null
   const float* row_floor;  // (a_rows)
   const float* col_floor;  // (b_rows)
   float* row_values;       // (a_rows, m)
   int64_t* row_indices;
-  float* col_values;    // (b_rows, m)
+  float* col_values;  // (b_rows, m)
   int64_t* col_indices;
 };
 void mutual_topk(const MutualTopK& problem, int threads);
@@ -62,8 +62,9 @@ struct PairsAbove {
 };
 
 struct Pairs {
-  std::vector<int64_t> rows, cols;  // sorted by (row, col); empty where there are more than capacity
-  int64_t overflow;                 // how many there are beyond capacity
+  std::vector<int64_t> rows,
+      cols;          // sorted by (row, col); empty where there are more than capacity
+  int64_t overflow;  // how many there are beyond capacity
 };
 Pairs pairs_above(const PairsAbove& problem, const float* panels, int threads);
 

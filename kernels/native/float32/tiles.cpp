@@ -9,10 +9,11 @@ namespace twinsae {
 RowTiles::RowTiles(const Float32Isa& isa, int64_t max_rows, int64_t depth)
     : isa_(isa),
       depth_(depth),
-      data_(static_cast<size_t>((max_rows + isa.tile_rows - 1) / isa.tile_rows * isa.tile_rows *
-                                depth)) {}
+      data_(static_cast<size_t>(
+          (max_rows + isa.tile_rows - 1) / isa.tile_rows * isa.tile_rows * depth)) {}
 
-int64_t RowTiles::most_rows(const Float32Isa& isa, int64_t rows, int64_t depth, int64_t bytes_per_row) {
+int64_t RowTiles::most_rows(const Float32Isa& isa, int64_t rows, int64_t depth,
+                            int64_t bytes_per_row) {
   const int64_t widest = std::max({depth * int64_t{sizeof(float)}, bytes_per_row, int64_t{1}});
   const int64_t tiles = std::max<int64_t>(1, kWorkBytes / widest / isa.tile_rows);
   return std::min(rows, tiles * isa.tile_rows);

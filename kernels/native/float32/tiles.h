@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "float32/isa.h"
 #include "float32/best.h"
+#include "float32/isa.h"
 
 namespace twinsae {
 
-constexpr int64_t kWorkBytes = 16 << 20;  // bound on each working buffer
+constexpr int64_t kWorkBytes = 16 << 20;    // bound on each working buffer
 constexpr int64_t kCacheBytes = 512 << 10;  // panels scanned together, to stay in the cache
 
 // Rows of x in tiles, each (depth, tile_rows); zeros past the end.
@@ -16,7 +16,8 @@ class RowTiles {
  public:
   RowTiles(const Float32Isa& isa, int64_t max_rows, int64_t depth);
   // Most rows that fit the working memory, with `bytes_per_row` of other state beside each.
-  static int64_t most_rows(const Float32Isa& isa, int64_t rows, int64_t depth, int64_t bytes_per_row);
+  static int64_t most_rows(const Float32Isa& isa, int64_t rows, int64_t depth,
+                           int64_t bytes_per_row);
 
   void load(const float* x, int64_t rows, int threads);
   int64_t rows() const { return rows_; }
@@ -53,7 +54,7 @@ class Slab {
   int64_t count() const { return count_; }
   const float* panel(int64_t p) const { return panels_ + p * depth_ * kPanel; }
   const float* start(int64_t p) const { return starts_.data() + p * kPanel; }
-  uint32_t lanes(int64_t p) const { return lanes_[p]; }           // which lanes are columns
+  uint32_t lanes(int64_t p) const { return lanes_[p]; }  // which lanes are columns
   int64_t column(int64_t p) const { return (first_ + p) * kPanel - shift_; }  // of lane 0
 
  private:

@@ -2,9 +2,9 @@
 #include <vector>
 
 #include "float32/isa.h"
-#include "util/parallel.h"
-#include "sparse/row_sum.h"
 #include "sparse/products.h"
+#include "sparse/row_sum.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 namespace {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "float32/isa.h"
-#include "util/parallel.h"
 #include "sparse/row_sum.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 namespace {
@@ -42,16 +42,14 @@ void gather_dot_row(const Float32Isa& isa, const Sparse& s, int64_t n, const flo
 void sparse_decode(const Sparse& s, const float* values, const float* weight, const float* bias,
                    int threads, float* out) {
   const Float32Isa& isa = current_float32_isa();
-  for_rows(s, threads, [&](int64_t n) {
-    decode_row(isa, s, n, values, weight, bias, out + n * s.depth);
-  });
+  for_rows(s, threads,
+           [&](int64_t n) { decode_row(isa, s, n, values, weight, bias, out + n * s.depth); });
 }
 
 void gather_dot(const Sparse& s, const float* left, const float* weight, int threads, float* out) {
   const Float32Isa& isa = current_float32_isa();
-  for_rows(s, threads, [&](int64_t n) {
-    gather_dot_row(isa, s, n, left + n * s.depth, weight, out);
-  });
+  for_rows(
+      s, threads, [&](int64_t n) { gather_dot_row(isa, s, n, left + n * s.depth, weight, out); });
 }
 
 void decode_error(const Sparse& s, const float* values, const float* weight, const float* bias,

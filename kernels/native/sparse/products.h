@@ -40,8 +40,8 @@ constexpr int64_t kPiece = 256;  // non-zeros of a latent that one thread sums a
 // Each output may be null; so may the inputs that it does not need. With `accumulate` it is added
 // to, otherwise overwritten.
 struct LatentGrads {
-  const float *values, *d_values;  // (rows, k)
-  const float *x, *g;              // (rows, depth)
+  const float *values, *d_values;   // (rows, k)
+  const float *x, *g;               // (rows, depth)
   float *dW_dec, *dW_enc, *db_enc;  // (latents, depth) twice, (latents)
   int64_t* fired;                   // (latents)
 };

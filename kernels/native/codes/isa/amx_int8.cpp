@@ -88,9 +88,22 @@ bool amx_permitted() {
 #endif
 }
 
-const CodesIsa amx_int8_isa = {"amx_int8", kTokens, kChunk, 1, 2, enter, leave,
-                               avx512::quantise, avx512::transpose, tile, avx512::collect,
-                               avx512::collect_columns, avx512::kth_largest, avx512::drop_below, spin};
+const CodesIsa amx_int8_isa = {
+    "amx_int8",
+    kTokens,
+    kChunk,
+    1,
+    2,
+    enter,
+    leave,
+    avx512::quantise,
+    avx512::transpose,
+    tile,
+    avx512::collect,
+    avx512::collect_columns,
+    avx512::kth_largest,
+    avx512::drop_below,
+    spin};
 
 }  // namespace twinsae
 #endif

@@ -1,8 +1,8 @@
 // AVX2: int16 codes, since it multiplies those as fast as int8 and sums them in int32 at once.
 //
-// A code's size is such that no sum leaves int32: rows of codes are no longer than kLongest, so that
-// by Cauchy and Schwarz no partial sum of products is more than kLongest^2. That leaves some 12 to
-// 13 bits of a number. A tile is 6 tokens x 16 latents, 12 of the 16 registers, twice.
+// A code's size is such that no sum leaves int32: rows of codes are no longer than kLongest, so
+// that by Cauchy and Schwarz no partial sum of products is more than kLongest^2. That leaves some
+// 12 to 13 bits of a number. A tile is 6 tokens x 16 latents, 12 of the 16 registers, twice.
 #include "codes/isa.h"
 
 #ifdef TWINSAE_X86
@@ -19,7 +19,8 @@ constexpr int kQuads = kChunk / kQuad;
 constexpr float kInfinity = __builtin_inff();
 // Beyond these a square may overflow, or the product of two scales lose its precision.
 constexpr float kLargest = 1e15f, kSmallest = 1e-13f;
-// Covers the rounding of float32 sums below, in which every term is positive, and of what is summed.
+// Covers the rounding of float32 sums below, in which every term is positive, and of what is
+// summed.
 constexpr float kUp = 1.0f + 1e-3f;
 constexpr float kRounding = 2e-7f;
 constexpr float kMost = 32767.0f, kLongest = 46340.0f;
@@ -60,8 +61,8 @@ Size size_of(const float* row, int64_t depth) {
   return {largest, root_of(squares)};
 }
 
-RowBound quantise(const float* row, int64_t depth, int /*planes: always one*/,
-                  float* /*room*/, int8_t* codes, int8_t* /*no second plane*/) {
+RowBound quantise(const float* row, int64_t depth, int /*planes: always one*/, float* /*room*/,
+                  int8_t* codes, int8_t* /*no second plane*/) {
   const Size size = size_of(row, depth);
   if (!(size.most <= kLargest && size.most >= kSmallest)) {
     for (int64_t i = 0; i < 2 * depth; ++i) codes[i] = 0;
@@ -78,8 +79,8 @@ RowBound quantise(const float* row, int64_t depth, int /*planes: always one*/,
     const __m256 left =
         _mm256_fnmadd_ps(_mm256_cvtepi32_ps(rounded), _mm256_set1_ps(scale), values);
     residual = _mm256_fmadd_ps(left, left, residual);
-    const __m128i narrow = _mm_packs_epi32(_mm256_castsi256_si128(rounded),
-                                           _mm256_extracti128_si256(rounded, 1));
+    const __m128i narrow =
+        _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
     // A row's codes end on a whole chunk, so that there is room for zeros past its end.
     _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 2 * i), narrow);
   }
@@ -114,8 +115,8 @@ void transpose(const int8_t* rows, int64_t stride, int8_t* to) {
   constexpr int64_t kRow = kHalf * kQuad;  // of the result
   for (int row = 0; row < kHalf; row += 8)
     for (int quad = 0; quad < kQuads; quad += 8)
-      transpose_block(rows + row * stride + quad * kQuad, stride, to + quad * kRow + row * kQuad,
-                      kRow);
+      transpose_block(
+          rows + row * stride + quad * kQuad, stride, to + quad * kRow + row * kQuad, kRow);
 }
 
 // sums[r, c] = start[r * stride + c] + the products of some chunks of tokens and half a panel.
@@ -174,7 +175,8 @@ struct Bounds {
   __m256 upper(const int32_t* sums, const RowBound& token, int c) const {
     const __m256 product =
         _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + c)));
-    const __m256 scale = _mm256_mul_ps(_mm256_set1_ps(token.scale), _mm256_loadu_ps(panel.scales + c));
+    const __m256 scale =
+        _mm256_mul_ps(_mm256_set1_ps(token.scale), _mm256_loadu_ps(panel.scales + c));
     return add_error(token, c, _mm256_fmadd_ps(product, scale, _mm256_loadu_ps(offsets + c)));
   }
 };
@@ -198,9 +200,9 @@ struct Scores {
   }
 };
 
-uint32_t collect(const int32_t* sums, int /*planes*/, const PanelBounds& panel, const float* offsets,
-                 const float* doubts, uint32_t lanes, int32_t column, const RowBound* tokens,
-                 int64_t rows, const Lists& lists) {
+uint32_t collect(const int32_t* sums, int /*planes*/, const PanelBounds& panel,
+                 const float* offsets, const float* doubts, uint32_t lanes, int32_t column,
+                 const RowBound* tokens, int64_t rows, const Lists& lists) {
   const Bounds bounds{panel, offsets, doubts};
   uint32_t full = 0;
   for (int64_t r = 0; r < rows; ++r, sums += kPanel) {
@@ -267,8 +269,8 @@ int64_t count_at_least(const float* values, int64_t count, int32_t bar) {
 int32_t largest_key(const float* values, int64_t count, int32_t least) {
   __m256i most = _mm256_set1_epi32(least);
   for (int64_t i = 0; i < count; i += kLanes) {
-    const __m256i keys = _mm256_blendv_epi8(most, ordered_lanes(values, i, count),
-                                            lanes_from(i, count));
+    const __m256i keys =
+        _mm256_blendv_epi8(most, ordered_lanes(values, i, count), lanes_from(i, count));
     most = _mm256_max_epi32(most, keys);
   }
   int32_t lanes[kLanes];
@@ -314,9 +316,9 @@ void nothing() {}
 
 }  // namespace
 
-const CodesIsa avx2_int16_isa = {"avx2_int16", kTokens, kQuad, 2, 1, nothing, nothing,
-                                quantise, transpose, tile, collect, collect_columns, kth_largest,
-                                drop_below, spin};
+const CodesIsa avx2_int16_isa = {"avx2_int16", kTokens,         kQuad,       2,          1,
+                                 nothing,      nothing,         quantise,    transpose,  tile,
+                                 collect,      collect_columns, kth_largest, drop_below, spin};
 
 }  // namespace twinsae
 #endif

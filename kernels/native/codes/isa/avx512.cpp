@@ -13,7 +13,8 @@ namespace {
 constexpr float kInfinity = __builtin_inff();
 // Beyond these a square may overflow, or a scale lose its precision.
 constexpr float kLargest = 1e15f, kSmallest = 1e-13f;
-// Covers the rounding of float32 sums below, in which every term is positive, and of what is summed.
+// Covers the rounding of float32 sums below, in which every term is positive, and of what is
+// summed.
 constexpr float kUp = 1.0f + 1e-3f;
 constexpr float kRounding = 2e-7f;
 
@@ -129,8 +130,8 @@ void append(const Half& half, const RowBound& token, __m512 upper, __mmask16 kep
 
 template <int kPlanes>
 uint32_t collect_panel(const int32_t* sums, const PanelBounds& panel, const float* offsets,
-                       const float* doubts, uint32_t lanes, int32_t column,
-                       const RowBound* tokens, int64_t rows, const Lists& lists) {
+                       const float* doubts, uint32_t lanes, int32_t column, const RowBound* tokens,
+                       int64_t rows, const Lists& lists) {
   const Half first(panel, offsets, doubts, 0), second(panel, offsets, doubts, 16);
   uint32_t full = 0;
   for (int64_t r = 0; r < rows; ++r, sums += kPanel) {
@@ -232,8 +233,13 @@ RowBound quantise(const float* row, int64_t depth, int planes, float* room, int8
   const float scale = most / 127.0f, inverse = 127.0f / most;
   const Sums sums = planes == 2 ? quantise_row<2>(room, depth, scale, inverse, high, low)
                                 : quantise_row<1>(room, depth, scale, inverse, high, low);
-  const float norm = root_of(sums.norm), residual = root_of(sums.residual) + (kRounding + kRotationError) * norm;
-  return {scale, norm, norm + residual, residual, scale * kLowUnit * root_of(sums.low),
+  const float norm = root_of(sums.norm),
+              residual = root_of(sums.residual) + (kRounding + kRotationError) * norm;
+  return {scale,
+          norm,
+          norm + residual,
+          residual,
+          scale * kLowUnit * root_of(sums.low),
           {_mm512_reduce_add_epi32(sums.high_sum), _mm512_reduce_add_epi32(sums.low_sum)}};
 }
 
@@ -272,7 +278,8 @@ uint32_t collect(const int32_t* sums, int planes, const PanelBounds& panel, cons
 }
 
 uint32_t collect_columns(const int32_t* sums, int planes, const PanelBounds& panel, uint32_t lanes,
-                         const RowBound* tokens, int64_t rows, int32_t token, const Lists& columns) {
+                         const RowBound* tokens, int64_t rows, int32_t token,
+                         const Lists& columns) {
   const auto run = planes == 2 ? collect_lanes<2> : collect_lanes<1>;
   return run(sums, panel, lanes, tokens, rows, token, columns);
 }
@@ -290,8 +297,7 @@ void drop_below(const Lists& lists, int64_t row, int64_t first, float threshold)
     const __m512 upper = _mm512_loadu_ps(lists.upper + from);
     const __m512 lower = _mm512_loadu_ps(lists.lower + from);
     const __m512i columns = _mm512_loadu_si512(lists.columns + from);
-    const __mmask16 stay =
-        _mm512_cmp_ps_mask(upper, bar, _CMP_NLT_UQ) & lanes_from(i, count);
+    const __mmask16 stay = _mm512_cmp_ps_mask(upper, bar, _CMP_NLT_UQ) & lanes_from(i, count);
     store_kept(lists.upper + to, stay, upper);
     store_kept(lists.lower + to, stay, lower);
     store_kept(lists.columns + to, stay, columns);

@@ -5,8 +5,8 @@
 namespace twinsae::avx512 {
 
 // Rotates a row: out = R row, R orthogonal and the same for all rows of a depth. In float32, |out -
-// R row| is at most kRotationError |row|: each of two transforms rounds every entry 15 times for its
-// sums (rows are no longer than 2^16), once for its product with a rounded unit, each by 2^-24.
+// R row| is at most kRotationError |row|: each of two transforms rounds every entry 15 times for
+// its sums (rows are no longer than 2^16), once for its product with a rounded unit, each by 2^-24.
 void rotate(const float* row, int64_t depth, float* out);
 constexpr float kRotationError = 2.2e-6f;
 

@@ -71,9 +71,22 @@ void nothing() {}
 
 }  // namespace
 
-const CodesIsa avx512_vnni_isa = {"avx512_vnni", kTokens, kQuad, 1, 1, nothing, nothing,
-                               avx512::quantise, avx512::transpose, tile, avx512::collect,
-                               avx512::collect_columns, avx512::kth_largest, avx512::drop_below, spin};
+const CodesIsa avx512_vnni_isa = {
+    "avx512_vnni",
+    kTokens,
+    kQuad,
+    1,
+    1,
+    nothing,
+    nothing,
+    avx512::quantise,
+    avx512::transpose,
+    tile,
+    avx512::collect,
+    avx512::collect_columns,
+    avx512::kth_largest,
+    avx512::drop_below,
+    spin};
 
 }  // namespace twinsae
 #endif

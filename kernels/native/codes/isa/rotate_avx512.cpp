@@ -1,7 +1,8 @@
 // The rotation of rows before they are quantised: signs, then Hadamard transforms, twice.
 //
 // A row's largest entry sets the size of its int8 codes. After a rotation all entries are about as
-// large, whatever the axes meant before: few long ones no longer make the codes of all others coarse.
+// large, whatever the axes meant before: few long ones no longer make the codes of all others
+// coarse.
 #include "codes/isa/avx512.h"
 
 #ifdef TWINSAE_X86
@@ -30,11 +31,16 @@ void flip(float* row, int64_t depth, uint32_t turn) {
 // Sums and differences of the lanes whose numbers differ in one bit.
 template <int kBit>
 __m512 within(__m512 v) {
-  const __m512 other = kBit == 8   ? _mm512_shuffle_f32x4(v, v, 0x4e)
-                       : kBit == 4 ? _mm512_shuffle_f32x4(v, v, 0xb1)
-                       : kBit == 2 ? _mm512_permute_ps(v, 0x4e)
-                                   : _mm512_permute_ps(v, 0xb1);
-  constexpr __mmask16 kUpper = kBit == 8 ? 0xff00 : kBit == 4 ? 0xf0f0 : kBit == 2 ? 0xcccc : 0xaaaa;
+  const __m512 other =
+      kBit == 8   ? _mm512_shuffle_f32x4(v, v, 0x4e)
+      : kBit == 4 ? _mm512_shuffle_f32x4(v, v, 0xb1)
+      : kBit == 2 ? _mm512_permute_ps(v, 0x4e)
+                  : _mm512_permute_ps(v, 0xb1);
+  constexpr __mmask16 kUpper =
+      kBit == 8   ? 0xff00
+      : kBit == 4 ? 0xf0f0
+      : kBit == 2 ? 0xcccc
+                  : 0xaaaa;
   return _mm512_mask_sub_ps(_mm512_add_ps(other, v), kUpper, other, v);
 }
 

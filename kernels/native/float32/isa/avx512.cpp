@@ -19,10 +19,10 @@ uint32_t not_below(const float* scores, float threshold) {
 }
 
 uint32_t not_below_each(const float* scores, const float* thresholds) {
-  const uint32_t low = _mm512_cmp_ps_mask(_mm512_loadu_ps(scores), _mm512_loadu_ps(thresholds),
-                                          _CMP_NLE_UQ);
-  const uint32_t high = _mm512_cmp_ps_mask(_mm512_loadu_ps(scores + 16),
-                                           _mm512_loadu_ps(thresholds + 16), _CMP_NLE_UQ);
+  const uint32_t low =
+      _mm512_cmp_ps_mask(_mm512_loadu_ps(scores), _mm512_loadu_ps(thresholds), _CMP_NLE_UQ);
+  const uint32_t high = _mm512_cmp_ps_mask(
+      _mm512_loadu_ps(scores + 16), _mm512_loadu_ps(thresholds + 16), _CMP_NLE_UQ);
   return low | high << 16;
 }
 
