@@ -121,20 +121,19 @@ void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t late
   const int64_t places = rows * groups * k;
   Floats values(places, 9), wanted_values(places);
   Ints indices(places, 9), wanted_indices(places);
-  LinearTopK problem{
-      rows,
-      depth,
-      latents,
-      groups,
-      k,
-      x.data(),
-      packed ? nullptr : weight.data(),
-      packed ? panels.data() : nullptr,
-      has_bias ? bias.data() : nullptr,
-      floor.data(),
-      has_mask ? mask.data() : nullptr,
-      values.data(),
-      indices.data()};
+  LinearTopK problem{rows,
+                     depth,
+                     latents,
+                     groups,
+                     k,
+                     x.data(),
+                     packed ? nullptr : weight.data(),
+                     packed ? panels.data() : nullptr,
+                     has_bias ? bias.data() : nullptr,
+                     floor.data(),
+                     has_mask ? mask.data() : nullptr,
+                     values.data(),
+                     indices.data()};
   if (const CodesIsa* codes_isa = codes_for(depth)) {
     const PackedCodes codes(*codes_isa, weight.data(), all, depth, threads, packed);
     problem.weight = weight.data();
@@ -209,21 +208,20 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
   if (toss()) sprinkle(row_floor, -kInf), sprinkle(col_floor, -kInf);
   Floats row_values(a_rows * m, 9), col_values(b_rows * m, 9);
   Ints row_indices(a_rows * m, 9), col_indices(b_rows * m, 9);
-  MutualTopK problem{
-      a_rows,
-      b_rows,
-      depth,
-      m,
-      true,
-      a.data(),
-      packed ? nullptr : b.data(),
-      packed ? panels.data() : nullptr,
-      row_floor.data(),
-      col_floor.data(),
-      row_values.data(),
-      row_indices.data(),
-      col_values.data(),
-      col_indices.data()};
+  MutualTopK problem{a_rows,
+                     b_rows,
+                     depth,
+                     m,
+                     true,
+                     a.data(),
+                     packed ? nullptr : b.data(),
+                     packed ? panels.data() : nullptr,
+                     row_floor.data(),
+                     col_floor.data(),
+                     row_values.data(),
+                     row_indices.data(),
+                     col_values.data(),
+                     col_indices.data()};
   if (const CodesIsa* codes_isa = codes_for(depth)) {
     const PackedCodes codes(*codes_isa, b.data(), b_rows, depth, threads, packed);
     problem.b = b.data();
@@ -235,23 +233,23 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
     mutual_topk(problem, threads);
   }
 
-  const auto check_side =
-      [&](Floats& left, Floats& right, Floats& floor, Floats& values, Ints& indices) {
-        const int64_t count = values.size / m, others = depth ? right.size / depth : 0;
-        Floats wanted_values(values.size);
-        Ints wanted_indices(indices.size);
-        for (int64_t i = 0; i < count; ++i) {
-          std::vector<float> scores;
-          std::vector<int64_t> above;
-          for (int64_t j = 0; j < others; ++j) {
-            scores.push_back(dot(left.data() + i * depth, right.data() + j * depth, depth));
-            if (!(scores[j] <= floor[i])) above.push_back(j);
-          }
-          choose(scores, above, m, wanted_values.data() + i * m, wanted_indices.data() + i * m);
-        }
-        expect_equal(values, wanted_values, "mutual_topk values");
-        expect_equal(indices, wanted_indices, "mutual_topk indices");
-      };
+  const auto check_side = [&](Floats& left, Floats& right, Floats& floor, Floats& values,
+                              Ints& indices) {
+    const int64_t count = values.size / m, others = depth ? right.size / depth : 0;
+    Floats wanted_values(values.size);
+    Ints wanted_indices(indices.size);
+    for (int64_t i = 0; i < count; ++i) {
+      std::vector<float> scores;
+      std::vector<int64_t> above;
+      for (int64_t j = 0; j < others; ++j) {
+        scores.push_back(dot(left.data() + i * depth, right.data() + j * depth, depth));
+        if (!(scores[j] <= floor[i])) above.push_back(j);
+      }
+      choose(scores, above, m, wanted_values.data() + i * m, wanted_indices.data() + i * m);
+    }
+    expect_equal(values, wanted_values, "mutual_topk values");
+    expect_equal(indices, wanted_indices, "mutual_topk indices");
+  };
   check_side(a, b, row_floor, row_values, row_indices);
   check_side(b, a, col_floor, col_values, col_indices);
 }
@@ -271,8 +269,8 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   Floats dW_dec(latents * depth, 1), dW_enc(latents * depth, 2), db_enc(latents, 3);
   Floats want_dec(latents * depth, 1), want_enc(latents * depth, 2), want_db(latents, 3);
   Ints fired(latents, 4), want_fired(latents, 4);
-  sparse_decode(
-      s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, threads, decoded.data());
+  sparse_decode(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, threads,
+                decoded.data());
   gather_dot(s, g.data(), weight.data(), threads, dots.data());
   const float scale = static_cast<float>(draw(-2, 2));
   Floats squares(rows, 9), error(rows * depth, 9), error_dots(rows * k, 9);

@@ -21,8 +21,8 @@ struct Array {
 
   void expect(const char* name, const std::vector<int64_t>& expected) const {
     if (data == nullptr || shape == expected) return;
-    throw std::invalid_argument(
-        std::string(name) + ": expected shape " + text(expected) + ", got " + text(shape));
+    throw std::invalid_argument(std::string(name) + ": expected shape " + text(expected) +
+                                ", got " + text(shape));
   }
 
   static std::string text(const std::vector<int64_t>& shape) {

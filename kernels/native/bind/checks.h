@@ -34,16 +34,16 @@ constexpr int64_t kBoundsOfPanel = sizeof(PanelBounds) / sizeof(float);
 inline const CodesIsa& required_codes_isa(int64_t depth) {
   const CodesIsa* isa = current_codes_isa();
   require(isa != nullptr, "codes: this machine or TWINSAE_CPU_ISA has no instructions for them");
-  require(depth >= 1 && depth <= kMaxCodesDepth,
-          "depth: expected 1 to " + std::to_string(kMaxCodesDepth) + " for codes, got " +
+  require(depth >= 1 && depth <= kMaxDepth,
+          "depth: expected 1 to " + std::to_string(kMaxDepth) + " for codes, got " +
               std::to_string(depth));
   return *isa;
 }
 
 inline void check_codes(const CodesIsa& isa, const Array<const int8_t>& codes,
                         const Array<const float>& bounds, int64_t latents, int64_t depth) {
-  codes.expect(
-      "codes", {panel_count(latents), isa.planes, isa.plane_bytes(depth) / kQuad, kPanel, kQuad});
+  codes.expect("codes",
+               {panel_count(latents), isa.planes, isa.plane_bytes(depth) / kQuad, kPanel, kQuad});
   bounds.expect("bounds", {panel_count(latents), kBoundsOfPanel});
 }
 

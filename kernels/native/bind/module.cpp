@@ -10,7 +10,7 @@ PYBIND11_MODULE(_native, m) {
   m.attr("PANEL") = kPanel;
   m.attr("QUAD") = kQuad;
   m.attr("BOUNDS_OF_PANEL") = kBoundsOfPanel;
-  m.attr("MAX_CODES_DEPTH") = kMaxCodesDepth;
+  m.attr("MAX_CODES_DEPTH") = kMaxDepth;
   m.def(
       "isa",
       [] {
@@ -23,7 +23,7 @@ PYBIND11_MODULE(_native, m) {
       "codes_planes",
       [](int64_t depth) {
         const CodesIsa* codes = current_codes_isa();
-        return codes && depth > 0 && depth <= kMaxCodesDepth ? codes->planes : 0;
+        return codes && depth > 0 && depth <= kMaxDepth ? codes->planes : 0;
       },
       arg("depth"), "Planes of codes kept of rows of this length; 0: no scan of codes.");
   m.def(
@@ -37,7 +37,7 @@ PYBIND11_MODULE(_native, m) {
       "codes_products",
       [](int64_t depth) {
         const CodesIsa* codes = current_codes_isa();
-        if (!codes || depth < 1 || depth > kMaxCodesDepth) return 0;
+        if (!codes || depth < 1 || depth > kMaxDepth) return 0;
         return codes->planes == 2 ? 3 : 1;
       },
       arg("depth"),

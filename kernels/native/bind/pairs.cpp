@@ -58,8 +58,8 @@ void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
                       const object& row_floor_, const object& col_floor_, int threads,
                       const object& row_values_, const object& row_indices_,
                       const object& col_values_, const object& col_indices_) {
-  const MutualArrays arrays(
-      a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_, col_indices_);
+  const MutualArrays arrays(a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_,
+                            col_indices_);
   const auto b = optional_array<const float>(b_, "b", 2);
   const auto panels = optional_array<const float>(panels_, "panels", 3);
   check_threads(threads);
@@ -71,13 +71,13 @@ void bind_mutual_topk(const object& a_, const object& b_, const object& panels_,
   mutual_topk(problem, threads);
 }
 
-py::tuple bind_mutual_topk_codes(
-    const object& a_, const object& b_, const object& codes_, const object& bounds_,
-    const object& row_floor_, const object& col_floor_, bool exact, int threads,
-    const object& row_values_, const object& row_indices_, const object& col_values_,
-    const object& col_indices_) {
-  const MutualArrays arrays(
-      a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_, col_indices_);
+py::tuple bind_mutual_topk_codes(const object& a_, const object& b_, const object& codes_,
+                                 const object& bounds_, const object& row_floor_,
+                                 const object& col_floor_, bool exact, int threads,
+                                 const object& row_values_, const object& row_indices_,
+                                 const object& col_values_, const object& col_indices_) {
+  const MutualArrays arrays(a_, row_floor_, col_floor_, row_values_, row_indices_, col_values_,
+                            col_indices_);
   const auto b = array<const float>(b_, "b", 2);
   check_threads(threads);
   const MutualTopK problem = arrays.problem(b.data, nullptr, exact);
@@ -122,9 +122,9 @@ struct PairsArrays {
   }
 
   static void check_block(const Block& block, int64_t rows, int64_t cols) {
-    const bool inside =
-        0 <= block.row_start && block.row_start <= block.row_stop && block.row_stop <= rows &&
-        0 <= block.col_start && block.col_start <= block.col_stop && block.col_stop <= cols;
+    const bool inside = 0 <= block.row_start && block.row_start <= block.row_stop &&
+        block.row_stop <= rows && 0 <= block.col_start && block.col_start <= block.col_stop &&
+        block.col_stop <= cols;
     require(inside,
             "tiles: expected blocks of a " + std::to_string(rows) + " x " + std::to_string(cols) +
                 " matrix, got [" + std::to_string(block.row_start) + ", " +

@@ -12,8 +12,9 @@ Sparse sparse(const Array<const int64_t>& indices, int64_t latents, int64_t dept
   const int64_t count = indices.shape[0] * indices.shape[1];
   for (int64_t i = 0; i < count; ++i) {
     if (indices.data[i] >= -1 && indices.data[i] < latents) continue;
-    require(false, "indices: expected -1 to " + std::to_string(latents - 1) + ", got " +
-                       std::to_string(indices.data[i]));
+    require(false,
+            "indices: expected -1 to " + std::to_string(latents - 1) + ", got " +
+                std::to_string(indices.data[i]));
   }
   return {indices.shape[0], indices.shape[1], latents, depth, indices.data};
 }

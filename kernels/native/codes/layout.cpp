@@ -38,17 +38,15 @@ void pack_codes(const CodesIsa& isa, const float* weight, const int32_t* names, 
                 int64_t depth, int threads, int8_t* panels, PanelBounds* bounds) {
   const int planes = isa.planes;
   const int64_t length = isa.plane_bytes(depth);
-  // `dot` keeps at least 32 sums of depth / 32 terms and adds them as a tree: each rounding is at
-  // most 2^-24 of a partial sum, which is at most |x| |w|. The rest covers the sums in `collect`.
-  const float rounding = 6e-6f + static_cast<float>(depth / 32) * 6.6e-8f;
+  const float rounding = score_rounding(depth);
   parallel_for(panel_count(count), threads, [&](int64_t p) {
     Codes codes(kPanel, length, depth);
     for (int64_t c = 0; c < kPanel; ++c) {
       const int64_t at = p * kPanel + c;
       RowBound bound{1.0f, 0.0f, 0.0f, 0.0f, 0.0f, {0, 0}};
       if (at < count)
-        bound = isa.quantise(weight + (names ? names[at] : at) * depth, depth, planes,
-                             codes.room.data(), codes.at(0, c), codes.at(1, c));
+        bound = isa.quantise(weight + (names ? names[at] : at) * depth, depth, codes.room.data(),
+                             codes.at(0, c), codes.at(1, c));
       set_lane(bounds[p], c, bound, planes, rounding);
     }
     int8_t* to = panels + p * planes * length * kPanel;
@@ -80,8 +78,8 @@ void TokenTiles::load(const float* x, int64_t count, int threads) {
       RowBound& bound = bounds_[token];
       bound = {};
       if (token < count)
-        bound = isa_.quantise(
-            x + token * depth_, depth_, planes_, row.room.data(), row.at(0, 0), row.at(1, 0));
+        bound =
+            isa_.quantise(x + token * depth_, depth_, row.room.data(), row.at(0, 0), row.at(1, 0));
       else
         row.clear();
       for (int plane = 0; plane < planes_; ++plane) {

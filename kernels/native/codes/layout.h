@@ -8,9 +8,6 @@
 
 namespace twinsae {
 
-// The longest row that the int8 scans take: beyond it a sum might leave int32.
-constexpr int64_t kMaxCodesDepth = 60000;
-
 // Packs `count` latents, names[i] of weight (latents, depth) or simply i where names is null, in
 // panels (panel_count(count), planes, plane_bytes(depth) / 4, 32, 4), with the bounds of each
 // panel. Lanes past the end hold zeros.

@@ -49,7 +49,6 @@ struct Scan {
     const int64_t panels = columns.panel_of(columns.count - 1) + 1;
     const int64_t first = std::min(columns.count, panels * thread / threads * kPanel);
     const int64_t end = std::min(columns.count, panels * (thread + 1) / threads * kPanel);
-    const int planes = isa.planes;
     const Lists mine = rows.lists(thread * most);
     const int64_t height = tiles_of_block(tokens, 1);
     BlockScan scan(isa, q.depth, tokens, columns);
@@ -59,14 +58,13 @@ struct Scan {
         const PanelBounds& bounds = columns.bounds[p];
         const uint32_t lanes = columns.lanes(p, first, end);
         const float* nothing = columns.offsets.data() + p * kPanel;
-        uint32_t full =
-            isa.collect(sums, planes, bounds, nothing, nothing, lanes, columns.column(p),
-                        &tokens.bound(token), here, lists_from(mine, token));
+        uint32_t full = isa.collect(sums, bounds, nothing, nothing, lanes, columns.column(p),
+                                    &tokens.bound(token), here, mine.from(token));
         for (; full; full &= full - 1)
           prune_row(thread * most + token + __builtin_ctz(full), begin);
-        full = isa.collect_columns(
-            sums, planes, bounds, lanes, &tokens.bound(token), here,
-            static_cast<int32_t>(begin + token), cols.lists(columns.column(p)));
+        full =
+            isa.collect_columns(sums, bounds, lanes, &tokens.bound(token), here,
+                                static_cast<int32_t>(begin + token), cols.lists(columns.column(p)));
         for (; full; full &= full - 1) prune_column(columns.column(p) + __builtin_ctz(full));
       });
     }

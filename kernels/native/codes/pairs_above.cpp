@@ -18,7 +18,7 @@ constexpr int64_t kPatience = kRoom - kPanel - 16;
 constexpr int64_t kTasksOfThread = 4;
 
 // Below `value`, by more than the rounding of float32 sums with it.
-float below(double value) { return static_cast<float>(value - 4e-6 * std::fabs(value)); }
+float below(double value) { return static_cast<float>(value - kStartRounding * std::fabs(value)); }
 
 // One thread's lists for the rows of a block of tokens.
 class Waiting {

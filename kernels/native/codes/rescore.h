@@ -51,8 +51,8 @@ void score_places(const ByColumn& index, Survivors& survivors, int threads, cons
           const float* next = left(survivors.row(index.places[at + 1]));
           for (int64_t i = 0; i < depth; i += kLine) __builtin_prefetch(next + i);
         }
-        survivors.settle(
-            place, float32.dot(left(survivors.row(place)), right(c), depth) + start(c));
+        survivors.settle(place,
+                         float32.dot(left(survivors.row(place)), right(c), depth) + start(c));
       }
     }
   });
@@ -82,7 +82,7 @@ int64_t rescore_survivors(Survivors& survivors, int64_t rows, int64_t columns, i
     if (front[r] < survivors.count(r)) survivors.drop_behind(r, front[r]);
   });
   return scored +
-         score([&](int64_t r) { return front[r]; }, [&](int64_t r) { return survivors.count(r); });
+      score([&](int64_t r) { return front[r]; }, [&](int64_t r) { return survivors.count(r); });
 }
 
 }  // namespace twinsae

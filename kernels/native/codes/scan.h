@@ -42,7 +42,7 @@ struct CodeColumns {
   }
   void add(int64_t column, float value) {
     const int64_t lane = shift + column - first;
-    doubts[lane] = 4e-6f * std::fabs(value);
+    doubts[lane] = kStartRounding * std::fabs(value);
     offsets[lane] = value + doubts[lane];
   }
 };
@@ -93,27 +93,12 @@ inline int64_t tiles_of_block(const TokenTiles& tokens, int threads) {
   return std::clamp<int64_t>(share, 1, fit);
 }
 
-// Part of a list block that begins at `row`.
-inline Lists lists_from(Lists lists, int64_t row) {
-  lists.upper += row * lists.capacity;
-  lists.lower += row * lists.capacity;
-  lists.columns += row * lists.capacity;
-  lists.counts += row;
-  lists.limits += row;
-  lists.thresholds += row;
-  return lists;
-}
-
 // One thread's scan of blocks of tokens against columns.
 class BlockScan {
  public:
   BlockScan(const CodesIsa& isa, int64_t depth, const TokenTiles& tokens,
             const CodeColumns& columns)
-      : isa_(isa),
-        planes_(isa.planes),
-        chunks_(isa.chunks(depth)),
-        tokens_(tokens),
-        columns_(columns) {
+      : isa_(isa), chunks_(isa.chunks(depth)), tokens_(tokens), columns_(columns) {
     isa.enter();
   }
   ~BlockScan() { isa_.leave(); }
@@ -133,7 +118,7 @@ class BlockScan {
         for (int64_t chunk = 0; chunk < chunks_; chunk += part)
           for (int64_t i = 0; i < tiles; ++i) {
             isa_.tile(tokens_.tile(t + i), panel, columns_.bounds[p], chunks_, chunk,
-                      std::min(chunks_, chunk + part), planes_, sums_[i]);
+                      std::min(chunks_, chunk + part), sums_[i]);
             fetch(panel + columns_.panel_bytes, t + i - block.first_tile,
                   block.end_tile - block.first_tile, chunk, chunk + part);
           }
@@ -156,7 +141,6 @@ class BlockScan {
 
   static constexpr int64_t kChunksAtOnce = 8, kTilesAtOnce = 8;
   const CodesIsa& isa_;
-  int planes_;
   int64_t chunks_;
   const TokenTiles& tokens_;
   const CodeColumns& columns_;
@@ -169,13 +153,12 @@ template <class Full>
 void list_survivors(const CodesIsa& isa, int64_t depth, const TokenTiles& tokens, TokenBlock block,
                     const CodeColumns& columns, int64_t begin, int64_t end, const Lists& lists,
                     int64_t first, const Full& full) {
-  const int planes = isa.planes;
   BlockScan scan(isa, depth, tokens, columns);
   scan.run(block, begin, end, [&](int64_t p, int64_t token, int64_t rows, const int32_t* sums) {
-    uint32_t over = isa.collect(
-        sums, planes, columns.bounds[p], columns.offsets.data() + p * kPanel,
-        columns.doubts.data() + p * kPanel, columns.lanes(p, begin, end), columns.column(p),
-        &tokens.bound(token), rows, lists_from(lists, token - first));
+    uint32_t over =
+        isa.collect(sums, columns.bounds[p], columns.offsets.data() + p * kPanel,
+                    columns.doubts.data() + p * kPanel, columns.lanes(p, begin, end),
+                    columns.column(p), &tokens.bound(token), rows, lists.from(token - first));
     for (; over; over &= over - 1) full(token + __builtin_ctz(over));
   });
 }

@@ -9,8 +9,8 @@ namespace twinsae {
 RowTiles::RowTiles(const Float32Isa& isa, int64_t max_rows, int64_t depth)
     : isa_(isa),
       depth_(depth),
-      data_(static_cast<size_t>(
-          (max_rows + isa.tile_rows - 1) / isa.tile_rows * isa.tile_rows * depth)) {}
+      data_(static_cast<size_t>((max_rows + isa.tile_rows - 1) / isa.tile_rows * isa.tile_rows *
+                                depth)) {}
 
 int64_t RowTiles::most_rows(const Float32Isa& isa, int64_t rows, int64_t depth,
                             int64_t bytes_per_row) {

@@ -48,8 +48,8 @@ void sparse_decode(const Sparse& s, const float* values, const float* weight, co
 
 void gather_dot(const Sparse& s, const float* left, const float* weight, int threads, float* out) {
   const Float32Isa& isa = current_float32_isa();
-  for_rows(
-      s, threads, [&](int64_t n) { gather_dot_row(isa, s, n, left + n * s.depth, weight, out); });
+  for_rows(s, threads,
+           [&](int64_t n) { gather_dot_row(isa, s, n, left + n * s.depth, weight, out); });
 }
 
 void decode_error(const Sparse& s, const float* values, const float* weight, const float* bias,

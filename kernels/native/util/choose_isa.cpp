@@ -36,8 +36,8 @@ std::vector<const CodesIsa*> best_codes_first() {
 bool runs_here(const CodesIsa& isa) {
   if (&isa == &avx2_int16_isa) return runs_here(avx2_isa);
   const bool vnni = runs_here(avx512_isa) && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                    __builtin_cpu_supports("avx512vnni");
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vnni");
   return &isa == &amx_int8_isa ? vnni && __builtin_cpu_supports("amx-int8") && amx_permitted()
                                : vnni;
 }
@@ -57,8 +57,8 @@ std::string forced_name() {
   for (const CodesIsa* isa : best_codes_first()) known += isa->name + std::string(", ");
   for (const Float32Isa* isa : kBestFirst)
     if (isa != &portable_isa) known += isa->name + std::string(", ");
-  throw std::invalid_argument(
-      "TWINSAE_CPU_ISA: expected " + known + "or " + portable_isa.name + ", got " + forced);
+  throw std::invalid_argument("TWINSAE_CPU_ISA: expected " + known + "or " + portable_isa.name +
+                              ", got " + forced);
 }
 
 bool names_codes(const std::string& forced) {

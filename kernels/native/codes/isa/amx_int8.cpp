@@ -1,17 +1,27 @@
 // AMX: a tile is 16 tokens x 32 latents of two planes. Of the eight tile registers four hold sums,
 // two the tokens' planes, and two the latents' in turn.
-#include "codes/isa/avx512.h"
+#include "codes/isa.h"
 
 #ifdef TWINSAE_X86
+// g++ 12 takes the intrinsics' own undefined vectors for ours.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#pragma GCC target("amx-tile,amx-int8,avx512f")
+#pragma GCC target("amx-tile,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")
 
 namespace twinsae {
 namespace {
 
-constexpr int kTokens = 16;
+constexpr int kTokens = 16, kPlanes = 2;
+#include "codes/isa/registers_avx512.inc"
+// The registers come first; the loops are made of them.
+#include "codes/collect.inc"
+#include "codes/kth_largest.inc"
+#include "codes/quantise_int8.inc"
+#include "codes/transpose.inc"
+
 constexpr int64_t kHalfRow = kHalf * kQuad;
 constexpr int64_t kHalfChunk = kChunk * kHalf;
 constexpr int64_t kPanelChunk = kChunk * kPanel;
@@ -32,7 +42,7 @@ void enter() { _tile_loadconfig(&kPalette); }
 void leave() { _tile_release(); }
 
 void tile(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds, int64_t chunks,
-          int64_t begin, int64_t end, int /*planes: always two*/, int32_t* sums) {
+          int64_t begin, int64_t end, int32_t* sums) {
   const uint8_t* low_tokens = tokens + chunks * kTokenChunk;
   const int8_t* low_panel = panel + chunks * kPanelChunk;
   int32_t* cross = sums + kPlaneOfSums;
@@ -74,6 +84,8 @@ int64_t spin(int64_t rounds) {
   return rounds * 4 * 16 * 16 * kChunk;
 }
 
+#include "codes/describe.inc"
+
 }  // namespace
 
 bool amx_permitted() {
@@ -88,22 +100,7 @@ bool amx_permitted() {
 #endif
 }
 
-const CodesIsa amx_int8_isa = {
-    "amx_int8",
-    kTokens,
-    kChunk,
-    1,
-    2,
-    enter,
-    leave,
-    avx512::quantise,
-    avx512::transpose,
-    tile,
-    avx512::collect,
-    avx512::collect_columns,
-    avx512::kth_largest,
-    avx512::drop_below,
-    spin};
+constexpr CodesIsa amx_int8_isa = describe("amx_int8", kChunk, enter, leave);
 
 }  // namespace twinsae
 #endif

@@ -8,7 +8,7 @@
 namespace twinsae {
 namespace {
 
-constexpr int LANES = 8, VECTORS = 2, ROWS = 6;
+constexpr int kLanes = 8, kVectors = 2, kRows = 6;
 #include "float32/isa/loops.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
@@ -31,9 +31,11 @@ uint32_t not_below_each(const float* scores, const float* thresholds) {
   return bits;
 }
 
+#include "float32/isa/describe.inc"
+
 }  // namespace
 
-const Float32Isa avx2_isa = {"avx2", ROWS, tile, not_below, not_below_each, add_rows, dot};
+constexpr Float32Isa avx2_isa = describe("avx2");
 
 }  // namespace twinsae
 #endif

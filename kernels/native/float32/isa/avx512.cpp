@@ -8,7 +8,7 @@
 namespace twinsae {
 namespace {
 
-constexpr int LANES = 16, VECTORS = 2, ROWS = 12;
+constexpr int kLanes = 16, kVectors = 2, kRows = 12;
 #include "float32/isa/loops.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
@@ -21,14 +21,16 @@ uint32_t not_below(const float* scores, float threshold) {
 uint32_t not_below_each(const float* scores, const float* thresholds) {
   const uint32_t low =
       _mm512_cmp_ps_mask(_mm512_loadu_ps(scores), _mm512_loadu_ps(thresholds), _CMP_NLE_UQ);
-  const uint32_t high = _mm512_cmp_ps_mask(
-      _mm512_loadu_ps(scores + 16), _mm512_loadu_ps(thresholds + 16), _CMP_NLE_UQ);
+  const uint32_t high = _mm512_cmp_ps_mask(_mm512_loadu_ps(scores + 16),
+                                           _mm512_loadu_ps(thresholds + 16), _CMP_NLE_UQ);
   return low | high << 16;
 }
 
+#include "float32/isa/describe.inc"
+
 }  // namespace
 
-const Float32Isa avx512_isa = {"avx512", ROWS, tile, not_below, not_below_each, add_rows, dot};
+constexpr Float32Isa avx512_isa = describe("avx512");
 
 }  // namespace twinsae
 #endif

@@ -4,7 +4,7 @@
 namespace twinsae {
 namespace {
 
-constexpr int LANES = 4, VECTORS = 2, ROWS = 6;
+constexpr int kLanes = 4, kVectors = 2, kRows = 6;
 #include "float32/isa/loops.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
@@ -25,8 +25,10 @@ uint32_t not_below_each(const float* scores, const float* thresholds) {
   return bits;
 }
 
+#include "float32/isa/describe.inc"
+
 }  // namespace
 
-const Float32Isa portable_isa = {"portable", ROWS, tile, not_below, not_below_each, add_rows, dot};
+constexpr Float32Isa portable_isa = describe("portable");
 
 }  // namespace twinsae
