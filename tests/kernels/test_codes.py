@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels import _native
-from twinsae.kernels.topk import linear_topk, pack
+from twinsae.kernels.topk import linear_topk, mutual_topk, pack, pairs_above
 
 
 @pytest.fixture(autouse=True, params=["amx_int8", "avx512_vnni", "avx2_int16"])
@@ -97,6 +97,50 @@ def test_long_biases_do_not_hide_small_differences(make):
     top = linear_topk(x, weight, bias, 6, floor=float("-inf"))
     scores = x.double() @ weight.double().T + bias.double()
     torch.testing.assert_close(top.values.double(), scores.topk(6).values, rtol=1e-6, atol=0)
+
+
+def test_bounds_cover_a_score_that_rounds_up_at_every_step():
+    # Each of the first 32 entries opens one of `dot`'s sums with a product above 2^24, from which
+    # float32 cannot take 1. The entries of 32767 make the units of int16 codes 1: those are exact.
+    depth = 20_000
+    x, weight = torch.ones(1, depth), -torch.ones(1, depth)
+    x[0, :32], weight[0, :32] = 4097.0, 4096.0
+    x[0, -2:], weight[0, -2:] = torch.tensor([32767.0, 0.0]), torch.tensor([0.0, 32767.0])
+    floor = torch.full((1,), float("-inf"))
+    bound, score = (
+        mutual_topk(x, weight, 1, row_floor=floor, col_floor=floor, exact=exact).row_values.item()
+        for exact in (False, True)
+    )
+    assert score > (x.double() @ weight.double().T).item() + depth / 4
+    assert bound >= score
+
+
+@pytest.fixture
+def flushing():
+    """Let numbers below 2^-126 count as zero."""
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush them")
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.mark.usefixtures("flushing")
+def test_squares_that_count_as_zero_hide_no_latent():
+    # With int16 codes in units of 2^-58 each entry of latent 0 leaves 0.03 of a unit, whose square
+    # is below 2^-126. Together they make it the best, though latent 1 has the larger codes.
+    x, codes = torch.full((1, 1002), 1000.0), torch.full((2, 1002), 100.0)
+    x[0, :2], codes[:, :2] = torch.tensor([32767.0, 0.0]), torch.tensor([0.0, 32767.0])
+    codes[0, 2:] += 0.03
+    codes[1, 2:30] += 1.0
+    assert linear_topk(x, codes * 2.0**-58, None, 1).indices.item() == 0
+
+
+def test_a_price_and_a_margin_that_cancel_hide_no_pair():
+    # In float64 (1 + 1e-17) - 1 is 0, which the score is above; 1e-17 it is not.
+    a, b = torch.full((1, 1), 5e-9), torch.full((1, 1), 1e-9)
+    row_price, col_price = torch.tensor([1.0]).double(), torch.tensor([1e-17]).double()
+    pairs = pairs_above(a, b, row_price, col_price, margin=1.0, capacity=1)
+    assert pairs.rows.tolist() == pairs.cols.tolist() == [0]
 
 
 @pytest.mark.parametrize("depth", [64, 3000])

@@ -17,8 +17,12 @@ constexpr int64_t kRoom = 128;  // survivors of a row that wait for their scores
 constexpr int64_t kPatience = kRoom - kPanel - 16;
 constexpr int64_t kTasksOfThread = 4;
 
-// Below `value`, by more than the rounding of float32 sums with it.
-float below(double value) { return static_cast<float>(value - kStartRounding * std::fabs(value)); }
+// A row's threshold for scores minus their column's price, by section 4 of bound.h.
+float price_threshold(double row_price, double margin) {
+  const double value = row_price - margin;
+  const double sums = kPriceRounding * (std::fabs(row_price) + std::fabs(margin));
+  return static_cast<float>(value - sums - kStartRounding * std::fabs(value));
+}
 
 // One thread's lists for the rows of a block of tokens.
 class Waiting {
@@ -32,7 +36,8 @@ class Waiting {
         counts_(static_cast<size_t>(rows)),
         limits_(counts_.size()),
         thresholds_(counts_.size()) {
-    for (int64_t r = 0; r < rows; ++r) thresholds_[r] = below(q.row_price[first_ + r] - q.margin);
+    for (int64_t r = 0; r < rows; ++r)
+      thresholds_[r] = price_threshold(q.row_price[first_ + r], q.margin);
   }
 
   // Rows outside the piece take nothing.
