@@ -8,6 +8,9 @@ INSTALLED := $(VENV)/.installed
 PEERS := .venv-peers
 TYPING := build/typing/twinsae
 ROOMS := bench cli kernels matching sae
+NATIVE := $(shell find kernels/native matching/native -type f)
+# C++ that clang-format checks.
+FORMATTED := $(filter kernels/native/%,$(NATIVE)) tests/native/driver.cpp
 
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -16,7 +19,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 setup: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt Makefile $(wildcard */native/*)
+$(INSTALLED): pyproject.toml setup.py constraints.txt Makefile $(NATIVE)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,docs]'
 	@# The demo's language model. Its own requirements are of no use here.
@@ -43,26 +46,27 @@ test-peers: $(PEERS)/.installed
 	$(PEERS)/bin/pytest tests/peers
 
 # The C++ code under AddressSanitizer and UBSan, and what has threads under ThreadSanitizer;
-# module.cpp and bind*.cpp are Python's.
+# module.cpp and bind/ are Python's.
 sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/assignment
 	for isa in amx_int8 avx512_vnni avx2_int16 avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
 	build/sanitize/thread
 	build/sanitize/assignment
 
-build/sanitize/assignment: tests/native/assignment_driver.cpp $(wildcard matching/native/*)
+build/sanitize/assignment: tests/native/assignment_driver.cpp $(NATIVE)
 	mkdir -p $(@D)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=address,undefined -fno-sanitize-recover=all \
 	  -D_GLIBCXX_ASSERTIONS -Imatching/native -Ikernels/native \
 	  $(filter-out %/module.cpp,$(wildcard matching/native/*.cpp)) $< -o $@
 
-build/sanitize/%: tests/native/driver.cpp $(wildcard kernels/native/*)
+build/sanitize/%: tests/native/driver.cpp $(NATIVE)
 	mkdir -p $(@D)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=$* -fno-sanitize-recover=all -Ikernels/native \
-	  $(filter-out %/module.cpp $(wildcard kernels/native/bind*),$(wildcard kernels/native/*.cpp)) $< -o $@
+	  $(filter-out kernels/native/bind/%,$(filter kernels/native/%.cpp,$(NATIVE))) $< -o $@
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(FORMATTED)
 
 # Tools that read the source cannot follow an editable install of mapped folders: give them a tree
 # of links.
@@ -94,7 +98,7 @@ bench-peers: $(PEERS)/.installed
 	$(PEERS)/bin/twinsae bench match --latents 16384 --d-in 768 --against $(BENCH_MATCH)
 	env -u OPENBLAS_CORETYPE $(PEERS)/bin/twinsae bench training $(BENCH)
 
-$(PEERS)/.installed: pyproject.toml setup.py constraints.txt Makefile $(wildcard kernels/native/*)
+$(PEERS)/.installed: pyproject.toml setup.py constraints.txt Makefile $(NATIVE)
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]' pytest
 	@# Listed by nnsight but not used; its CUDA build breaks transformers beside a CPU build of torch.

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "arrays.h"
+#include "bind/arrays.h"
 #include "centre.h"
 #include "hopcroft_karp.h"
 #include "rows.h"

@@ -11,10 +11,10 @@
 #include <random>
 #include <vector>
 
-#include "int8_codes.h"
-#include "isa.h"
-#include "scan.h"
-#include "sparse.h"
+#include "codes/layout.h"
+#include "codes/scans.h"
+#include "float32/isa.h"
+#include "sparse/products.h"
 
 using namespace twinsae;
 
@@ -35,7 +35,8 @@ template <class T>
 struct Buffer {
   explicit Buffer(int64_t count, int64_t low = 0, int64_t high = 0)
       : size(count), memory(new T[static_cast<size_t>(count)]) {
-    for (int64_t i = 0; i < size; ++i) memory[i] = static_cast<T>(low < high ? draw(low, high) : low);
+    for (int64_t i = 0; i < size; ++i)
+      memory[i] = static_cast<T>(low < high ? draw(low, high) : low);
   }
   T* data() { return memory.get(); }
   T& operator[](int64_t i) { return memory[i]; }
@@ -85,23 +86,23 @@ void choose(const std::vector<float>& scores, const std::vector<int64_t>& eligib
   }
 }
 
-const Int8Isa* int8_for(int64_t depth) { return depth ? current_int8_isa() : nullptr; }
+const CodesIsa* codes_for(int64_t depth) { return depth ? current_codes_isa() : nullptr; }
 
 // A weight packed beforehand, or not.
-struct PackedInt8 {
+struct PackedCodes {
   std::vector<int8_t> codes;
   std::vector<PanelBounds> bounds;
 
-  PackedInt8(const Int8Isa& isa, const float* weight, int64_t count, int64_t depth, int threads,
-             bool packed) {
+  PackedCodes(const CodesIsa& isa, const float* weight, int64_t count, int64_t depth, int threads,
+              bool packed) {
     if (!packed) return;
     const int64_t panels = panel_count(count);
     codes.resize(static_cast<size_t>(panels * isa.row_bytes(depth) * kPanel));
     bounds.resize(static_cast<size_t>(panels));
-    pack_int8(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
+    pack_codes(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
   }
-  Int8Panels panels() const {
-    return codes.empty() ? Int8Panels{} : Int8Panels{codes.data(), bounds.data()};
+  CodePanels panels() const {
+    return codes.empty() ? CodePanels{} : CodePanels{codes.data(), bounds.data()};
   }
 };
 
@@ -120,14 +121,23 @@ void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t late
   const int64_t places = rows * groups * k;
   Floats values(places, 9), wanted_values(places);
   Ints indices(places, 9), wanted_indices(places);
-  LinearTopK problem{rows, depth, latents, groups, k, x.data(), packed ? nullptr : weight.data(),
-                     packed ? panels.data() : nullptr, has_bias ? bias.data() : nullptr,
-                     floor.data(), has_mask ? mask.data() : nullptr, values.data(),
+  LinearTopK problem{rows,
+                     depth,
+                     latents,
+                     groups,
+                     k,
+                     x.data(),
+                     packed ? nullptr : weight.data(),
+                     packed ? panels.data() : nullptr,
+                     has_bias ? bias.data() : nullptr,
+                     floor.data(),
+                     has_mask ? mask.data() : nullptr,
+                     values.data(),
                      indices.data()};
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, weight.data(), all, depth, threads, packed);
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, weight.data(), all, depth, threads, packed);
     problem.weight = weight.data();
-    linear_topk_int8(problem, *int8, codes.panels(), threads);
+    linear_topk_codes(problem, *codes_isa, codes.panels(), threads);
   } else {
     linear_topk(problem, threads);
   }
@@ -154,18 +164,18 @@ void check_pairs_above(int64_t a_rows, int64_t b_rows, int64_t depth) {
   const int64_t row_cut = draw(0, a_rows), col_cut = draw(0, b_rows);
   const Block tiles[] = {{0, row_cut, 0, b_rows}, {row_cut, a_rows, col_cut, b_rows}};
   const int64_t capacity = toss() ? a_rows * b_rows : 3;
-  PairsAbove problem{a_rows,   b_rows,           depth,            capacity, true, a.data(),
-                     b.data(), row_price.data(), col_price.data(), 0.5,      tiles, 2};
+  PairsAbove problem{a_rows,           b_rows,           depth, capacity, true, a.data(), b.data(),
+                     row_price.data(), col_price.data(), 0.5,   tiles,    2};
   const bool packed = toss();
   const int threads = static_cast<int>(draw(1, 4));
   Pairs pairs;
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, b.data(), b_rows, depth, threads, packed);
     ScanCounts counts{};
-    pairs = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+    pairs = pairs_above_codes(problem, *codes_isa, codes.panels(), threads, counts);
     problem.exact = false;
     problem.capacity = a_rows * b_rows;
-    const Pairs more = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+    const Pairs more = pairs_above_codes(problem, *codes_isa, codes.panels(), threads, counts);
     expect(more.rows.size() >= pairs.rows.size(), "pairs_above, not exact", a_rows);
   } else {
     Floats panels(panel_count(b_rows) * depth * kPanel);
@@ -198,16 +208,27 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
   if (toss()) sprinkle(row_floor, -kInf), sprinkle(col_floor, -kInf);
   Floats row_values(a_rows * m, 9), col_values(b_rows * m, 9);
   Ints row_indices(a_rows * m, 9), col_indices(b_rows * m, 9);
-  MutualTopK problem{a_rows, b_rows, depth, m, true, a.data(), packed ? nullptr : b.data(),
-                     packed ? panels.data() : nullptr, row_floor.data(), col_floor.data(),
-                     row_values.data(), row_indices.data(), col_values.data(), col_indices.data()};
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
+  MutualTopK problem{a_rows,
+                     b_rows,
+                     depth,
+                     m,
+                     true,
+                     a.data(),
+                     packed ? nullptr : b.data(),
+                     packed ? panels.data() : nullptr,
+                     row_floor.data(),
+                     col_floor.data(),
+                     row_values.data(),
+                     row_indices.data(),
+                     col_values.data(),
+                     col_indices.data()};
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, b.data(), b_rows, depth, threads, packed);
     problem.b = b.data();
     problem.exact = false;  // its results are Python's to test
-    mutual_topk_int8(problem, *int8, codes.panels(), threads);
+    mutual_topk_codes(problem, *codes_isa, codes.panels(), threads);
     problem.exact = true;
-    mutual_topk_int8(problem, *int8, codes.panels(), threads);
+    mutual_topk_codes(problem, *codes_isa, codes.panels(), threads);
   } else {
     mutual_topk(problem, threads);
   }
@@ -259,8 +280,9 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   decode_squares(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, x.data(),
                  centre.data(), threads, {recon.data(), offs.data(), deviations.data()});
   const bool accumulate = toss();
-  latent_grads(s, {values.data(), d_values.data(), x.data(), g.data(), dW_dec.data(),
-                   dW_enc.data(), db_enc.data(), fired.data()},
+  latent_grads(s,
+               {values.data(), d_values.data(), x.data(), g.data(), dW_dec.data(), dW_enc.data(),
+                db_enc.data(), fired.data()},
                accumulate, threads);
   latent_grads(s, {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
                accumulate, threads);
@@ -286,7 +308,8 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
       }
     }
   }
-  Floats want_deviations(rows), want_squares(rows), want_error(rows * depth), want_error_dots(rows * k);
+  Floats want_deviations(rows), want_squares(rows), want_error(rows * depth),
+      want_error_dots(rows * k);
   for (int64_t n = 0; n < rows; ++n) {
     float* e = want_error.data() + n * depth;
     for (int64_t d = 0; d < depth; ++d) e[d] = x[n * depth + d] - centre[d];
@@ -337,9 +360,9 @@ void check_everything() {
 
 int main() {
   try {
-    const char* name = current_isa().name;
-    const Int8Isa* int8 = current_int8_isa();
-    std::printf("%s: ", int8 ? int8->name : name);
+    const char* name = current_float32_isa().name;
+    const CodesIsa* codes_isa = current_codes_isa();
+    std::printf("%s: ", codes_isa ? codes_isa->name : name);
   } catch (const std::exception& error) {
     std::printf("skipped: %s\n", error.what());
     return 0;
