@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # Other people's trainers, for bench-peers and test-peers.
 PEERS := .venv-peers
 TYPING := build/typing/twinsae
-ROOMS := bench cli kernels matching sae
+ROOMS := bench cli common kernels matching sae
 
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE

@@ -12,10 +12,10 @@ from ..bench.gpu.plot import save_plot
 from ..bench.gpu.results import MatchTiming, Results, Timing
 from ..bench.gpu.run import Run
 from ..bench.measurement import OURS
-from ..sae.formats.files import atomic_write
+from ..common.files import atomic_write
+from ..common.units import format_bytes
 from .markdown import markdown_table
 from .timings import FASTER, MEMORY
-from .units import format_bytes
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 JSON, TABLE, PLOT = "gpu.json", "gpu.md", "gpu.svg"

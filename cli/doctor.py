@@ -13,9 +13,9 @@ from rich.table import Table
 from tyro.conf import arg
 
 from ..bench.machine import processor
+from ..common.units import format_bytes
 from ..matching import match_memory
 from .kernels import show_kernels
-from .units import format_bytes
 
 PACKAGES = (
     "numpy",

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from rich.console import Console
 from tyro.conf import Positional, arg
 
+from ..common.units import parse_bytes
 from ..matching import match_files
 from .progress import open_progress
 from .tables import criteria_table, sides_table
-from .units import parse_bytes
 
 Side = Literal["decoder", "encoder", "both"]
 

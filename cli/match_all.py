@@ -7,10 +7,10 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import Positional, arg
 
+from ..common.units import parse_bytes
 from ..matching import AllSeeds
 from .progress import open_progress
 from .seed_tables import counts_table, curve_table, pairs_table
-from .units import parse_bytes
 
 
 @dataclass(frozen=True)

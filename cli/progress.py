@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from ..sae.progress import Progress
+from ..common.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WORTH_A_LAST_LINE = 1.0

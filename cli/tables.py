@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from .units import format_bytes
+from ..common.units import format_bytes
 
 
 def training_table(log: Path) -> Table:

@@ -6,8 +6,8 @@ from ..bench.inputs import Shape
 from ..bench.measurement import OURS, Measurement
 from ..bench.scaling import Growth
 from ..bench.training import Training
+from ..common.units import format_bytes
 from .markdown import markdown_table
-from .units import format_bytes
 
 FASTER, RATE, MEMORY = f"{OURS} is", "GFLOP/s", "peak memory"
 GROWTH_BAR = 0.2  # of constant time per latent and per token

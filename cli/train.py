@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..common.progress import Progress
 from ..sae import SAEConfig, TrainConfig, train
 from ..sae.activations import ActivationStore, HarvestConfig, harvest, open_activations
-from ..sae.progress import Progress
 from .progress import open_progress
 from .tables import training_table
 

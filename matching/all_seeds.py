@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.files import StrPath, atomic_write, sha256
+from ..common.progress import Progress, silent
 from ..sae.formats.dictionary import weight_file
-from ..sae.formats.files import StrPath, atomic_write, sha256
-from ..sae.progress import Progress, silent
 from .matching import Matching
 from .overlap import THRESHOLD, shared
 from .run import FORMAT, SIDES, SUMMARY, match_files

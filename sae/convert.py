@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
-from .formats.files import StrPath
+from ..common.files import StrPath
 from .formats.registry import FORMATS, WEIGHT_FILES, FormatName, find_saes, load
 from .model import SAE
 

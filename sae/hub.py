@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .formats.files import StrPath
+from ..common.files import StrPath
 
 
 def locate(repo_or_dir: StrPath, hookpoint: str | None, **options: Any) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .formats.files import atomic_write
+from ..common.files import atomic_write
 
 LOG = "log.jsonl"
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..common.files import StrPath
 from ..kernels.decode import sparse_decode
 from ..kernels.topk import TopK
 from .config import SAEConfig
-from .formats.files import StrPath
 from .loss import fvu
 from .selection import active_latents
 

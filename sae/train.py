@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..common.files import StrPath
+from ..common.progress import Progress, silent
 from .activations.store import ActivationStore
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
 from .config import SAEConfig, TrainConfig
 from .formats.dictionary import LATENTS
-from .formats.files import StrPath
 from .formats.native import save_sae
 from .formats.tensors import save_tensors
 from .gradients import gradient_memory
@@ -25,7 +26,6 @@ from .learner import Learner, Schedule, StepFacts
 from .log import LOG, TrainingLog
 from .loss import total_variance
 from .model import SAE
-from .progress import Progress, silent
 from .stack import EncoderStack
 
 # What every trained SAE has in common.

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..formats.files import StrPath
-from ..progress import Progress, silent
+from ...common.files import StrPath
+from ...common.progress import Progress, silent
 from .language_model import find_module, load_language_model, module_output
 from .store import ActivationStore, open_activations, read_meta
 from .text import documents

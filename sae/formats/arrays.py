@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...common.files import atomic_write
 from ..model import SAE
 from .build import Loaded, build, make_config, refuse, turned, weights
-from .files import atomic_write
 from .tensors import map_tensors, save_tensors
 
 SUFFIXES = (".safetensors", ".npz", ".pt")

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...common.files import StrPath
 from .arrays import SUFFIXES, read_arrays
-from .files import StrPath
 from .registry import WEIGHT_FILES
 from .sparsify import WEIGHTS
 from .tensors import map_tensors

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...common.files import atomic_write
 from ..model import SAE
 from .arrays import read_pt, save_pt
 from .build import Loaded, build, encoder_bias, make_config, read_json, refuse, turned, weights
-from .files import atomic_write
 
 WEIGHTS, CONFIG = "ae.pt", "config.json"
 TOPK, STANDARD, JUMP = "AutoEncoderTopK", "AutoEncoderNew", "JumpReluAutoEncoder"

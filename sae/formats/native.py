@@ -7,10 +7,10 @@ all SAEs that it has. Those that it has not name an activation that it refuses.
 from pathlib import Path
 from typing import Any
 
+from ...common.files import StrPath
 from ..config import SAEConfig
 from ..model import SAE
 from .build import Loaded, build, check_files, make_config, read_json
-from .files import StrPath
 from .sparsify import CONFIG, WEIGHTS, read_fields, read_left, read_tensors, to_cfg, write
 
 _OURS = "twinsae."  # before the name of an activation that is not, or not quite, sparsify's

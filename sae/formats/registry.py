@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ...common.files import StrPath
 from ..model import SAE
 from . import arrays, dictionary_learning, native, openai, saelens, sparsify
 from .build import Loaded
-from .files import StrPath
 
 FormatName = Literal["native", "sparsify", "saelens", "dictionary_learning", "openai", "arrays"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...common.files import atomic_write
 from ..model import SAE
 from .build import Loaded, build, check_files, make_config, read_json, refuse, turned, weights
-from .files import atomic_write
 from .tensors import map_tensors, save_tensors
 
 CONFIG, WEIGHTS, SCALER = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ...common.files import atomic_write
 from ..config import SAEConfig
 from ..model import SAE
 from .build import refuse, turned, weights
-from .files import atomic_write
 from .tensors import map_tensors, save_tensors
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"

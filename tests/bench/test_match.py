@@ -15,9 +15,9 @@ from twinsae.bench.instances import planted_pair
 from twinsae.bench.match import Pair, bench_match, planted_files, planted_found
 from twinsae.cli import bench as command
 from twinsae.cli.main import main
+from twinsae.common.progress import silent
 from twinsae.matching import match
 from twinsae.sae import SAE, SAEConfig, save_sae
-from twinsae.sae.progress import silent
 
 TOY = ["--latents", "60", "--d-in", "8"]
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from twinsae.common.progress import Progress
 from twinsae.sae import SAE
 from twinsae.sae.activations.store import ActivationStore, open_activations
-from twinsae.sae.progress import Progress
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from twinsae.matching.memory import PeakMemory, available_memory
+from twinsae.common.memory import PeakMemory, available_memory
 
 MIB = 2**20
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from resource import getpagesize
 from typing import NamedTuple, Self
 
+from .units import format_bytes
+
 DEFAULT_SHARE = 0.75
 """The share of the available memory that a match may take where no limit is given."""
 
@@ -47,7 +49,8 @@ def check_memory(what: str, needed: int, memory_limit: int | None) -> None:
         raise ValueError(f"memory_limit must be a positive number of bytes, not {memory_limit}")
     if needed > allowed:
         raise ValueError(
-            f"{what} takes {_gib(needed)} of memory, but {_gib(allowed)} is allowed ({source})"
+            f"{what} takes {format_bytes(needed)} of memory, "
+            f"but {format_bytes(allowed)} is allowed ({source})"
         )
 
 
@@ -94,7 +97,3 @@ def _anonymous_memory() -> int:
     # https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html: size, resident, shared, ...
     _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
     return (int(resident) - int(shared)) * getpagesize()
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:,.2f} GiB"

@@ -1,4 +1,4 @@
-from twinsae.sae.progress import silent
+from twinsae.common.progress import silent
 
 
 def test_the_default_progress_says_nothing(capsys):

@@ -1,5 +1,5 @@
 import pytest
-from twinsae.cli.units import format_bytes, parse_bytes
+from twinsae.common.units import format_bytes, parse_bytes
 
 
 @pytest.mark.parametrize(

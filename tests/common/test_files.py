@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from twinsae.sae.formats.files import atomic_write, sha256
+from twinsae.common.files import atomic_write, sha256
 
 
 def test_a_write_appears_whole_and_leaves_nothing_else(tmp_path):
