@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.files import StrPath
+from .formats.registry import WEIGHT_FILES
 
 
 def locate(repo_or_dir: StrPath, hookpoint: str | None, **options: Any) -> Path:
@@ -51,6 +52,4 @@ def _download(repo: str, hookpoint: str | None, options: dict[str, Any]) -> Path
 
 
 def _weights(root: Path) -> list[Path]:
-    from .formats.registry import WEIGHT_FILES
-
     return [file for name in WEIGHT_FILES for file in root.rglob(name)]

@@ -19,13 +19,13 @@ from .activations.store import ActivationStore
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
 from .config import SAEConfig, TrainConfig
 from .formats.dictionary import LATENTS
-from .formats.native import save_sae
 from .formats.tensors import save_tensors
 from .gradients import gradient_memory
 from .learner import Learner, Schedule, StepFacts
 from .log import LOG, TrainingLog
 from .loss import total_variance
 from .model import SAE
+from .saved import save_sae
 from .stack import EncoderStack
 
 # What every trained SAE has in common.

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ...common.files import StrPath
-from ..model import SAE
 from . import arrays, dictionary_learning, native, openai, saelens, sparsify
-from .build import Loaded
+from .stored import StoredSAE
 
 FormatName = Literal["native", "sparsify", "saelens", "dictionary_learning", "openai", "arrays"]
 
@@ -15,14 +13,14 @@ FormatName = Literal["native", "sparsify", "saelens", "dictionary_learning", "op
 class Format(NamedTuple):
     """How one format is read and written."""
 
-    load: Callable[[Path], Loaded]
-    save: Callable[[SAE, Path], None]
+    load: Callable[[Path], StoredSAE]
+    save: Callable[[StoredSAE, Path], None]
     suffix: str
     """Of its files; "" where an SAE is a folder."""
 
 
 FORMATS: dict[FormatName, Format] = {
-    "native": Format(native.load, native.save_sae, ""),
+    "native": Format(native.load, native.save, ""),
     "sparsify": Format(native.load, sparsify.save, ""),
     "saelens": Format(saelens.load, saelens.save, ""),
     "dictionary_learning": Format(dictionary_learning.load, dictionary_learning.save, ""),
@@ -36,22 +34,8 @@ WEIGHT_FILES: dict[str, FormatName] = {
 }
 
 
-def load_sae(path: StrPath) -> SAE:
-    """Return the SAE in a folder or file, of whichever format; its parameters keep their dtype.
-
-    Folders: ours and sparsify's (memory-mapped), SAELens', dictionary_learning's. Files: openai's
-    and dictionary_learning's ``.pt``; bare arrays in .safetensors, .npz or .pt, with ``k``.
-
-    Raises:
-        FileNotFoundError: there is nothing of this kind; the message names what is below.
-        ValueError: a file is corrupt, or its SAE computes something that ours cannot: the message
-            names the setting.
-    """
-    return load(Path(path)).sae
-
-
-def load(path: Path) -> Loaded:
-    """Do as `load_sae` does, and say what is left behind."""
+def load(path: Path) -> StoredSAE:
+    """Return what a folder or file of any format holds, as `load_sae` explains."""
     return FORMATS[find_format(path)].load(path)
 
 

@@ -57,7 +57,7 @@ def test_each_side_is_found_in_every_format(tmp_path, to):
         settings = {"normalize_decoder": False}
     sae = SAE(SAEConfig(d_in=3, num_latents=4, k=1, **settings), seed=0)
     path = tmp_path / f"there{FORMATS[to].suffix}"
-    FORMATS[to].save(sae, path)
+    FORMATS[to].save(sae.stored(), path)
     assert torch.equal(load_dictionary(path, "decoder"), sae.W_dec)
     assert torch.equal(load_dictionary(path, "encoder"), sae.encoder.weight)
 

@@ -1,39 +1,37 @@
-"""An SAE from a configuration and the tensors of a file, and what every format returns."""
+"""An SAE as files hold it, a configuration and tensors: what all formats read and write."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..config import SAEConfig
-from ..model import SAE
 
 
-class Loaded(NamedTuple):
-    """An SAE, and what its files hold that it has no place for."""
+class StoredSAE(NamedTuple):
+    """An SAE's configuration and parameters, without the code that computes with them."""
 
-    sae: SAE
-    left: tuple[str, ...]
-    """What was left behind, each in a few words such as "threshold = 0.5"."""
+    config: SAEConfig
+    tensors: dict[str, Tensor]
+    """The parameters by their names in `SAE`, all of one dtype; see `parameter_shapes`."""
+    left: tuple[str, ...] = ()
+    """What its files hold that it has no place for, each in a few words: "threshold = 0.5"."""
 
 
-def build(config: SAEConfig, tensors: Mapping[str, Tensor], source: Path) -> SAE:
-    """Return the SAE with these parameters, in the dtype of ``encoder.weight``; it shares them.
+def checked(config: SAEConfig, tensors: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
+    """Return the parameters that ``config`` asks for, all in the dtype of ``encoder.weight``.
 
     Args:
-        config: its shape.
-        tensors: by the SAE's own names; others are ignored.
+        config: the SAE's shape.
+        tensors: by the SAE's own names; others are ignored. Memory is shared where the dtype fits.
         source: the file they are from, for messages.
 
     Raises:
         ValueError: a tensor is missing, or has another shape than ``config`` asks for.
     """
-    with torch.device("meta"):
-        sae = SAE(config)
-    shapes = {name: parameter.shape for name, parameter in sae.named_parameters()}
+    shapes = config.parameter_shapes
     for name, shape in shapes.items():
         if name not in tensors:
             raise ValueError(f"{source} has no tensor {name!r}; it holds: {', '.join(tensors)}")
@@ -41,11 +39,10 @@ def build(config: SAEConfig, tensors: Mapping[str, Tensor], source: Path) -> SAE
         if tensor.shape != shape or not tensor.is_floating_point():
             raise ValueError(
                 f"{source}: {name!r} is {tensor.dtype} {tuple(tensor.shape)}, but its "
-                f"configuration asks for floating-point {tuple(shape)}"
+                f"configuration asks for floating-point {shape}"
             )
     dtype = tensors["encoder.weight"].dtype
-    sae.load_state_dict({name: tensors[name].to(dtype) for name in shapes}, assign=True)
-    return sae
+    return {name: tensors[name].to(dtype) for name in shapes}
 
 
 def make_config(source: Path, fields: Mapping[str, Any]) -> SAEConfig:
@@ -86,29 +83,25 @@ def check_files(folder: Path, *names: str) -> None:
             raise FileNotFoundError(f"{folder} is no SAE folder: it has no {name}")
 
 
-def weights(sae: SAE) -> dict[str, Tensor]:
-    """Return the SAE's parameters by name, without their gradients' history."""
-    return {name: parameter.detach() for name, parameter in sae.named_parameters()}
-
-
 def turned(tensor: Tensor) -> Tensor:
-    """Return the transpose, contiguous, of a matrix; `build` refuses anything else."""
+    """Return the transpose, contiguous, of a matrix; `checked` refuses anything else."""
     return tensor.T.contiguous() if tensor.ndim == 2 else tensor
 
 
-def encoder_bias(sae: SAE, *, subtracts: bool) -> Tensor:
+def encoder_bias(sae: StoredSAE, *, subtracts: bool) -> Tensor:
     """Return the bias (L,) of an encoder that reads x - b_dec if it ``subtracts``, else x."""
-    bias, reads = sae.encoder.bias.detach(), sae.config.transcode
-    if subtracts != reads:
+    bias = sae.tensors["encoder.bias"]
+    if subtracts != sae.config.transcode:
         return bias
-    moved = (sae.encoder.weight.detach().double() @ sae.b_dec.detach().double()).to(bias.dtype)
+    moved = sae.tensors["encoder.weight"].double() @ sae.tensors["b_dec"].double()  # (L,)
+    moved = moved.to(bias.dtype)
     return bias + moved if subtracts else bias - moved
 
 
-def refuse(sae: SAE, format_name: str, **allowed: tuple[Any, ...]) -> None:
+def refuse(config: SAEConfig, format_name: str, **allowed: tuple[Any, ...]) -> None:
     """Raise ValueError, naming the setting, unless each setting has one of the allowed values."""
     for name, values in allowed.items():
-        value = getattr(sae.config, name)
+        value = getattr(config, name)
         if value not in values:
             usable = " or ".join(map(repr, values))
             raise ValueError(f"{name} = {value!r} has no place in {format_name}, only {usable}")
