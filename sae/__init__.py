@@ -3,6 +3,6 @@
 from .config import SAEConfig, TrainConfig
 from .model import SAE, SAEOutput
 from .saved import load_sae, save_sae
-from .train import train
+from .training import train
 
 __all__ = ["SAE", "SAEConfig", "SAEOutput", "TrainConfig", "load_sae", "save_sae", "train"]

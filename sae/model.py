@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from ..common.files import StrPath
 from ..kernels.decode import sparse_decode
 from ..kernels.topk import TopK
+from .active_latents import active_latents
 from .config import SAEConfig
 from .formats.registry import load
 from .formats.stored import StoredSAE
 from .hub import locate
 from .loss import fvu
-from .selection import active_latents
 
 
 class SAEOutput(NamedTuple):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from twinsae.sae import SAE, SAEConfig, TrainConfig, load_sae, train
-from twinsae.sae.learner import Schedule
+from twinsae.sae.training.learner import Schedule
 
 SHAPE = SAEConfig(d_in=13, num_latents=37, k=5)
 CONFIG = TrainConfig(seeds=(0, 1, 2), batch_size=50, epochs=3, lr=1e-2, warmup_steps=5, log_every=4)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..kernels.topk import linear_topk
+from ...kernels.topk import linear_topk
+from ..model import SAE
 from .gradients import dot_rows
-from .model import SAE
 
 
 class EncoderStack:

@@ -1,34 +1,35 @@
-"""TopK encoding and decoding where many of few latents are active, as in AuxK: by dense products.
+"""TopK encoding and decoding by dense products, for the case that many of few latents are active.
 
-Looking up k rows for every token takes longer than a product with all rows that occur, where those
-are few. At N 2048, D 576, k 288 (2 CPU threads) the product is 2.5 times as fast with 1,000
-latents, and equal at 3,500.
+That is so in AuxK, where only dead latents may be active. Looking up k rows for every token then
+takes longer than a product with all rows that occur. At N 2048, D 576, k 288 (2 CPU threads) the
+product is 2.5 times as fast with 1,000 latents, and equal at 3,500.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-FEW, MANY_ACTIVE = 8, 64
+MOST_LATENTS = 8  # for each active one
+LEAST_ACTIVE = 64
 
 
-def are_few(latents: Tensor, k: int) -> bool:
-    """Whether ``latents`` (L,) bool are few for k to be active: `FEW` k at most, `MANY_ACTIVE`."""
-    return k >= MANY_ACTIVE and k <= int(latents.sum()) <= FEW * k
+def dense_is_faster(allowed: Tensor, k: int) -> bool:
+    """Whether dense products with the ``allowed`` latents, (L,) bool, take less time for this k."""
+    return k >= LEAST_ACTIVE and k <= int(allowed.sum()) <= MOST_LATENTS * k
 
 
-def encode_few(
+def encode_dense(
     rows: Tensor, weight: Tensor, bias: Tensor | None, k: int, mask: Tensor, floor: float
 ) -> tuple[Tensor, Tensor]:
-    """Return the values and indices (N, k) of `linear_topk` with a mask, for a few latents."""
+    """Return the values and indices (N, k) of `linear_topk` with this mask and floor."""
     names = mask.nonzero().squeeze(1)
-    few_bias = None if bias is None else bias[names]
-    top = functional.linear(rows, weight[names], few_bias).topk(k)
+    own_bias = None if bias is None else bias[names]
+    top = functional.linear(rows, weight[names], own_bias).topk(k)
     found = top.values > floor
     return top.values.where(found, 0), names[top.indices].where(found, -1)
 
 
-def decode_few(values: Tensor, indices: Tensor, weight: Tensor, occurs: Tensor) -> Tensor:
+def decode_dense(values: Tensor, indices: Tensor, weight: Tensor, occurs: Tensor) -> Tensor:
     """Return `sparse_decode` (N, D) of indices >= 0, of the latents that ``occurs`` (L,) names."""
     names = occurs.nonzero().squeeze(1)
     places = (occurs.cumsum(0) - 1)[indices]  # (N, k), within names

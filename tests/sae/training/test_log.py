@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from twinsae.sae.log import TrainingLog
+from twinsae.sae.training.log import LogWriter
 
 
 def line(step, seed, hookpoint="h"):
@@ -10,7 +10,7 @@ def line(step, seed, hookpoint="h"):
 
 @pytest.fixture
 def log(tmp_path):
-    log = TrainingLog(tmp_path / "log.jsonl", "h")
+    log = LogWriter(tmp_path / "log.jsonl", "h")
     for step in (1, 2, 3):
         log.append([line(step, 0), line(step, 1), line(step, 0, "other")])
     return log
@@ -57,5 +57,5 @@ def test_a_file_that_is_no_log_is_refused_and_kept(log, text):
 
 
 def test_no_log_is_an_empty_log(tmp_path):
-    TrainingLog(tmp_path / "log.jsonl", "h").rewind({0: 0})
+    LogWriter(tmp_path / "log.jsonl", "h").rewind({0: 0})
     assert list(tmp_path.iterdir()) == []

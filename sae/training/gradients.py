@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..kernels.decode import decode_error, gather_dot, sparse_decode
-from ..kernels.grads import LatentGrads, latent_grads
-from .model import SAE
+from ...kernels.decode import decode_error, gather_dot, sparse_decode
+from ...kernels.grads import LatentGrads, latent_grads
+from ..model import SAE
 
 LATENTS_OF_SUM = 256  # that one thread adds up in weighted_sum
 

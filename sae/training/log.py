@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..common.files import atomic_write
+from ...common.files import atomic_write
 
 LOG = "log.jsonl"
 
 Record = dict[str, Any]
 
 
-class TrainingLog:
-    """The log of one hookpoint's training; other hookpoints' lines in the same file are kept.
+class LogWriter:
+    """Writes the log of one hookpoint's training; keeps other hookpoints' lines in the same file.
 
     Args:
         path: of the file, which need not exist.

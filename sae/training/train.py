@@ -13,19 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..common.files import StrPath
-from ..common.progress import Progress, silent
-from .activations.store import ActivationStore
+from ...common.files import StrPath
+from ...common.progress import Progress, silent
+from ..activations.store import ActivationStore
+from ..config import SAEConfig, TrainConfig
+from ..formats.dictionary import LATENTS
+from ..formats.tensors import save_tensors
+from ..loss import total_variance
+from ..model import SAE
+from ..saved import save_sae
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
-from .config import SAEConfig, TrainConfig
-from .formats.dictionary import LATENTS
-from .formats.tensors import save_tensors
 from .gradients import gradient_memory
 from .learner import Learner, Schedule, StepFacts
-from .log import LOG, TrainingLog
-from .loss import total_variance
-from .model import SAE
-from .saved import save_sae
+from .log import LOG, LogWriter
 from .stack import EncoderStack
 
 # What every trained SAE has in common.
@@ -97,7 +97,7 @@ class _Trainer:
         self.learners = [self._open(sae_config, seed) for seed in config.seeds]
         self.gradients = gradient_memory(self.learners[0].sae)  # of one seed after another
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.log = TrainingLog(run / LOG, hookpoint)
+        self.log = LogWriter(run / LOG, hookpoint)
         self.log.rewind({learner.seed: learner.step for learner in self.learners})
 
     def run(self, progress: Progress) -> None:

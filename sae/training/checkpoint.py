@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .config import SAEConfig
-from .formats.tensors import map_file, save_tensors
+from ..config import SAEConfig
+from ..formats.tensors import map_file, save_tensors
 from .learner import Learner
 
 CHECKPOINT = "checkpoint.safetensors"

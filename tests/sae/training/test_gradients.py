@@ -8,7 +8,8 @@ import pytest
 import torch
 from twinsae.kernels.topk import linear_topk
 from twinsae.sae import SAE, SAEConfig
-from twinsae.sae.gradients import (
+from twinsae.sae.loss import total_variance
+from twinsae.sae.training.gradients import (
     dot_rows,
     fvu_gradients,
     gradient_memory,
@@ -16,7 +17,6 @@ from twinsae.sae.gradients import (
     sum_by_latent,
     weighted_sum,
 )
-from twinsae.sae.loss import total_variance
 
 
 def problem(rows, d_in, num_latents, k, dtype=torch.float64):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..kernels.grads import LatentGrads
-from .config import SAEConfig, TrainConfig
+from ...kernels.grads import LatentGrads
+from ..config import SAEConfig, TrainConfig
+from ..model import SAE
 from .gradients import fvu_gradients, remove_parallel
-from .model import SAE
 
 
 @dataclass(frozen=True)
