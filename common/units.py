@@ -1,4 +1,4 @@
-"""Sizes in bytes, as people write and read them."""
+"""Bytes and times, as people write and read them."""
 
 import re
 
@@ -20,3 +20,11 @@ def parse_bytes(text: str) -> int:
 def format_bytes(count: float) -> str:
     """Return `count` bytes as text, in MiB or GiB."""
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def format_seconds(count: float) -> str:
+    """Return `count` seconds as text, in seconds, minutes or hours."""
+    if count < 99.5:
+        return f"{count:.0f} s"
+    minutes = count / 60
+    return f"{minutes:.0f} min" if minutes < 99.5 else f"{minutes / 60:.1f} h"

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, silent
-from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts, weight_file
+from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts
+from ..sae.formats.paths import weight_file
 from .candidates import Source
 from .certificate import verify_rows
 from .match import Options, check_feasible, match_rows

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from ..common.files import StrPath
 from .config import SAEConfig
-from .formats.registry import FORMATS, WEIGHT_FILES, FormatName, find_saes, load
+from .formats.paths import WEIGHT_FILES, FormatName, find_saes
+from .formats.registry import FORMATS, load
 
 
 class Conversion(NamedTuple):

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from ...common.files import atomic_write
+from .paths import ARRAY_SUFFIXES
 from .stored import StoredSAE, checked, make_config, refuse, turned
 from .tensors import map_tensors, save_tensors
-
-SUFFIXES = (".safetensors", ".npz", ".pt")
 
 
 def load(file: Path) -> StoredSAE:
@@ -52,8 +51,8 @@ def save(sae: StoredSAE, file: Path) -> None:
     """Write the parameters, and k, by our names.
 
     Raises:
-        ValueError: the file's ending is not one of `SUFFIXES`, or its arrays could not tell what
-            the SAE computes; the message names the setting.
+        ValueError: the file's ending is not one of `ARRAY_SUFFIXES`, or its arrays could not tell
+            what the SAE computes; the message names the setting.
         OSError: the write failed.
     """
     refuse(
@@ -66,8 +65,8 @@ def save(sae: StoredSAE, file: Path) -> None:
     tensors = dict(sae.tensors)
     if sae.config.activation == "topk":
         tensors["k"] = torch.tensor(sae.config.k)
-    if file.suffix not in SUFFIXES:
-        raise ValueError(f"{file}: expected a file ending in one of {SUFFIXES}")
+    if file.suffix not in ARRAY_SUFFIXES:
+        raise ValueError(f"{file}: expected a file ending in one of {', '.join(ARRAY_SUFFIXES)}")
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".safetensors":
         save_tensors(file, tensors)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ...common.files import atomic_write
 from .arrays import read_pt, save_pt
+from .paths import DICTIONARY_LEARNING
 from .stored import StoredSAE, checked, encoder_bias, make_config, read_json, refuse, turned
 
-WEIGHTS, CONFIG = "ae.pt", "config.json"
+WEIGHTS, CONFIG = DICTIONARY_LEARNING, "config.json"
 TOPK, STANDARD, JUMP = "AutoEncoderTopK", "AutoEncoderNew", "JumpReluAutoEncoder"
 BATCHES = ("BatchTopKSAE", "MatryoshkaBatchTopKSAE")
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from . import arrays, dictionary_learning, native, openai, saelens, sparsify
+from .paths import ARRAY_SUFFIXES, WEIGHT_FILES, FormatName, no_sae
 from .stored import StoredSAE
-
-FormatName = Literal["native", "sparsify", "saelens", "dictionary_learning", "openai", "arrays"]
 
 
 class Format(NamedTuple):
@@ -27,11 +26,6 @@ FORMATS: dict[FormatName, Format] = {
     "openai": Format(openai.load, openai.save, ".pt"),
     "arrays": Format(arrays.load, arrays.save, ".safetensors"),
 }
-WEIGHT_FILES: dict[str, FormatName] = {
-    sparsify.WEIGHTS: "native",
-    saelens.WEIGHTS: "saelens",
-    dictionary_learning.WEIGHTS: "dictionary_learning",
-}
 
 
 def load(path: Path) -> StoredSAE:
@@ -50,14 +44,11 @@ def find_format(path: Path) -> FormatName:
         for file, name in WEIGHT_FILES.items():
             if (path / file).is_file():
                 return name
-        below = ", ".join(str(sae.relative_to(path)) for sae in find_saes(path)) or "none"
-        raise FileNotFoundError(
-            f"{path} is no SAE folder: it has no {', '.join(WEIGHT_FILES)}; SAEs below it: {below}"
-        )
+        raise no_sae(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    if path.suffix not in arrays.SUFFIXES:
-        raise ValueError(f"{path}: expected a file ending in one of {arrays.SUFFIXES}")
+        raise no_sae(path)
+    if path.suffix not in ARRAY_SUFFIXES:
+        raise ValueError(f"{path}: expected a file ending in one of {', '.join(ARRAY_SUFFIXES)}")
     if path.suffix != ".pt":
         return "arrays"
     names = arrays.read_pt(path).keys()
@@ -65,9 +56,3 @@ def find_format(path: Path) -> FormatName:
         return "openai"
     ours = "W_dec" in names and "encoder.weight" in names
     return "arrays" if ours else "dictionary_learning"
-
-
-def find_saes(root: Path) -> list[Path]:
-    """Return the SAE folders at or below ``root``, in order: hookpoints, their seeds, trainers."""
-    found = {file.parent for name in WEIGHT_FILES for file in root.rglob(name)}
-    return sorted(found)

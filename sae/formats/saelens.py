@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ...common.files import atomic_write
+from .paths import SAELENS
 from .stored import StoredSAE, check_files, checked, make_config, read_json, refuse, turned
 from .tensors import map_tensors, save_tensors
 
-CONFIG, WEIGHTS, SCALER = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"
+CONFIG, WEIGHTS, SCALER = "cfg.json", SAELENS, "activation_scaler.json"
 ACTIVATIONS = {"topk": "topk", "standard": "relu", "jumprelu": "jumprelu"}
 NORMALIZATIONS = {
     "none": "none",

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from ...common.files import atomic_write
 from ..config import SAEConfig
+from .paths import SPARSIFY
 from .stored import StoredSAE, refuse, turned
 from .tensors import map_tensors, save_tensors
 
-CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
+CONFIG, WEIGHTS = "cfg.json", SPARSIFY
 _FIELDS = (
     "d_in", "num_latents", "expansion_factor", "k", "normalize_decoder", "activation",
     "skip_connection", "transcode",

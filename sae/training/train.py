@@ -105,7 +105,6 @@ class _Trainer:
         start = min(learner.step for learner in self.learners)
         progress("train", start, self.total, "steps")
         active: list[Learner] = []
-        shown: dict[str, float] = {}
         for step, x in zip(range(start, self.total), self._batches(start), strict=True):
             ready = [learner for learner in self.learners if learner.step == step]
             if len(ready) > len(active):
@@ -113,11 +112,11 @@ class _Trainer:
             facts = self._step(x, step, active, stack)
             done = step + 1
             if done % self.config.log_every == 0 or done in (1, self.total):
-                shown = self._log(done, active, facts)
+                self._log(done, active, facts)
             if done % self.config.save_every == 0 or done == self.total:
                 for learner in active:
                     self._save(learner)
-            progress("train", done, self.total, "steps", **shown)
+            progress("train", done, self.total, "steps", **_means(facts))
         if active:
             stack.release()
 
@@ -153,7 +152,7 @@ class _Trainer:
             for learner, (values, indices) in zip(active, stack.encode(x), strict=True)
         ]
 
-    def _log(self, done: int, active: list[Learner], facts: list[StepFacts]) -> dict[str, float]:
+    def _log(self, done: int, active: list[Learner], facts: list[StepFacts]) -> None:
         records = [
             {
                 "step": done,
@@ -168,10 +167,6 @@ class _Trainer:
             for learner, fact in zip(active, facts, strict=True)
         ]
         self.log.append(records)
-        return {
-            "fvu": fmean(fact.fvu.item() for fact in facts),
-            "dead": fmean(fact.dead.item() for fact in facts),
-        }
 
     def _open(self, sae_config: SAEConfig, seed: int) -> Learner:
         path = self.folder / f"seed{seed}" / CHECKPOINT
@@ -212,6 +207,14 @@ def _check_fit(
         raise ValueError(
             f"batch_size: {config.batch_size:,} is more than the {activations.rows:,} activations"
         )
+
+
+def _means(facts: list[StepFacts]) -> dict[str, float]:
+    """Return what is shown of a step: means over the seeds."""
+    return {
+        "fvu": fmean(fact.fvu.item() for fact in facts),
+        "dead": fmean(fact.dead.item() for fact in facts),
+    }
 
 
 def _unusable(x: Tensor, step: int) -> ValueError:

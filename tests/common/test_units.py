@@ -1,5 +1,5 @@
 import pytest
-from twinsae.common.units import format_bytes, parse_bytes
+from twinsae.common.units import format_bytes, format_seconds, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,11 @@ def test_what_is_no_size_is_refused(text: str):
 def test_sizes_are_written():
     assert format_bytes(3 * 2**30) == "3.00 GiB"
     assert format_bytes(5 * 2**20) == "5 MiB"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (3529, "59 min"), (5940, "99 min"), (9000, "2.5 h")],
+)
+def test_times_are_written(seconds: float, expected: str):
+    assert format_seconds(seconds) == expected

@@ -3,7 +3,8 @@ import pytest
 import safetensors.torch
 import torch
 from twinsae.sae import SAE, SAEConfig, save_sae
-from twinsae.sae.formats.dictionary import load_dictionary, load_firing_counts, weight_file
+from twinsae.sae.formats.dictionary import load_dictionary, load_firing_counts
+from twinsae.sae.formats.paths import weight_file
 from twinsae.sae.formats.registry import FORMATS
 
 W_DEC = torch.arange(12.0).reshape(4, 3)

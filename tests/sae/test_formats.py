@@ -6,7 +6,8 @@ import pytest
 import safetensors.torch
 import torch
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
-from twinsae.sae.formats.registry import FORMATS, find_format, find_saes, load
+from twinsae.sae.formats.paths import find_saes
+from twinsae.sae.formats.registry import FORMATS, find_format, load
 
 N, D, L, K = 40, 6, 15, 3
 

@@ -191,6 +191,7 @@ def test_progress_hears_of_every_step(activations, tmp_path):
     )
     assert [args for args, _ in calls] == [("train", done, 24, "steps") for done in range(25)]
     assert calls[0][1] == {}
+    assert len({facts["fvu"] for _, facts in calls[1:]}) == 24  # no step shows an earlier one's
     last = [line for line in read_log(tmp_path) if line["step"] == 24]
     assert calls[-1][1]["fvu"] == pytest.approx(sum(line["fvu"] for line in last) / 3)
     assert calls[-1][1]["dead"] == 0

@@ -1,17 +1,28 @@
 """The tables of `twinsae bench`."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ..bench.inputs import Shape
-from ..bench.measurement import OURS, Measurement
-from ..bench.scaling import Growth
-from ..bench.training import Training
-from ..common.units import format_bytes
+from ...bench.inputs import Shape
+from ...bench.machine import describe, warnings
+from ...bench.measurement import OURS, Measurement
+from ...bench.scaling import Growth
+from ...bench.training import Training
+from ...common.units import format_bytes
 from .markdown import markdown_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FASTER, RATE, MEMORY = f"{OURS} is", "GFLOP/s", "peak memory"
 GROWTH_BAR = 0.2  # of constant time per latent and per token
 UNITS = {"L": "latent", "N": "token"}
+
+
+def print_table(console: "Console", table: str) -> None:
+    """Print a table between what slows others down here and a line on the machine."""
+    for text in (*warnings(), table, "", describe()):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def measurements_table(results: Sequence[tuple[str, str, Measurement]]) -> str:

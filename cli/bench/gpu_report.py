@@ -6,16 +6,16 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ..bench.gpu.clock import CpuClock
-from ..bench.gpu.plan import Plan
-from ..bench.gpu.plot import save_plot
-from ..bench.gpu.results import MatchTiming, Results, Timing
-from ..bench.gpu.run import Run
-from ..bench.measurement import OURS
-from ..common.files import atomic_write
-from ..common.units import format_bytes
+from ...bench.gpu.clock import CpuClock
+from ...bench.gpu.plan import Plan
+from ...bench.gpu.plot import save_plot
+from ...bench.gpu.results import MatchTiming, Results, Timing
+from ...bench.gpu.run import Run
+from ...bench.measurement import OURS
+from ...common.files import atomic_write
+from ...common.units import format_bytes
 from .markdown import markdown_table
-from .timings import FASTER, MEMORY
+from .tables import FASTER, MEMORY
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 JSON, TABLE, PLOT = "gpu.json", "gpu.md", "gpu.svg"

@@ -1,7 +1,8 @@
 """`twinsae doctor --kernels`: what the GPU's kernels compile to, without a GPU."""
 
-from rich.console import Console
 from rich.table import Table
+
+from ..kernels import aot, aot_builds
 
 NOTE = """\
 Times are *predicted*: the larger of operations / peak and bytes / bandwidth (vendors' figures)
@@ -9,15 +10,12 @@ for N = {N:,} rows, D = {D:,}, L = {L:,} latents and k = {K}; matches are of L x
 No GPU has measured them yet."""
 
 
-def show_kernels(console: Console) -> None:
-    """Compile the first configuration of each kernel for each GPU and print a table.
+def kernels_table() -> tuple[Table, str]:
+    """Compile the first configuration of each kernel for each GPU; return a table and a note.
 
     Raises:
         ImportError: triton is not installed.
-
     """
-    from ..kernels import aot, aot_builds
-
     columns = ("kernel", "GPU", "registers", "stack", "shared", "instructions", "predicted", "")
     table = Table(*columns, title="Kernels, compiled ahead of time")
     for found in aot.compile_all():
@@ -27,6 +25,5 @@ def show_kernels(console: Console) -> None:
             f"{found.instructions:,}", f"{found.predicted_seconds * 1e3:,.2f} ms",
             "; ".join(found.problems()) or "ok",
         )  # fmt: skip
-    console.print(table)
     sizes = {name: getattr(aot_builds, name) for name in ("N", "D", "L", "K")}
-    console.print(NOTE.format(**sizes))
+    return table, NOTE.format(**sizes)
