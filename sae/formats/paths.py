@@ -1,5 +1,6 @@
 """Where SAEs lie in folders: names alone, nothing is read, so that a wrong path is told at once."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,8 @@ def sae_name(path: Path) -> str:
 
     That of a link is the link's own.
     """
-    return path.absolute().name if path.is_dir() else path.stem
+    absolute = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
+    return Path(absolute).name if path.is_dir() else path.stem
 
 
 def no_sae(path: Path) -> FileNotFoundError:

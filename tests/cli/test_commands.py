@@ -86,6 +86,15 @@ def test_match_all_prints_its_tables_and_goes_on(saes, tmp_path, capsys):
     assert "in 3" in shown
 
 
+def test_match_all_of_two_with_one_name(saes, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    saes[1].rename(tmp_path / "other" / "seed0")
+    words = [f"first={saes[0]}", str(tmp_path / "other" / "seed0")]
+    assert main(["match-all", *words, "--out", str(tmp_path / "all")]) == 0
+    assert (tmp_path / "all" / "first--seed0" / "summary.json").is_file()
+    assert "first" in capsys.readouterr().out
+
+
 def test_match_all_of_one_is_a_users_error(saes, tmp_path, capsys):
     assert main(["match-all", str(saes[0]), "--out", str(tmp_path / "all")]) == 2
     assert "expected 2 SAEs or more, got 1" in capsys.readouterr().err
