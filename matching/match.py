@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..sae.formats.files import StrPath
-from ..sae.progress import Progress, silent
+from ..common.files import StrPath
+from ..common.memory import MemoryNeed, PeakMemory, check_memory
+from ..common.progress import Progress, silent
 from .candidates import MOST_CANDIDATES, Source
 from .dense import dense_memory, dense_serves, solve_dense
 from .matching import Matching
-from .memory import MemoryNeed, PeakMemory, check_memory
 from .rows import Matrix, StoredRows, check_widths
 from .solution import Solution
 from .sparse import solve_sparse, sparse_memory

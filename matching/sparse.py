@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..sae.progress import Progress
+from ..common.memory import MemoryNeed
+from ..common.progress import Progress
 from .candidates import Source, block_copies, candidates_memory
-from .memory import MemoryNeed
 from .optimum import Account, Core, Optimum, find_optimum
 from .pricing import pricing_memory
 from .rows import StoredRows

@@ -9,10 +9,9 @@ from twinsae.bench.encode import PACKED, bench_encode
 from twinsae.bench.inputs import Shape
 from twinsae.bench.measurement import OURS, PRODUCT, Measurement, peak_above_outputs, scan_fact
 from twinsae.bench.scaling import BEFORE, IN_CALL, Growth, bench_growth
-from twinsae.cli import bench
+from twinsae.cli.bench.markdown import markdown_table
+from twinsae.cli.bench.tables import growth_table, measurements_table
 from twinsae.cli.main import main
-from twinsae.cli.markdown import markdown_table
-from twinsae.cli.timings import growth_table, measurements_table
 from twinsae.kernels import _native
 from twinsae.kernels.topk import ScanStats
 
@@ -112,14 +111,14 @@ def test_deviation_is_the_largest_from_the_median() -> None:
 
 
 def test_scaling_command(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(bench, "LATENTS", Shape(7, 6, 80, 3))
-    monkeypatch.setattr(bench, "TOKENS", Shape(32, 6, 70, 3))
+    monkeypatch.setattr(scaling, "LATENTS", Shape(7, 6, 80, 3))
+    monkeypatch.setattr(scaling, "TOKENS", Shape(32, 6, 70, 3))
     assert main(["bench", "scaling", "--rounds", "1"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("us / latent") == shown.count("us / token") == 5
     assert shown.count("from the median") == 4
     assert main(["bench", "scaling", "--shape", "1", "2", "3", "1"]) == 2
-    assert "scaling: has its own" in capsys.readouterr().err
+    assert "there is no option --shape" in capsys.readouterr().err
 
 
 def test_markdown_is_aligned() -> None:
