@@ -15,13 +15,13 @@ import triton
 from .autoencode import triton as autoencode
 from .decode import triton as decode
 from .grads import triton as grads
-from .topk import triton_chunked as chunked
-from .topk import triton_pairs as pairs
-from .topk import triton_rescore as rescoring
-from .topk import triton_scan as scan
-from .topk import triton_select as select
-from .topk import triton_tiles as tiles
-from .topk.triton_scheme import SCHEMES, Scheme
+from .topk.triton import chunked as chunked
+from .topk.triton import pairs as pairs
+from .topk.triton import rescore as rescoring
+from .topk.triton import scan as scan
+from .topk.triton import select as select
+from .topk.triton import tiles as tiles
+from .topk.triton.scheme import SCHEMES, Scheme
 
 N, D, L, K = 8192, 4096, 131_072, 64
 """What predicted times are for: rows, d_in, latents, active latents. Matches are of L x L."""

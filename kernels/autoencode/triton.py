@@ -1,6 +1,6 @@
 """The autoencoder in Triton (GPU): the program that ranks a row's latents also decodes it.
 
-The scan and the choice of the k best keys are those of topk/triton.py. `finish_rows` takes chosen
+The scan and the choice of the k best keys are those of topk/triton/. `finish_rows` takes chosen
 keys, whatever scan they come from, ranks them, and gathers their decoder rows at once: the k values
 and indices that it reads back are in a cache. A row that turns out not to be proved is done again
 with all its scores, and decoded again.
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ..decode.triton import BLOCK, PLACES, WARPS, decoded_piece
 from ..launch import on_device, ready
-from ..topk.triton import chosen_keys
-from ..topk.triton_dense import dense_topk
-from ..topk.triton_rescore import Chosen, Scores
-from ..topk.triton_scan import MISSING
-from ..topk.triton_select import RANKED, narrowed, rank_chosen
+from ..topk.triton.dense import dense_topk
+from ..topk.triton.linear import chosen_keys
+from ..topk.triton.rescore import Chosen, Scores
+from ..topk.triton.scan import MISSING
+from ..topk.triton.select import RANKED, narrowed, rank_chosen
 
 LEAST_K = 16  # places of a choice: fewer would save nothing
 

@@ -44,7 +44,7 @@ def pack(weight: Tensor) -> PackedWeight:
 
         return PackedWeight(weight, pack_weight(weight))
     if served == "triton" and weight.dtype == torch.float32:
-        from .triton_bound import rough
+        from .triton.bound import rough
 
         return PackedWeight(weight, tuple(rough(weight.detach().contiguous())))
     return PackedWeight(weight, ())

@@ -14,7 +14,7 @@ if interpreting():
 
 from twinsae.kernels import aot
 from twinsae.kernels.aot_builds import builds, functions
-from twinsae.kernels.topk.triton_tiles import HALF_TILES
+from twinsae.kernels.topk.triton.tiles import HALF_TILES
 
 KERNELS = {"linear_topk": "scan_groups", "mutual_topk": "scan_both", "pairs_above": "list_pairs"}
 

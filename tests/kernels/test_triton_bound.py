@@ -16,11 +16,11 @@ from twinsae.kernels.topk import PackedWeight, linear_topk, mutual_topk, pairs_a
 if not interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
 
-from twinsae.kernels.topk import triton as scans
-from twinsae.kernels.topk import triton_chunked, triton_mutual, triton_pairs, triton_plans
-from twinsae.kernels.topk.triton_bound import Rough, packed_rough, relative_error, rough, slack_of
-from twinsae.kernels.topk.triton_scheme import Scheme
-from twinsae.kernels.topk.triton_tiles import INTERPRETED
+from twinsae.kernels.topk.triton import chunked, linear, mutual, plans
+from twinsae.kernels.topk.triton import pairs as pairs_module
+from twinsae.kernels.topk.triton.bound import Rough, packed_rough, relative_error, rough, slack_of
+from twinsae.kernels.topk.triton.scheme import Scheme
+from twinsae.kernels.topk.triton.tiles import INTERPRETED
 
 CUT = 1 + 2.0**-11 - 2.0**-21  # float16 sees 1
 
@@ -28,9 +28,9 @@ CUT = 1 + 2.0**-11 - 2.0**-21  # float16 sees 1
 @pytest.fixture(params=["fused", "chunked"])
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
     """Each route of linear_topk, with small groups."""
-    for module in (scans, triton_mutual):
+    for module in (linear, mutual):
         monkeypatch.setattr(module, "choose_scheme", lambda *_: Scheme(16, 3))
-    with triton_plans.forced("linear_topk", triton_plans.Plan(request.param, INTERPRETED)):
+    with plans.forced("linear_topk", plans.Plan(request.param, INTERPRETED)):
         yield request.param
 
 
@@ -95,7 +95,7 @@ def test_a_winner_that_the_scan_ranks_too_low_is_found(route: str, stop: int) ->
 def test_a_partner_that_the_scan_ranks_too_low_is_found(
     monkeypatch: pytest.MonkeyPatch, stop: int, swapped: bool
 ) -> None:
-    monkeypatch.setattr(triton_mutual, "choose_scheme", lambda *_: Scheme(16, 3))
+    monkeypatch.setattr(mutual, "choose_scheme", lambda *_: Scheme(16, 3))
     weight, winner = hiding(stop)
     sides = (weight, torch.ones(1, 1)) if swapped else (torch.ones(1, 1), weight)
     near = mutual_topk(*sides, 1, backend="triton")
@@ -115,7 +115,7 @@ def test_a_pair_that_the_scan_sees_below_its_price_is_listed(price: float, found
 
 
 def test_more_proposed_pairs_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_pairs, "ROOM", 3)
+    monkeypatch.setattr(pairs_module, "ROOM", 3)
     a = torch.full((5, 1), CUT)
     u, v = torch.full((5,), 1.0006).double(), torch.zeros(1).double()
     u[3] = 1.0
@@ -185,9 +185,9 @@ def test_few_proposals_prove_every_row(
 ) -> None:  # fmt: skip
     # A wrong proposal would seldom make a wrong result, but rows that are redone.
     assert route
-    monkeypatch.setattr(scans, "choose_scheme", lambda *_: Scheme(64, 8))
-    monkeypatch.setattr(triton_chunked, "ROWS", 7)
-    monkeypatch.setattr(triton_chunked, "LATENTS", 128)
+    monkeypatch.setattr(linear, "choose_scheme", lambda *_: Scheme(64, 8))
+    monkeypatch.setattr(chunked, "ROWS", 7)
+    monkeypatch.setattr(chunked, "LATENTS", 128)
     x, weight, bias = make.reals(15, 20), make.reals(stacks * 300, 20), make.reals(stacks * 300)
     mask = make.reals(stacks * 300) > -1 if with_mask else None
     top = linear_topk(x, weight, bias, 6, mask=mask, groups=stacks, backend="triton")
@@ -208,9 +208,9 @@ def test_few_proposals_prove_every_row(
 def test_the_product_of_a_gpu_that_is_not_there(dtype: torch.dtype) -> None:
     with FakeTensorMode():
         x, weight = (torch.empty(n, 9, device="cuda", dtype=dtype) for n in (5, 7))
-        triton_chunked._product(x, weight, torch.empty(5, 7, device="cuda"))
+        chunked._product(x, weight, torch.empty(5, 7, device="cuda"))
         with pytest.raises((RuntimeError, AssertionError)):
-            triton_chunked._product(x, weight, torch.empty(5, 7, device="cuda").half())
+            chunked._product(x, weight, torch.empty(5, 7, device="cuda").half())
 
 
 def test_settings_of_torch_are_set_for_products_and_set_back() -> None:
@@ -218,6 +218,6 @@ def test_settings_of_torch_are_set_for_products_and_set_back() -> None:
     names = ("allow_bf16_reduced_precision_reduction",
              "allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")  # fmt: skip
     before = [getattr(settings, name) for name in names]
-    with triton_chunked._float32_sums(torch.device("cuda")):
+    with chunked._float32_sums(torch.device("cuda")):
         assert [getattr(settings, name) for name in names] == [False, False, False]
     assert [getattr(settings, name) for name in names] == before

@@ -4,9 +4,9 @@ import torch
 import triton
 from torch import Tensor
 
-from .triton_scan import INDEX_BITS, MISSING, score_all
-from .triton_select import MOST, ranked
-from .triton_tiles import BAND, full_tile
+from .scan import INDEX_BITS, MISSING, score_all
+from .select import MOST, ranked
+from .tiles import BAND, full_tile
 
 KEYS_AT_ONCE = 1 << 25  # 256 MiB
 

@@ -7,10 +7,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..backends import interpreting
-from .triton_bound import Slack
-from .triton_scan import INDEX_BITS, LEAST, MISSING, key_of, ordered
-from .triton_select import MOST, choose, ranked
+from ...backends import interpreting
+from .bound import Slack
+from .scan import INDEX_BITS, LEAST, MISSING, key_of, ordered
+from .select import MOST, choose, ranked
 
 MOST_PROPOSED = 2 * MOST
 # Of a program: each thread of its warp has one score. With 4 warps they all have the same 32
@@ -52,7 +52,7 @@ def rescore(
     """Write the keys of proposals' own scores: those of a full float32 product.
 
     Scheme: some of the proposals of ROWS rows a program, gathered; a score is the same chain of
-    fused steps as in `score_all`, so that it has the same bits. What it decides: triton_bound.py.
+    fused steps as in `score_all`, so that it has the same bits. What it decides: bound.py.
 
     Args:
         x: (N, D); weight (S * L, D); bias (S * L,) or None; floor (N,) float32 or None.
@@ -138,7 +138,7 @@ def keys_of_proposals(keys: Tensor, kept: int, k: int, scores: Scores) -> Chosen
 
     Args:
         keys: (N * S, count) int64: groups of `kept` proposals that descend. A latent's own key is
-            never above its proposal's: see triton_bound.py.
+            never above its proposal's: see bound.py.
         kept: how many proposals of each group of latents are there.
         k: 1 to MOST.
         scores: what is proposed. Its mask does not count.

@@ -2,7 +2,7 @@
 
 A score's bits depend on its own row and latent only, as long as BLOCK_K is the same: every kernel
 multiplies with `scores_of_tile` or `described_scores`. A float32 score is one chain of fused steps
-from the first column to the last, whatever BLOCK_K. Scans that only propose (triton_bound.py) add a
+from the first column to the last, whatever BLOCK_K. Scans that only propose (bound.py) add a
 slack to each score, so that it is not below what it stands for.
 
 Scores are compared as keys: int64, the score's bits in the order of numbers above the complement of
@@ -92,7 +92,7 @@ def key_of(order, index):
 
 @triton.jit
 def with_slack(scores, row_slack, latent_slack, scale, rows, latents, row_inside, latent_inside):
-    """Make proposals of a scan's scores, if there is slack: see triton_bound.Slack."""
+    """Make proposals of a scan's scores, if there is slack: see bound.Slack."""
     if row_slack is not None:
         of_row = tl.load(row_slack + rows, mask=row_inside, other=0.0)
         of_latent = tl.load(latent_slack + latents, mask=latent_inside, other=0.0)
@@ -156,13 +156,13 @@ def scan_groups(
 ):  # fmt: skip
     """Write the KEPT best keys of every GROUP consecutive latents.
 
-    Scheme: a fused product and group top-m, see triton.py. With slack: triton_bound.py.
+    Scheme: a fused product and group top-m, see linear.py. With slack: bound.py.
 
     Args:
         x: (N, D); weight (S * L, D): descriptors of blocks of the tile if DESCRIBED, else pointers.
         bias (S * L,) or None; mask (S * L,) bool or None.
         row_slack: (N,) float32; latent_slack (S * L,) float32; scale (1,) float32: see
-            triton_bound.Slack; or all None.
+            bound.Slack; or all None.
         floor: (N,) float32.
         keys: (N, S, group_count, KEPT) int64, written: each group's descend.
         row_count: N.
@@ -210,7 +210,7 @@ def scan_both(
     Args:
         a: (R, D); b: (C, D).
         row_slack: (R,) float32; col_slack (C,) float32; scale (1,) float32: see
-            triton_bound.Slack; or all None.
+            bound.Slack; or all None.
         row_keys: (R, row_groups, KEPT) int64, written; col_keys: (C, col_groups, KEPT).
         row_count: R; col_count: C; dim: D.
         row_groups: ceil(C / GROUP); col_groups: ceil(R / GROUP).

@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .triton_scan import INDEX_BITS, MISSING, score_of_ordered
+from .scan import INDEX_BITS, MISSING, score_of_ordered
 
 MOST = 256  # the largest k: a row's choice fits the registers of one program
 CHUNK = 4096  # keys that one program searches, of one row or of several
@@ -21,7 +21,7 @@ def choose_best(
     """Write the k largest of each chunk of a row's distinct keys, in any order.
 
     Scheme: the k-th largest key is found from its highest bit down: a bit is set if k keys still
-    reach it. Bound: `unseen` is what the certificate of triton.py compares; there is no rounding.
+    reach it. Bound: `unseen` is what the certificate of linear.py compares; there is no rounding.
 
     Args:
         keys: (R, count) int64; NONE may stand more than once.

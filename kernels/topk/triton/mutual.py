@@ -1,6 +1,6 @@
 """The best partners of both sides on a GPU: one fused scan, a block of rows at a time.
 
-Scheme, certificate and bound are those of linear_topk, for each side: see triton.py.
+Scheme, certificate and bound are those of linear_topk, for each side: see linear.py.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ import torch
 import triton
 from torch import Tensor
 
-from ..launch import capturing, on_device, ready
-from .triton_bound import Slack, packed_rough, rough, slack_of
-from .triton_dense import dense_topk
-from .triton_plans import plan_for
-from .triton_rescore import Best, Scores, best_of_chosen, proposed
-from .triton_scan import MISSING, scan_both
-from .triton_scheme import Scheme, choose_scheme, contenders
-from .triton_select import MOST, choose, ranked
-from .triton_tiles import BAND, Tile
+from ...launch import capturing, on_device, ready
+from .bound import Slack, packed_rough, rough, slack_of
+from .dense import dense_topk
+from .plans import plan_for
+from .rescore import Best, Scores, best_of_chosen, proposed
+from .scan import MISSING, scan_both
+from .scheme import Scheme, choose_scheme, contenders
+from .select import MOST, choose, ranked
+from .tiles import BAND, Tile
 
 KEYS_AT_ONCE = 1 << 26  # of one side of a block: 512 MiB
 

@@ -3,7 +3,7 @@
 Every score is compared with a float32 bound that is not above its prices (`lowered`); the exact
 comparison, in float64, is made where a tile passes any. Half-precision scores decide so at once.
 Float32 inputs are scanned in float16: the list then holds every pair whose score with its slack
-(triton_bound.py) is above that bound, and a float32 score of each decides. If there are far more of
+(bound.py) is above that bound, and a float32 score of each decides. If there are far more of
 those than pairs are wanted, all is scanned in full float32. Both ways give a score the same bits:
 whether a pair is above its prices does not depend on the capacity.
 """
@@ -16,12 +16,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..backends import interpreting
-from ..launch import on_device, ready
-from .triton_bound import Slack, packed_rough, rough, slack_of
-from .triton_plans import plan_for
-from .triton_scan import scores_of_tile, with_slack
-from .triton_tiles import BAND, Tile, full_tile
+from ...backends import interpreting
+from ...launch import on_device, ready
+from .bound import Slack, packed_rough, rough, slack_of
+from .plans import plan_for
+from .scan import scores_of_tile, with_slack
+from .tiles import BAND, Tile, full_tile
 
 DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # of a program
 ROOM = 1 << 16  # proposals beyond twice the pairs that are wanted
@@ -75,12 +75,12 @@ def list_pairs(
     """Append row * C + col of every pair above its prices; the order is not defined.
 
     Scheme: a fused product and a filter with known thresholds, one atomic for a tile that passes
-    any. Bound: triton_bound.py, where slack is given. A NaN is listed where it proposes only.
+    any. Bound: bound.py, where slack is given. A NaN is listed where it proposes only.
 
     Args:
         a: (R, D); b: (C, D).
         row_slack: (R,) float32; col_slack (C,) float32; scale (1,) float32: see
-            triton_bound.Slack; or all None.
+            bound.Slack; or all None.
         row_low: (R,) float32; col_low: (C,) float32: see `lowered`.
         row_price: (R,) float64; col_price: (C,) float64; margin: (1,) float64. With slack they are
             None, and what is above the lowered prices is listed.
@@ -121,7 +121,7 @@ def confirm_pairs(
     """Write which pairs are above their prices by a float32 score.
 
     Scheme: rows of both sides are gathered; a score is the same chain of fused steps as in
-    `list_pairs` without slack, so that it has the same bits. Bound: triton_bound.py says that it is
+    `list_pairs` without slack, so that it has the same bits. Bound: bound.py says that it is
     not above the pair's proposal.
 
     Args:

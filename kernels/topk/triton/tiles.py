@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..backends import interpreting
+from ...backends import interpreting
 
 
 @dataclass(frozen=True)

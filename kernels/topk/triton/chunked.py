@@ -14,10 +14,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..exactness import exact_products
-from .triton_rescore import Scores
-from .triton_scan import eligible_order, keep_best
-from .triton_scheme import Scheme
+from ...exactness import exact_products
+from .rescore import Scores
+from .scan import eligible_order, keep_best
+from .scheme import Scheme
 
 ROWS, LATENTS = 2048, 4096  # of a block: 32 MiB of scores; whole groups
 FILTER_ROWS, FILTER_COLS, WARPS = 32, 128, 4  # of a program
@@ -32,7 +32,7 @@ def filter_groups(
     """Write the KEPT best keys of every GROUP latents of a block of scores.
 
     Scheme: what `scan_groups` does with its tiles, for scores that another product made. Bound:
-    triton_bound.py.
+    bound.py.
 
     Args:
         scores: (N, width) float32: latents `first` and following of one stack.

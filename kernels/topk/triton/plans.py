@@ -19,8 +19,8 @@ import torch
 import triton
 from torch import Tensor
 
-from ..launch import capturing
-from .triton_tiles import Tile, tiles_for
+from ...launch import capturing
+from .tiles import Tile, tiles_for
 
 Route = Literal["fused", "chunked"]
 

@@ -34,7 +34,7 @@ def contenders(k: int, decides: bool) -> int:
     Args:
         k: how many are wanted.
         decides: whether the scan's scores are the result's; if not, twice as many matter: see
-            triton_rescore.proposed.
+            rescore.proposed.
 
     """
     return k if decides else 2 * k

@@ -8,8 +8,8 @@ done so, some at a time. Nothing depends on the order in which programs run.
 
 Half-precision inputs are multiplied exactly and summed in float32: their scan's scores are the
 result's. Float32 inputs are scanned in float16, which proposes; a float32 score of each proposal
-decides, and keys bear a slack, so that the certificate holds for it (triton_bound.py). So do those
-of the chunked route (triton_chunked.py), which triton_plans.py may choose for any dtype. A float32
+decides, and keys bear a slack, so that the certificate holds for it (bound.py). So do those
+of the chunked route (chunked.py), which plans.py may choose for any dtype. A float32
 input's score has the same bits by all routes, a half-precision one's by all but the chunked one.
 """
 
@@ -21,18 +21,18 @@ import triton
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from ..launch import capturing, describable, on_device, ready
-from .triton_bound import packed_rough, rough, slack_of
-from .triton_chunked import FILTER_COLS, chunked_keys
-from .triton_dense import dense_topk
-from .triton_mutual import mutual_topk
-from .triton_pairs import pairs_above
-from .triton_plans import plan_for
-from .triton_rescore import Chosen, Scores, keys_of_proposals
-from .triton_scan import scan_groups
-from .triton_scheme import Scheme, choose_scheme, contenders
-from .triton_select import MOST, choose, ranked
-from .triton_tiles import BAND, Tile
+from ...launch import capturing, describable, on_device, ready
+from .bound import packed_rough, rough, slack_of
+from .chunked import FILTER_COLS, chunked_keys
+from .dense import dense_topk
+from .mutual import mutual_topk
+from .pairs import pairs_above
+from .plans import plan_for
+from .rescore import Chosen, Scores, keys_of_proposals
+from .scan import scan_groups
+from .scheme import Scheme, choose_scheme, contenders
+from .select import MOST, choose, ranked
+from .tiles import BAND, Tile
 
 __all__ = ["linear_topk", "mutual_topk", "pairs_above"]
 
