@@ -203,7 +203,7 @@ def test_doctor_shows_what_the_kernels_compile_to(capsys, monkeypatch):
     build = aot_builds.builds(every=False)[0]
     found = aot.Resources(build, aot.TARGETS[1], 123, 16, 99_328, 2648, frozenset(), False)
     monkeypatch.setattr(aot, "compile_all", lambda: [found])
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "240")  # no cell is folded
     assert main(["doctor", "--kernels"]) == 0
     printed = capsys.readouterr().out
     for text in (build.name, "H100 (sm_90)", "99,328", "8.89 ms", "spills", "*predicted*"):
