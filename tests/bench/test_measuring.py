@@ -25,14 +25,14 @@ def set_roofline(monkeypatch: pytest.MonkeyPatch, rate: float, products: int) ->
         asked.append(threads)
         return rate / len(asked)
 
-    monkeypatch.setattr(_native, "int8_roofline", measure)
-    monkeypatch.setattr(_native, "int8_products", lambda _: products)
+    monkeypatch.setattr(_native, "codes_roofline", measure)
+    monkeypatch.setattr(_native, "codes_products", lambda _: products)
     return asked
 
 
 def test_the_roofline_is_the_best_of_a_few_runs(monkeypatch) -> None:
     asked = set_roofline(monkeypatch, 800.0, 3)
-    assert roofline.int8_rate() == 800.0
+    assert roofline.codes_rate() == 800.0
     assert asked == [torch.get_num_threads()] * roofline.REPEATS
     # 3 products of 1e11 operations in half a second are 600e9 a second.
     assert roofline.roofline_fact(10**11, 576, 0.5, 800.0) == [
@@ -42,9 +42,9 @@ def test_the_roofline_is_the_best_of_a_few_runs(monkeypatch) -> None:
 
 def test_no_share_without_int8(monkeypatch) -> None:
     set_roofline(monkeypatch, 0.0, 1)
-    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.int8_rate()) == []
+    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.codes_rate()) == []
     set_roofline(monkeypatch, 800.0, 0)
-    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.int8_rate()) == []
+    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.codes_rate()) == []
 
 
 @pytest.mark.usefixtures("without_peers")
