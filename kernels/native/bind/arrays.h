@@ -1,4 +1,4 @@
-// Numpy arrays, checked before a pointer is taken from them.
+// Checks numpy arrays before a pointer is taken from them.
 #pragma once
 #include <pybind11/numpy.h>
 
@@ -32,8 +32,8 @@ struct Array {
   }
 };
 
-// A C-contiguous array of T (const T: it is only read). An empty array gets a pointer that is not
-// null, because null stands for None.
+// Takes a C-contiguous array of T, or of const T where it is only read. The pointer of an empty
+// array is not null, because null stands for None.
 template <class T>
 Array<T> array(const pybind11::object& object, const char* name, size_t dims) {
   using Value = std::remove_const_t<T>;

@@ -1,4 +1,4 @@
-// What the doors of all kernels check, and their registration.
+// The checks that all bindings share, and the functions that register the bindings.
 #pragma once
 #include <pybind11/pybind11.h>
 
@@ -24,7 +24,7 @@ inline void check_latents(const char* name, int64_t latents) {
           std::string(name) + ": expected fewer than 2^31 latents, got " + std::to_string(latents));
 }
 
-// Panels of `latents` rows, each `depth` long: see pack_panels.
+// Checks what pack_panels makes of `latents` rows of length `depth`.
 inline void check_panels(const Array<const float>& panels, int64_t latents, int64_t depth) {
   panels.expect("panels", {panel_count(latents), depth, kPanel});
 }
@@ -47,7 +47,7 @@ inline void check_codes(const CodesIsa& isa, const Array<const int8_t>& codes,
   bounds.expect("bounds", {panel_count(latents), kBoundsOfPanel});
 }
 
-// Codes and bounds of `latents` rows made by pack_codes, or neither.
+// Takes the codes and bounds that pack_codes made of `latents` rows, or neither.
 inline CodePanels code_panels(const CodesIsa& isa, const pybind11::object& codes_,
                               const pybind11::object& bounds_, int64_t latents, int64_t depth) {
   const auto codes = optional_array<const int8_t>(codes_, "codes", 5);

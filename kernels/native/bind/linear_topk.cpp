@@ -1,5 +1,5 @@
-// Python's door to linear_topk and to packing: checks every argument, lets go of the GIL, and
-// calls.
+// Python bindings of linear_topk and of packing. They check every argument, release the GIL and
+// call the kernel.
 #include "bind/checks.h"
 
 namespace py = pybind11;
@@ -32,7 +32,7 @@ void bind_pack_codes(const object& weight_, int threads, const object& codes_,
              reinterpret_cast<PanelBounds*>(bounds.data));
 }
 
-// What both forms of linear_topk take, but for the latents.
+// The arguments that both forms of linear_topk share: all except the latents.
 struct TopKArrays {
   Array<const float> x, bias, floor;
   Array<const bool> mask;
@@ -48,7 +48,7 @@ struct TopKArrays {
         values(array<float>(values_, "values", 3)),
         indices(array<int64_t>(indices_, "indices", 3)) {}
 
-  // `latents` are those of all groups.
+  // `latents` is the number in all groups together.
   void check_counts(int64_t latents) const {
     const int64_t groups = values.shape[1], k = values.shape[2];
     require(groups >= 1 && latents >= 0 && latents % groups == 0,
@@ -57,7 +57,7 @@ struct TopKArrays {
             "k: expected 1 to the latents of a group, got " + std::to_string(k));
   }
 
-  // The problem on latents in weight or in panels, once the other shapes are checked.
+  // Checks the other shapes and returns the problem, with the latents in weight or in panels.
   LinearTopK problem(int64_t latents, const float* weight, const float* panels) const {
     const int64_t rows = x.shape[0], groups = values.shape[1], k = values.shape[2];
     bias.expect("bias", {latents});
@@ -65,8 +65,21 @@ struct TopKArrays {
     mask.expect("mask", {latents});
     values.expect("values", {rows, groups, k});
     indices.expect("indices", {rows, groups, k});
-    return {rows,   x.shape[1], latents / groups, groups,    k,           x.data,      weight,
-            panels, bias.data,  floor.data,       mask.data, values.data, indices.data};
+    LinearTopK problem{};
+    problem.rows = rows;
+    problem.depth = x.shape[1];
+    problem.latents = latents / groups;
+    problem.groups = groups;
+    problem.k = k;
+    problem.x = x.data;
+    problem.weight = weight;
+    problem.panels = panels;
+    problem.bias = bias.data;
+    problem.floor = floor.data;
+    problem.mask = mask.data;
+    problem.values = values.data;
+    problem.indices = indices.data;
+    return problem;
   }
 };
 

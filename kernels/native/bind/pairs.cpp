@@ -1,4 +1,4 @@
-// Python's door to the scans of two dictionaries.
+// Python bindings of mutual_topk and pairs_above, the scans of two dictionaries.
 #include "bind/checks.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@ using py::object;
 namespace twinsae {
 namespace {
 
-// What both forms of mutual_topk take, but for b.
+// The arguments that both forms of mutual_topk share: all except b.
 struct MutualArrays {
   Array<const float> a, row_floor, col_floor;
   Array<float> row_values, col_values;
@@ -37,20 +37,22 @@ struct MutualArrays {
     row_values.expect("row_values", {a_rows, m});
     row_indices.expect("row_indices", {a_rows, m});
     col_indices.expect("col_indices", {b_rows, m});
-    return {a_rows,
-            b_rows,
-            a.shape[1],
-            m,
-            exact,
-            a.data,
-            b,
-            panels,
-            row_floor.data,
-            col_floor.data,
-            row_values.data,
-            row_indices.data,
-            col_values.data,
-            col_indices.data};
+    MutualTopK problem{};
+    problem.a_rows = a_rows;
+    problem.b_rows = b_rows;
+    problem.depth = a.shape[1];
+    problem.m = m;
+    problem.exact = exact;
+    problem.a = a.data;
+    problem.b = b;
+    problem.panels = panels;
+    problem.row_floor = row_floor.data;
+    problem.col_floor = col_floor.data;
+    problem.row_values = row_values.data;
+    problem.row_indices = row_indices.data;
+    problem.col_values = col_values.data;
+    problem.col_indices = col_indices.data;
+    return problem;
   }
 };
 
@@ -92,7 +94,7 @@ py::tuple bind_mutual_topk_codes(const object& a_, const object& b_, const objec
   return py::make_tuple(counts.survivors, counts.redone);
 }
 
-// What both forms of pairs_above take.
+// The arguments that both forms of pairs_above share.
 struct PairsArrays {
   Array<const float> a, b;
   Array<const double> row_price, col_price;
@@ -117,8 +119,20 @@ struct PairsArrays {
     require(capacity >= 0, "capacity: expected 0 or more, got " + std::to_string(capacity));
     const Block* blocks = reinterpret_cast<const Block*>(tiles.data);
     for (int64_t t = 0; t < tiles.shape[0]; ++t) check_block(blocks[t], a_rows, b_rows);
-    return {a_rows, b_rows,         depth,          capacity, exact,  a.data,
-            b.data, row_price.data, col_price.data, margin,   blocks, tiles.shape[0]};
+    PairsAbove problem{};
+    problem.a_rows = a_rows;
+    problem.b_rows = b_rows;
+    problem.depth = depth;
+    problem.capacity = capacity;
+    problem.exact = exact;
+    problem.a = a.data;
+    problem.b = b.data;
+    problem.row_price = row_price.data;
+    problem.col_price = col_price.data;
+    problem.margin = margin;
+    problem.tiles = blocks;
+    problem.tile_count = tiles.shape[0];
+    return problem;
   }
 
   static void check_block(const Block& block, int64_t rows, int64_t cols) {

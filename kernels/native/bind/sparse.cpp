@@ -1,4 +1,4 @@
-// Python's door to the sparse products.
+// Python bindings of the sparse products.
 #include "bind/checks.h"
 #include "sparse/products.h"
 
@@ -130,10 +130,16 @@ void bind_latent_grads(const object& values_, const object& d_values_, const obj
   db_enc.expect("db_enc", {latents});
   fired.expect("fired", {latents});
   py::gil_scoped_release release;
-  latent_grads(s,
-               {values.data, d_values.data, x.data, g.data, dW_dec.data, dW_enc.data, db_enc.data,
-                fired.data},
-               accumulate, threads);
+  LatentGrads grads{};
+  grads.values = values.data;
+  grads.d_values = d_values.data;
+  grads.x = x.data;
+  grads.g = g.data;
+  grads.dW_dec = dW_dec.data;
+  grads.dW_enc = dW_enc.data;
+  grads.db_enc = db_enc.data;
+  grads.fired = fired.data;
+  latent_grads(s, grads, accumulate, threads);
 }
 
 }  // namespace

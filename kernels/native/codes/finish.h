@@ -1,4 +1,4 @@
-// The end of an int8 scan: the k best of each row from the exact scores of its survivors.
+// Ends a scan of codes: selects the k best of each row from the exact scores of its survivors.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -11,18 +11,18 @@
 
 namespace twinsae {
 
-// The k best of the offered scores that are above a floor.
+// Selects the k best of the offered scores that are above a floor.
 class BestOfRow {
  public:
   explicit BestOfRow(float floor) : floor_(floor) {}
   void offer(float score, int64_t column) {
     if (!(score <= floor_)) keys_.push_back(make_key(score, static_cast<uint32_t>(column)));
   }
-  // Missing places are value 0, index -1; name(column) is what the indices call a column.
+  // Missing places get value 0, index -1; name(column) is the index to write for a column.
   template <class Name>
   void write(const Name& name, int64_t k, float* values, int64_t* indices) {
     const int64_t found = std::min<int64_t>(k, static_cast<int64_t>(keys_.size()));
-    // Few but the k best are there: this is faster than a heap of k.
+    // Few scores besides the k best are here, so that this is faster than a heap.
     std::nth_element(keys_.begin(), keys_.begin() + found, keys_.end(), std::greater<Key>());
     std::sort(keys_.begin(), keys_.begin() + found, std::greater<Key>());
     for (int64_t j = 0; j < found; ++j) {
@@ -38,15 +38,16 @@ class BestOfRow {
   std::vector<Key> keys_;
 };
 
-// Where the results of a scan's rows go: values and indices (rows, stride), k of each.
+// Where a scan writes the k results of each row: values and indices are (rows, stride).
 struct Results {
   int64_t k, stride;
   float* values;
   int64_t* indices;
 };
 
-// Writes the results of the rows and says how many had failed and were scored in full by
-// score(row, column) for all columns. floor(row): only scores above it are eligible.
+// Writes the results of the rows. A row that has failed is scored in full, by score(row, column)
+// for all columns; the function returns how many these are. Only scores above floor(row) are
+// eligible.
 template <class Floor, class Score, class Name>
 int64_t finish_rows(Survivors& survivors, int64_t rows, int64_t columns, int threads,
                     const Floor& floor, const Score& score, const Name& name, const Results& out) {
@@ -64,7 +65,7 @@ int64_t finish_rows(Survivors& survivors, int64_t rows, int64_t columns, int thr
       best.offer(survivors.score(at), survivors.column(at));
     write(best, r);
   });
-  // Several rows at once, so that each column's vector is read once for all of them.
+  // Several rows are scored together, so that each column's vector is read once for all of them.
   constexpr int64_t kRowsOfTask = 8;
   const int64_t total = static_cast<int64_t>(failed.size());
   parallel_for((total + kRowsOfTask - 1) / kRowsOfTask, threads, [&](int64_t task) {

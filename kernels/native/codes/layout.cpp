@@ -1,3 +1,4 @@
+// Packing of latents and of tokens.
 #include "codes/layout.h"
 
 #include <algorithm>
@@ -8,7 +9,7 @@
 namespace twinsae {
 namespace {
 
-// Codes of a few rows, in both planes, with zeros past their ends; and room to make them in.
+// Codes of a few rows in both planes, with zeros past the rows' ends, and room to compute them in.
 struct Codes {
   int64_t rows, length;
   std::vector<int8_t> codes;

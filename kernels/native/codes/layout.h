@@ -1,4 +1,4 @@
-// Rows quantised and laid out for the int8 tiles: latents in panels, tokens in tiles.
+// Quantises rows and lays out their codes for the tile loop: latents in panels, tokens in tiles.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -8,9 +8,9 @@
 
 namespace twinsae {
 
-// Packs `count` latents, names[i] of weight (latents, depth) or simply i where names is null, in
-// panels (panel_count(count), planes, plane_bytes(depth) / 4, 32, 4), with the bounds of each
-// panel. Lanes past the end hold zeros.
+// Packs `count` rows of weight (latents, depth): row names[i] as column i, or row i where names is
+// null. Writes panels (panel_count(count), planes, plane_bytes(depth) / 4, 32, 4) and the bounds of
+// each panel. Lanes past the last column hold zeros.
 void pack_codes(const CodesIsa& isa, const float* weight, const int32_t* names, int64_t count,
                 int64_t depth, int threads, int8_t* panels, PanelBounds* bounds);
 

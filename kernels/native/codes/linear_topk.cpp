@@ -1,4 +1,4 @@
-// linear_topk by an int8 scan that proposes and a float32 re-score that decides.
+// linear_topk by a scan of codes that proposes and a float32 re-score that decides.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -13,11 +13,11 @@
 namespace twinsae {
 namespace {
 
-constexpr int64_t kSlabBytes = 16 << 20;  // of latents' codes, where they are made in the call
+constexpr int64_t kSlabBytes = 16 << 20;  // of latents' codes at a time, where the call packs them
 
 // The eligible latents of one group.
 struct Group {
-  std::vector<int32_t> names;  // latent of each column within the group, where there is a mask
+  std::vector<int32_t> names;  // of each column, if there is a mask: its latent in the group
   int64_t count, depth;
   const float* weight;  // of the group
   const float* bias;    // of the group, or null
@@ -36,7 +36,7 @@ struct Group {
   float start(int64_t column) const { return bias ? bias[latent(column)] : 0.0f; }
 };
 
-// The columns of a group, a slab at a time: all of them where they were packed beforehand.
+// The columns of a group, a slab at a time. All of them are one slab if they are packed already.
 class Slabs {
  public:
   Slabs(const LinearTopK& q, const CodesIsa& float32, CodePanels packed, int threads)
@@ -81,12 +81,12 @@ class Slabs {
   const CodesIsa& float32_;
   CodePanels packed_;
   int threads_;
-  int64_t bytes_, most_;  // of a panel; panels of a slab
+  int64_t bytes_, most_;  // bytes of a panel, and the most panels of a slab
   Scratch<int8_t> codes_;
   Scratch<PanelBounds> bounds_;
 };
 
-// One call's working memory.
+// The working memory of one call, and the steps of its scan.
 struct Work {
   const LinearTopK& q;
   const CodesIsa& isa;
@@ -126,7 +126,7 @@ struct Work {
         [&](int64_t column) { return group.start(column); }, float32, q.depth);
   }
 
-  // Writes the results of the rows from `begin` on and says how many were redone.
+  // Writes the results of the rows from `begin` on. Returns how many were redone.
   int64_t finish(const Group& group, int64_t g, int64_t begin, const float* x) {
     const int64_t at = (begin * q.groups + g) * q.k;
     return finish_rows(
@@ -142,7 +142,7 @@ struct Work {
 
 ScanCounts linear_topk_codes(const LinearTopK& q, const CodesIsa& isa, CodePanels packed,
                              int threads) {
-  if (q.mask) packed = {};  // few latents are left, and packing them costs less than scanning all
+  if (q.mask) packed = {};  // packing the few latents that are left takes less than scanning all
   std::vector<Group> groups;
   for (int64_t g = 0; g < q.groups; ++g) groups.emplace_back(q, g);
   const int64_t room = Survivors::capacity(q.k, isa.close());

@@ -1,8 +1,8 @@
-// mutual_topk by an int8 scan that proposes and, for exact results, a float32 re-score that
+// mutual_topk by a scan of codes that proposes and, for exact results, a float32 re-score that
 // decides.
 //
-// Each thread has a stripe of columns, whose lists nobody else touches, and lists of its own for
-// the rows of the block that all threads scan; the rows' lists are merged when the block is done.
+// All threads scan the same block of rows. Each has a stripe of columns, whose lists no other
+// thread touches, and its own lists for the rows, which are merged when the block is done.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -44,7 +44,7 @@ struct Scan {
       cols.keep_largest(c);
   }
 
-  // Scans the loaded rows, the first of which has number `begin`, against one thread's stripe.
+  // Scans the loaded rows, of which `begin` is the first, against the stripe of one thread.
   void scan_stripe(int64_t thread, int64_t begin) {
     const int64_t panels = columns.panel_of(columns.count - 1) + 1;
     const int64_t first = std::min(columns.count, panels * thread / threads * kPanel);
@@ -122,7 +122,8 @@ struct Scan {
 ScanCounts mutual_topk_codes(const MutualTopK& q, const CodesIsa& isa, CodePanels packed,
                              int threads) {
   const MatrixCodes whole(isa, q.b, q.b_rows, q.depth, packed, threads);
-  // Of bounds the m largest stay; before scores are known, all that are close to these.
+  // Without scores only the m largest bounds stay; with them, all that are close to these stay at
+  // first.
   const int64_t room = q.exact ? 4 * q.m + 256 : 2 * q.m + 128;
   const int64_t most =
       tokens_at_once(isa, q.a_rows, q.depth, threads * room * Survivors::kBytesEach);

@@ -1,4 +1,4 @@
-// pairs_above by an int8 scan that proposes and, for exact results, a float32 re-score that
+// pairs_above by a scan of codes that proposes and, for exact results, a float32 re-score that
 // decides.
 #include <algorithm>
 #include <atomic>
@@ -13,7 +13,7 @@
 namespace twinsae {
 namespace {
 
-constexpr int64_t kRoom = 128;  // survivors of a row that wait for their scores
+constexpr int64_t kRoom = 128;  // the most survivors of a row that wait for their scores
 constexpr int64_t kPatience = kRoom - kPanel - 16;
 constexpr int64_t kTasksOfThread = 4;
 
@@ -24,7 +24,7 @@ float price_threshold(double row_price, double margin) {
   return static_cast<float>(value - sums - kStartRounding * std::fabs(value));
 }
 
-// One thread's lists for the rows of a block of tokens.
+// The survivors of the rows of one block of tokens, until they are scored. One thread uses it.
 class Waiting {
  public:
   Waiting(const PairsAbove& q, const Float32Isa& float32, int64_t first_row, int64_t rows)
@@ -40,7 +40,7 @@ class Waiting {
       thresholds_[r] = price_threshold(q.row_price[first_ + r], q.margin);
   }
 
-  // Rows outside the piece take nothing.
+  // Rows outside the piece take no survivors.
   void open(const Block& piece) {
     for (int64_t r = 0; r < rows(); ++r) {
       const int64_t row = first_ + r;
@@ -49,12 +49,18 @@ class Waiting {
   }
   int64_t rows() const { return static_cast<int64_t>(counts_.size()); }
   Lists lists() {
-    return {bounds_.data(),    bounds_.data() + rows() * kRoom,
-            columns_.data(),   kRoom,
-            counts_.data(),    limits_.data(),
-            thresholds_.data()};
+    Lists lists{};
+    lists.upper = bounds_.data();
+    lists.lower = bounds_.data() + rows() * kRoom;
+    lists.columns = columns_.data();
+    lists.capacity = kRoom;
+    lists.counts = counts_.data();
+    lists.limits = limits_.data();
+    lists.thresholds = thresholds_.data();
+    return lists;
   }
-  // Keeps of a row's survivors the pairs that are above; all of them where scores do not matter.
+  // Finds the pairs above their prices among a row's survivors, or takes all where results need not
+  // be exact. Empties the row's list.
   void flush(int64_t r) {
     const int64_t row = first_ + r;
     for (int64_t j = 0; j < counts_[r]; ++j) {
@@ -76,7 +82,7 @@ class Waiting {
   const PairsAbove& q_;
   const Float32Isa& float32_;
   int64_t first_;
-  std::vector<float> bounds_;  // upper and lower
+  std::vector<float> bounds_;  // upper bounds of all rows, then lower bounds
   std::vector<int32_t> columns_, counts_, limits_;
   std::vector<float> thresholds_;
 };

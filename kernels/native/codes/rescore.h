@@ -1,4 +1,4 @@
-// Survivors' bounds replaced by their float32 scores.
+// Replaces the bounds of survivors by float32 scores.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace twinsae {
 
-// The survivors of some places of each row's list, column by column, so that a column's vector is
-// read once for all rows that want it.
+// Candidates to re-score, grouped by latent (column) so that each latent's row is read once. They
+// are those at the places [from(row), to(row)) of each row's list.
 struct ByColumn {
   std::vector<int64_t> starts;  // (columns + 1)
   std::vector<uint32_t> places;
@@ -33,7 +33,8 @@ struct ByColumn {
   }
 };
 
-// left(row) and right(column) are vectors of `depth`; start(column) is added to their product.
+// Settles the indexed candidates. left(row) and right(column) are vectors of length `depth`;
+// start(column) is added to their product.
 template <class Left, class Right, class Start>
 void score_places(const ByColumn& index, Survivors& survivors, int threads, const Left& left,
                   const Right& right, const Start& start, const Float32Isa& float32,
@@ -47,7 +48,7 @@ void score_places(const ByColumn& index, Survivors& survivors, int threads, cons
       for (int64_t at = index.starts[c]; at < index.starts[c + 1]; ++at) {
         const int64_t place = index.places[at];
         if (survivors.settled(place)) continue;
-        if (at + 1 < index.starts[end]) {  // rows come in no order that hardware could foresee
+        if (at + 1 < index.starts[end]) {  // no hardware foresees which row is next
           const float* next = left(survivors.row(index.places[at + 1]));
           for (int64_t i = 0; i < depth; i += kLine) __builtin_prefetch(next + i);
         }
@@ -58,8 +59,8 @@ void score_places(const ByColumn& index, Survivors& survivors, int threads, cons
   });
 }
 
-// Scores all survivors but those that the exact scores of the k likeliest rule out; says how many
-// were scored.
+// Scores all survivors except those that the exact scores of the k likeliest rule out. Returns how
+// many it scored.
 template <class Left, class Right, class Start>
 int64_t rescore_survivors(Survivors& survivors, int64_t rows, int64_t columns, int64_t k,
                           int threads, const Left& left, const Right& right, const Start& start,

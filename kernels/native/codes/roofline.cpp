@@ -1,4 +1,4 @@
-// How fast the int8 instructions are when nothing waits for memory.
+// Measures how fast the instructions on codes are when nothing waits for memory.
 #include <atomic>
 #include <chrono>
 

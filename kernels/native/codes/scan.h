@@ -1,4 +1,4 @@
-// The part that all int8 scans share: tokens against packed columns, survivors into lists.
+// What all scans of codes share: they multiply tokens with packed columns and list the survivors.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -10,15 +10,15 @@
 
 namespace twinsae {
 
-// Some packed columns of a product, numbered from `first`, with what is added to the scores of
-// each. Lane c of panel p is the column first + 32 p + c - shift, if it is one.
+// Packed columns of a product, numbered from `first`, with the start of each column's scores. Lane
+// c of panel p is column first + 32 p + c - shift, if there is such a column.
 struct CodeColumns {
   const int8_t* panels;
   const PanelBounds* bounds;
   int64_t panel_bytes;  // of all planes
-  int64_t shift;        // lanes of panel 0 that are not ours
+  int64_t shift;        // lanes of panel 0 before the first column
   int64_t first, count;
-  std::vector<float> offsets, doubts;  // by lane: what is added, rounded up; how far off it may be
+  std::vector<float> offsets, doubts;  // by lane, see bound.h: the start rounded up, and its error
 
   CodeColumns(const int8_t* codes, const PanelBounds* panel_bounds, int64_t bytes_per_panel,
               int64_t lanes_before, int64_t first_column, int64_t columns)
@@ -34,7 +34,7 @@ struct CodeColumns {
   int64_t end() const { return first + count; }
   int64_t panel_of(int64_t column) const { return (shift + column - first) / kPanel; }
   int32_t column(int64_t p) const { return static_cast<int32_t>(first + p * kPanel - shift); }
-  // The lanes of panel p that hold columns from `begin` up to `end`.
+  // Returns the lanes of panel p that hold columns in [begin, end).
   uint32_t lanes(int64_t p, int64_t begin, int64_t end) const {
     const int64_t low = std::max<int64_t>(0, begin - column(p));
     const int64_t high = std::min<int64_t>(kPanel, end - column(p));
@@ -47,7 +47,7 @@ struct CodeColumns {
   }
 };
 
-// All of a matrix (count, depth) as columns, packed here if it was not before.
+// All rows of a matrix (count, depth) as packed columns; packs them if they are not packed.
 class MatrixCodes {
  public:
   MatrixCodes(const CodesIsa& isa, const float* rows, int64_t count, int64_t depth,
@@ -72,20 +72,20 @@ class MatrixCodes {
   Scratch<PanelBounds> bounds_;
 };
 
-// How many tokens are scanned together, with `bytes` of other state for each: neither that nor
-// their codes take more than 24 MiB.
+// Returns how many tokens to scan together if each has `bytes` of other state: neither that state
+// nor the tokens' codes may take more than 24 MiB.
 inline int64_t tokens_at_once(const CodesIsa& isa, int64_t tokens, int64_t depth, int64_t bytes) {
   constexpr int64_t kStateBytes = 24 << 20;
   const int64_t widest = std::max(bytes, isa.row_bytes(depth));
   return std::min(tokens, std::max<int64_t>(kMaxTileTokens, kStateBytes / widest));
 }
 
-// A block of tokens, scanned panel by panel while its codes stay in the cache.
+// Tokens that are scanned panel by panel while their codes stay in the cache.
 struct TokenBlock {
   int64_t first_tile, end_tile;
 };
 
-// How many tiles make a block: they fit the cache, and each thread gets its share.
+// Returns how many tiles make a block: as many as fit the cache, but no more than a thread's share.
 inline int64_t tiles_of_block(const TokenTiles& tokens, int threads) {
   constexpr int64_t kCacheBytes = 1280 << 10;
   const int64_t fit = std::max<int64_t>(1, kCacheBytes / tokens.tile_bytes());
@@ -93,7 +93,7 @@ inline int64_t tiles_of_block(const TokenTiles& tokens, int threads) {
   return std::clamp<int64_t>(share, 1, fit);
 }
 
-// One thread's scan of blocks of tokens against columns.
+// The scan of blocks of tokens against columns by one thread.
 class BlockScan {
  public:
   BlockScan(const CodesIsa& isa, int64_t depth, const TokenTiles& tokens,
@@ -104,11 +104,11 @@ class BlockScan {
   ~BlockScan() { isa_.leave(); }
 
   // Calls collect(panel, first token, rows, sums) for each tile of the block and each panel that
-  // has one of the columns [begin, end).
+  // has a column in [begin, end).
   template <class Collect>
   void run(TokenBlock block, int64_t begin, int64_t end, const Collect& collect) {
     if (begin >= end) return;
-    // Of long rows, a part of the panel that fits the nearest cache meets several tiles at a time.
+    // Where rows are long, a part of the panel that fits the nearest cache meets several tiles.
     const int64_t part = chunks_ > kChunksAtOnce ? kChunksAtOnce : chunks_;
     const int64_t group = part < chunks_ ? kTilesAtOnce : 1;
     for (int64_t p = columns_.panel_of(begin); p <= columns_.panel_of(end - 1); ++p) {
@@ -131,7 +131,7 @@ class BlockScan {
   }
 
  private:
-  // Asks for a part of the next panel, so that it is near when all tiles have met this one.
+  // Fetches a part of the next panel, so that all of it is in the cache after the last tile.
   void fetch(const int8_t* next, int64_t tile, int64_t tiles, int64_t chunk, int64_t end) const {
     const int64_t bytes = columns_.panel_bytes;
     const int64_t from = bytes * (tile * chunks_ + chunk) / (tiles * chunks_);
@@ -147,8 +147,8 @@ class BlockScan {
   alignas(64) int32_t sums_[kTilesAtOnce][kMaxPlanes * kPlaneOfSums];
 };
 
-// Lists the survivors among the columns [begin, end) for each token of a block. Calls full(row) for
-// each row whose list must be pruned. `lists` begin with token `first`.
+// Lists the survivors among the columns [begin, end) for each token of a block. `lists` begin with
+// token `first`. Calls full(row) for each row whose list must be pruned.
 template <class Full>
 void list_survivors(const CodesIsa& isa, int64_t depth, const TokenTiles& tokens, TokenBlock block,
                     const CodeColumns& columns, int64_t begin, int64_t end, const Lists& lists,

@@ -1,5 +1,5 @@
-// The scans of float32/scans.h by codes that propose and a float32 re-score that decides: the same
-// results, several times as fast.
+// The scans of float32/scans.h, several times as fast: codes propose candidates, and a float32
+// re-score decides. The results are the same.
 #pragma once
 #include "codes/isa.h"
 #include "float32/scans.h"
@@ -7,11 +7,11 @@
 namespace twinsae {
 
 struct ScanCounts {
-  int64_t survivors;  // scores that the scan of codes left to compute in float32, over all rows
-  int64_t redone;     // rows that it could not bound
+  int64_t survivors;  // scores that codes left to be computed in float32, over all rows
+  int64_t redone;     // rows that were scored in full
 };
 
-// A matrix packed by pack_codes, or nothing: then each call packs it.
+// A matrix that pack_codes has packed, or null: then the call packs it.
 struct CodePanels {
   const int8_t* panels = nullptr;
   const PanelBounds* bounds = nullptr;

@@ -1,4 +1,4 @@
-// What the int8 scan lets through: for each row, the columns whose score may be among the k best.
+// The survivors of a scan of codes: for each row, the columns whose score may be among its k best.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -11,9 +11,10 @@
 
 namespace twinsae {
 
-// A row's threshold is a lower bound on its k-th best score: the k-th largest lower bound among
-// the survivors so far, or the least of k exact scores. Whoever has an upper bound below it is out.
-// A row whose survivors do not fit has failed.
+// A row's threshold is a lower bound on its k-th best score: the k-th largest lower bound among the
+// survivors so far, or the least of k exact scores. A candidate whose upper bound is below the
+// threshold cannot be in the result. A row whose survivors do not fit fails: it must be scored in
+// full.
 class Survivors {
  public:
   Survivors(const CodesIsa& isa, int64_t rows, int64_t k, int64_t capacity)
@@ -27,7 +28,7 @@ class Survivors {
         limits_(counts_.size()),
         thresholds_(counts_.size()) {}
 
-  // A row's room; `close`: see CodesIsa.
+  // Returns how many survivors a row has room for; `close` is that of CodesIsa.
   static int64_t capacity(int64_t k, bool close) {
     return close ? 4 * k + 256 : std::max<int64_t>(4096, 8 * k);
   }
@@ -45,12 +46,12 @@ class Survivors {
 
   bool failed(int64_t row) const { return limits_[row] < 0; }
   int64_t count(int64_t row) const { return counts_[row]; }
-  int64_t place(int64_t row) const { return row * capacity_; }  // of its first survivor
+  int64_t place(int64_t row) const { return row * capacity_; }  // of the row's first survivor
   int64_t row(int64_t place) const { return place / capacity_; }
   int32_t column(int64_t place) const { return columns_[place]; }
-  float score(int64_t place) const { return upper_[place]; }  // once it is settled
+  float score(int64_t place) const { return upper_[place]; }  // of a settled survivor
 
-  // A score in the place of the bounds on it.
+  // A survivor is settled when its score has replaced both bounds.
   bool settled(int64_t place) const { return upper_[place] == lower_[place]; }
   void settle(int64_t place, float score) {
     upper_[place] = score;
@@ -58,17 +59,18 @@ class Survivors {
   }
 
   Lists lists(int64_t first_row) {
-    const int64_t at = place(first_row);
-    return {upper_.data() + at,
-            lower_.data() + at,
-            columns_.data() + at,
-            capacity_,
-            counts_.data() + first_row,
-            limits_.data() + first_row,
-            thresholds_.data() + first_row};
+    Lists lists{};
+    lists.upper = upper_.data();
+    lists.lower = lower_.data();
+    lists.columns = columns_.data();
+    lists.capacity = capacity_;
+    lists.counts = counts_.data();
+    lists.limits = limits_.data();
+    lists.thresholds = thresholds_.data();
+    return lists.from(first_row);
   }
 
-  // Adds row `other`'s survivors to this row's; prune(row) makes room.
+  // Adds the survivors of row `other` to those of `row`; prune(row) makes room.
   template <class Prune>
   void merge(int64_t row, int64_t other, const Prune& prune) {
     if (failed(row) || failed(other)) return fail(row);
@@ -83,8 +85,9 @@ class Survivors {
     }
   }
 
-  // Raises the row's threshold by what its survivors prove and drops who is below. Where that
-  // leaves little room the k likeliest, and if need be all, get their scores, exact(column).
+  // Raises the row's threshold to what its survivors prove, and drops those below. If that leaves
+  // little room, the k likeliest survivors are scored by exact(column), and if it still does, all
+  // are.
   template <class Exact>
   void prune(int64_t row, const Exact& exact) {
     raise(row, 0, known_kth(row));
@@ -99,13 +102,13 @@ class Survivors {
     make_room(row);
   }
 
-  // Keeps those of the k largest upper bounds, whatever their scores.
+  // Keeps the survivors with the k largest upper bounds, whatever their scores.
   void keep_largest(int64_t row) {
     raise(row, 0, isa_.kth_largest(upper_.data() + place(row), counts_[row], k_, thresholds_[row]));
     make_room(row);
   }
 
-  // Puts at least k of the largest upper bounds in front and says how many there are in front.
+  // Moves the survivors with the largest upper bounds, at least k, to the front. Returns how many.
   int64_t likeliest_first(int64_t row) {
     const int64_t begin = place(row), count = counts_[row];
     constexpr float kLeast = -std::numeric_limits<float>::infinity();
@@ -116,7 +119,7 @@ class Survivors {
     return front;
   }
 
-  // Drops those behind the first `front` that the exact scores of these rule out.
+  // Drops the survivors behind the first `front` that the exact scores of these rule out.
   void drop_behind(int64_t row, int64_t front) {
     float least = std::numeric_limits<float>::infinity();
     for (int64_t j = 0; j < front; ++j) least = std::min(least, known(score(place(row) + j)));
@@ -127,7 +130,7 @@ class Survivors {
   static float known(float score) {
     return std::isfinite(score) ? score : -std::numeric_limits<float>::infinity();
   }
-  // A panel may add 32, and vectors are stored whole.
+  // A list is pruned above this length: a panel may add 32, and vector registers are stored whole.
   int64_t most() const { return capacity_ - kPanel - 16; }
   bool crowded(int64_t row) const { return counts_[row] > most() / 2; }
   void make_room(int64_t row) {
@@ -137,12 +140,13 @@ class Survivors {
       set_limit(row);
   }
 
-  // The least of k known scores, or the threshold if that is more.
+  // Returns a bound that k survivors reach, or the threshold if that is more.
   float known_kth(int64_t row) const {
     return isa_.kth_largest(lower_.data() + place(row), counts_[row], k_, thresholds_[row]);
   }
 
-  // Settles those of the first `count` survivors that are not, but for scores that are no numbers.
+  // Replaces unsettled bounds of the first `count` survivors by exact scores; skips non-finite
+  // scores.
   template <class Exact>
   void settle_first(int64_t row, int64_t count, const Exact& exact) {
     for (int64_t at = place(row); at < place(row) + count; ++at) {

@@ -1,5 +1,5 @@
-// The k best of many streams of scores, exactly: larger score first, NaN before all, ties to the
-// lower index.
+// Selects the k best of each of many streams of scores: NaN first, then larger scores, and of equal
+// scores the lower index.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -12,13 +12,13 @@
 
 namespace twinsae {
 
-// A (score, index) pair in one integer whose order is the order of selection:
+// A score and its index in one integer. A larger key is selected first:
 //   bits 63..32  the score's bits, mapped so that they compare as unsigned; all ones for NaN
 //   bits 31..0   the complement of the index
 using Key = uint64_t;
 
 inline Key make_key(float score, uint32_t index) {
-  const float positive_zero = score + 0.0f;  // -0 and 0 are a tie
+  const float positive_zero = score + 0.0f;  // -0 and 0 are equal
   uint32_t bits;
   std::memcpy(&bits, &positive_zero, sizeof bits);
   bits = std::isnan(score) ? ~0u : bits ^ (bits >> 31 ? ~0u : 0x80000000u);
@@ -36,9 +36,9 @@ inline float key_score(Key key) {
 
 inline int64_t key_index(Key key) { return ~static_cast<uint32_t>(key); }
 
-// One buffer of candidates for each stream. A stream's threshold rises whenever its buffer is full
-// and cut back to k: a later score not above it cannot belong (an equal one loses the tie, because
-// the indices of a stream come in rising order).
+// Keeps a buffer of candidates for each stream. When a buffer is full it is cut to its k best, and
+// the least of them becomes the stream's threshold. A later score that is not above the threshold
+// cannot be among the k best: the indices of a stream rise, so that an equal score loses the tie.
 class Best {
  public:
   Best(int64_t streams, int64_t k)
@@ -57,7 +57,7 @@ class Best {
     thresholds_[stream] = floor;
   }
 
-  // Takes the scores of `bits` out of one panel row; scores[c] has index first + c.
+  // Takes the scores whose bits are set; scores[c] has index first + c.
   void push(int64_t stream, uint32_t bits, const float* scores, int64_t first) {
     for (; bits; bits &= bits - 1) {
       const int c = __builtin_ctz(bits);
@@ -72,12 +72,12 @@ class Best {
     if (count == capacity_) {
       cut(keys, count);
       count = k_;
-      thresholds_[stream] = key_score(keys[k_ - 1]);  // NaN, which lets all pass, if k are NaN
+      thresholds_[stream] = key_score(keys[k_ - 1]);  // NaN if k scores are NaN; then all pass
     }
   }
 
-  // Writes the stream's k best; missing places are value 0, index -1. columns, if any, names what
-  // the indices stand for.
+  // Writes the stream's k best. Missing places get value 0, index -1. Where `columns` is not null,
+  // it is the index to write for each index of the stream.
   void finish(int64_t stream, const int32_t* columns, float* values, int64_t* indices) {
     Key* keys = keys_.get() + stream * capacity_;
     if (counts_[stream] > k_) cut(keys, counts_[stream]);
@@ -93,7 +93,7 @@ class Best {
   }
 
  private:
-  // Moves the k best of `count` keys to the front, the least of them last.
+  // Moves the k best of `count` keys to the front, with the least of them at place k - 1.
   void cut(Key* keys, int64_t count) const {
     std::nth_element(keys, keys + k_ - 1, keys + count, std::greater<Key>());
   }

@@ -1,4 +1,4 @@
-// Pairs that several threads find, up to a capacity.
+// A list of the pairs that several threads find, up to a capacity.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -14,7 +14,7 @@ class PairList {
  public:
   explicit PairList(int64_t capacity) : capacity_(capacity) {}
 
-  // Takes and empties what one thread has found.
+  // Adds the pairs that one thread has found, and empties its list.
   void take(std::vector<uint64_t>& found) {
     const int64_t count = static_cast<int64_t>(found.size());
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -43,13 +43,13 @@ class PairList {
   std::mutex mutex_;
 };
 
-// The rows that some tiles share, and those tiles cut to them.
+// Consecutive rows, and the parts of the tiles that lie in them.
 struct Stripe {
   int64_t begin, end;
   std::vector<Block> pieces;
 };
 
-// Calls body(stripe) for each run of `height` rows that some tile touches.
+// Calls body(stripe) for each `height` consecutive rows that some tile has a part in.
 template <class Body>
 void for_stripes(const PairsAbove& q, int64_t height, const Body& body) {
   for (int64_t begin = 0; begin < q.a_rows; begin += height) {

@@ -1,3 +1,4 @@
+// linear_topk, mutual_topk and pairs_above in float32.
 #include "float32/scans.h"
 
 #include <algorithm>
@@ -27,7 +28,26 @@ Columns group_columns(const LinearTopK& q, int64_t group, const std::vector<int3
   return columns;
 }
 
-// Lists the pairs of one tile of scores that lie in the piece and are above.
+// Offers the scores of the rows [begin, begin + count) with a slab, as `scan` wrote them, to the
+// streams of the columns.
+void offer_columns(const Float32Isa& isa, const Slab& slab, int64_t begin, int64_t count,
+                   int threads, const float* scores, Best& best) {
+  const int64_t tile_size = int64_t{isa.tile_rows} * kPanel;
+  parallel_for(slab.count(), threads, [&](int64_t p) {
+    const int64_t column = slab.column(p);
+    for (int64_t r = 0; r < count; ++r) {
+      const int64_t tile = r / isa.tile_rows * slab.count() + p;
+      const float* row = scores + tile * tile_size + r % isa.tile_rows * kPanel;
+      uint32_t bits = isa.not_below_each(row, best.thresholds() + column) & slab.lanes(p);
+      for (; bits; bits &= bits - 1) {
+        const int c = __builtin_ctz(bits);
+        best.push_one(column + c, row[c], begin + r);
+      }
+    }
+  });
+}
+
+// Lists the pairs of one tile of scores that lie in the piece and are above their prices.
 void list_above(const PairsAbove& q, const Block& piece, int64_t row, int64_t height,
                 int64_t column, const float* scores, std::vector<uint64_t>& found) {
   const int64_t begin = std::max(column, piece.col_start);
@@ -112,19 +132,7 @@ void mutual_topk(const MutualTopK& q, int threads) {
     for (int64_t first = 0; first < columns.panels(); first += width) {
       slab.load(columns, first, std::min(width, columns.panels() - first), threads);
       scan(isa, rows, slab, q.depth, threads, row_best, scores.data());
-      parallel_for(slab.count(), threads, [&](int64_t p) {
-        const int64_t column = slab.column(p);
-        for (int64_t r = 0; r < count; ++r) {
-          const int64_t t = r / isa.tile_rows;
-          const float* row =
-              scores.data() + ((t * slab.count() + p) * isa.tile_rows + r % isa.tile_rows) * kPanel;
-          uint32_t bits = isa.not_below_each(row, col_best.thresholds() + column) & slab.lanes(p);
-          for (; bits; bits &= bits - 1) {
-            const int c = __builtin_ctz(bits);
-            col_best.push_one(column + c, row[c], begin + r);
-          }
-        }
-      });
+      offer_columns(isa, slab, begin, count, threads, scores.data(), col_best);
     }
     parallel_for(count, threads, [&](int64_t r) {
       const int64_t at = (begin + r) * q.m;

@@ -1,3 +1,4 @@
+// Packing rows and panels, and the loop over tiles.
 #include "float32/tiles.h"
 
 #include <algorithm>
@@ -34,7 +35,7 @@ void RowTiles::load(const float* x, int64_t rows, int threads) {
 
 void pack_panel(const float* weight, const int32_t* names, int64_t first, int64_t count,
                 int64_t depth, float* panel) {
-  constexpr int64_t kStep = 16;  // entries of each latent at a time: one cache line
+  constexpr int64_t kStep = 16;  // entries of a latent copied at a time: one cache line
   const float* rows[kPanel];
   for (int64_t c = 0; c < kPanel; ++c)
     rows[c] = c < count ? weight + (names ? names[first + c] : first + c) * depth : nullptr;
@@ -80,7 +81,7 @@ void Slab::load(const Columns& columns, int64_t first, int64_t count, int thread
 
 void scan(const Float32Isa& isa, const RowTiles& rows, const Slab& slab, int64_t depth, int threads,
           Best& best, float* scores) {
-  constexpr int64_t kTilesOfTask = 8;  // reads a cached block of panels this many times
+  constexpr int64_t kTilesOfTask = 8;  // each cached block of panels is read this many times
   const int64_t fair = (rows.tiles() + threads - 1) / threads;
   const int64_t height = std::clamp<int64_t>(fair, 1, kTilesOfTask);
   const int64_t panel_bytes = std::max<int64_t>(1, depth * kPanel * int64_t{sizeof(float)});

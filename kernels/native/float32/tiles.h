@@ -1,4 +1,4 @@
-// The product's two sides, packed for the tile loop, and the scan of one against the other.
+// The two sides of a product, packed for the tile loop, and the scan of one against the other.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -8,14 +8,14 @@
 
 namespace twinsae {
 
-constexpr int64_t kWorkBytes = 16 << 20;    // bound on each working buffer
-constexpr int64_t kCacheBytes = 512 << 10;  // panels scanned together, to stay in the cache
+constexpr int64_t kWorkBytes = 16 << 20;    // the most that one working buffer takes
+constexpr int64_t kCacheBytes = 512 << 10;  // of panels that are scanned together
 
-// Rows of x in tiles, each (depth, tile_rows); zeros past the end.
+// Rows of x in tiles, each (depth, tile_rows), with zeros past the last row.
 class RowTiles {
  public:
   RowTiles(const Float32Isa& isa, int64_t max_rows, int64_t depth);
-  // Most rows that fit the working memory, with `bytes_per_row` of other state beside each.
+  // Returns how many rows fit into the working memory if each has `bytes_per_row` of other state.
   static int64_t most_rows(const Float32Isa& isa, int64_t rows, int64_t depth,
                            int64_t bytes_per_row);
 
@@ -30,23 +30,24 @@ class RowTiles {
   std::vector<float> data_;
 };
 
-// Some columns of the product: lane c of panel p is the column 32 p + c - shift, if it is one.
+// Some columns of the product. Lane c of panel p is column 32 p + c - shift, if there is such a
+// column.
 struct Columns {
-  int64_t count;         // columns there are
-  int64_t shift;         // lanes of panel 0 that are not ours
-  const int32_t* names;  // the latent of each column, or null: its own number
-  const float* weight;   // (latents, depth): rows to pack from, or null: already packed
-  const float* packed;   // panel 0
+  int64_t count;         // number of columns
+  int64_t shift;         // lanes of panel 0 before the first column
+  const int32_t* names;  // latent of each column; null if column c is latent c
+  const float* weight;   // (latents, depth), to pack from; null if packed
+  const float* packed;   // panel 0, if the columns are packed
   const float* bias;     // by latent, or null
 
   int64_t panels() const { return (shift + count + kPanel - 1) / kPanel; }
 };
 
-// A run of packed panels with what their scores start from.
+// Consecutive packed panels, and the biases that their scores start from.
 class Slab {
  public:
   explicit Slab(int64_t depth) : depth_(depth) {}
-  // How many panels to load at once, at most `bytes` in all at `bytes_per_panel` each.
+  // Returns how many panels to load at once if each takes `bytes_per_panel`.
   static int64_t most_panels(const Columns& columns, int64_t bytes_per_panel);
 
   void load(const Columns& columns, int64_t first, int64_t count, int threads);
@@ -54,7 +55,7 @@ class Slab {
   int64_t count() const { return count_; }
   const float* panel(int64_t p) const { return panels_ + p * depth_ * kPanel; }
   const float* start(int64_t p) const { return starts_.data() + p * kPanel; }
-  uint32_t lanes(int64_t p) const { return lanes_[p]; }  // which lanes are columns
+  uint32_t lanes(int64_t p) const { return lanes_[p]; }  // bit c: lane c is a column
   int64_t column(int64_t p) const { return (first_ + p) * kPanel - shift_; }  // of lane 0
 
  private:
@@ -67,8 +68,8 @@ class Slab {
 void pack_panel(const float* weight, const int32_t* names, int64_t first, int64_t count,
                 int64_t depth, float* panel);
 
-// Scores every row against the slab and offers the scores to the rows' `best`. With `scores`, a
-// buffer (tiles, slab panels, tile_rows, 32), they are kept too.
+// Scores every row against the slab and offers the scores to `best`, which has a stream for each
+// row. Writes them to `scores` (tiles, slab panels, tile_rows, 32) too, if that is not null.
 void scan(const Float32Isa& isa, const RowTiles& rows, const Slab& slab, int64_t depth, int threads,
           Best& best, float* scores);
 

@@ -1,3 +1,4 @@
+// The gradients of the latents, by one index of the non-zeros of each latent.
 #include <algorithm>
 #include <vector>
 
@@ -11,9 +12,9 @@ namespace {
 
 constexpr int64_t kLatentsOfTask = 16;
 
-// The non-zeros by latent, in their own order inside each (a counting sort). For rows [[2, 0],
-// [0, -1]] of k = 2: places 1 and 2 name latent 0, place 0 names latent 2, so that
-// starts = [0, 2, 2, 3] and places = [1, 2, 0].
+// The places of the non-zeros, sorted by latent and then by place (a counting sort). For the
+// indices [[2, 0], [0, -1]] (k = 2), places 1 and 2 hold latent 0 and place 0 holds latent 2, so
+// that starts = [0, 2, 2, 3] and places = [1, 2, 0].
 struct LatentIndex {
   std::vector<int64_t> starts, places;
 
@@ -29,17 +30,17 @@ struct LatentIndex {
   }
 };
 
-// A latent's non-zeros or some of them: [begin, end) in the index's places.
+// Some or all non-zeros of a latent: those at index.places[begin] to index.places[end - 1].
 struct Piece {
   int64_t latent, begin, end;
 };
 
-// Latents of more than kPiece non-zeros, cut into pieces of kPiece and a last one of the rest. Each
-// piece is summed on its own; then those of a latent are added in their order. The cuts follow from
-// the indices alone, so that the bits are the same for any number of threads.
+// Latents with more than kPiece non-zeros, cut into pieces of kPiece and a last one with the rest.
+// Each piece is summed alone; then the sums of a latent's pieces are added in order. The cuts
+// depend on the indices alone, so that the result has the same bits for any number of threads.
 struct HeavyLatents {
   std::vector<Piece> pieces;
-  std::vector<int64_t> starts;  // of each heavy latent in pieces, and their end
+  std::vector<int64_t> starts;  // first piece of each heavy latent, and the number of pieces
   std::vector<float> dW_dec, dW_enc, db_enc;
   std::vector<int64_t> fired;
 
@@ -54,7 +55,8 @@ struct HeavyLatents {
     starts.push_back(static_cast<int64_t>(pieces.size()));
   }
 
-  // Zeros for the sums of each piece, of the kinds that are wanted; the inputs are the same.
+  // Returns outputs for the sums of the pieces, filled with zeros, where `wanted` has outputs. The
+  // inputs are those of `wanted`.
   LatentGrads sums(const LatentGrads& wanted, int64_t depth) {
     const size_t count = pieces.size(), floats = count * static_cast<size_t>(depth);
     LatentGrads out = wanted;
@@ -70,13 +72,13 @@ float* row_of(float* matrix, int64_t row, int64_t depth) {
   return matrix ? matrix + row * depth : nullptr;
 }
 
-// Adds a piece's sums to place `to` of the outputs.
+// Adds the sums of a piece to row `to` of the outputs.
 void add_piece(const Float32Isa& isa, const Sparse& s, const LatentIndex& index, const Piece& piece,
                const LatentGrads& out, int64_t to) {
   RowSum dec(isa, row_of(out.dW_dec, to, s.depth), s.depth);
   RowSum enc(isa, row_of(out.dW_enc, to, s.depth), s.depth);
   float bias = 0.0f;
-  int64_t tokens = 0, last = -1;  // a token that names the latent twice counts once
+  int64_t tokens = 0, last = -1;  // a token that has the latent twice counts once
   if (piece.begin > index.starts[piece.latent]) last = index.places[piece.begin - 1] / s.k;
   for (int64_t at = piece.begin; at < piece.end; ++at) {
     const int64_t place = index.places[at], token = place / s.k;
@@ -90,7 +92,7 @@ void add_piece(const Float32Isa& isa, const Sparse& s, const LatentIndex& index,
   if (out.fired) out.fired[to] += tokens;
 }
 
-// Adds the sums of the pieces [begin, end) to those of their latent.
+// Adds the sums of the pieces [begin, end) to the outputs of their latent.
 void join_pieces(const Float32Isa& isa, int64_t depth, const LatentGrads& pieces, int64_t begin,
                  int64_t end, const LatentGrads& out, int64_t latent) {
   RowSum dec(isa, row_of(out.dW_dec, latent, depth), depth);
@@ -130,7 +132,7 @@ void latent_grads(const Sparse& s, const LatentGrads& grads, bool accumulate, in
   const LatentGrads sums = heavy.sums(grads, s.depth);
   const int64_t pieces = static_cast<int64_t>(heavy.pieces.size());
   const int64_t blocks = (s.latents + kLatentsOfTask - 1) / kLatentsOfTask;
-  // First all that needs g, then all that needs x: a core's cache may hold one of them, not both.
+  // What needs g comes first, then what needs x: a core's cache may hold one of them but not both.
   const LatentGrads half_grads[] = {without_enc(grads), enc_alone(grads)};
   const LatentGrads half_sums[] = {without_enc(sums), enc_alone(sums)};
   const auto run = [&](int64_t task, const LatentGrads& out, const LatentGrads& out_of_pieces) {

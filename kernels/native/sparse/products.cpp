@@ -1,3 +1,4 @@
+// Decoding, and the errors and gradients that need the decoded rows.
 #include "sparse/products.h"
 
 #include <algorithm>

@@ -1,10 +1,11 @@
+// Sums of scaled rows.
 #pragma once
 #include "float32/isa.h"
 
 namespace twinsae {
 
-// Adds scaled rows to one output row, a batch at a time and in the order given. A null output takes
-// nothing.
+// Adds scaled rows to one output row in the order given, a batch at a time. Does nothing if the
+// output is null.
 class RowSum {
  public:
   RowSum(const Float32Isa& isa, float* out, int64_t depth) : isa_(isa), out_(out), depth_(depth) {}

@@ -1,6 +1,7 @@
-#include "float32/isa.h"
-
+// Chooses the instruction sets of the float32 loops and of the loops on codes: the best ones that
+// this machine has, or those that TWINSAE_CPU_ISA names.
 #include "codes/isa.h"
+#include "float32/isa.h"
 
 #include <cstdlib>
 #include <stdexcept>
@@ -85,7 +86,7 @@ const CodesIsa* current_codes_isa() {
 #ifdef TWINSAE_X86
   const std::string forced = forced_name();
   for (const CodesIsa* isa : best_codes_first()) {
-    // AVX-512 without VNNI multiplies float32 as fast as AVX2 multiplies int16.
+    // Without VNNI, AVX-512 multiplies float32 numbers as fast as AVX2 multiplies int16 codes.
     const bool pays = isa != &avx2_int16_isa || !runs_here(avx512_isa);
     if ((forced.empty() ? pays : forced == isa->name) && runs_here(*isa)) return isa;
   }

@@ -1,4 +1,4 @@
-// Memory for large working arrays.
+// Memory for large arrays that a call needs while it runs.
 #pragma once
 #include <cstdint>
 #include <cstdlib>
@@ -9,8 +9,8 @@
 
 namespace twinsae {
 
-// `count` elements that are not set to anything. Large arrays lie in huge pages where the system
-// has them: touching fresh memory by the usual 4 KiB took longer than quantising a weight into it.
+// An array of `count` elements without values. Large arrays lie in huge pages where the system has
+// them: to touch new memory in pages of 4 KiB took longer than to quantise a weight into it.
 template <class T>
 class Scratch {
  public:

@@ -1,9 +1,9 @@
-// AMX: a tile is 16 tokens x 32 latents of two planes. Of the eight tile registers four hold sums,
-// two the tokens' planes, and two the latents' in turn.
+// AMX: two planes of int8 codes. A tile is 16 tokens x 32 latents. Of the eight tile registers four
+// hold sums, two hold the tokens' planes, and two hold the latents' planes in turn.
 #include "codes/isa.h"
 
 #ifdef TWINSAE_X86
-// g++ 12 takes the intrinsics' own undefined vectors for ours.
+// g++ 12 warns of the vectors that the intrinsics themselves leave undefined.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
@@ -34,7 +34,8 @@ struct alignas(64) Palette {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// Not on the stack: the intrinsic below hides from g++ 12 that it reads more than 8 bytes.
+// It is not on the stack, because g++ 12 does not see that _tile_loadconfig reads more than 8
+// bytes.
 const Palette kPalette;
 
 void enter() { _tile_loadconfig(&kPalette); }
@@ -48,13 +49,13 @@ void tile(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds,
   int32_t* cross = sums + kPlaneOfSums;
   const int32_t* start = begin ? sums : bounds.starts[0];
   const int32_t* cross_start = begin ? cross : bounds.starts[1];
-  const int64_t stride = begin ? kSumsRow : 0;  // 0: the same start for all tokens
+  const int64_t stride = begin ? kSumsRow : 0;  // at 0 all tokens have the same start
   _tile_loadd(0, start, stride);
   _tile_loadd(1, start + 16, stride);
   _tile_loadd(2, cross_start, stride);
   _tile_loadd(3, cross_start + 16, stride);
   for (int64_t i = begin; i < end; ++i) {
-    // Products with one sum keep apart, to hide their latency.
+    // Products that add to the same register are kept apart, to hide their latency.
     _tile_loadd(4, tokens + i * kTokenChunk, kChunk);
     _tile_loadd(6, panel + i * kPanelChunk, kHalfRow);
     _tile_dpbusd(0, 4, 6);
@@ -90,8 +91,8 @@ int64_t spin(int64_t rounds) {
 
 bool amx_permitted() {
 #ifdef __linux__
-  // The kernel grants the tiles' state to a process that asks: see the kernel's own
-  // Documentation/arch/x86/xstate.rst.
+  // Linux lets a process use the tile registers if it asks: see Documentation/arch/x86/xstate.rst
+  // in the kernel's source.
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   return granted;

@@ -54,7 +54,7 @@ void tile(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds,
   tokens += begin * kChunk * kTokens;
   panel += begin * kChunk * kPanel;
   const int32_t* start = begin ? sums : bounds.starts[0];
-  const int stride = begin ? kPanel : 0;  // 0: the same start for all tokens
+  const int stride = begin ? kPanel : 0;  // at 0 all tokens have the same start
   for (int c = 0; c < kPanel; c += kHalf)
     multiply(tokens, panel + c * kChunk, end - begin, start + c, stride, sums + c);
 }

@@ -2,7 +2,7 @@
 #include "codes/isa.h"
 
 #ifdef TWINSAE_X86
-// g++ 12 takes the intrinsics' own undefined vectors for ours.
+// g++ 12 warns of the vectors that the intrinsics themselves leave undefined.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
@@ -52,7 +52,7 @@ void multiply(const uint8_t* tokens, const int8_t* panel, int64_t chunks, const 
 
 void tile(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds, int64_t /*chunks*/,
           int64_t begin, int64_t end, int32_t* sums) {
-  const int stride = begin ? kPanel : 0;  // 0: the same start for all tokens
+  const int stride = begin ? kPanel : 0;  // at 0 all tokens have the same start
   multiply(tokens + begin * kChunk * kTokens, panel + begin * kChunk * kPanel, end - begin,
            begin ? sums : bounds.starts[0], stride, sums);
 }

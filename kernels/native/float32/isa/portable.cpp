@@ -1,4 +1,4 @@
-// Plain C++ for any machine; the compiler's baseline vectors (SSE2 on x86-64, NEON on arm64).
+// Plain C++ for any machine, with the compiler's baseline vectors (SSE2 on x86-64, NEON on arm64).
 #include "float32/isa.h"
 
 namespace twinsae {
