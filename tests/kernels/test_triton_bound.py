@@ -53,7 +53,8 @@ def test_rough_operands_are_float16_of_any_size() -> None:
         assert seen(rough(torch.zeros(shape))).tolist() == torch.zeros(shape).tolist()
 
 
-def test_what_was_packed_for_a_gpu_is_taken(make: SimpleNamespace) -> None:
+def test_what_was_packed_for_a_gpu_is_taken(make: SimpleNamespace, route: str) -> None:
+    assert route
     x, weight = make.reals(7, 20), make.reals(300, 20)
     packed = PackedWeight(weight, tuple(rough(weight)))
     assert packed_rough(packed.packed) is not None
