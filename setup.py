@@ -10,11 +10,12 @@ KERNELS, MATCHING = Path("kernels/native"), Path("matching/native")
 
 def extension(name: str, folder: Path, *headers: Path) -> Pybind11Extension:
     """Describe the extension whose sources are a folder's, with headers from others too."""
+    folders = (folder, *headers)
     return Pybind11Extension(
         name,
-        sorted(str(path) for path in folder.glob("*.cpp")),
-        depends=sorted(str(path) for used in (folder, *headers) for path in used.glob("*.[hi]*")),
-        include_dirs=[str(used) for used in headers],
+        sorted(str(path) for path in folder.rglob("*.cpp")),
+        depends=sorted(str(path) for used in folders for path in used.rglob("*.[hi]*")),
+        include_dirs=[str(used) for used in folders],
         cxx_std=17,
         # A portable baseline: faster instruction sets are chosen at run time, not here.
         extra_compile_args=["-O3", "-Wall", "-Wextra", "-pthread"],

@@ -20,7 +20,7 @@ from .measurement import (
     score_rounding,
 )
 from .peers import peer_encoders
-from .roofline import int8_rate, roofline_fact
+from .roofline import codes_rate, roofline_fact
 
 PACKED, TORCH = f"{OURS}, packed before", "torch"
 SPARE_BYTES = 64 * 2**20  # what an encoding may take beside two int8 copies of the weight
@@ -51,7 +51,7 @@ def bench_encode(inputs: Inputs, rounds: int) -> Measurement:
 
     products = {PRODUCT: lambda: x @ weight.T, "product by numpy": lambda: x_array @ weight_array.T}
     operations = 2 * x.numel() * len(weight)
-    scan, rate = scan_fact(linear_topk(x, weight, bias, k).stats, len(x)), int8_rate()
+    scan, rate = scan_fact(linear_topk(x, weight, bias, k).stats, len(x)), codes_rate()
     found = measure(inputs.sizes, encoders | products, operations, rounds)
     product = min(found.seconds[way] for way in products)
     facts = {}

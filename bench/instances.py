@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..common.blocks import slices
+
 SHARED, PARTIAL, SPLIT = 0.35, 0.125, 0.125  # parts of A's latents; the rest is independent
 SHARED_COSINE, PARTIAL_COSINE = (0.7, 0.99), (0.3, 0.7)
 SPLIT_INTO = 3
@@ -66,9 +68,9 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0, folder: Path | None
     cosine = torch.zeros(num_latents)
     cosine[:shared].uniform_(*SHARED_COSINE, generator=random)
     cosine[shared:related].uniform_(*PARTIAL_COSINE, generator=random)
-    for rows in _blocks(0, paired):
+    for rows in slices(paired, _BLOCK):
         b[partner[rows]] = _at_cosine(a[rows], b[partner[rows]], cosine[rows])
-    for rows in _blocks(paired, related):
+    for rows in slices(related, _BLOCK, start=paired):
         a[rows] = _at_cosine(b[partner[rows]], a[rows], cosine[rows])
     return Planted(a, b, partner, cosine)
 
@@ -84,7 +86,7 @@ def _fill_unrelated(out: Tensor, random: torch.Generator) -> None:
     num_latents, d_in = out.shape
     lengths = torch.arange(1, d_in).pow(SPECTRUM)
     lengths *= (1 - MEAN_SHARE) ** 0.5 / lengths.norm()
-    for rows in _blocks(0, num_latents):
+    for rows in slices(num_latents, _BLOCK):
         block = out[rows]
         block[:, 0] = MEAN_SHARE**0.5
         block[:, 1:] = torch.randn(len(block), d_in - 1, generator=random) * lengths
@@ -95,7 +97,3 @@ def _at_cosine(unit: Tensor, noise: Tensor, cosine: Tensor) -> Tensor:
     """Return unit rows at given cosines from ``unit``, in the direction of ``noise``."""
     aside = functional.normalize(noise - (noise * unit).sum(1, keepdim=True) * unit)
     return cosine[:, None] * unit + (1 - cosine[:, None].square()).sqrt() * aside
-
-
-def _blocks(start: int, stop: int) -> list[slice]:
-    return [slice(i, min(i + _BLOCK, stop)) for i in range(start, stop, _BLOCK)]

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ..common.blocks import slices
+from ..common.memory import PeakMemory, available_memory
+from ..common.progress import Progress
 from ..kernels.topk import mutual_topk
 from ..matching import Matching, match, sparse_assignment
 from ..matching.full_pass import unit_rows
-from ..matching.memory import PeakMemory, available_memory
 from ..matching.rows import StoredRows
 from ..sae.formats.dictionary import load_dictionary
-from ..sae.progress import Progress
 from .dense_solvers import DenseSolver, dense_solvers
 from .instances import Planted, planted_pair
 from .measurement import OURS, Measurement
@@ -162,22 +163,20 @@ def _fits(needed: int) -> bool:
 def _cost(units: Rows) -> NDArray[np.float64]:
     a, b = units
     cost = np.empty((a.num_latents, b.num_latents))
-    columns = [np.arange(b.num_latents)[i : i + _BLOCK] for i in range(0, b.num_latents, _BLOCK)]
-    for start in range(0, a.num_latents, _BLOCK):
-        rows = np.arange(a.num_latents)[start : start + _BLOCK]
-        left = unit_rows(a, rows)
-        for cols in columns:
-            cost[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1] = left @ unit_rows(b, cols).T
+    every_row, every_col = np.arange(a.num_latents), np.arange(b.num_latents)
+    for rows in slices(a.num_latents, _BLOCK):
+        left = unit_rows(a, every_row[rows])
+        for cols in slices(b.num_latents, _BLOCK):
+            cost[rows, cols] = left @ unit_rows(b, every_col[cols]).T
         cost[rows] = cost[rows].max(axis=1, keepdims=True) - cost[rows]
     return cost
 
 
 def _objective(units: Rows, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> float:
     a, b = units
-    blocks = (slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK))
     return sum(
         float(torch.linalg.vecdot(unit_rows(a, rows[part]), unit_rows(b, cols[part])).sum())
-        for part in blocks
+        for part in slices(len(rows), _BLOCK)
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from ..common.memory import PeakMemory
 from ..kernels.topk import ScanStats
-from ..matching.memory import PeakMemory
 from .timing import interleaved_medians
 
 OURS = "twinsae"

@@ -7,13 +7,13 @@ from ..kernels import _native
 REPEATS = 3
 
 
-def int8_rate() -> float:
+def codes_rate() -> float:
     """Return the roofline of int8 or int16 codes in 1e9 operations a second.
 
     A multiply-add is two. It is the best of a few runs of a loop that multiplies registers only, on
     torch's number of threads, with the instructions of the scans; 0 where they scan in float32.
     """
-    return max(_native.int8_roofline(torch.get_num_threads()) for _ in range(REPEATS))
+    return max(_native.codes_roofline(torch.get_num_threads()) for _ in range(REPEATS))
 
 
 def roofline_fact(operations: int, depth: int, seconds: float, rate: float) -> list[str]:
@@ -23,9 +23,9 @@ def roofline_fact(operations: int, depth: int, seconds: float, rate: float) -> l
         operations: of the whole product, once.
         depth: D.
         seconds: what they took.
-        rate: see `int8_rate`.
+        rate: see `codes_rate`.
     """
-    needed = operations * _native.int8_products(depth)
+    needed = operations * _native.codes_products(depth)
     if not (needed and rate):
         return []
     return [f"{needed / seconds / 1e9 / rate:.0%} of {rate:,.0f} GOP/s ({_native.isa()})"]

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from ..kernels.grads import LatentGrads
 from ..sae import SAE
-from ..sae.gradients import fvu_gradients, gradient_memory
 from ..sae.loss import total_variance
-from ..sae.stack import EncoderStack
+from ..sae.training.gradients import fvu_gradients, gradient_memory
+from ..sae.training.stack import EncoderStack
 from .inputs import Inputs
 from .measurement import (
     OURS,

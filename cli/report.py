@@ -2,26 +2,34 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from rich.console import Console
-from tyro.conf import Positional, arg
+from . import paths
+from .options import Argument
 
-from ..matching.report import render
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
 class Report:
-    """Draw a finished match as one self-contained page: DIR/report/index.html."""
+    """Draw a finished match as one self-contained page.
 
-    dir: Annotated[Positional[Path], arg(metavar="DIR")]
+    Writes DIR/report/index.html.
+    """
+
+    example: ClassVar[str] = "twinsae report runs/demo/matches/seed0--seed1"
+
+    dir: Annotated[Path, Argument(paths.match_folder, metavar="DIR", positional=True)]
     """Folder that `twinsae match` wrote."""
-    run_folder: Path | None = None
-    """Folder of the training run, for its curves; None: found from the first SAE's path."""
-    baseline: Path | None = None
+    run_folder: Annotated[Path | None, Argument(paths.existing)] = None
+    """Folder of the training run, for its curves; by default found from the first SAE's path."""
+    baseline: Annotated[Path | None, Argument(paths.match_folder)] = None
     """A second match to show beside it, such as that of the untrained SAEs."""
 
-    def run(self, console: Console) -> None:
+    def run(self, console: "Console") -> None:
         """Write the page and print where it is."""
+        from ..matching.report import render
+
         page = render(self.dir, run=self.run_folder, baseline=self.baseline)
         console.print(f"report: {page}", soft_wrap=True)

@@ -1,43 +1,68 @@
-"""The tables that `twinsae match-all` prints."""
+"""The tables that `twinsae match-all` prints; names of SAEs fold where they do not fit."""
 
 from typing import Any
 
 from rich.table import Table
 
+from ..common.blocks import slices
+
+COLUMNS = 6  # of numbers in one table: they fit 80 columns beside a name
 SHOWN = ("and", "and_equal", "decoder", "encoder", "max")
 
 
 def pairs_table(result: dict[str, Any]) -> Table:
-    """Return one row for each pair: the certificates, mean cosines, and what is shared."""
-    table = Table("a", "b", "optimal", "mean cosine", *SHOWN)
-    table.title = f"Every two SAEs, shared at cosine > {result['threshold']}"
+    """Return one row for each pair: the certificates and mean cosines."""
+    sides = list(result["pairs"][0]["sides"])
+    table = _table("Exact matching of every two SAEs", "a", "b")
+    _add_numbers(table, "optimal", *(f"mean cosine, {side}" for side in sides))
     for pair in result["pairs"]:
-        sides = pair["sides"].values()
-        table.add_row(
-            pair["a"],
-            pair["b"],
-            "proved" if all(side["certified"] for side in sides) else "NOT PROVED",
-            " / ".join(f"{side['mean_cosine']:.3f}" for side in sides),
-            *(f"{pair['criteria'][name]:.1%}" for name in SHOWN),
-        )
-    table.caption = "mean cosine: " + " / ".join(result["pairs"][0]["sides"])
+        blocks = [pair["sides"][side] for side in sides]
+        proved = all(block["certified"] for block in blocks)
+        cosines = (f"{block['mean_cosine']:.3f}" for block in blocks)
+        table.add_row(pair["a"], pair["b"], "proved" if proved else "NOT PROVED", *cosines)
+    return table
+
+
+def criteria_table(result: dict[str, Any]) -> Table:
+    """Return one row for each pair: the shared part of its latents by each criterion."""
+    table = _table(f"Shared latents at cosine > {result['threshold']}", "a", "b")
+    _add_numbers(table, *SHOWN)
+    for pair in result["pairs"]:
+        shares = (f"{pair['criteria'][name]:.1%}" for name in SHOWN)
+        table.add_row(pair["a"], pair["b"], *shares)
     return table
 
 
 def curve_table(result: dict[str, Any]) -> Table:
     """Return which share of an SAE's latents none of n - 1 others has."""
-    table = Table("SAEs", "only in one", "std", "least", "most")
-    table.title = f"Latents of one SAE that none of the others shares ({result['criterion']})"
+    title = f"Latents of one SAE that none of the others shares ({result['criterion']})"
+    table = _table(title)
+    _add_numbers(table, "SAEs", "only in one", "std", "least", "most")
     for point in result["only_in_base"]:
         shares = (point[name] for name in ("mean", "std", "min", "max"))
         table.add_row(str(point["dictionaries"]), *(f"{share:.2%}" for share in shares))
     return table
 
 
-def counts_table(result: dict[str, Any]) -> Table:
-    """Return how many latents of each SAE are in exactly 1, 2, ... SAEs."""
-    numbers = range(1, len(result["dictionaries"]) + 1)
-    table = Table("SAE", *(f"in {number}" for number in numbers), title="Latents in exactly n SAEs")
-    for name, counts in result["in_exactly"].items():
-        table.add_row(name, *(f"{count:,}" for count in counts))
+def counts_tables(result: dict[str, Any]) -> list[Table]:
+    """Return how many latents of each SAE are in exactly 1, 2, ... SAEs, some columns a table."""
+    tables = []
+    for columns in slices(len(result["dictionaries"]), COLUMNS):
+        table = _table("Latents in exactly n SAEs", "SAE")
+        _add_numbers(table, *(f"in {n + 1}" for n in range(columns.start, columns.stop)))
+        for name, counts in result["in_exactly"].items():
+            table.add_row(name, *(f"{count:,}" for count in counts[columns]))
+        tables.append(table)
+    return tables
+
+
+def _table(title: str, *names: str) -> Table:
+    table = Table(title=title)
+    for name in names:
+        table.add_column(name, overflow="fold")
     return table
+
+
+def _add_numbers(table: Table, *names: str) -> None:
+    for name in names:
+        table.add_column(name, no_wrap=True, justify="right")

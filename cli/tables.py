@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from .units import format_bytes
+from ..common.units import format_bytes
 
 
 def training_table(log: Path) -> Table:
@@ -28,25 +28,26 @@ def training_table(log: Path) -> Table:
 
 
 def sides_table(summary: dict[str, Any]) -> Table:
-    """Return objective, certificate and cost of each matched side (`summary.json`)."""
-    table = Table("side", "objective", "gap", "optimal", "mean cosine", "seconds", "memory")
-    table.title = "Exact matching"
-    if summary["settings"]["verify"]:
-        table.add_column("verified")
-    for side, block in summary["sides"].items():
-        row = (
-            side,
-            f"{block['objective']:.6f}",
-            f"{block['gap']:.1e}",
-            "proved" if block["certified"] else "NOT PROVED",
-            f"{block['mean_cosine']:.4f}",
-            f"{sum(block['seconds'].values()):.1f}",
-            format_bytes(block["peak_memory_bytes"]),
-        )
-        proof = block["verified"]
-        verdict = () if proof is None else ("valid" if proof["valid"] else "NOT VALID",)
-        table.add_row(*row, *verdict)
+    """Return objective, certificate and cost of each matched side (`summary.json`), in columns."""
+    table = Table("", *summary["sides"], title="Exact matching")
+    columns = [_side_facts(block) for block in summary["sides"].values()]
+    for name in columns[0]:
+        table.add_row(name, *(facts[name] for facts in columns))
     return table
+
+
+def _side_facts(block: dict[str, Any]) -> dict[str, str]:
+    facts = {
+        "objective": f"{block['objective']:.6f}",
+        "gap": f"{block['gap']:.1e}",
+        "optimal": "proved" if block["certified"] else "NOT PROVED",
+        "mean cosine": f"{block['mean_cosine']:.4f}",
+        "seconds": f"{sum(block['seconds'].values()):.1f}",
+        "memory": format_bytes(block["peak_memory_bytes"]),
+    }
+    if block["verified"] is not None:
+        facts["verified"] = "valid" if block["verified"]["valid"] else "NOT VALID"
+    return facts
 
 
 def criteria_table(summary: dict[str, Any], baseline: dict[str, Any] | None = None) -> Table:

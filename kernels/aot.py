@@ -2,8 +2,8 @@
 
     python -m twinsae.kernels.aot [--every | --table] [WORD...]
 
-`--every` compiles all configurations, `--table` prints the first ones as in README.md beside this
-file. Words leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
+`--every` compiles all configurations, `--table` prints the first ones as in docs/kernels.md. Words
+leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
 
 Compiling takes a second or a few for each kernel and GPU; Triton keeps the results in its cache.
 Times are predictions from the vendors' published peaks, never measurements.
@@ -38,9 +38,7 @@ class Target:
     shared: int
     """Most bytes of shared memory for one program."""
     flops: float
-    """Dense bfloat16 operations a second."""
-    tf32_flops: float
-    """Dense TF32 operations a second."""
+    """Dense half-precision operations a second."""
     float_flops: float
     """float32 operations a second, without tensor cores."""
     bandwidth: float
@@ -48,10 +46,10 @@ class Target:
 
 
 TARGETS = (
-    Target(80, "A100", "HMMA", 163 << 10, 312e12, 156e12, 19.5e12, 2.04e12),
-    Target(90, "H100", "HGMMA", 227 << 10, 989e12, 494e12, 66.9e12, 3.35e12),
-    Target(100, "B200", "UTCHMMA", 227 << 10, 2250e12, 1100e12, 75e12, 8.0e12),
-    Target(120, "RTX 5090", "HMMA", 99 << 10, 209.5e12, 104.8e12, 104.8e12, 1.79e12),
+    Target(80, "A100", "HMMA", 163 << 10, 312e12, 19.5e12, 2.04e12),
+    Target(90, "H100", "HGMMA", 227 << 10, 989e12, 66.9e12, 3.35e12),
+    Target(100, "B200", "UTCHMMA", 227 << 10, 2250e12, 75e12, 8.0e12),
+    Target(120, "RTX 5090", "HMMA", 99 << 10, 209.5e12, 104.8e12, 1.79e12),
 )
 
 
@@ -76,8 +74,7 @@ class Resources:
     def predicted_seconds(self) -> float:
         """The roofline at the shape in aot_builds; a prediction, not a measurement."""
         build, target = self.build, self.target
-        peaks = {"half product": target.flops, "tf32 product": target.tf32_flops}
-        peak = peaks.get(build.kind, target.float_flops)
+        peak = target.flops if build.kind == "half product" else target.float_flops
         return max(build.flops / peak, build.moved / target.bandwidth)
 
     def problems(self) -> list[str]:
@@ -88,9 +85,7 @@ class Resources:
             found.append(f"spills: {self.stack} bytes of stack")
         if self.shared > target.shared:
             found.append(f"{self.shared} bytes of shared memory, more than {target.shared}")
-        if build.kind in ("half product", "tf32 product") and not self._has(
-            target.tensor_instruction
-        ):
+        if build.kind == "half product" and not self._has(target.tensor_instruction):
             found.append(f"no {target.tensor_instruction} instruction")
         if build.kind == "gather" and not any("LDG" in o and ".128" in o for o in self.opcodes):
             found.append("no 16-byte loads")

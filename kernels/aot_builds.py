@@ -9,26 +9,29 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
 
+import torch
 import triton
 
 from .autoencode import triton as autoencode
 from .decode import triton as decode
 from .grads import triton as grads
-from .topk import triton_chunked as chunked
-from .topk import triton_pairs as pairs
-from .topk import triton_rescore as rescoring
-from .topk import triton_scan as scan
-from .topk import triton_select as select
-from .topk import triton_tiles as tiles
-from .topk.triton_scheme import SCHEMES, Scheme
+from .topk.triton import chunked as chunked
+from .topk.triton import pairs as pairs
+from .topk.triton import rescore as rescoring
+from .topk.triton import scan as scan
+from .topk.triton import select as select
+from .topk.triton import tiles as tiles
+from .topk.triton.scheme import SCHEMES, Scheme
 
 N, D, L, K = 8192, 4096, 131_072, 64
 """What predicted times are for: rows, d_in, latents, active latents. Matches are of L x L."""
 
-Kind = Literal["half product", "tf32 product", "product", "gather", "other"]
+Kind = Literal["half product", "product", "gather", "other"]
 DTYPES = {"bf16": 2, "fp16": 2, "fp32": 4}  # bytes of a number
-PRODUCT: dict[str, Kind] = {"bf16": "half product", "fp16": "half product", "fp32": "tf32 product"}
+SCANNED = {"bf16": "bf16", "fp16": "fp16", "fp32": "fp16"}
+"""What a scan of inputs of a dtype reads."""
 SIZES = {"row_count": "i32", "latents": "i32", "dim": "i32"}
+PRICES = {"row_price": "*fp64", "col_price": "*fp64", "margin": "*fp64"}
 
 
 @dataclass(frozen=True)
@@ -67,22 +70,24 @@ def builds(every: bool) -> list[Build]:
 
 
 def _scans(dtype: str, every: bool) -> list[Build]:
-    """List the fused scans of linear_topk; float32 ones propose, in TF32."""
-    slack = _slack(dtype, "latent_slack")
-    common = {"x": f"*{dtype}", "weight": f"*{dtype}", **slack, "bias": f"*{dtype}",
+    """List the fused scans of linear_topk; those of float32 inputs propose."""
+    slack = _slack(dtype, "latent")
+    read = SCANNED[dtype]
+    common = {"x": f"*{read}", "weight": f"*{read}", **slack, "bias": f"*{dtype}",
               "floor": "*fp32", "keys": "*i64", **SIZES, "group_count": "i32"}  # fmt: skip
     masks: list[dict[str, str]] = [{}, {"mask": "*i1"}] if every else [{}]
     found = []
-    cuts = _tiles("linear_topk", dtype, every)
+    cuts = _tiles("linear_topk", every)
     schemes = _schemes(min(tile.cols for tile in cuts), every)
     for tile, scheme, mask in product(cuts, schemes, masks):
         named = f"{_named(dtype, tile)} {scheme.kept} of {scheme.group}"
         found.append(Build(
-            f"scan_groups {named}{' mask' if mask else ''}", "scan_groups", common | mask,
+            f"scan_groups {named}{' mask' if mask else ''}", "scan_groups",
+            common | mask | _described(read, tile),
             _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND,
-                          "PRECISION": _precision(dtype)},
-            tile.warps, tile.stages, PRODUCT[dtype], 2.0 * N * L * D,
-            (N + L) * D * DTYPES[dtype] + _keys(N, L, scheme), ("row_count", "group_count"),
+                          "DESCRIBED": tile.described},
+            tile.warps, tile.stages, "half product", 2.0 * N * L * D,
+            (N + L) * D * DTYPES[read] + _keys(N, L, scheme), ("row_count", "group_count"),
             tile.archs,
         ))  # fmt: skip
     return found
@@ -90,7 +95,7 @@ def _scans(dtype: str, every: bool) -> list[Build]:
 
 def _dense(dtype: str) -> list[Build]:
     """List the scans of rows that were not proved."""
-    tile = tiles.FLOAT_TILE if dtype == "fp32" else tiles.HALF_TILES["linear_topk"][0]
+    tile = tiles.full_tile("linear_topk", torch.float32 if dtype == "fp32" else torch.bfloat16)
     signature = {"x": f"*{dtype}", "weight": f"*{dtype}", "bias": f"*{dtype}", "floor": "*fp32",
                  "keys": "*i64", **SIZES}  # fmt: skip
     return [Build(
@@ -103,10 +108,10 @@ def _dense(dtype: str) -> list[Build]:
 
 def _proposals(dtype: str, every: bool) -> list[Build]:
     """List the filters of other products' scores, and the re-scores of proposals."""
-    filtered = {"scores": "*fp32", "row_slack": "*fp32", "latent_slack": "*fp32",
-                "bias": f"*{dtype}", "floor": "*fp32", "keys": "*i64", "row_count": "i32",
-                "first": "i32", "latents": "i32", "width": "i32", "group_count": "i32",
-                "stack": "i32", "stacks": "i32"}  # fmt: skip
+    filtered = {"scores": "*fp32", **_slack("fp32", "latent"), "bias": f"*{dtype}",
+                "floor": "*fp32", "keys": "*i64", "row_count": "i32", "first": "i32",
+                "latents": "i32", "width": "i32", "group_count": "i32", "stack": "i32",
+                "stacks": "i32"}  # fmt: skip
     own = {"x": f"*{dtype}", "weight": f"*{dtype}", "bias": f"*{dtype}", "floor": "*fp32",
            "proposals": "*i64", "limits": "*i64", "keys": "*i64", "row_count": "i32",
            "count": "i32", "stacks": "i32", "latents": "i32", "dim": "i32"}  # fmt: skip
@@ -132,51 +137,51 @@ def _proposals(dtype: str, every: bool) -> list[Build]:
 
 
 def _matches(dtype: str, every: bool) -> list[Build]:
-    sides = {"a": f"*{dtype}", "b": f"*{dtype}", **_slack(dtype, "col_slack")}
+    read = SCANNED[dtype]
+    sides = {"a": f"*{read}", "b": f"*{read}", **_slack(dtype, "col")}
     sizes = {"row_count": "i32", "col_count": "i32", "dim": "i32"}
-    flops, inputs = 2.0 * L * L * D, 2.0 * L * D * DTYPES[dtype]
+    flops, inputs = 2.0 * L * L * D, 2.0 * L * D * DTYPES[read]
     found = []
-    cuts = _tiles("mutual_topk", dtype, every)
+    cuts = _tiles("mutual_topk", every)
     for tile, scheme in ((t, s) for t in cuts for s in _schemes(min(t.rows, t.cols), every)):
         found.append(Build(
             f"scan_both {_named(dtype, tile)} {scheme.kept} of {scheme.group}", "scan_both",
             sides | {"row_keys": "*i64", "col_keys": "*i64"} | sizes
             | {"row_groups": "i32", "col_groups": "i32"},
-            _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND,
-                          "PRECISION": _precision(dtype)},
-            tile.warps, tile.stages, PRODUCT[dtype], flops, inputs + 2 * _keys(L, L, scheme),
+            _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND},
+            tile.warps, tile.stages, "half product", flops, inputs + 2 * _keys(L, L, scheme),
             ("row_groups", "col_groups"), tile.archs,
         ))  # fmt: skip
-    prices = {"row_price": "*fp64", "col_price": "*fp64", "margin": "*fp64"}
-    lists = prices | {"blocks": "*i64", "pairs": "*i64", "count": "*i64", "capacity": "i64"} | sizes
-    for tile in _tiles("pairs_above", dtype, every):
+    lists = {"row_low": "*fp32", "col_low": "*fp32", "blocks": "*i64", "pairs": "*i64",
+             "count": "*i64", "capacity": "i32"} | sizes  # fmt: skip
+    exact = {} if dtype == "fp32" else PRICES
+    for tile in _tiles("pairs_above", every):
         found.append(Build(
-            f"list_pairs {_named(dtype, tile)}", "list_pairs", sides | lists,
-            _cut(tile) | {"PRECISION": _precision(dtype)}, tile.warps, tile.stages,
-            PRODUCT[dtype], flops, inputs, ("capacity",), tile.archs,
+            f"list_pairs {_named(dtype, tile)}", "list_pairs", sides | lists | exact,
+            _cut(tile), tile.warps, tile.stages, "half product", flops, inputs, ("capacity",),
+            tile.archs,
         ))  # fmt: skip
     return found + (_full_pairs(lists, flops, inputs) if dtype == "fp32" else [])
 
 
 def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Build]:
-    """List what pairs_above does with float32 inputs besides the scan in TF32."""
+    """List what pairs_above does with float32 inputs besides the scan in float16."""
     tile = tiles.PAIRS_FLOAT_TILE
     sides = {"a": "*fp32", "b": "*fp32"}
-    prices = {name: lists[name] for name in ("row_price", "col_price", "margin")}
     return [
-        Build(f"list_pairs full {_named('fp32', tile)}", "list_pairs", sides | lists,
-              _cut(tile) | {"PRECISION": "ieee"}, tile.warps, tile.stages, "product", flops,
+        Build(f"list_pairs full {_named('fp32', tile)}", "list_pairs", sides | lists | PRICES,
+              _cut(tile), tile.warps, tile.stages, "product", flops,
               inputs, ("capacity",)),
         Build("confirm_pairs fp32", "confirm_pairs",
-              sides | prices | {"pairs": "*i64", "above": "*i8", "count": "i32",
+              sides | PRICES | {"pairs": "*i64", "above": "*i8", "count": "i32",
                                 "col_count": "i32", "dim": "i32"},
               {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
               2.0 * L * D, 8.0 * L * D, ("count", "col_count")),
     ]  # fmt: skip
 
 
-def _tiles(op: str, dtype: str, every: bool) -> tuple[tiles.Tile, ...]:
-    listed = (tiles.TF32_TILES if dtype == "fp32" else tiles.HALF_TILES)[op]
+def _tiles(op: str, every: bool) -> tuple[tiles.Tile, ...]:
+    listed = tiles.HALF_TILES[op]
     firsts = [next(tile for tile in listed if arch in tile.archs or not tile.archs)
               for arch in tiles.LISTED]  # fmt: skip
     return tuple(tile for tile in listed if every or tile in firsts)
@@ -193,15 +198,21 @@ def _cut(tile: tiles.Tile) -> dict[str, int | str]:
 
 def _named(dtype: str, tile: tiles.Tile) -> str:
     """Name a cut so that no two builds have one name."""
-    return f"{dtype} {tile.rows}x{tile.cols} w{tile.warps} s{tile.stages}"
+    described = " described" if tile.described else ""
+    return f"{dtype} {tile.rows}x{tile.cols} w{tile.warps} s{tile.stages}{described}"
 
 
-def _precision(dtype: str) -> str:
-    return "tf32" if dtype == "fp32" else "ieee"
+def _described(dtype: str, tile: tiles.Tile) -> dict[str, str]:
+    """Return the types of the matrices of a scan that reads them by descriptors."""
+    if not tile.described:
+        return {}
+    blocks = {"x": tile.rows, "weight": tile.cols}
+    return {name: f"tensordesc<{dtype}[{n}, {tile.depth}]>" for name, n in blocks.items()}
 
 
 def _slack(dtype: str, other: str) -> dict[str, str]:
-    return {"row_slack": "*fp32", other: "*fp32"} if dtype == "fp32" else {}
+    names = ("row_slack", f"{other}_slack", "scale")
+    return dict.fromkeys(names, "*fp32") if dtype == "fp32" else {}
 
 
 def _keys(rows: int, latents: int, scheme: Scheme) -> float:
@@ -282,21 +293,21 @@ def _autoencoders(dtype: str, every: bool) -> list[Build]:
 
 def _gradients(dtype: str, every: bool) -> list[Build]:
     number = f"*{dtype}"
-    cut = {"BLOCK": grads.BLOCK, "PLACES": grads.PLACES}
+    cut = {"BLOCK": grads.BLOCK, "PLACES": grads.PLACES, "UNROLL": grads.UNROLL}
     signature = {"values": number, "d_values": number, "x": number, "g": number, "places": "*i64",
-                 "starts": "*i64", "stops": "*i64", "dW_dec": "*fp32", "dW_enc": "*fp32",
-                 "db_enc": "*fp32", "k": "i32", "dim": "i32"}  # fmt: skip
+                 "rows": "*i64", "starts": "*i64", "stops": "*i64", "dW_dec": "*fp32",
+                 "dW_enc": "*fp32", "db_enc": "*fp32", "dim": "i32"}  # fmt: skip
     moved = 2.0 * N * K * D * DTYPES[dtype] + 8.0 * L * D
     found = [
         Build(f"sum_segments {dtype}{' accumulate' if accumulate else ''}", "sum_segments",
               signature, cut | {"ACCUMULATE": accumulate}, grads.WARPS, 3, "gather",
-              4.0 * N * K * D, moved, ("k",))
+              4.0 * N * K * D, moved)
         for accumulate in ((False, True) if every else (False,))
     ]  # fmt: skip
     if dtype == "bf16":  # its own numbers are float32 always
         found.append(Build(
             "add_pieces", "add_pieces",
-            {"parts": "*fp32", "out": "*fp32", "first_of": "*i64", "counts": "*i64", "dim": "i32"},
+            {"parts": "*fp32", "out": "*fp32", "latents": "*i64", "counts": "*i64", "dim": "i32"},
             {"BLOCK": grads.BLOCK}, grads.WARPS, 3, "gather", 0.0,
             4.0 * D * 2 * N * K / grads.PIECE,
         ))  # fmt: skip

@@ -70,6 +70,6 @@ def check_count(name: str, value: int, most: int, most_is: str) -> None:
 
 def check_range(name: str, indices: Tensor, count: int) -> None:
     """Raise unless all indices are -1 to count - 1. It reads values: for use inside an op only."""
-    wrong = indices[(indices < -1) | (indices >= count)]
-    if wrong.numel():
-        raise ValueError(f"{name}: expected -1 to {count - 1}, got {wrong[0].item()}")
+    wrong = (indices < -1) | (indices >= count)
+    if wrong.any():
+        raise ValueError(f"{name}: expected -1 to {count - 1}, got {indices[wrong][0].item()}")

@@ -28,12 +28,9 @@ def ready(tensor: Tensor) -> Tensor:
     return tensor.detach().contiguous()
 
 
-def rough(tensor: Tensor) -> Tensor:
-    """Return a contiguous tensor as a scan that only proposes takes it.
+def describable(matrix: Tensor) -> bool:
+    """Whether a contiguous matrix can be read by a tensor descriptor: its rows are whole 16 bytes.
 
-    A GPU rounds float32 to TF32 on the way to its tensor cores. The interpreter does not: there the
-    last 13 bits are cut off before, which is the worst that hardware may do.
+    See CUDA's driver API, cuTensorMapEncodeTiled: addresses and strides are multiples of 16.
     """
-    if interpreting() and tensor.dtype == torch.float32:
-        return (tensor.view(torch.int32) & -(1 << 13)).view(torch.float32)
-    return tensor
+    return matrix.data_ptr() % 16 == 0 and matrix.shape[1] * matrix.element_size() % 16 == 0

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sae.formats.dictionary import weight_file
-from ..sae.formats.files import StrPath, atomic_write, sha256
-from ..sae.progress import Progress, silent
+from ..common.files import StrPath, atomic_write, sha256
+from ..common.progress import Progress, silent
+from ..sae.formats.paths import sae_name, weight_file
 from .matching import Matching
 from .overlap import THRESHOLD, shared
 from .run import FORMAT, SIDES, SUMMARY, match_files
@@ -30,6 +30,7 @@ def match_all(
     dictionaries: Sequence[StrPath],
     out: StrPath,
     *,
+    names: Sequence[str] | None = None,
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -40,9 +41,10 @@ def match_all(
     as it is: the same call goes on where a killed one stopped, and more SAEs can be added later.
 
     Args:
-        dictionaries: 2 to 20 SAE folders or files, as `load_dictionary` reads them. <a> and <b> are
-            the folders' names, or the files' without their endings, and must differ.
+        dictionaries: 2 to 20 SAE folders or files, as `load_dictionary` reads them.
         out: the folder to write to; made if missing.
+        names: `<a>` and `<b>`, one for each dictionary, all different; by default the folders'
+            names, or the files' without their endings.
         memory_limit: as for `match`.
         progress: told how far each phase of each pair has come.
 
@@ -53,7 +55,7 @@ def match_all(
         FileNotFoundError, ValueError, TypeError, OSError: as for `match_files`; or there are too
             few or too many dictionaries, or two of one name.
     """
-    seeds = AllSeeds(dictionaries, out)
+    seeds = AllSeeds(dictionaries, out, names=names)
     for pair in seeds.missing():
         told = _named(seeds.folder(pair).name, progress or silent)
         seeds.match(pair, memory_limit=memory_limit, progress=told)
@@ -66,18 +68,26 @@ class AllSeeds:
     Args, and what is raised: as for `match_all`.
     """
 
-    def __init__(self, dictionaries: Sequence[StrPath], out: StrPath) -> None:
+    def __init__(
+        self,
+        dictionaries: Sequence[StrPath],
+        out: StrPath,
+        *,
+        names: Sequence[str] | None = None,
+    ) -> None:
         self._paths = [Path(path) for path in dictionaries]
         self._out = Path(out)
         if not 2 <= len(self._paths) <= MOST:
             raise ValueError(f"expected 2 to {MOST} dictionaries, got {len(self._paths)}")
-        self._hashes = [sha256(weight_file(path)) for path in self._paths]
-        self._names = [path.resolve().name if path.is_dir() else path.stem for path in self._paths]
-        self.pairs: list[Pair] = list(combinations(range(len(self._paths)), 2))
+        self._names = [sae_name(path) for path in self._paths] if names is None else list(names)
+        self.pairs: list[Pair] = list(combinations(range(len(self._names)), 2))
         """Two places each in the list of dictionaries."""
         folders = {self.folder(pair) for pair in self.pairs}
-        if len(set(self._names)) < len(self._names) or len(folders) < len(self.pairs):
-            raise ValueError(f"dictionaries: expected different names, got {self._names}")
+        if len(set(self._names)) != len(self._paths) or len(folders) < len(self.pairs):
+            raise ValueError(
+                f"names: expected {len(self._paths)} different names, got {self._names}"
+            )
+        self._hashes = [sha256(weight_file(path)) for path in self._paths]
 
     def folder(self, pair: Pair) -> Path:
         """Return where a pair's result is."""

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..common.progress import Progress
 from ..kernels.topk import PackedWeight, mutual_topk, pack
-from ..sae.progress import Progress
 from .selection import Selection, scan_error
 from .work import WorkFolder
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sae.progress import Progress, silent
+from ..common.progress import Progress, silent
 from .full_pass import Bounds, FullPass
 from .matching import GAP_PER_PAIR, Matching
 from .rows import Matrix, StoredRows, check_widths

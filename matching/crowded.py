@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..common.progress import Progress
 from ..kernels.topk import linear_topk, pack
-from ..sae.progress import Progress
 from .graph import Graph, sorted_graph
 from .pricing import Bound, Prices, spans
 from .selection import Indices, Selection, edge_cosines

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..sae.progress import Progress
+from ..common.progress import Progress
 from . import _native
 from .classes import equal_rows
 from .rows import StoredRows, block_rows

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..sae.progress import Progress
+from ..common.progress import Progress
 from .rows import StoredRows, block_rows
 
 Floats = NDArray[np.float64]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..sae.formats.files import StrPath
-from ..sae.progress import Progress, silent
+from ..common.files import StrPath
+from ..common.memory import MemoryNeed, PeakMemory, check_memory
+from ..common.progress import Progress, silent
 from .alike import many_alike
 from .candidates import MOST_CANDIDATES, Source
 from .classes import equal_rows
 from .dense import dense_memory, may_take_dense, must_take_dense, solve_dense
 from .matching import Matching
-from .memory import MemoryNeed, PeakMemory, check_memory
 from .rows import Matrix, StoredRows, check_widths
 from .solution import Solution
 from .sparse import solve_sparse, sparse_memory

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..sae.formats.files import StrPath, atomic_write
+from ..common.files import StrPath, atomic_write
 
 GAP_PER_PAIR = 1e-9
 """A matching is certified when its gap is at most this, times the number of matched pairs."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sae.progress import silent
+from ..common.progress import silent
 from .graph import Graph
 from .pricing import Bound, price
 from .selection import Selection

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..sae.progress import Progress
+from ..common.progress import Progress
 from .assignment import Members, centred_assignment
 from .candidates import Source, find_candidates
 from .crowded import crowded_pairs

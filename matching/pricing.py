@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.progress import Progress
 from ..kernels.topk import pack, pairs_above
-from ..sae.progress import Progress
 from .graph import Graph, sorted_graph
 from .selection import Selection, edge_cosines, scan_error
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..common.blocks import slices
 from . import _native
 
 Matrix = NDArray[np.floating] | Tensor
@@ -60,7 +61,7 @@ class StoredRows:
 
     def blocks(self) -> Iterator[slice]:
         """Cut the rows into consecutive slices, each small enough to be held in float64."""
-        return _slices(self.num_latents, block_rows(self.d_in))
+        return slices(self.num_latents, block_rows(self.d_in))
 
     def read(self, block: slice | NDArray[np.int64]) -> NDArray[np.float64]:
         """Return some rows as stored, in float64: exact for every dtype allowed.
@@ -111,7 +112,7 @@ class StoredRows:
         return scaled.div_(self.norm[rows, None].clamp(min=math.ulp(0.0)))
 
     def _cached_blocks(self, rows: int) -> Iterator[slice]:
-        return _slices(rows, max(1, _CACHED_ELEMENTS // self.d_in))
+        return slices(rows, max(1, _CACHED_ELEMENTS // self.d_in))
 
     def _measure(self, block: slice) -> None:
         rows = self.matrix[block]
@@ -138,11 +139,6 @@ def check_widths(a: StoredRows, b: StoredRows) -> None:
             f"{a.name} and {b.name} must have the same d_in (columns), "
             f"not {a.d_in:,} and {b.d_in:,}"
         )
-
-
-def _slices(rows: int, size: int) -> Iterator[slice]:
-    for start in range(0, rows, size):
-        yield slice(start, min(start + size, rows))
 
 
 def _as_tensor(matrix: Matrix) -> Tensor:

@@ -12,9 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts, weight_file
-from ..sae.formats.files import StrPath, atomic_write, sha256
-from ..sae.progress import Progress, silent
+from ..common.files import StrPath, atomic_write, sha256
+from ..common.progress import Progress, silent
+from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts
+from ..sae.formats.paths import weight_file
 from .candidates import Source
 from .certificate import verify_rows
 from .match import Options, check_feasible, match_rows

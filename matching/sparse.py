@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..sae.progress import Progress
+from ..common.memory import MemoryNeed
+from ..common.progress import Progress
 from .assignment import Members
 from .candidates import Source, block_copies, candidates_memory
 from .classes import Classes, equal_rows
-from .memory import MemoryNeed
 from .optimum import Account, Core, Optimum, find_optimum
 from .pricing import pricing_memory
 from .rows import StoredRows

@@ -1,9 +1,24 @@
 """Sparse autoencoders: model, training over many seeds, files."""
 
+from typing import TYPE_CHECKING
+
+from ..common.lazy import lazy_names
 from .config import SAEConfig, TrainConfig
-from .formats.native import save_sae
-from .formats.registry import load_sae
-from .model import SAE, SAEOutput
-from .train import train
+
+if TYPE_CHECKING:
+    from .model import SAE, SAEOutput
+    from .saved import load_sae, save_sae
+    from .training import train
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "SAE": ".model",
+            "SAEOutput": ".model",
+            "load_sae": ".saved",
+            "save_sae": ".saved",
+            "train": ".training",
+        },
+    )
 
 __all__ = ["SAE", "SAEConfig", "SAEOutput", "TrainConfig", "load_sae", "save_sae", "train"]

@@ -49,6 +49,21 @@ class SAEConfig:
             raise ValueError(f"k: {self.num_latents} latents do not make {self.k} equal groups")
 
     @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the SAE's parameters, by their names in `SAE`."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "encoder.weight": (self.num_latents, self.d_in),
+            "encoder.bias": (self.num_latents,),
+            "W_dec": (self.num_latents, self.d_in),
+            "b_dec": (self.d_in,),
+        }
+        if self.activation == "jumprelu":
+            shapes["threshold"] = (self.num_latents,)
+        if self.skip_connection:
+            shapes["W_skip"] = (self.d_in, self.d_in)
+        return shapes
+
+    @property
     def trainable(self) -> bool:
         """Whether `train` makes such SAEs."""
         usual = self.activation == "topk" and self.normalization == "none"

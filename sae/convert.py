@@ -4,9 +4,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
-from .formats.files import StrPath
-from .formats.registry import FORMATS, WEIGHT_FILES, FormatName, find_saes, load
-from .model import SAE
+from ..common.files import StrPath
+from .config import SAEConfig
+from .formats.paths import WEIGHT_FILES, FormatName, find_saes
+from .formats.registry import FORMATS, load
 
 
 class Conversion(NamedTuple):
@@ -51,18 +52,17 @@ def convert(source: StrPath, target: StrPath, to: FormatName) -> list[Conversion
 
 
 def _convert(source: Path, target: Path, to: FormatName) -> Conversion:
-    loaded = load(source)
-    FORMATS[to].save(loaded.sae, target)
-    again = FORMATS[to].load(target).sae
-    left = (*loaded.left, *_changed(loaded.sae, again), *_other_files(source))
+    sae = load(source)
+    FORMATS[to].save(sae, target)
+    again = FORMATS[to].load(target)
+    left = (*sae.left, *_changed(sae.config, again.config), *_other_files(source))
     return Conversion(source, target, left)
 
 
-def _changed(before: SAE, after: SAE) -> list[str]:
+def _changed(before: SAEConfig, after: SAEConfig) -> list[str]:
     """Return the settings that read otherwise now; the weights make up for them."""
-    both = (before.config, after.config)
-    names = [f.name for f in fields(before.config) if f.name != "expansion_factor"]
-    values = ((name, *(getattr(config, name) for config in both)) for name in names)
+    names = [field.name for field in fields(before) if field.name != "expansion_factor"]
+    values = ((name, getattr(before, name), getattr(after, name)) for name in names)
     return [f"{name} = {old}: now {new}" for name, old, new in values if old != new]
 
 

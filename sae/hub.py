@@ -4,7 +4,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .formats.files import StrPath
+from ..common.files import StrPath
+from .formats.paths import find_saes
 
 
 def locate(repo_or_dir: StrPath, hookpoint: str | None, **options: Any) -> Path:
@@ -24,7 +25,7 @@ def locate(repo_or_dir: StrPath, hookpoint: str | None, **options: Any) -> Path:
         root = _download(str(repo_or_dir), hookpoint, options)
     path = root / (hookpoint or "")
     if not path.exists():
-        below = ", ".join(sorted(str(file.parent.relative_to(root)) for file in _weights(root)))
+        below = ", ".join(str(sae.relative_to(root)) for sae in find_saes(root))
         raise FileNotFoundError(f"{repo_or_dir} has no {hookpoint!r}; SAEs in it: {below or '?'}")
     return path
 
@@ -48,9 +49,3 @@ def _download(repo: str, hookpoint: str | None, options: dict[str, Any]) -> Path
     except (hub.errors.HfHubHTTPError, hub.errors.HFValidationError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise FileNotFoundError(f"{repo!r} is neither a path nor on the Hub: {reason}") from error
-
-
-def _weights(root: Path) -> list[Path]:
-    from .formats.registry import WEIGHT_FILES
-
-    return [file for name in WEIGHT_FILES for file in root.rglob(name)]

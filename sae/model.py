@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from ..common.files import StrPath
 from ..kernels.decode import sparse_decode
 from ..kernels.topk import TopK
+from .active_latents import active_latents
 from .config import SAEConfig
-from .formats.files import StrPath
+from .formats.registry import load
+from .formats.stored import StoredSAE
+from .hub import locate
 from .loss import fvu
-from .selection import active_latents
 
 
 class SAEOutput(NamedTuple):
@@ -63,12 +66,10 @@ class SAE(nn.Module):
         self.encoder.bias = nn.Parameter(torch.zeros(config.num_latents, dtype=dtype))
         self.W_dec = nn.Parameter(weight.to(dtype, copy=True))
         self.b_dec = nn.Parameter(torch.zeros(config.d_in, dtype=dtype))
-        self.register_parameter("threshold", None)
-        self.register_parameter("W_skip", None)
-        if config.activation == "jumprelu":
-            self.threshold = nn.Parameter(torch.zeros(config.num_latents, dtype=dtype))
-        if config.skip_connection:
-            self.W_skip = nn.Parameter(torch.zeros(config.d_in, config.d_in, dtype=dtype))
+        for name in ("threshold", "W_skip"):
+            shape = config.parameter_shapes.get(name)
+            parameter = None if shape is None else nn.Parameter(torch.zeros(shape, dtype=dtype))
+            self.register_parameter(name, parameter)
         if config.normalize_decoder:
             self.normalize_decoder()
 
@@ -82,7 +83,7 @@ class SAE(nn.Module):
         cache_dir: StrPath | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
-    ) -> "SAE":
+    ) -> Self:
         """Return the SAE of a folder, a file or a repository of the Hugging Face Hub.
 
         Any format that `load_sae` reads will do. The other arguments are huggingface_hub's.
@@ -102,10 +103,6 @@ class SAE(nn.Module):
             ImportError: a repository is asked for, but huggingface_hub is not installed.
             ValueError: as for `load_sae`.
         """
-        # Late: those modules make SAEs, and import this one.
-        from .formats.registry import load_sae
-        from .hub import locate
-
         found = locate(
             repo_or_dir,
             hookpoint,
@@ -114,7 +111,20 @@ class SAE(nn.Module):
             token=token,
             local_files_only=local_files_only,
         )
-        return load_sae(found)
+        return cls.from_stored(load(found))
+
+    @classmethod
+    def from_stored(cls, stored: StoredSAE) -> Self:
+        """Return the SAE with a file's configuration and tensors; it shares their memory."""
+        with torch.device("meta"):
+            sae = cls(stored.config)
+        sae.load_state_dict(stored.tensors, assign=True)
+        return sae
+
+    def stored(self) -> StoredSAE:
+        """Return the configuration and the parameters, which share this SAE's memory."""
+        tensors = {name: parameter.detach() for name, parameter in self.named_parameters()}
+        return StoredSAE(self.config, tensors)
 
     def encode(self, x: Tensor) -> TopK:
         """Return the active latents of activations ``x`` (..., D).

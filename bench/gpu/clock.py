@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...matching.memory import PeakMemory, available_memory
+from ...common.memory import PeakMemory, available_memory
 from ..machine import processor
 
 Way = Callable[[], object]

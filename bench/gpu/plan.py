@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 
 from ...kernels.backends import Backend
 from ..inputs import Shape
 from .checks import BIG, BIG_BYTES, BIG_D, ODD_SHAPE, REAL_SHAPES
+from .ops import OPS, Op
 
-Op = Literal["encode", "decode", "autoencode", "grads", "step", "match"]
-
-OPS: tuple[Op, ...] = ("encode", "decode", "autoencode", "grads", "step", "match")
 KERNELS: dict[Op, tuple[str, ...]] = {
     "encode": ("linear_topk",),
     "decode": ("sparse_decode", "gather_dot"),

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from ...common.files import atomic_write
 from ...matching.report.svg import house_style
-from ...sae.formats.files import atomic_write
 from .results import Results, Timing
 
 WIDTH, HEIGHT = 5.2, 3.4  # inches of one panel

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...sae.formats.files import atomic_write
+from ...common.files import atomic_write
 
 
 @dataclass(frozen=True)

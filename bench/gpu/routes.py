@@ -14,7 +14,7 @@ from .clock import LEAST_ROUNDS, CpuClock
 from .problem import Problem
 
 OP = "linear_topk"
-_PLANS = "twinsae.kernels.topk.triton_plans"
+_PLANS = "twinsae.kernels.topk.triton.plans"
 
 
 def route_names(backend: Backend) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ from .checks import Job, big_jobs, dtype_name, run_check, said, usual_jobs
 from .clock import CpuClock, LostDeviceError
 from .gates import GATES, Gate
 from .matches import OutOfTimeError
+from .ops import Op
 from .oracle import WrongError
-from .plan import KERNELS, Op, Plan
+from .plan import KERNELS, Plan
 from .problem import Numbers, Problem, timing_problem
 from .results import Results, Timing
 from .routes import route_names, tune

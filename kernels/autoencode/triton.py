@@ -1,6 +1,6 @@
 """The autoencoder in Triton (GPU): the program that ranks a row's latents also decodes it.
 
-The scan and the choice of the k best keys are those of topk/triton.py. `finish_rows` takes chosen
+The scan and the choice of the k best keys are those of topk/triton/. `finish_rows` takes chosen
 keys, whatever scan they come from, ranks them, and gathers their decoder rows at once: the k values
 and indices that it reads back are in a cache. A row that turns out not to be proved is done again
 with all its scores, and decoded again.
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ..decode.triton import BLOCK, PLACES, WARPS, decoded_piece
 from ..launch import on_device, ready
-from ..topk.triton import chosen_keys
-from ..topk.triton_dense import dense_topk
-from ..topk.triton_rescore import Chosen, Scores
-from ..topk.triton_scan import MISSING
-from ..topk.triton_select import RANKED, narrowed, rank_chosen
+from ..topk.triton.dense import dense_topk
+from ..topk.triton.linear import chosen_keys
+from ..topk.triton.rescore import Chosen, Scores
+from ..topk.triton.scan import MISSING
+from ..topk.triton.select import RANKED, narrowed, rank_chosen
 
 LEAST_K = 16  # places of a choice: fewer would save nothing
 
@@ -102,7 +102,7 @@ def topk_autoencode(
     x: Tensor,
     W_enc: Tensor,
     b_enc: Tensor | None,
-    _packed: Sequence[Tensor],
+    packed: Sequence[Tensor],
     W_dec: Tensor,
     b_dec: Tensor | None,
     k: int,
@@ -115,7 +115,7 @@ def topk_autoencode(
     with on_device(x):
         centre = own.mean(0, dtype=torch.float32)
         decoder = Decoder(ready(W_dec), None if b_dec is None else ready(b_dec), centre)
-        chosen = chosen_keys(scores, k)
+        chosen = chosen_keys(scores, k, packed)
         if chosen is None:
             found = _dense(scores, slice(None), k, decoder)
             survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()

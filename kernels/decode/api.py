@@ -16,7 +16,7 @@ class DecodedError(NamedTuple):
     g: Tensor
     """(N, D) in values' dtype: scale * e."""
     d_values: Tensor
-    """(N, k) in values' dtype: <g[n], weight[indices[n, j]]>, 0 where the index is -1."""
+    """(N, k) in values' dtype: `<g[n], weight[indices[n, j]]>`, 0 where the index is -1."""
 
 
 def sparse_decode(
@@ -57,7 +57,7 @@ def sparse_decode(
 def gather_dot(
     rows: Tensor, indices: Tensor, weight: Tensor, *, backend: Backend = "auto"
 ) -> Tensor:
-    """Compute <rows[n], weight[indices[n, j]]> for each n and j; 0 where the index is -1.
+    """Compute `<rows[n], weight[indices[n, j]]>` for each n and j; 0 where the index is -1.
 
     For rows = dLoss/d(sparse_decode's result) this is the gradient of its values. The function
     itself has no gradient: going back through it raises.

@@ -17,10 +17,11 @@ from ..checks import check_range
 from ..launch import capturing, on_device, ready
 
 PIECE = 256  # non-zeros that one program sums
-BLOCK = 512  # columns of a program
-# Rows that are on their way at once (latents have about 4); see decode/triton.py.
-PLACES = 16 if interpreting() else 4
-WARPS = 4
+# Columns of a program, which is one warp: every thread sums its own columns, so that nothing is
+# reduced across threads. On an H100 that took less than a quarter of the time of 512 columns and
+# 4 warps (docs/benchmarks-gpu.md). UNROLL rows are on their way at once (latents have about 4).
+BLOCK, WARPS = (512, 4) if interpreting() else (256, 1)
+PLACES, UNROLL = (16, 1) if interpreting() else (1, 4)
 
 
 class Index(NamedTuple):
@@ -28,6 +29,8 @@ class Index(NamedTuple):
 
     places: Tensor
     """(N * k,) int64: places of the flat indices, by latent, in their order."""
+    rows: Tensor
+    """(N * k,) int64: the row of each place."""
     starts: Tensor
     """(L,) int64: where a latent's places start."""
     stops: Tensor
@@ -43,18 +46,18 @@ class Pieces(NamedTuple):
     """(P,) int64: where a piece's places start."""
     stops: Tensor
     """(P,) int64: where they stop."""
-    first_of: Tensor
-    """(L,) int64: a latent's first piece."""
+    latents: Tensor
+    """(P,) int64: whose it is; -1 if it is not a latent's first piece, or unused."""
     counts: Tensor
-    """(L,) int64: its pieces, 0 for a light latent."""
+    """(L,) int64: a latent's pieces, 0 for a light latent."""
 
 
 @triton.jit
-def weighted_rows(scales, rows, places, there, k, cols, dim):
-    """(PLACES, BLOCK) float32: scales[places] * rows[places // k]."""
+def weighted_rows(scales, matrix, places, rows, there, cols, dim):
+    """(PLACES, BLOCK) float32: scales[places] * matrix[rows]."""
     scale = tl.load(scales + places, mask=there, other=0.0).to(tl.float32)
     numbers = tl.load(
-        rows + (places // k)[:, None] * dim + cols[None, :],
+        matrix + rows[:, None] * dim + cols[None, :],
         mask=there[:, None] & (cols < dim)[None, :], other=0.0,
     )  # fmt: skip
     return scale[:, None] * numbers.to(tl.float32)
@@ -70,18 +73,17 @@ def put(out, at, numbers, mask, ACCUMULATE: tl.constexpr):
 
 @triton.jit
 def sum_segments(
-    values, d_values, x, g, places, starts, stops, dW_dec, dW_enc, db_enc, k, dim,
-    BLOCK: tl.constexpr, PLACES: tl.constexpr, ACCUMULATE: tl.constexpr,
+    values, d_values, x, g, places, rows, starts, stops, dW_dec, dW_enc, db_enc, dim,
+    BLOCK: tl.constexpr, PLACES: tl.constexpr, UNROLL: tl.constexpr, ACCUMULATE: tl.constexpr,
 ):  # fmt: skip
     """Sum the non-zeros of each segment; outputs that are None are left out.
 
     Args:
         values: (N, k); d_values: (N, k).
         x: (N, D); g: (N, D).
-        places: (N * k,) int64, see Index.
+        places: (N * k,) int64; rows: (N * k,) int64: see Index.
         starts: (U,) int64; stops (U,) int64: the segments, one for each program on axis 0.
         dW_dec: (U, D) float32; dW_enc: (U, D) float32; db_enc: (U,) float32.
-        k: columns of values.
         dim: D.
 
     """
@@ -91,16 +93,18 @@ def sum_segments(
     decoder = tl.zeros((PLACES, BLOCK), tl.float32)
     encoder = tl.zeros((PLACES, BLOCK), tl.float32)
     bias = tl.zeros((PLACES,), tl.float32)
-    for first in range(start, stop, PLACES):
-        entry = first + tl.arange(0, PLACES)
-        there = entry < stop
-        place = tl.load(places + entry, mask=there, other=0)
-        if dW_dec is not None:
-            decoder += weighted_rows(values, g, place, there, k, cols, dim)
-        if dW_enc is not None:
-            encoder += weighted_rows(d_values, x, place, there, k, cols, dim)
-        if db_enc is not None:
-            bias += tl.load(d_values + place, mask=there, other=0.0).to(tl.float32)
+    for first in range(start, stop, PLACES * UNROLL):
+        for turn in tl.static_range(UNROLL):
+            entry = first + turn * PLACES + tl.arange(0, PLACES)
+            there = entry < stop
+            place = tl.load(places + entry, mask=there, other=0)
+            row = tl.load(rows + entry, mask=there, other=0)
+            if dW_dec is not None:
+                decoder += weighted_rows(values, g, place, row, there, cols, dim)
+            if dW_enc is not None:
+                encoder += weighted_rows(d_values, x, place, row, there, cols, dim)
+            if db_enc is not None:
+                bias += tl.load(d_values + place, mask=there, other=0.0).to(tl.float32)
     if (not ACCUMULATE) | (start < stop):
         if dW_dec is not None:
             put(dW_dec, unit * dim + cols, tl.sum(decoder, 0), cols < dim, ACCUMULATE)
@@ -111,14 +115,21 @@ def sum_segments(
 
 
 @triton.jit
-def add_pieces(parts, out, first_of, counts, dim, BLOCK: tl.constexpr):
-    """Add the sums of each latent's pieces, (P, D), to out, (L, D), in their order."""
-    latent = tl.program_id(0).to(tl.int64)
+def add_pieces(parts, out, latents, counts, dim, BLOCK: tl.constexpr):
+    """Add the sums of each heavy latent's pieces, (P, D), to out, (L, D), in their order.
+
+    Args:
+        parts: (P, D) float32; out: (L, D) float32.
+        latents: (P,) int64; counts (L,) int64: see Pieces. A latent's first piece is its program.
+        dim: D.
+
+    """
+    first = tl.program_id(0).to(tl.int64)
+    latent = tl.load(latents + first)
     cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    first, count = tl.load(first_of + latent), tl.load(counts + latent)
-    if count > 0:
+    if latent >= 0:
         total = tl.load(out + latent * dim + cols, mask=cols < dim, other=0.0)
-        for piece in range(first, first + count):
+        for piece in range(first, first + tl.load(counts + latent)):
             total += tl.load(parts + piece * dim + cols, mask=cols < dim, other=0.0)
         tl.store(out + latent * dim + cols, total, mask=cols < dim)
 
@@ -145,16 +156,15 @@ def latent_grads(
     pieces = _pieces(index)
     sources = tuple(None if t is None else ready(t) for t in (values, d_values, x, g))
     outputs = dW_dec, dW_enc, db_enc
-    k = indices.shape[1]
     light = torch.where(pieces.counts > 0, index.starts, index.stops)
     with on_device(indices):
-        _sum_segments(sources, index.places, index.starts, light, outputs, k, accumulate)
+        _sum_segments(sources, index, index.starts, light, outputs, accumulate)
         if pieces.starts.numel():
             count = pieces.starts.shape[0]
             parts = tuple(
                 None if out is None else out.new_empty(count, *out.shape[1:]) for out in outputs
             )
-            _sum_segments(sources, index.places, pieces.starts, pieces.stops, parts, k, False)
+            _sum_segments(sources, index, pieces.starts, pieces.stops, parts, False)
             for part, out in zip(parts, outputs, strict=True):
                 if part is not None and out is not None and out.numel():
                     _add_pieces(part, out, pieces)
@@ -168,7 +178,8 @@ def _index(indices: Tensor, num_latents: int) -> Index:
     repeated = torch.zeros_like(latents)  # places of a row that names the latent before already
     repeated[1:] = (latents[1:] == latents[:-1]) & (rows[1:] == rows[:-1])
     sums = torch.cat([repeated.new_zeros(1), repeated.cumsum(0)])
-    return Index(places, starts, stops, stops - starts - (sums[stops] - sums[starts]))
+    fired = stops - starts - (sums[stops] - sums[starts])
+    return Index(places, rows, starts, stops, fired)
 
 
 def _pieces(index: Index) -> Pieces:
@@ -182,34 +193,35 @@ def _pieces(index: Index) -> Pieces:
     latent = torch.searchsorted(ends, piece, right=True)
     used = latent < sizes.shape[0]
     latent = latent.clamp(max=sizes.shape[0] - 1)
-    starts = index.starts[latent] + (piece - first_of[latent]) * PIECE
+    number = piece - first_of[latent]
+    starts = index.starts[latent] + number * PIECE
     stops = torch.minimum(starts + PIECE, index.stops[latent])
-    return Pieces(starts, torch.where(used, stops, starts), first_of, counts)
+    latents = torch.where(used & (number == 0), latent, -1)
+    return Pieces(starts, torch.where(used, stops, starts), latents, counts)
 
 
 def _sum_segments(
     sources: tuple[Tensor | None, ...],
-    places: Tensor,
+    index: Index,
     starts: Tensor,
     stops: Tensor,
     outputs: tuple[Tensor | None, ...],
-    k: int,
     accumulate: bool,
 ) -> None:
     values, d_values, x, g = sources
     dim = max((out.shape[1] for out in outputs[:2] if out is not None), default=0)
     block = _block(dim)
     sum_segments[(starts.shape[0], max(1, triton.cdiv(dim, block)))](
-        values, d_values, x, g, places, starts, stops, *outputs, k, dim,
-        BLOCK=block, PLACES=PLACES, ACCUMULATE=accumulate, num_warps=WARPS,
+        values, d_values, x, g, index.places, index.rows, starts, stops, *outputs, dim,
+        BLOCK=block, PLACES=PLACES, UNROLL=UNROLL, ACCUMULATE=accumulate, num_warps=WARPS,
     )  # fmt: skip
 
 
 def _add_pieces(parts: Tensor, out: Tensor, pieces: Pieces) -> None:
     dim = out.numel() // out.shape[0]
     block = _block(dim)
-    add_pieces[(out.shape[0], triton.cdiv(dim, block))](
-        parts, out, pieces.first_of, pieces.counts, dim, BLOCK=block, num_warps=WARPS
+    add_pieces[(parts.shape[0], triton.cdiv(dim, block))](
+        parts, out, pieces.latents, pieces.counts, dim, BLOCK=block, num_warps=WARPS
     )
 
 

@@ -137,7 +137,7 @@ def pairs_above(
     exact: bool = True,
     backend: Backend = "auto",
 ) -> Pairs:
-    """List all pairs with <a_i, b_j> > row_price_i + col_price_j - margin.
+    """List all pairs with `<a_i, b_j> > row_price_i + col_price_j - margin`.
 
     The score is float32 (float64 for float64 inputs); the comparison is made in float64. A NaN
     score is above nothing. Not differentiable.

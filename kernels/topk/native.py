@@ -18,10 +18,10 @@ from torch import Tensor
 from .. import _native
 from ..arrays import array, float_array
 
-# Below these numbers in the weight, rows to score (but for a packed weight), or above this k,
-# measured times favour float32.
-INT8_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
-INT8_ROWS, INT8_K = 32, 1024
+# Float32 is faster, by measured times, for weights with fewer numbers than this, for fewer rows to
+# score (except where the weight is packed), and for a larger k.
+CODES_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
+CODES_ROWS, CODES_K = 32, 1024
 
 
 def linear_topk(
@@ -44,9 +44,9 @@ def linear_topk(
     eligible = None if mask is None else array(mask)
     rows, latents, threads = float_array(x), float_array(weight), torch.get_num_threads()
     outputs = values.numpy(), indices.numpy()
-    if _takes_int8(ready, x.shape[0], weight.shape[0] // groups, weight.shape[1], k):
+    if _takes_codes(ready, x.shape[0], weight.shape[0] // groups, weight.shape[1], k):
         codes, bounds = _codes(ready)
-        counts = _native.linear_topk_int8(
+        counts = _native.linear_topk_codes(
             rows, latents, codes, bounds, starts, floors, eligible, threads, *outputs
         )
     else:
@@ -76,9 +76,9 @@ def mutual_topk(
     col_outputs = col_values.numpy(), col_indices.numpy()
     rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
     floors = float_array(row_floor), float_array(col_floor)
-    if _takes_int8(packed, a.shape[0], b.shape[0], a.shape[1], m):
+    if _takes_codes(packed, a.shape[0], b.shape[0], a.shape[1], m):
         codes, bounds = _codes(packed)
-        counts = _native.mutual_topk_int8(
+        counts = _native.mutual_topk_codes(
             rows, cols, codes, bounds, *floors, exact, threads, *row_outputs, *col_outputs
         )
     else:
@@ -105,9 +105,9 @@ def pairs_above(
     left, right = float_array(a), float_array(b)
     prices = array(row_price), array(col_price)
     blocks, threads, scored = array(tiles), torch.get_num_threads(), 0
-    if _takes_int8(packed, a.shape[0], b.shape[0], a.shape[1], 1):
+    if _takes_codes(packed, a.shape[0], b.shape[0], a.shape[1], 1):
         codes, bounds = _codes(packed)
-        rows, cols, overflow, scored = _native.pairs_above_int8(
+        rows, cols, overflow, scored = _native.pairs_above_codes(
             left, right, codes, bounds, *prices, margin, blocks, capacity, exact, threads
         )
     else:
@@ -120,31 +120,31 @@ def pairs_above(
 
 
 def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
-    """Return what `linear_topk` scans: codes and bounds for int8, else panels for float32."""
+    """Return what `linear_topk` scans: codes with their bounds, or panels of float32 numbers."""
     latents, depth = weight.shape
-    if _takes_int8((), INT8_ROWS, latents, depth, 1):
+    if _takes_codes((), CODES_ROWS, latents, depth, 1):
         return _pack_codes(weight)
     return (pack_panels(weight),)
 
 
-def _takes_int8(packed: Sequence[Tensor], rows: int, latents: int, depth: int, k: int) -> bool:
-    """Whether the int8 scan serves a call: where it can and, unless it is forced, where it pays."""
-    if not _native.int8_planes(depth):
+def _takes_codes(packed: Sequence[Tensor], rows: int, latents: int, depth: int, k: int) -> bool:
+    """Whether a call scans codes: where it can and, unless it is forced, where it pays."""
+    if not _native.codes_planes(depth):
         return False
     isa = _native.isa()
-    rows_pay = bool(packed) or rows >= INT8_ROWS
-    pays = rows_pay and latents * depth >= INT8_NUMBERS[isa] and k <= INT8_K
+    rows_pay = bool(packed) or rows >= CODES_ROWS
+    pays = rows_pay and latents * depth >= CODES_NUMBERS[isa] and k <= CODES_K
     return pays or os.environ.get("TWINSAE_CPU_ISA") == isa
 
 
 def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (ceil(L / 32), planes, a row's bytes / 4, 32, 4) int8, and their bounds."""
+    """Codes (ceil(L / 32), planes, bytes of a row / 4, 32, 4) as int8, and their bounds."""
     latents, depth = weight.shape
     panels = -(-latents // _native.PANEL)
-    planes, quads = _native.int8_planes(depth), _native.int8_quads(depth)
+    planes, quads = _native.codes_planes(depth), _native.codes_quads(depth)
     codes = torch.empty((panels, planes, quads, _native.PANEL, _native.QUAD), dtype=torch.int8)
     bounds = torch.empty((panels, _native.BOUNDS_OF_PANEL))
-    _native.pack_int8(float_array(weight), torch.get_num_threads(), codes.numpy(), bounds.numpy())
+    _native.pack_codes(float_array(weight), torch.get_num_threads(), codes.numpy(), bounds.numpy())
     return codes, bounds
 
 

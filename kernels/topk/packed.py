@@ -16,16 +16,18 @@ class PackedWeight:
     weight: Tensor
     """(L, D): the weight that was packed, not a copy. It must not change afterwards."""
     packed: tuple[Tensor, ...]
-    """What `auto` scans: the native backend's integer codes or float32 panels; else nothing."""
+    """What `auto` scans: the native backend's integer codes or float32 panels; on a GPU, float32
+    rows as a scan that proposes reads them; else nothing."""
 
 
 def pack(weight: Tensor) -> PackedWeight:
     """Prepare a frozen weight once, for calls that reuse it.
 
     Pass the result wherever `weight` or `b` goes. Where the native backend scans integer codes it
-    takes the memory of one or two int8 copies of the weight, else of a float32 copy. What a scan
-    cannot use of it (with a `mask`, on other backends), it makes from the original. It serves the
-    instruction set that it was made with: do not change `TWINSAE_CPU_ISA` in between.
+    takes the memory of one or two int8 copies of the weight, else of a float32 copy. On a GPU a
+    float32 weight takes that of a float16 copy, and others take none. What a scan cannot use of it
+    (with a `mask`, on other backends), it makes from the original. It serves the instruction set
+    that it was made with: do not change `TWINSAE_CPU_ISA` in between.
 
     Args:
         weight: (L, D) float32, bfloat16, float16 or float64.
@@ -36,11 +38,16 @@ def pack(weight: Tensor) -> PackedWeight:
 
     """
     checks.check_floats("weight", weight, 2)
-    if resolve_backend("linear_topk", "auto", weight) != "native":
-        return PackedWeight(weight, ())
-    from .native import pack_weight
+    served = resolve_backend("linear_topk", "auto", weight)
+    if served == "native":
+        from .native import pack_weight
 
-    return PackedWeight(weight, pack_weight(weight))
+        return PackedWeight(weight, pack_weight(weight))
+    if served == "triton" and weight.dtype == torch.float32:
+        from .triton.bound import rough
+
+        return PackedWeight(weight, tuple(rough(weight.detach().contiguous())))
+    return PackedWeight(weight, ())
 
 
 def unpack(name: str, weight: Tensor | PackedWeight) -> tuple[Tensor, tuple[Tensor, ...]]:

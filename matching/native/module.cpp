@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "arrays.h"
+#include "bind/arrays.h"
 #include "centre.h"
 #include "dense.h"
 #include "hopcroft_karp.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "parallel.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 

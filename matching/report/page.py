@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ...sae.formats.files import StrPath, atomic_write
+from ...common.files import StrPath, atomic_write
 from . import words
 from .content import content
 from .data import find_run, read_log, read_match

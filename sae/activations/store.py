@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..formats.files import StrPath, sha256
+from ...common.files import StrPath, sha256
 from ..formats.tensors import map_tensors
 from .shuffle import shuffled_rows
 

@@ -9,6 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from .sources import BUILTIN, DATASET, locate_text
+
 SUFFIXES = (".txt", ".md", ".rst", ".jsonl")
 """Files that are read from a folder; ``.jsonl`` holds one JSON object a line."""
 
@@ -88,16 +90,11 @@ def _docstrings(path: Path) -> list[str]:
 
 
 def _open(source: str, column: str, split: str) -> Iterable[str]:
-    if source == "builtin":
+    path = locate_text(source)
+    if source == BUILTIN:
         return builtin_documents()
-    if source.startswith("hf:"):
+    if path is None:
         return _dataset_documents(source, _stream(source, split), column)
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"text {source!r} is no file or folder; "
-            f'other text is "builtin" or, from the datasets package, "hf:NAME"'
-        )
     if path.is_file():
         return _file_documents(path, column)
     if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
@@ -150,7 +147,7 @@ def _datasets() -> Any:
 
 def _stream(source: str, split: str) -> Iterable[dict[str, Any]]:
     datasets = _datasets()
-    name, _, config = source.removeprefix("hf:").partition(":")
+    name, _, config = source.removeprefix(DATASET).partition(":")
     try:
         stream: Iterable[dict[str, Any]] = datasets.load_dataset(
             name, config or None, split=split, streaming=True

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..formats.files import atomic_write, sha256
+from ...common.files import atomic_write, sha256
 from ..formats.tensors import save_tensors
 from .store import FORMAT, META, ActivationStore, open_activations, read_meta
 

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..model import SAE
-from .build import Loaded, build, make_config, refuse, turned, weights
-from .files import atomic_write
+from ...common.files import atomic_write
+from .paths import ARRAY_SUFFIXES
+from .stored import StoredSAE, checked, make_config, refuse, turned
 from .tensors import map_tensors, save_tensors
 
-SUFFIXES = (".safetensors", ".npz", ".pt")
 
-
-def load(file: Path) -> Loaded:
+def load(file: Path) -> StoredSAE:
     """Return the SAE of a file with ``encoder.weight`` (L, D) or ``W_enc`` (D, L), and so on.
 
     With ``k``, a number, it is a TopK SAE; with ``threshold`` (L,) a JumpReLU one. Missing biases
@@ -45,29 +43,30 @@ def load(file: Path) -> Loaded:
     fields["skip_connection"] = "W_skip" in arrays
     ours.setdefault("encoder.bias", ours["encoder.weight"].new_zeros(num_latents))
     ours.setdefault("b_dec", ours["encoder.weight"].new_zeros(d_in))
-    return Loaded(build(make_config(file, fields), ours, file), ())
+    config = make_config(file, fields)
+    return StoredSAE(config, checked(config, ours, file))
 
 
-def save(sae: SAE, file: Path) -> None:
+def save(sae: StoredSAE, file: Path) -> None:
     """Write the parameters, and k, by our names.
 
     Raises:
-        ValueError: the file's ending is not one of `SUFFIXES`, or its arrays could not tell what
-            the SAE computes; the message names the setting.
+        ValueError: the file's ending is not one of `ARRAY_SUFFIXES`, or its arrays could not tell
+            what the SAE computes; the message names the setting.
         OSError: the write failed.
     """
     refuse(
-        sae,
+        sae.config,
         "bare arrays",
         activation=("topk", "jumprelu"),
         transcode=(False,),
         normalization=("none",),
     )
-    tensors = weights(sae)
+    tensors = dict(sae.tensors)
     if sae.config.activation == "topk":
         tensors["k"] = torch.tensor(sae.config.k)
-    if file.suffix not in SUFFIXES:
-        raise ValueError(f"{file}: expected a file ending in one of {SUFFIXES}")
+    if file.suffix not in ARRAY_SUFFIXES:
+        raise ValueError(f"{file}: expected a file ending in one of {', '.join(ARRAY_SUFFIXES)}")
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".safetensors":
         save_tensors(file, tensors)

@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .arrays import SUFFIXES, read_arrays
-from .files import StrPath
-from .registry import WEIGHT_FILES
-from .sparsify import WEIGHTS
+from ...common.files import StrPath
+from .arrays import read_arrays
+from .paths import SPARSIFY, weight_file
 from .tensors import map_tensors
 
 Side = Literal["decoder", "encoder"]
@@ -50,29 +49,6 @@ def load_dictionary(path: StrPath, side: Side) -> Tensor:
     return weight
 
 
-def weight_file(path: Path) -> Path:
-    """Return the file that `load_dictionary` reads for ``path``.
-
-    Raises:
-        FileNotFoundError: there is no such file, or the folder holds no SAE.
-        ValueError: the file's ending is not one that is read.
-    """
-    if path.is_dir():
-        found = [path / name for name in WEIGHT_FILES if (path / name).is_file()]
-        if not found:
-            raise FileNotFoundError(
-                f"{path} is no SAE folder: it has no {' or '.join(WEIGHT_FILES)}"
-            )
-        return found[0]
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    if path.suffix not in (*SUFFIXES, ".npy"):
-        raise ValueError(
-            f"{path}: expected an SAE folder or a file ending in {(*SUFFIXES, '.npy')}"
-        )
-    return path
-
-
 def load_firing_counts(path: Path) -> Tensor | None:
     """Return on how many tokens each latent fired, (L,) int64, or None where that is not known.
 
@@ -84,7 +60,7 @@ def load_firing_counts(path: Path) -> Tensor | None:
     """
     file = weight_file(path)
     counts = file.with_name(LATENTS)
-    if file.name != WEIGHTS or not counts.is_file():
+    if file.name != SPARSIFY or not counts.is_file():
         return None
     tensors = map_tensors(counts)
     if "fired" not in tensors or tensors["fired"].ndim != 1:

@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..model import SAE
+from ...common.files import atomic_write
 from .arrays import read_pt, save_pt
-from .build import Loaded, build, encoder_bias, make_config, read_json, refuse, turned, weights
-from .files import atomic_write
+from .paths import DICTIONARY_LEARNING
+from .stored import StoredSAE, checked, encoder_bias, make_config, read_json, refuse, turned
 
-WEIGHTS, CONFIG = "ae.pt", "config.json"
+WEIGHTS, CONFIG = DICTIONARY_LEARNING, "config.json"
 TOPK, STANDARD, JUMP = "AutoEncoderTopK", "AutoEncoderNew", "JumpReluAutoEncoder"
 BATCHES = ("BatchTopKSAE", "MatryoshkaBatchTopKSAE")
 
 
-def load(path: Path) -> Loaded:
+def load(path: Path) -> StoredSAE:
     """Return the SAE of a trainer's folder, or of one ``.pt`` file in it or in its checkpoints.
 
     The class is what ``config.json`` says, else what the tensors' names tell. It computes what that
@@ -53,13 +53,14 @@ def load(path: Path) -> Loaded:
     fields["num_latents"], fields["d_in"] = _shape(file, ours)
     if fields["activation"] == "jumprelu":
         ours["threshold"] = ours["threshold"].float().expand(fields["num_latents"])
-    sae = build(make_config(file, fields), ours, file)
+    sae_config = make_config(file, fields)
+    ours = checked(sae_config, ours, file)
     if kind == "AutoEncoder":
-        _fold_norms(sae)
-    return Loaded(sae, (*left, *_left(config)))
+        _fold_norms(ours)
+    return StoredSAE(sae_config, ours, (*left, *_left(config)))
 
 
-def save(sae: SAE, folder: Path) -> None:
+def save(sae: StoredSAE, folder: Path) -> None:
     """Write ``ae.pt`` and ``config.json``, if it has such SAEs.
 
     Raises:
@@ -67,13 +68,13 @@ def save(sae: SAE, folder: Path) -> None:
         OSError: the write failed.
     """
     refuse(
-        sae,
+        sae.config,
         "dictionary_learning",
         activation=("topk", "relu", "jumprelu"),
         skip_connection=(False,),
         normalization=("none",),
     )
-    config, ours = sae.config, weights(sae)
+    config, ours = sae.config, sae.tensors
     kind = {"topk": TOPK, "relu": STANDARD, "jumprelu": JUMP}[config.activation]
     bias = encoder_bias(sae, subtracts=kind == TOPK)
     if kind == JUMP:
@@ -157,10 +158,9 @@ def _left(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{name} = {trainer[name]}" for name in names if trainer.get(name) is not None)
 
 
-@torch.no_grad()
-def _fold_norms(sae: SAE) -> None:
-    norms = torch.linalg.vector_norm(sae.W_dec, dim=1, keepdim=True)  # (L, 1)
+def _fold_norms(tensors: dict[str, Tensor]) -> None:
+    norms = torch.linalg.vector_norm(tensors["W_dec"], dim=1, keepdim=True)  # (L, 1)
     safe = norms.where(norms > 0, 1)
-    sae.W_dec.data = sae.W_dec.data / safe
-    sae.encoder.weight.data = sae.encoder.weight.data * safe
-    sae.encoder.bias.data = sae.encoder.bias.data * safe.squeeze(1)
+    tensors["W_dec"] = tensors["W_dec"] / safe
+    tensors["encoder.weight"] = tensors["encoder.weight"] * safe
+    tensors["encoder.bias"] = tensors["encoder.bias"] * safe.squeeze(1)

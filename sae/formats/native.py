@@ -8,25 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from ..config import SAEConfig
-from ..model import SAE
-from .build import Loaded, build, check_files, make_config, read_json
-from .files import StrPath
 from .sparsify import CONFIG, WEIGHTS, read_fields, read_left, read_tensors, to_cfg, write
+from .stored import StoredSAE, check_files, checked, make_config, read_json
 
 _OURS = "twinsae."  # before the name of an activation that is not, or not quite, sparsify's
 
 
-def save_sae(sae: SAE, folder: StrPath) -> None:
+def save(sae: StoredSAE, folder: Path) -> None:
     """Write ``folder/cfg.json`` and ``folder/sae.safetensors``, each atomically.
 
     Raises:
         OSError: the write failed; files that were there before are untouched.
     """
-    write(sae, Path(folder), _to_cfg(sae.config))
+    write(sae, folder, _to_cfg(sae.config))
 
 
-def load(folder: Path) -> Loaded:
-    """Return the SAE of a folder written by `save_sae` or by sparsify, old or new.
+def load(folder: Path) -> StoredSAE:
+    """Return the SAE of a folder written by `save` or by sparsify, old or new.
 
     Its parameters have the file's floating-point dtype and are memory-mapped: they are read when
     used, and changing them changes memory only.
@@ -45,7 +43,7 @@ def load(folder: Path) -> Loaded:
         fields["normalization"] = cfg["normalization"]
     config = make_config(path, fields)
     file = folder / WEIGHTS
-    return Loaded(build(config, read_tensors(file, config), file), read_left(cfg))
+    return StoredSAE(config, checked(config, read_tensors(file, config), file), read_left(cfg))
 
 
 def _to_cfg(config: SAEConfig) -> dict[str, Any]:

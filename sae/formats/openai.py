@@ -5,16 +5,15 @@ from typing import Any
 
 import torch
 
-from ..model import SAE
 from .arrays import read_pt, save_pt
-from .build import Loaded, build, encoder_bias, make_config, refuse, turned, weights
+from .stored import StoredSAE, checked, encoder_bias, make_config, refuse, turned
 
 # The activation decides the normalisation, which is not stored.
 ACTIVATIONS = {"TopK": ("topk", "layer_norm"), "ReLU": ("relu", "none")}
 _STATISTICS = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square")
 
 
-def load(file: Path) -> Loaded:
+def load(file: Path) -> StoredSAE:
     """Return the SAE of a ``.pt`` file.
 
     Raises:
@@ -47,10 +46,11 @@ def load(file: Path) -> Loaded:
     if kind == "topk":
         fields["k"] = int(settings["k"])
     left = tuple(f"tensor {name}" for name in _STATISTICS if name in state)
-    return Loaded(build(make_config(file, fields), ours, file), left)
+    config = make_config(file, fields)
+    return StoredSAE(config, checked(config, ours, file), left)
 
 
-def save(sae: SAE, file: Path) -> None:
+def save(sae: StoredSAE, file: Path) -> None:
     """Write a ``.pt`` file, if it has such SAEs.
 
     Raises:
@@ -58,10 +58,12 @@ def save(sae: SAE, file: Path) -> None:
         OSError: the write failed.
     """
     config = sae.config
-    refuse(sae, "openai's format", activation=("topk", "relu"), skip_connection=(False,))
+    refuse(sae.config, "openai's format", activation=("topk", "relu"), skip_connection=(False,))
     activation = "TopK" if config.activation == "topk" else "ReLU"
-    refuse(sae, f"openai's format with {activation}", normalization=ACTIVATIONS[activation][1:])
-    ours = weights(sae)
+    refuse(
+        sae.config, f"openai's format with {activation}", normalization=ACTIVATIONS[activation][1:]
+    )
+    ours = sae.tensors
     state: dict[str, Any] = {
         "pre_bias": ours["b_dec"],
         "latent_bias": encoder_bias(sae, subtracts=True),

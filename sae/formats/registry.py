@@ -2,56 +2,34 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from ..model import SAE
 from . import arrays, dictionary_learning, native, openai, saelens, sparsify
-from .build import Loaded
-from .files import StrPath
-
-FormatName = Literal["native", "sparsify", "saelens", "dictionary_learning", "openai", "arrays"]
+from .paths import ARRAY_SUFFIXES, WEIGHT_FILES, FormatName, no_sae
+from .stored import StoredSAE
 
 
 class Format(NamedTuple):
     """How one format is read and written."""
 
-    load: Callable[[Path], Loaded]
-    save: Callable[[SAE, Path], None]
+    load: Callable[[Path], StoredSAE]
+    save: Callable[[StoredSAE, Path], None]
     suffix: str
     """Of its files; "" where an SAE is a folder."""
 
 
 FORMATS: dict[FormatName, Format] = {
-    "native": Format(native.load, native.save_sae, ""),
+    "native": Format(native.load, native.save, ""),
     "sparsify": Format(native.load, sparsify.save, ""),
     "saelens": Format(saelens.load, saelens.save, ""),
     "dictionary_learning": Format(dictionary_learning.load, dictionary_learning.save, ""),
     "openai": Format(openai.load, openai.save, ".pt"),
     "arrays": Format(arrays.load, arrays.save, ".safetensors"),
 }
-WEIGHT_FILES: dict[str, FormatName] = {
-    sparsify.WEIGHTS: "native",
-    saelens.WEIGHTS: "saelens",
-    dictionary_learning.WEIGHTS: "dictionary_learning",
-}
 
 
-def load_sae(path: StrPath) -> SAE:
-    """Return the SAE in a folder or file, of whichever format; its parameters keep their dtype.
-
-    Folders: ours and sparsify's (memory-mapped), SAELens', dictionary_learning's. Files: openai's
-    and dictionary_learning's ``.pt``; bare arrays in .safetensors, .npz or .pt, with ``k``.
-
-    Raises:
-        FileNotFoundError: there is nothing of this kind; the message names what is below.
-        ValueError: a file is corrupt, or its SAE computes something that ours cannot: the message
-            names the setting.
-    """
-    return load(Path(path)).sae
-
-
-def load(path: Path) -> Loaded:
-    """Do as `load_sae` does, and say what is left behind."""
+def load(path: Path) -> StoredSAE:
+    """Return what a folder or file of any format holds, as `load_sae` explains."""
     return FORMATS[find_format(path)].load(path)
 
 
@@ -66,14 +44,11 @@ def find_format(path: Path) -> FormatName:
         for file, name in WEIGHT_FILES.items():
             if (path / file).is_file():
                 return name
-        below = ", ".join(str(sae.relative_to(path)) for sae in find_saes(path)) or "none"
-        raise FileNotFoundError(
-            f"{path} is no SAE folder: it has no {', '.join(WEIGHT_FILES)}; SAEs below it: {below}"
-        )
+        raise no_sae(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    if path.suffix not in arrays.SUFFIXES:
-        raise ValueError(f"{path}: expected a file ending in one of {arrays.SUFFIXES}")
+        raise no_sae(path)
+    if path.suffix not in ARRAY_SUFFIXES:
+        raise ValueError(f"{path}: expected a file ending in one of {', '.join(ARRAY_SUFFIXES)}")
     if path.suffix != ".pt":
         return "arrays"
     names = arrays.read_pt(path).keys()
@@ -81,9 +56,3 @@ def find_format(path: Path) -> FormatName:
         return "openai"
     ours = "W_dec" in names and "encoder.weight" in names
     return "arrays" if ours else "dictionary_learning"
-
-
-def find_saes(root: Path) -> list[Path]:
-    """Return the SAE folders at or below ``root``, in order: hookpoints, their seeds, trainers."""
-    found = {file.parent for name in WEIGHT_FILES for file in root.rglob(name)}
-    return sorted(found)

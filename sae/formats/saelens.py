@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..model import SAE
-from .build import Loaded, build, check_files, make_config, read_json, refuse, turned, weights
-from .files import atomic_write
+from ...common.files import atomic_write
+from .paths import SAELENS
+from .stored import StoredSAE, check_files, checked, make_config, read_json, refuse, turned
 from .tensors import map_tensors, save_tensors
 
-CONFIG, WEIGHTS, SCALER = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"
+CONFIG, WEIGHTS, SCALER = "cfg.json", SAELENS, "activation_scaler.json"
 ACTIVATIONS = {"topk": "topk", "standard": "relu", "jumprelu": "jumprelu"}
 NORMALIZATIONS = {
     "none": "none",
@@ -24,7 +24,7 @@ NORMALIZATIONS = {
 _TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold")
 
 
-def load(folder: Path) -> Loaded:
+def load(folder: Path) -> StoredSAE:
     """Return the SAE of an inference folder or a checkpoint.
 
     The norms of the decoder's rows (where training divided by them), and a checkpoint's factor of
@@ -54,14 +54,16 @@ def load(folder: Path) -> Loaded:
     }
     if fields["activation"] == "topk":
         fields["k"] = cfg["k"]
-    sae = build(make_config(path, fields), _by_our_names(tensors), file)
+    config = make_config(path, fields)
+    ours = checked(config, _by_our_names(tensors), file)
     if cfg.get("rescale_acts_by_decoder_norm", False):
-        _fold_norms(sae)
-    _fold_scaling(sae, folder / SCALER)
-    return Loaded(sae, (*_left(cfg), *(f"tensor {name}" for name in tensors.keys() - _TENSORS)))
+        _fold_norms(ours)
+    _fold_scaling(ours, folder / SCALER)
+    left = (*_left(cfg), *(f"tensor {name}" for name in tensors.keys() - _TENSORS))
+    return StoredSAE(config, ours, left)
 
 
-def save(sae: SAE, folder: Path) -> None:
+def save(sae: StoredSAE, folder: Path) -> None:
     """Write an inference folder, if SAELens has such SAEs.
 
     Raises:
@@ -69,13 +71,13 @@ def save(sae: SAE, folder: Path) -> None:
         OSError: the write failed.
     """
     config = sae.config
-    refuse(sae, "SAELens", activation=tuple(ACTIVATIONS.values()), skip_connection=(False,))
+    refuse(sae.config, "SAELens", activation=tuple(ACTIVATIONS.values()), skip_connection=(False,))
     theirs = {ours: name for name, ours in reversed(NORMALIZATIONS.items())}
     cfg: dict[str, Any] = {
         "architecture": next(a for a, ours in ACTIVATIONS.items() if ours == config.activation),
         "d_in": config.d_in,
         "d_sae": config.num_latents,
-        "dtype": str(sae.W_dec.dtype).removeprefix("torch."),
+        "dtype": str(sae.tensors["W_dec"].dtype).removeprefix("torch."),
         "device": "cpu",
         "apply_b_dec_to_input": not config.transcode,
         "normalize_activations": theirs[config.normalization],
@@ -85,7 +87,7 @@ def save(sae: SAE, folder: Path) -> None:
     }
     if config.activation == "topk":
         cfg |= {"k": config.k, "rescale_acts_by_decoder_norm": False}
-    tensors = weights(sae)
+    tensors = dict(sae.tensors)
     tensors["W_enc"] = tensors.pop("encoder.weight").T
     tensors["b_enc"] = tensors.pop("encoder.bias")
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,24 +134,17 @@ def _left(cfg: dict[str, Any]) -> tuple[str, ...]:
     return tuple(left)
 
 
-@torch.no_grad()
-def _fold_norms(sae: SAE) -> None:
-    norms = torch.linalg.vector_norm(sae.W_dec, dim=1)  # (L,)
+def _fold_norms(tensors: dict[str, Tensor]) -> None:
+    norms = torch.linalg.vector_norm(tensors["W_dec"], dim=1, keepdim=True)  # (L, 1)
     # A latent whose row is zero is never active, and must stay so.
-    _scale(sae, "encoder.weight", norms[:, None])
-    _scale(sae, "encoder.bias", norms)
-    _scale(sae, "W_dec", 1 / norms[:, None].where(norms[:, None] > 0, 1))
+    tensors["encoder.weight"] = tensors["encoder.weight"] * norms
+    tensors["encoder.bias"] = tensors["encoder.bias"] * norms.squeeze(1)
+    tensors["W_dec"] = tensors["W_dec"] * (1 / norms.where(norms > 0, 1))
 
 
-@torch.no_grad()
-def _fold_scaling(sae: SAE, scaler: Path) -> None:
+def _fold_scaling(tensors: dict[str, Tensor], scaler: Path) -> None:
     """Fold in what SAELens multiplied the activations with, if training was not over yet."""
     factor = read_json(scaler).get("scaling_factor") if scaler.is_file() else None
     if factor is not None:
         for name, by in (("encoder.weight", factor), ("W_dec", 1 / factor), ("b_dec", 1 / factor)):
-            _scale(sae, name, by)
-
-
-def _scale(sae: SAE, name: str, by: Tensor | float) -> None:
-    parameter = sae.get_parameter(name)
-    parameter.data = parameter.data * by
+            tensors[name] = tensors[name] * by

@@ -6,38 +6,38 @@ from typing import Any
 
 from torch import Tensor
 
+from ...common.files import atomic_write
 from ..config import SAEConfig
-from ..model import SAE
-from .build import refuse, turned, weights
-from .files import atomic_write
+from .paths import SPARSIFY
+from .stored import StoredSAE, refuse, turned
 from .tensors import map_tensors, save_tensors
 
-CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
+CONFIG, WEIGHTS = "cfg.json", SPARSIFY
 _FIELDS = (
     "d_in", "num_latents", "expansion_factor", "k", "normalize_decoder", "activation",
     "skip_connection", "transcode",
 )  # fmt: skip
 
 
-def save(sae: SAE, folder: Path) -> None:
+def save(sae: StoredSAE, folder: Path) -> None:
     """Write the folder, if sparsify has such SAEs.
 
     Raises:
         ValueError: it has not; the message names the setting.
         OSError: the write failed.
     """
-    refuse(sae, "sparsify", activation=("topk", "groupmax"), normalization=("none",))
+    refuse(sae.config, "sparsify", activation=("topk", "groupmax"), normalization=("none",))
     write(sae, folder, to_cfg(sae.config))
 
 
-def write(sae: SAE, folder: Path, cfg: dict[str, Any]) -> None:
+def write(sae: StoredSAE, folder: Path, cfg: dict[str, Any]) -> None:
     """Write sae.safetensors, and ``cfg`` to cfg.json, each atomically.
 
     Raises:
         OSError: the write failed; files that were there before are untouched.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_tensors(folder / WEIGHTS, weights(sae))
+    save_tensors(folder / WEIGHTS, sae.tensors)
     with atomic_write(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(cfg))
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .files import atomic_write
+from ...common.files import atomic_write
 
 _DTYPES = {
     "BOOL": torch.bool,

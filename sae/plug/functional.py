@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ...kernels.decode import sparse_decode
 from ...kernels.topk import linear_topk
-from ..selection import group_max
-from .few import MANY_ACTIVE, are_few, decode_few, encode_few, occurring
+from ..active_latents import group_max
+from .dense_products import LEAST_ACTIVE, decode_dense, dense_is_faster, encode_dense, occurring
 
 
 class Active(NamedTuple):
@@ -48,8 +48,8 @@ def encode(
         TypeError: a dtype is wrong.
     """
     rows, weight, bias = _as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
-    if mask is not None and are_few(mask, k):
-        values, indices = encode_few(rows, weight, bias, k, mask, floor)
+    if mask is not None and dense_is_faster(mask, k):
+        values, indices = encode_dense(rows, weight, bias, k, mask, floor)
     else:
         values, indices, _ = linear_topk(rows, weight, bias, k, mask=mask, floor=floor)
     return _active(values, indices, x)
@@ -80,8 +80,8 @@ def decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None 
     """
     k = values.shape[-1]
     flat, places = values.to(weight.dtype).reshape(-1, k), indices.reshape(-1, k)
-    if k >= MANY_ACTIVE and are_few(occurs := occurring(places, len(weight)), k):
-        rows = decode_few(flat, places, weight, occurs)
+    if k >= LEAST_ACTIVE and dense_is_faster(occurs := occurring(places, len(weight)), k):
+        rows = decode_dense(flat, places, weight, occurs)
         rows = rows if bias is None else rows + bias
     else:
         rows = sparse_decode(flat, places, weight, bias)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .functional import Active, decode, encode, encode_groups
-from .lazy import LazyScores
+from .lazy_scores import LazyScores
 from .patch import Patch, Swap, check_version
 
 

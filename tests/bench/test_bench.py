@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from twinsae.bench import candidates, encode, measurement, step
+from twinsae.bench import candidates, encode, inputs, measurement, step
 from twinsae.bench.inputs import Shape, trained_inputs
 from twinsae.bench.timing import interleaved_medians
-from twinsae.cli import bench
+from twinsae.cli.bench.side_by_side import BenchCandidates, BenchEncode, BenchStep
 from twinsae.cli.main import main
 from twinsae.kernels.topk import linear_topk, mutual_topk
 from twinsae.sae import SAE, SAEConfig, save_sae
@@ -99,9 +99,11 @@ def test_trained_saes_and_their_activations(
     ("options", "message"),
     [
         (["--rounds", "0"], "rounds: expected 1 or more, got 0"),
-        (["--activations", "x.npy"], "activations: needs --saes"),
-        (["--shape", "0", "2", "3", "1"], "expected 1 or more tokens"),
-        (["--shape", "1", "2", "3", "4"], "k"),
+        (["--activations", "."], "--activations needs --saes"),
+        (["--activations", "x.npy"], "--activations: x.npy does not exist"),
+        (["--shape", "0", "2", "3", "1"], "--shape: expected 1 or more, got 0"),
+        (["--shape", "1", "2", "3", "4"], "--shape: 4 active latents of only 3"),
+        (["--latents", "3"], "there is no option --latents"),
         ([*TOY, "--saes", "nowhere", "nowhere"], "nowhere does not exist"),
     ],
 )
@@ -124,9 +126,11 @@ def test_inputs_that_do_not_fit(saes: list[str], tmp_path: Path) -> None:
 
 
 def test_the_usual_inputs_are_random_and_the_demos(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bench, "random_inputs", lambda shape: shape)
-    for what, count in (("encode", 3), ("step", 2), ("candidates", 2)):
-        assert len(list(bench.Bench(what)._inputs(what))) == count
+    with monkeypatch.context() as patch:
+        patch.setattr(inputs, "random_inputs", lambda shape: shape)
+        for command, count in ((BenchEncode(), 3), (BenchStep(), 2), (BenchCandidates(), 2)):
+            assert len(list(command._inputs(*command.benches))) == count
+        assert list(BenchEncode(shape=SHAPE)._inputs("encode")) == [SHAPE]
     demo = tmp_path / "runs" / "demo"
     for seed in (0, 1):
         save_sae(SAE(SAEConfig(d_in=6, num_latents=40, k=3), seed=seed), demo / f"h/seed{seed}")
@@ -134,13 +138,13 @@ def test_the_usual_inputs_are_random_and_the_demos(monkeypatch, tmp_path: Path) 
     store = {"activations": torch.arange(24.0).reshape(4, 6)}
     (demo / "activations").mkdir()
     save_tensors(demo / "activations" / "shard_00000.safetensors", store)
-    *_, trained = bench.Bench("encode")._inputs("encode")
+    monkeypatch.setattr(inputs, "SHAPES", (SHAPE,))
+    *_, trained = BenchEncode()._inputs("encode")
     assert trained.source == "trained"
     assert torch.equal(trained.x, store["activations"])
     for sae, seed in ((trained.sae, 0), (trained.other, 1)):
         expected = SAE(SAEConfig(d_in=6, num_latents=40, k=3), seed=seed).W_dec
         torch.testing.assert_close(sae.W_dec, expected)  # made unit rows once more
-    assert list(bench.Bench("encode", shape=SHAPE)._inputs("encode")) == [SHAPE]
 
 
 def one_less(values: torch.Tensor) -> torch.Tensor:

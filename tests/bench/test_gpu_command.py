@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from twinsae.bench.gpu import cases, matches, peers
+from twinsae.bench.gpu import cases, clock, matches, peers
 from twinsae.bench.gpu.clock import CpuClock
 from twinsae.bench.gpu.plan import Plan
 from twinsae.bench.gpu.plot import save_plot
@@ -15,8 +15,8 @@ from twinsae.bench.gpu.results import Check, MatchTiming, Results, Timing
 from twinsae.bench.gpu.run import Run
 from twinsae.bench.inputs import Shape
 from twinsae.bench.measurement import OURS
-from twinsae.cli import bench
-from twinsae.cli.bench_gpu import results_text, run_gpu, timings_table
+from twinsae.cli.bench import gpu_report
+from twinsae.cli.bench.gpu_report import results_text, run_gpu, timings_table
 from twinsae.cli.main import main
 
 SMALL = Plan(
@@ -52,8 +52,8 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         own = replace(SMALL, dtype=plan.dtype, minutes=plan.minutes, ops=plan.ops)
         return run_gpu(own, clock, out, console)
 
-    monkeypatch.setattr(bench, "find_gpu", CpuClock)
-    monkeypatch.setattr(bench, "run_gpu", small)
+    monkeypatch.setattr(clock, "find_gpu", CpuClock)
+    monkeypatch.setattr(gpu_report, "run_gpu", small)
     return asked
 
 

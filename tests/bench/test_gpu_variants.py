@@ -147,7 +147,7 @@ def test_the_gates_squared_error_is_that_of_all_rows(monkeypatch) -> None:
 
 
 class FakePlans:
-    """What `kernels.topk.triton_plans` offers, for a backend without a choice."""
+    """What `kernels.topk.triton.plans` offers, for a backend without a choice."""
 
     Route = Literal["fused", "chunked"]
 

@@ -13,11 +13,11 @@ from twinsae.bench import dense_solvers
 from twinsae.bench import match as bench
 from twinsae.bench.instances import planted_pair
 from twinsae.bench.match import Pair, bench_match, planted_files, planted_found
-from twinsae.cli import bench as command
+from twinsae.cli.bench import match as command
 from twinsae.cli.main import main
+from twinsae.common.progress import silent
 from twinsae.matching import match
 from twinsae.sae import SAE, SAEConfig, save_sae
-from twinsae.sae.progress import silent
 
 TOY = ["--latents", "60", "--d-in", "8"]
 
@@ -78,19 +78,19 @@ def test_trained_saes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
 
 
 def test_the_usual_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "MATCHES", ((5, 3), (7, 2)))
-    pairs = command.Bench("match", seeds=(0, 1))._pairs()
+    monkeypatch.setattr(command, "SIZES", ((5, 3), (7, 2)))
+    pairs = command.BenchMatch(seeds=(0, 1))._pairs()
     assert [tuple(pair.a.shape) for pair in pairs] == [(5, 3), (5, 3), (7, 2), (7, 2)]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["match", "--latents", "60"], "give both or neither"),
-        (["encode", *TOY], "not for encode"),
-        (["step", "--against"], "not for step"),
-        (["match", "--shape", "1", "2", "3", "1"], "not for match"),
-        (["match", "--latents", "0", "--d-in", "4"], "1 or more latents"),
+        (["match", "--latents", "60"], "--latents, --d-in: expected both or neither"),
+        (["encode", *TOY], "there is no option --latents"),
+        (["step", "--against"], "there is no option --against"),
+        (["match", "--shape", "1", "2", "3", "1"], "there is no option --shape"),
+        (["match", "--latents", "0", "--d-in", "4"], "--latents: expected 1 or more, got 0"),
     ],
 )
 def test_a_users_error_is_one_line(

@@ -9,10 +9,9 @@ from twinsae.bench.encode import PACKED, bench_encode
 from twinsae.bench.inputs import Shape
 from twinsae.bench.measurement import OURS, PRODUCT, Measurement, peak_above_outputs, scan_fact
 from twinsae.bench.scaling import BEFORE, IN_CALL, Growth, bench_growth
-from twinsae.cli import bench
+from twinsae.cli.bench.markdown import markdown_table
+from twinsae.cli.bench.tables import growth_table, measurements_table
 from twinsae.cli.main import main
-from twinsae.cli.markdown import markdown_table
-from twinsae.cli.timings import growth_table, measurements_table
 from twinsae.kernels import _native
 from twinsae.kernels.topk import ScanStats
 
@@ -26,14 +25,14 @@ def set_roofline(monkeypatch: pytest.MonkeyPatch, rate: float, products: int) ->
         asked.append(threads)
         return rate / len(asked)
 
-    monkeypatch.setattr(_native, "int8_roofline", measure)
-    monkeypatch.setattr(_native, "int8_products", lambda _: products)
+    monkeypatch.setattr(_native, "codes_roofline", measure)
+    monkeypatch.setattr(_native, "codes_products", lambda _: products)
     return asked
 
 
 def test_the_roofline_is_the_best_of_a_few_runs(monkeypatch) -> None:
     asked = set_roofline(monkeypatch, 800.0, 3)
-    assert roofline.int8_rate() == 800.0
+    assert roofline.codes_rate() == 800.0
     assert asked == [torch.get_num_threads()] * roofline.REPEATS
     # 3 products of 1e11 operations in half a second are 600e9 a second.
     assert roofline.roofline_fact(10**11, 576, 0.5, 800.0) == [
@@ -43,9 +42,9 @@ def test_the_roofline_is_the_best_of_a_few_runs(monkeypatch) -> None:
 
 def test_no_share_without_int8(monkeypatch) -> None:
     set_roofline(monkeypatch, 0.0, 1)
-    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.int8_rate()) == []
+    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.codes_rate()) == []
     set_roofline(monkeypatch, 800.0, 0)
-    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.int8_rate()) == []
+    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.codes_rate()) == []
 
 
 @pytest.mark.usefixtures("without_peers")
@@ -112,14 +111,14 @@ def test_deviation_is_the_largest_from_the_median() -> None:
 
 
 def test_scaling_command(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(bench, "LATENTS", Shape(7, 6, 80, 3))
-    monkeypatch.setattr(bench, "TOKENS", Shape(32, 6, 70, 3))
+    monkeypatch.setattr(scaling, "LATENTS", Shape(7, 6, 80, 3))
+    monkeypatch.setattr(scaling, "TOKENS", Shape(32, 6, 70, 3))
     assert main(["bench", "scaling", "--rounds", "1"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("us / latent") == shown.count("us / token") == 5
     assert shown.count("from the median") == 4
     assert main(["bench", "scaling", "--shape", "1", "2", "3", "1"]) == 2
-    assert "scaling: has its own" in capsys.readouterr().err
+    assert "there is no option --shape" in capsys.readouterr().err
 
 
 def test_markdown_is_aligned() -> None:

@@ -46,6 +46,15 @@ def test_lines_carry_rate_remaining_time_and_facts(clock: Clock):
     ]
 
 
+def test_much_time_left_is_in_minutes(clock: Clock):
+    target, text = console(terminal=False)
+    with open_progress(target) as show:
+        show("train", 0, 1000, "steps")
+        clock.now += 100
+        show("train", 20, 1000, "steps")
+    assert text.getvalue().splitlines()[-1] == "train: 20/1,000 steps  0.20 steps/s  82 min left"
+
+
 def test_what_an_earlier_run_did_does_not_count_as_speed(clock: Clock):
     target, text = console(terminal=False)
     with open_progress(target) as show:

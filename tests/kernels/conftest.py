@@ -41,18 +41,18 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def _prepare(name: str, variant: str, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
     if name == "triton":
-        from twinsae.kernels.topk import triton, triton_mutual, triton_plans
-        from twinsae.kernels.topk.triton_scheme import Scheme
-        from twinsae.kernels.topk.triton_select import MOST
-        from twinsae.kernels.topk.triton_tiles import INTERPRETED
+        from twinsae.kernels.topk.triton import linear, mutual, plans
+        from twinsae.kernels.topk.triton.scheme import Scheme
+        from twinsae.kernels.topk.triton.select import MOST
+        from twinsae.kernels.topk.triton.tiles import INTERPRETED
 
         few = Scheme(group=16, kept=3)
-        for module in (triton, triton_mutual):
+        for module in (linear, mutual):
             monkeypatch.setattr(
                 module, "choose_scheme", lambda _, k, __: few if k <= MOST else None
             )
-        route = triton_plans.Plan("chunked" if variant else "fused", INTERPRETED)
-        stack.enter_context(triton_plans.forced("linear_topk", route))
+        route = plans.Plan("chunked" if variant else "fused", INTERPRETED)
+        stack.enter_context(plans.forced("linear_topk", route))
     elif variant:
         monkeypatch.setenv("TWINSAE_CPU_ISA", variant)
         try:

@@ -115,7 +115,7 @@ def packed_codes(draw: st.DrawFn, memory: Memory, latents: int, depth: int) -> A
 
 
 def code_arrays(memory: Memory, latents: int, depth: int, *, writes: bool) -> Arguments:
-    planes, quads = _native.int8_planes(depth), _native.int8_quads(depth)
+    planes, quads = _native.codes_planes(depth), _native.codes_quads(depth)
     panels = panels_of(latents)
     return {
         "codes": memory.codes(panels, planes, quads, 32, 4, writes=writes),
@@ -123,7 +123,7 @@ def code_arrays(memory: Memory, latents: int, depth: int, *, writes: bool) -> Ar
     }
 
 
-def pack_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
+def pack_codes(draw: st.DrawFn, memory: Memory) -> Arguments:
     latents, depth = draw(st.integers(0, 70)), draw(st.integers(0, 70))
     return {
         "weight": memory.floats(latents, depth),
@@ -132,7 +132,7 @@ def pack_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
     }
 
 
-def linear_topk_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
+def linear_topk_codes(draw: st.DrawFn, memory: Memory) -> Arguments:
     arguments = linear_topk(draw, memory)
     latents, depth = arguments.pop("num_latents"), arguments["x"].shape[1]
     del arguments["panels"]
@@ -140,7 +140,7 @@ def linear_topk_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
     return arguments | packed_codes(draw, memory, latents, depth)
 
 
-def mutual_topk_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
+def mutual_topk_codes(draw: st.DrawFn, memory: Memory) -> Arguments:
     arguments = mutual_topk(draw, memory)
     b_rows, depth = len(arguments["col_values"]), arguments["a"].shape[1]
     del arguments["panels"]
@@ -149,7 +149,7 @@ def mutual_topk_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
     return arguments | packed_codes(draw, memory, b_rows, depth)
 
 
-def pairs_above_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
+def pairs_above_codes(draw: st.DrawFn, memory: Memory) -> Arguments:
     a_rows, b_rows, depth = (draw(st.integers(0, high)) for high in (40, 70, 9))
     return {
         "a": memory.floats(a_rows, depth),
@@ -166,7 +166,7 @@ def pairs_above_int8(draw: st.DrawFn, memory: Memory) -> Arguments:
 
 
 def pairs_above(draw: st.DrawFn, memory: Memory) -> Arguments:
-    arguments = pairs_above_int8(draw, memory)
+    arguments = pairs_above_codes(draw, memory)
     b_rows, depth = arguments["b"].shape
     del arguments["codes"], arguments["bounds"], arguments["exact"]
     panels = memory.floats(panels_of(b_rows), depth, 32) if draw(st.booleans()) else None
@@ -241,11 +241,11 @@ def latent_grads(draw: st.DrawFn, memory: Memory) -> Arguments:
     }
 
 
-INT8 = (linear_topk_int8, mutual_topk_int8, pairs_above_int8, pack_int8)
+CODES = (linear_topk_codes, mutual_topk_codes, pairs_above_codes, pack_codes)
 ENTRIES = (
     linear_topk, mutual_topk, pairs_above, pack_panels, sparse_decode, gather_dot, decode_error,
     decode_squares, latent_grads,
-    *(INT8 if _native.int8_planes(1) else ()),  # elsewhere they only raise
+    *(CODES if _native.codes_planes(1) else ()),  # elsewhere they only raise
 )  # fmt: skip
 NUMBERS = (0, -1, 1, 4096, 4097, 2**31 - 1, 2**31, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2")
 

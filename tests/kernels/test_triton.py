@@ -5,6 +5,7 @@ are imported.
 """
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,9 +24,9 @@ from twinsae.kernels.autoencode import triton as autoencode
 from twinsae.kernels.decode import sparse_decode
 from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.grads import triton as grads
-from twinsae.kernels.topk import triton as scans
-from twinsae.kernels.topk import triton_dense, triton_mutual, triton_scan, triton_select
-from twinsae.kernels.topk.triton_scheme import Scheme, choose_scheme
+from twinsae.kernels.topk.triton import dense, linear, mutual, plans, scan, select
+from twinsae.kernels.topk.triton.scheme import Scheme, choose_scheme
+from twinsae.kernels.topk.triton.tiles import INTERPRETED
 
 SCHEME = Scheme(group=16, kept=3)
 
@@ -33,7 +34,7 @@ SCHEME = Scheme(group=16, kept=3)
 @pytest.fixture
 def scheme(monkeypatch: pytest.MonkeyPatch):
     def force(chosen: Scheme | None) -> None:
-        monkeypatch.setattr(scans, "choose_scheme", lambda *_: chosen)
+        monkeypatch.setattr(linear, "choose_scheme", lambda *_: chosen)
 
     return force
 
@@ -89,7 +90,7 @@ def test_rows_that_are_done_again_are_decoded_again(
 ) -> None:
     # As above; and the rows' order must not be mixed up.
     scheme(SCHEME)
-    monkeypatch.setattr(scans, "capturing", lambda: recording)
+    monkeypatch.setattr(linear, "capturing", lambda: recording)
     W_enc, W_dec, b_dec = torch.zeros(300, 2), make.integers(300, 2), make.integers(2)
     W_enc[32 : 32 + best, 0] = torch.arange(1.0, best + 1)
     W_enc[5::16, 1] = torch.arange(1.0, 20.0)
@@ -139,7 +140,7 @@ def test_rows_with_more_candidates_than_a_program_holds(
     make: SimpleNamespace, oracle: SimpleNamespace, scheme, monkeypatch, chunk: int
 ) -> None:
     scheme(SCHEME)
-    monkeypatch.setattr(triton_select, "CHUNK", chunk)
+    monkeypatch.setattr(select, "CHUNK", chunk)
     x, weight, bias = make.integers(9, 20), make.integers(1500, 20), make.integers(1500)
     assert check(x, weight, bias, 5, oracle) < 9
 
@@ -148,8 +149,37 @@ def test_the_dense_route_works_in_chunks_of_rows(
     make: SimpleNamespace, oracle: SimpleNamespace, scheme, monkeypatch
 ) -> None:
     scheme(None)
-    monkeypatch.setattr(triton_dense, "KEYS_AT_ONCE", 7 * 90 + 1)
+    monkeypatch.setattr(dense, "KEYS_AT_ONCE", 7 * 90 + 1)
     check(make.integers(30, 5), make.integers(90, 5), None, 8, oracle)
+
+
+@pytest.mark.parametrize(("dim", "described"), [(72, 2), (70, 0)], ids=["whole", "odd"])
+def test_descriptors_read_the_same_numbers(
+    make: SimpleNamespace, scheme, monkeypatch, dim: int, described: int
+) -> None:
+    # Rows of 72 float32 are whole 16 bytes. Tiles reach beyond the rows, and into the next stack.
+    scheme(SCHEME)
+    made = []
+    real = linear.TensorDescriptor.from_tensor
+    monkeypatch.setattr(
+        linear.TensorDescriptor, "from_tensor", lambda *given: made.append(1) or real(*given)
+    )
+    x, weight, bias = make.reals(37, dim), make.reals(600, dim), make.reals(600)
+    found = []
+    for tile in (INTERPRETED, replace(INTERPRETED, described=True)):
+        with plans.forced("linear_topk", plans.Plan("fused", tile)):
+            found.append(linear_topk(x, weight, bias, 5, groups=2, backend="triton"))
+    assert len(made) == described
+    for ours, theirs in zip(found[1][:2], found[0][:2], strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("k", [9, 300])
+def test_rows_that_are_redone_by_either_selection(
+    make: SimpleNamespace, oracle: SimpleNamespace, scheme, k: int
+) -> None:
+    scheme(None)
+    check(make.integers(6, 5), make.integers(5000, 5), None, k, oracle)
 
 
 def test_a_graph_that_is_recorded_waits_for_no_number(
@@ -158,7 +188,7 @@ def test_a_graph_that_is_recorded_waits_for_no_number(
     scheme(SCHEME)
     x, weight = make.integers(20, 5), make.integers(90, 5)
     assert check(x, weight, None, 20, oracle) > 0
-    for module in (scans, triton_mutual):
+    for module in (linear, mutual):
         monkeypatch.setattr(module, "capturing", lambda: True)
         monkeypatch.setattr(module, "plan_for", None)  # not even a file is read
     assert check(x, weight, None, 20, oracle) == 0
@@ -180,8 +210,8 @@ def test_both_sides_over_blocks_of_rows(
     m: int,
 ) -> None:
     # Blocks of 16 rows; one group of each side holds clustered winners.
-    monkeypatch.setattr(triton_mutual, "choose_scheme", lambda *_: chosen)
-    monkeypatch.setattr(triton_mutual, "KEYS_AT_ONCE", 1)
+    monkeypatch.setattr(mutual, "choose_scheme", lambda *_: chosen)
+    monkeypatch.setattr(mutual, "KEYS_AT_ONCE", 1)
     a, b = make.integers(rows, 9), make.integers(cols, 9)
     a[18:27] *= 3
     b[2:9] *= 3
@@ -217,9 +247,9 @@ def test_an_index_out_of_range_is_left_out_while_a_graph_is_recorded(
 @pytest.mark.parametrize(
     ("latents", "k", "expected"),
     [
-        (131_072, 32, Scheme(128, 4)), (131_072, 64, Scheme(128, 4)),
-        (131_072, 128, Scheme(64, 4)), (131_072, 256, Scheme(128, 8)),
-        (32_768, 64, Scheme(128, 8)), (576, 32, None), (1, 1, Scheme(128, 4)),
+        (131_072, 32, Scheme(128, 4)), (131_072, 64, Scheme(64, 4)),
+        (131_072, 128, Scheme(64, 5)), (131_072, 256, Scheme(128, 8)),
+        (32_768, 64, Scheme(64, 5)), (576, 32, None), (1, 1, Scheme(128, 4)),
     ],
 )  # fmt: skip
 def test_the_scheme_follows_the_odds(latents: int, k: int, expected: Scheme | None) -> None:
@@ -246,15 +276,15 @@ def test_keys_are_in_the_order_of_scores_then_of_lower_indices() -> None:
     @triton.jit
     def take(scores, orders, keys, count, BLOCK: tl.constexpr):
         place = tl.arange(0, BLOCK)
-        order = triton_scan.ordered(tl.load(scores + place, mask=place < count, other=0.0))
+        order = scan.ordered(tl.load(scores + place, mask=place < count, other=0.0))
         tl.store(orders + place, order)
-        tl.store(keys + place, triton_scan.key_of(order, place))
+        tl.store(keys + place, scan.key_of(order, place))
 
     take[(1,)](scores, orders, keys, len(scores), BLOCK=16)
     assert orders[5] == orders[6]
     assert keys[: len(scores)].diff().lt(0).all()
-    assert (keys > triton_scan.MISSING).all()
-    values, indices = triton_dense.scores_and_indices(keys[: len(scores)])
+    assert (keys > scan.MISSING).all()
+    values, indices = dense.scores_and_indices(keys[: len(scores)])
     assert torch.equal(values.nan_to_num(7.0), scores.nan_to_num(7.0))
     assert indices.tolist() == list(range(len(scores)))
 

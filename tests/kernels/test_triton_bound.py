@@ -1,4 +1,4 @@
-"""Scans that only propose: in the interpreter they see float32 cut to TF32, as hardware may.
+"""Scans that only propose: they see float32 rounded to float16.
 
 See test_triton.py for when this runs.
 """
@@ -11,33 +11,61 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from twinsae.kernels.backends import interpreting
-from twinsae.kernels.topk import linear_topk, mutual_topk, pairs_above
+from twinsae.kernels.topk import PackedWeight, linear_topk, mutual_topk, pairs_above
 
 if not interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
 
-from twinsae.kernels.launch import rough
-from twinsae.kernels.topk import triton as scans
-from twinsae.kernels.topk import triton_chunked, triton_mutual, triton_pairs, triton_plans
-from twinsae.kernels.topk.triton_bound import relative_error, slack_of
-from twinsae.kernels.topk.triton_scheme import Scheme
-from twinsae.kernels.topk.triton_tiles import INTERPRETED
+from twinsae.kernels.topk.triton import chunked, linear, mutual, plans
+from twinsae.kernels.topk.triton import pairs as pairs_module
+from twinsae.kernels.topk.triton.bound import Rough, packed_rough, relative_error, rough, slack_of
+from twinsae.kernels.topk.triton.scheme import Scheme
+from twinsae.kernels.topk.triton.tiles import INTERPRETED
 
-CUT = 1 + 2.0**-10 - 2.0**-23  # TF32 sees 1
+CUT = 1 + 2.0**-11 - 2.0**-21  # float16 sees 1
 
 
 @pytest.fixture(params=["fused", "chunked"])
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
     """Each route of linear_topk, with small groups."""
-    for module in (scans, triton_mutual):
+    for module in (linear, mutual):
         monkeypatch.setattr(module, "choose_scheme", lambda *_: Scheme(16, 3))
-    with triton_plans.forced("linear_topk", triton_plans.Plan(request.param, INTERPRETED)):
+    with plans.forced("linear_topk", plans.Plan(request.param, INTERPRETED)):
         yield request.param
 
 
-def test_rough_operands_are_tf32() -> None:
-    x = torch.tensor([CUT, -CUT, 1 + 2.0**-10, 0.0, math.inf])
-    assert rough(x).tolist() == [1, -1, 1 + 2.0**-10, 0, math.inf]
+def seen(rows: Rough) -> torch.Tensor:
+    return rows.matrix.double() * rows.scale
+
+
+def test_rough_operands_are_float16_of_any_size() -> None:
+    for power in (-49, 0, 58):
+        x = torch.tensor([[CUT, -CUT, 1 + 2.0**-10, 0.0, 2.0**-38, 2.0**-40]]) * 2.0**power
+        # float16 has 2^-24, and the largest number becomes 2^14.
+        expected = [1, -1, 1 + 2.0**-10, 0, 2.0**-38, 0]
+        assert (seen(rough(x)) * 2.0**-power).tolist() == [expected]
+    assert seen(rough(torch.tensor([[1.0, 2.0**-20]]) * 2.0**-70)).tolist() == [[2.0**-70, 0]]
+    # Rows of which nothing can be said do not count for the scale; the zeros of no row have one.
+    x = torch.tensor([[1.0], [math.inf], [math.nan], [2.0**61]])
+    assert seen(rough(x))[0].tolist() == [1]
+    assert rough(x).norms.isnan().tolist() == [False, True, True, True]
+    for shape in ((3, 0), (0, 3), (2, 3)):
+        assert seen(rough(torch.zeros(shape))).tolist() == torch.zeros(shape).tolist()
+
+
+def test_what_was_packed_for_a_gpu_is_taken(make: SimpleNamespace, route: str) -> None:
+    assert route
+    x, weight = make.reals(7, 20), make.reals(300, 20)
+    packed = PackedWeight(weight, tuple(rough(weight)))
+    assert packed_rough(packed.packed) is not None
+    ours, plain = (linear_topk(x, w, None, 5, backend="triton") for w in (packed, weight))
+    for one, other in zip(ours[:2], plain[:2], strict=True):
+        assert torch.equal(one, other)
+    # It is read: with another matrix in its place, the proposals are wrong.
+    wrong = PackedWeight(weight, tuple(rough(torch.zeros_like(weight))))
+    top = linear_topk(x, wrong, None, 5, backend="triton")
+    assert not torch.equal(top.indices, plain.indices)
+    assert packed_rough(()) is packed_rough((torch.zeros(3, dtype=torch.int8),)) is None
 
 
 # The scan sees 1 everywhere: the winner, the last, is in none of the places that are kept of its
@@ -68,7 +96,7 @@ def test_a_winner_that_the_scan_ranks_too_low_is_found(route: str, stop: int) ->
 def test_a_partner_that_the_scan_ranks_too_low_is_found(
     monkeypatch: pytest.MonkeyPatch, stop: int, swapped: bool
 ) -> None:
-    monkeypatch.setattr(triton_mutual, "choose_scheme", lambda *_: Scheme(16, 3))
+    monkeypatch.setattr(mutual, "choose_scheme", lambda *_: Scheme(16, 3))
     weight, winner = hiding(stop)
     sides = (weight, torch.ones(1, 1)) if swapped else (torch.ones(1, 1), weight)
     near = mutual_topk(*sides, 1, backend="triton")
@@ -76,7 +104,7 @@ def test_a_partner_that_the_scan_ranks_too_low_is_found(
     assert found.tolist() == [[winner]]
 
 
-@pytest.mark.parametrize(("price", "found"), [(1.0, 1), (1.0005, 1), (CUT, 0), (1.01, 0)])
+@pytest.mark.parametrize(("price", "found"), [(1.0, 1), (1.0003, 1), (CUT, 0), (1.01, 0)])
 def test_a_pair_that_the_scan_sees_below_its_price_is_listed(price: float, found: int) -> None:
     u = torch.tensor([price, 0.5, 2.0], dtype=torch.float64)
     v = torch.zeros(1).double()
@@ -88,9 +116,9 @@ def test_a_pair_that_the_scan_sees_below_its_price_is_listed(price: float, found
 
 
 def test_more_proposed_pairs_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_pairs, "ROOM", 3)
+    monkeypatch.setattr(pairs_module, "ROOM", 3)
     a = torch.full((5, 1), CUT)
-    u, v = torch.full((5,), 1.001).double(), torch.zeros(1).double()
+    u, v = torch.full((5,), 1.0006).double(), torch.zeros(1).double()
     u[3] = 1.0
     pairs = pairs_above(a, torch.ones(1, 1), u, v, margin=0.0, capacity=0, backend="triton")
     assert (int(pairs.overflow), int(pairs.stats.survivors)) == (1, 0)
@@ -103,24 +131,31 @@ def test_more_proposed_pairs_than_there_is_room_for(monkeypatch: pytest.MonkeyPa
 def test_no_score_is_above_its_proposal(make: SimpleNamespace, dim: int, scale: float) -> None:
     generator = torch.Generator().manual_seed(0)
     x, weight = make.reals(50, dim) * scale, make.reals(60, dim) / scale
-    x[:9] = 1 + torch.rand(9, dim, generator=generator)  # nothing cancels
-    weight[:9] = (1.0 + 2.0**-10 * torch.arange(9)[:, None]) * CUT  # all is cut off
-    slack = slack_of(x, weight)
-    proposals = rough(x) @ rough(weight).T + slack.rows[:, None] * slack.latents
+    steps = torch.randint(9, (9, dim), generator=generator)
+    x[:9] = CUT + 2.0**-10 * steps  # nothing cancels, and nearly half a unit is always cut off
+    weight[:9] = CUT + 2.0**-10 * torch.arange(9)[:, None]
+    x[9], weight[9] = 2.0**-40, 1.0  # all but one number counts as zero
+    x[9, 0], weight[9, 0] = 1.0, 0.0
+    rows, latents = rough(x), rough(weight)
+    slack = slack_of(rows, latents, x.dtype)
+    scan = rows.matrix.float() @ latents.matrix.float().T
+    scan = scan * slack.scale
+    proposals = scan + slack.rows[:, None] * slack.latents
     scores = torch.zeros(50, 60)
     for column in range(dim):
         scores += x[:, column, None] * weight[:, column]
     assert not (proposals < scores).any()
     if scale == 1:
         size = x.double().norm(dim=1)[:, None] * weight.double().norm(dim=1)
-        assert (proposals - scores < 2.2 * relative_error(dim, x.dtype) * size).all()
-    off = (scores - rough(x) @ rough(weight).T)[:9, :9]
+        most = 2.2 * relative_error(dim, x.dtype) * (size + 2.0**-20)
+        assert (proposals - scores < most).all()
+    off = (scores - scan)[:9, :9]
     assert (off > 0).all() or scale > 1  # the cut does something
 
 
 @pytest.mark.parametrize(
     ("dim", "dtype", "low", "high"),
-    [(576, torch.float32, 2**-9, 2.2e-3), (4096, torch.float32, 2**-9, 3.3e-3),
+    [(576, torch.float32, 2**-10, 1.2e-3), (4096, torch.float32, 2**-10, 2.3e-3),
      (4096, torch.bfloat16, 4096 * 2**-22, 1.3e-3), (0, torch.float16, 0, 0)],
 )  # fmt: skip
 def test_size_of_the_bound(dim: int, dtype: torch.dtype, low: float, high: float) -> None:
@@ -151,9 +186,9 @@ def test_few_proposals_prove_every_row(
 ) -> None:  # fmt: skip
     # A wrong proposal would seldom make a wrong result, but rows that are redone.
     assert route
-    monkeypatch.setattr(scans, "choose_scheme", lambda *_: Scheme(64, 8))
-    monkeypatch.setattr(triton_chunked, "ROWS", 7)
-    monkeypatch.setattr(triton_chunked, "LATENTS", 128)
+    monkeypatch.setattr(linear, "choose_scheme", lambda *_: Scheme(64, 8))
+    monkeypatch.setattr(chunked, "ROWS", 7)
+    monkeypatch.setattr(chunked, "LATENTS", 128)
     x, weight, bias = make.reals(15, 20), make.reals(stacks * 300, 20), make.reals(stacks * 300)
     mask = make.reals(stacks * 300) > -1 if with_mask else None
     top = linear_topk(x, weight, bias, 6, mask=mask, groups=stacks, backend="triton")
@@ -170,20 +205,20 @@ def test_few_proposals_prove_every_row(
     assert 6 * 15 * stacks <= int(top.stats.survivors) < 7 * 15 * stacks
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_the_product_of_a_gpu_that_is_not_there(dtype: torch.dtype) -> None:
     with FakeTensorMode():
         x, weight = (torch.empty(n, 9, device="cuda", dtype=dtype) for n in (5, 7))
-        triton_chunked._product(x, weight, torch.empty(5, 7, device="cuda"))
+        chunked._product(x, weight, torch.empty(5, 7, device="cuda"))
         with pytest.raises((RuntimeError, AssertionError)):
-            triton_chunked._product(x, weight, torch.empty(5, 7, device="cuda").half())
+            chunked._product(x, weight, torch.empty(5, 7, device="cuda").half())
 
 
 def test_settings_of_torch_are_set_for_products_and_set_back() -> None:
     settings = torch.backends.cuda.matmul
-    names = ("fp32_precision", "allow_bf16_reduced_precision_reduction",
+    names = ("allow_bf16_reduced_precision_reduction",
              "allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")  # fmt: skip
     before = [getattr(settings, name) for name in names]
-    with triton_chunked._rough_products(torch.device("cuda")):
-        assert [getattr(settings, name) for name in names] == ["tf32", False, False, False]
+    with chunked._float32_sums(torch.device("cuda")):
+        assert [getattr(settings, name) for name in names] == [False, False, False]
     assert [getattr(settings, name) for name in names] == before

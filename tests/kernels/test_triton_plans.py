@@ -11,9 +11,9 @@ from twinsae.kernels.topk import linear_topk, mutual_topk, pairs_above
 if not interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
 
-from twinsae.kernels.topk import triton_plans, triton_tiles
-from twinsae.kernels.topk.triton_plans import Plan, Question, plan_for, tune
-from twinsae.kernels.topk.triton_tiles import INTERPRETED, Tile
+from twinsae.kernels.topk.triton import plans, tiles
+from twinsae.kernels.topk.triton.plans import Plan, Question, plan_for, tune
+from twinsae.kernels.topk.triton.tiles import INTERPRETED, Tile
 
 FUSED, CHUNKED = Plan("fused", INTERPRETED), Plan("chunked", INTERPRETED)
 X, WEIGHT = torch.ones(5, 3), torch.ones(40, 3)
@@ -22,9 +22,9 @@ X, WEIGHT = torch.ones(5, 3), torch.ones(40, 3)
 @pytest.fixture(autouse=True)
 def cache_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    triton_plans._read.cache_clear()
+    plans._read.cache_clear()
     yield tmp_path / "twinsae" / "plans.json"
-    triton_plans._read.cache_clear()
+    plans._read.cache_clear()
 
 
 def encode() -> None:
@@ -34,20 +34,16 @@ def encode() -> None:
 
 def timer(seconds: dict[Plan, float]):
     """Answer with what a plan is said to take."""
-    return lambda call: (call(), seconds[triton_plans._forced["linear_topk"]])[1]
+    return lambda call: (call(), seconds[plans._forced["linear_topk"]])[1]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "dim", "first"),
-    [(torch.float32, 2047, FUSED), (torch.float32, 2048, CHUNKED), (torch.float16, 2048, FUSED),
-     (torch.bfloat16, 4095, FUSED), (torch.bfloat16, 4096, CHUNKED)],
-)  # fmt: skip
-def test_the_first_plan_goes_by_dimension_and_dtype(
-    dtype: torch.dtype, dim: int, first: Plan
-) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dim", [64, 4096])
+def test_the_first_plan_is_fused(dtype: torch.dtype, dim: int) -> None:
+    # It was faster on an H100 for every dtype and width that was measured: docs/benchmarks-gpu.md.
     x = torch.empty(2, dim, dtype=dtype)
-    assert plan_for("linear_topk", x, 500, 4) == first
-    assert plan_for("mutual_topk", x, 500, 4) == plan_for("pairs_above", x, 500, 1) == FUSED
+    for op in ("linear_topk", "mutual_topk", "pairs_above"):
+        assert plan_for(op, x, 500, 4) == FUSED
 
 
 @pytest.mark.parametrize("fastest", [FUSED, CHUNKED])
@@ -88,7 +84,7 @@ def test_a_plan_that_is_no_longer_listed_is_left_out(cache_file: Path) -> None:
     tune(encode, timer({FUSED: 2.0, CHUNKED: 1.0}))
     gone = Plan("chunked", Tile(1, 2, 3, 4, 5))
     cache_file.write_text(cache_file.read_text().replace(str(CHUNKED), str(gone)))
-    triton_plans._read.cache_clear()
+    plans._read.cache_clear()
     assert plan_for("linear_topk", X, 40, 3) == FUSED
 
 
@@ -106,25 +102,27 @@ def test_every_scan_can_be_tuned_and_nothing_else() -> None:
 
 
 def test_nothing_is_tuned_while_a_graph_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_plans, "capturing", lambda: True)
+    monkeypatch.setattr(plans, "capturing", lambda: True)
     with pytest.raises(RuntimeError, match="graph"):
         tune(encode, lambda _: 1.0)
 
 
 def test_gpus_choose_among_the_cuts_that_are_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_tiles, "interpreting", lambda: False)
+    monkeypatch.setattr(tiles, "interpreting", lambda: False)
     question = Question("linear_topk", torch.device("cpu"), torch.bfloat16, 8, 9, 64, 4)
     counts = {}
     for arch in (80, 86, 90, 100):
-        monkeypatch.setattr(triton_plans, "capability", lambda _, arch=arch: arch)
-        plans = question.plans()
-        counts[arch] = len(plans)
-        assert plans[0].tile == triton_tiles.HALF_TILES["linear_topk"][0]
-        assert [plan.route for plan in plans].count("chunked") == 1
-    assert counts == {80: 3, 86: 2, 90: 4, 100: 4}
+        monkeypatch.setattr(plans, "capability", lambda _, arch=arch: arch)
+        offered = question.plans()
+        counts[arch] = len(offered)
+        assert offered[0].route == "fused"
+        assert offered[0].tile.described == (arch == 90)
+        assert [plan.route for plan in offered].count("chunked") == 1
+        assert len({str(plan) for plan in offered}) == len(offered)
+    assert counts == {80: 3, 86: 2, 90: 5, 100: 4}
 
 
-def test_cuts_of_a_dtype_give_equal_bits() -> None:
-    for tiles in (triton_tiles.HALF_TILES, triton_tiles.TF32_TILES):
-        assert len({tile.depth for listed in tiles.values() for tile in listed}) == 1
-        assert all(sum(not tile.archs for tile in listed) == 1 for listed in tiles.values())
+def test_all_cuts_give_equal_bits() -> None:
+    lists = tiles.HALF_TILES.values()
+    assert len({tile.depth for listed in lists for tile in listed}) == 1
+    assert all(sum(not tile.archs for tile in listed) == 1 for listed in lists)

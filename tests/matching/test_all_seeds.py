@@ -175,9 +175,28 @@ def test_names_and_numbers_of_saes(folders, tmp_path):
         shutil.copytree(folders[0], folder)
     with pytest.raises(ValueError, match="different names"):
         match_all(odd, out)
+    for names in (["a"], ["a", "a"], ["a", "b", "c"]):
+        with pytest.raises(ValueError, match=r"^names: expected 2 different names, got \["):
+            match_all(folders[:2], out, names=names)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         match_all([*folders, tmp_path / "nowhere"], out)
     assert not out.exists()
+
+
+def test_saes_of_one_name_get_others_and_links_keep_theirs(folders, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(folders[0], tmp_path / name / "seed0")
+    same = [tmp_path / "a" / "seed0", tmp_path / "b" / "seed0"]
+    result = match_all(same, tmp_path / "out", names=["first", "second"])
+    assert [made["name"] for made in result["dictionaries"]] == ["first", "second"]
+    assert (tmp_path / "out" / "first--second" / "decoder.npz").is_file()
+    links = [tmp_path / "one", tmp_path / "two"]
+    for link, folder in zip(links, same, strict=True):
+        link.symlink_to(folder)
+    assert [made["name"] for made in match_all(links, tmp_path / "linked")["dictionaries"]] == [
+        "one",
+        "two",
+    ]
 
 
 def test_files_are_named_without_their_endings(folders, tmp_path):

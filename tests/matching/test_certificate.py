@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from twinsae.common.progress import silent
 from twinsae.matching import Matching, full_pass, match, verify
 from twinsae.matching.rows import StoredRows
-from twinsae.sae.progress import silent
 
 
 @pytest.fixture

@@ -221,8 +221,8 @@ def test_a_match_beyond_the_memory_limit_is_refused_with_both_figures():
     needed = dense_memory(2000, 2000, 8)
     with pytest.raises(
         ValueError,
-        match=r"^matching 2,000 x 2,000 latents of width 8 takes 0\.\d\d GiB of memory, "
-        r"but 0\.03 GiB is allowed \(memory_limit\)$",
+        match=r"^matching 2,000 x 2,000 latents of width 8 takes \d\d\d MiB of memory, "
+        r"but 30 MiB is allowed \(memory_limit\)$",
     ):
         match(rows, rows, memory_limit=30 * 2**20)
     with pytest.raises(ValueError, match="takes"):
@@ -237,9 +237,9 @@ def test_a_match_just_within_the_memory_limit_is_made(make_pair):
 def test_the_default_limit_is_a_share_of_the_available_memory(monkeypatch, make_pair):
     a, b = make_pair(50, 60, 8)
     needed = dense_memory(50, 60, 8)
-    monkeypatch.setattr("twinsae.matching.memory.available_memory", lambda: int(needed / 0.74))
+    monkeypatch.setattr("twinsae.common.memory.available_memory", lambda: int(needed / 0.74))
     assert match(a, b).certified
-    monkeypatch.setattr("twinsae.matching.memory.available_memory", lambda: int(needed / 0.76))
+    monkeypatch.setattr("twinsae.common.memory.available_memory", lambda: int(needed / 0.76))
     with pytest.raises(ValueError, match=r"allowed \(75 % of what is available now\)$"):
         match(a, b)
 

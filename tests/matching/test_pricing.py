@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from twinsae.common.progress import silent
 from twinsae.matching import crowded, pricing
 from twinsae.matching.crowded import crowded_pairs
 from twinsae.matching.pricing import Bound, price
 from twinsae.matching.rows import StoredRows
 from twinsae.matching.selection import Selection
-from twinsae.sae.progress import silent
 
 
 def selected(matrix) -> Selection:

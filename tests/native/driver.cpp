@@ -11,10 +11,10 @@
 #include <random>
 #include <vector>
 
-#include "int8_codes.h"
-#include "isa.h"
-#include "scan.h"
-#include "sparse.h"
+#include "codes/layout.h"
+#include "codes/scans.h"
+#include "float32/isa.h"
+#include "sparse/products.h"
 
 using namespace twinsae;
 
@@ -30,12 +30,13 @@ int64_t draw(int64_t low, int64_t high) {  // both included
 
 bool toss() { return draw(0, 1); }
 
-// Memory of exactly `size` elements; data() is never null, as null stands for None.
+// Memory of exactly `size` elements. data() is never null, because null stands for None.
 template <class T>
 struct Buffer {
   explicit Buffer(int64_t count, int64_t low = 0, int64_t high = 0)
       : size(count), memory(new T[static_cast<size_t>(count)]) {
-    for (int64_t i = 0; i < size; ++i) memory[i] = static_cast<T>(low < high ? draw(low, high) : low);
+    for (int64_t i = 0; i < size; ++i)
+      memory[i] = static_cast<T>(low < high ? draw(low, high) : low);
   }
   T* data() { return memory.get(); }
   T& operator[](int64_t i) { return memory[i]; }
@@ -69,7 +70,7 @@ float dot(const float* a, const float* b, int64_t depth, float start = 0.0f) {
   return start;
 }
 
-// The k best of the eligible scores as documented: NaN, then larger, then lower index.
+// Selects the k best of the eligible scores: NaN first, then larger ones, then lower indices.
 void choose(const std::vector<float>& scores, const std::vector<int64_t>& eligible, int64_t k,
             float* values, int64_t* indices) {
   std::vector<int64_t> order = eligible;
@@ -85,23 +86,23 @@ void choose(const std::vector<float>& scores, const std::vector<int64_t>& eligib
   }
 }
 
-const Int8Isa* int8_for(int64_t depth) { return depth ? current_int8_isa() : nullptr; }
+const CodesIsa* codes_for(int64_t depth) { return depth ? current_codes_isa() : nullptr; }
 
-// A weight packed beforehand, or not.
-struct PackedInt8 {
+// A packed weight, or nothing.
+struct PackedCodes {
   std::vector<int8_t> codes;
   std::vector<PanelBounds> bounds;
 
-  PackedInt8(const Int8Isa& isa, const float* weight, int64_t count, int64_t depth, int threads,
-             bool packed) {
+  PackedCodes(const CodesIsa& isa, const float* weight, int64_t count, int64_t depth, int threads,
+              bool packed) {
     if (!packed) return;
     const int64_t panels = panel_count(count);
     codes.resize(static_cast<size_t>(panels * isa.row_bytes(depth) * kPanel));
     bounds.resize(static_cast<size_t>(panels));
-    pack_int8(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
+    pack_codes(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
   }
-  Int8Panels panels() const {
-    return codes.empty() ? Int8Panels{} : Int8Panels{codes.data(), bounds.data()};
+  CodePanels panels() const {
+    return codes.empty() ? CodePanels{} : CodePanels{codes.data(), bounds.data()};
   }
 };
 
@@ -120,14 +121,24 @@ void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t late
   const int64_t places = rows * groups * k;
   Floats values(places, 9), wanted_values(places);
   Ints indices(places, 9), wanted_indices(places);
-  LinearTopK problem{rows, depth, latents, groups, k, x.data(), packed ? nullptr : weight.data(),
-                     packed ? panels.data() : nullptr, has_bias ? bias.data() : nullptr,
-                     floor.data(), has_mask ? mask.data() : nullptr, values.data(),
-                     indices.data()};
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, weight.data(), all, depth, threads, packed);
+  LinearTopK problem{};
+  problem.rows = rows;
+  problem.depth = depth;
+  problem.latents = latents;
+  problem.groups = groups;
+  problem.k = k;
+  problem.x = x.data();
+  problem.weight = packed ? nullptr : weight.data();
+  problem.panels = packed ? panels.data() : nullptr;
+  problem.bias = has_bias ? bias.data() : nullptr;
+  problem.floor = floor.data();
+  problem.mask = has_mask ? mask.data() : nullptr;
+  problem.values = values.data();
+  problem.indices = indices.data();
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, weight.data(), all, depth, threads, packed);
     problem.weight = weight.data();
-    linear_topk_int8(problem, *int8, codes.panels(), threads);
+    linear_topk_codes(problem, *codes_isa, codes.panels(), threads);
   } else {
     linear_topk(problem, threads);
   }
@@ -154,18 +165,29 @@ void check_pairs_above(int64_t a_rows, int64_t b_rows, int64_t depth) {
   const int64_t row_cut = draw(0, a_rows), col_cut = draw(0, b_rows);
   const Block tiles[] = {{0, row_cut, 0, b_rows}, {row_cut, a_rows, col_cut, b_rows}};
   const int64_t capacity = toss() ? a_rows * b_rows : 3;
-  PairsAbove problem{a_rows,   b_rows,           depth,            capacity, true, a.data(),
-                     b.data(), row_price.data(), col_price.data(), 0.5,      tiles, 2};
+  PairsAbove problem{};
+  problem.a_rows = a_rows;
+  problem.b_rows = b_rows;
+  problem.depth = depth;
+  problem.capacity = capacity;
+  problem.exact = true;
+  problem.a = a.data();
+  problem.b = b.data();
+  problem.row_price = row_price.data();
+  problem.col_price = col_price.data();
+  problem.margin = 0.5;
+  problem.tiles = tiles;
+  problem.tile_count = 2;
   const bool packed = toss();
   const int threads = static_cast<int>(draw(1, 4));
   Pairs pairs;
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, b.data(), b_rows, depth, threads, packed);
     ScanCounts counts{};
-    pairs = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+    pairs = pairs_above_codes(problem, *codes_isa, codes.panels(), threads, counts);
     problem.exact = false;
     problem.capacity = a_rows * b_rows;
-    const Pairs more = pairs_above_int8(problem, *int8, codes.panels(), threads, counts);
+    const Pairs more = pairs_above_codes(problem, *codes_isa, codes.panels(), threads, counts);
     expect(more.rows.size() >= pairs.rows.size(), "pairs_above, not exact", a_rows);
   } else {
     Floats panels(panel_count(b_rows) * depth * kPanel);
@@ -198,16 +220,28 @@ void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m)
   if (toss()) sprinkle(row_floor, -kInf), sprinkle(col_floor, -kInf);
   Floats row_values(a_rows * m, 9), col_values(b_rows * m, 9);
   Ints row_indices(a_rows * m, 9), col_indices(b_rows * m, 9);
-  MutualTopK problem{a_rows, b_rows, depth, m, true, a.data(), packed ? nullptr : b.data(),
-                     packed ? panels.data() : nullptr, row_floor.data(), col_floor.data(),
-                     row_values.data(), row_indices.data(), col_values.data(), col_indices.data()};
-  if (const Int8Isa* int8 = int8_for(depth)) {
-    const PackedInt8 codes(*int8, b.data(), b_rows, depth, threads, packed);
+  MutualTopK problem{};
+  problem.a_rows = a_rows;
+  problem.b_rows = b_rows;
+  problem.depth = depth;
+  problem.m = m;
+  problem.exact = true;
+  problem.a = a.data();
+  problem.b = packed ? nullptr : b.data();
+  problem.panels = packed ? panels.data() : nullptr;
+  problem.row_floor = row_floor.data();
+  problem.col_floor = col_floor.data();
+  problem.row_values = row_values.data();
+  problem.row_indices = row_indices.data();
+  problem.col_values = col_values.data();
+  problem.col_indices = col_indices.data();
+  if (const CodesIsa* codes_isa = codes_for(depth)) {
+    const PackedCodes codes(*codes_isa, b.data(), b_rows, depth, threads, packed);
     problem.b = b.data();
-    problem.exact = false;  // its results are Python's to test
-    mutual_topk_int8(problem, *int8, codes.panels(), threads);
+    problem.exact = false;  // the Python tests check these results
+    mutual_topk_codes(problem, *codes_isa, codes.panels(), threads);
     problem.exact = true;
-    mutual_topk_int8(problem, *int8, codes.panels(), threads);
+    mutual_topk_codes(problem, *codes_isa, codes.panels(), threads);
   } else {
     mutual_topk(problem, threads);
   }
@@ -259,11 +293,17 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   decode_squares(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, x.data(),
                  centre.data(), threads, {recon.data(), offs.data(), deviations.data()});
   const bool accumulate = toss();
-  latent_grads(s, {values.data(), d_values.data(), x.data(), g.data(), dW_dec.data(),
-                   dW_enc.data(), db_enc.data(), fired.data()},
-               accumulate, threads);
-  latent_grads(s, {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
-               accumulate, threads);
+  LatentGrads grads{};
+  latent_grads(s, grads, accumulate, threads);  // all outputs are null
+  grads.values = values.data();
+  grads.d_values = d_values.data();
+  grads.x = x.data();
+  grads.g = g.data();
+  grads.dW_dec = dW_dec.data();
+  grads.dW_enc = dW_enc.data();
+  grads.db_enc = db_enc.data();
+  grads.fired = fired.data();
+  latent_grads(s, grads, accumulate, threads);
   if (!accumulate) {
     want_dec = Floats(latents * depth), want_enc = Floats(latents * depth);
     want_db = Floats(latents), want_fired = Ints(latents);
@@ -286,7 +326,8 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
       }
     }
   }
-  Floats want_deviations(rows), want_squares(rows), want_error(rows * depth), want_error_dots(rows * k);
+  Floats want_deviations(rows), want_squares(rows), want_error(rows * depth),
+      want_error_dots(rows * k);
   for (int64_t n = 0; n < rows; ++n) {
     float* e = want_error.data() + n * depth;
     for (int64_t d = 0; d < depth; ++d) e[d] = x[n * depth + d] - centre[d];
@@ -320,8 +361,8 @@ void check_everything() {
     check_pairs_above(a_rows, b_rows, draw(0, 40));
     check_sparse(draw(0, 40), draw(0, 9), draw(0, 200), draw(0, 40));
   }
-  check_linear_topk(9, 4, 1, 5000, 3);  // a crowd: more survivors than int8 has room for
-  // Beyond one load of rows, of panels, and of both.
+  check_linear_topk(9, 4, 1, 5000, 3);  // more survivors than a row has room for
+  // More rows than one load takes, more panels, and more of both.
   check_linear_topk(720, 1, 1, 2000, 2000);
   check_linear_topk(20, 2048, 1, 2100, 32);
   check_mutual_topk(1600, 50, 3, 5);
@@ -337,9 +378,9 @@ void check_everything() {
 
 int main() {
   try {
-    const char* name = current_isa().name;
-    const Int8Isa* int8 = current_int8_isa();
-    std::printf("%s: ", int8 ? int8->name : name);
+    const char* name = current_float32_isa().name;
+    const CodesIsa* codes_isa = current_codes_isa();
+    std::printf("%s: ", codes_isa ? codes_isa->name : name);
   } catch (const std::exception& error) {
     std::printf("skipped: %s\n", error.what());
     return 0;

@@ -73,7 +73,7 @@ def test_sparsify_both_ways(tmp_path, x, check, randomise, settings):
     sae = load_sae(tmp_path / "theirs")
     check(sae, *sparsify_numbers(coder, x))
     for name in ("sparsify", "native"):
-        FORMATS[name].save(sae, tmp_path / name)
+        FORMATS[name].save(sae.stored(), tmp_path / name)
         check(sae, *sparsify_numbers(SparseCoder.load_from_disk(tmp_path / name), x))
 
 
@@ -102,7 +102,7 @@ def test_saelens_both_ways(tmp_path, x, check, randomise, architecture, subtract
     codes, out = saelens_numbers(theirs, x)
     sae = load_sae(tmp_path / "theirs")
     check(sae, codes, out)
-    FORMATS["saelens"].save(sae, tmp_path / "ours")
+    FORMATS["saelens"].save(sae.stored(), tmp_path / "ours")
     check(sae, *saelens_numbers(sae_lens.SAE.load_from_disk(tmp_path / "ours"), x))
 
 
@@ -184,7 +184,7 @@ def test_dictionary_learning_both_ways(tmp_path, x, check, randomise, build, thr
     write_dictionary(ae, tmp_path / "theirs")
     sae = load_sae(tmp_path / "theirs")
     check(sae, *dictionary_numbers(read_dictionary(tmp_path / "theirs"), x))
-    FORMATS["dictionary_learning"].save(sae, tmp_path / "ours")
+    FORMATS["dictionary_learning"].save(sae.stored(), tmp_path / "ours")
     check(sae, *dictionary_numbers(read_dictionary(tmp_path / "ours"), x))
 
 
@@ -195,10 +195,10 @@ def test_dictionary_learning_both_ways(tmp_path, x, check, randomise, build, thr
 )
 def test_one_sae_is_the_same_at_every_peer(tmp_path, x, make, check, settings):
     sae = make(**settings)
-    FORMATS["saelens"].save(sae, tmp_path / "saelens")
+    FORMATS["saelens"].save(sae.stored(), tmp_path / "saelens")
     check(sae, *saelens_numbers(sae_lens.SAE.load_from_disk(tmp_path / "saelens"), x))
-    FORMATS["dictionary_learning"].save(sae, tmp_path / "dl")
+    FORMATS["dictionary_learning"].save(sae.stored(), tmp_path / "dl")
     check(sae, *dictionary_numbers(read_dictionary(tmp_path / "dl"), x))
     if "activation" not in settings:
-        FORMATS["sparsify"].save(sae, tmp_path / "sparsify")
+        FORMATS["sparsify"].save(sae.stored(), tmp_path / "sparsify")
         check(sae, *sparsify_numbers(SparseCoder.load_from_disk(tmp_path / "sparsify"), x))

@@ -43,7 +43,7 @@ def test_what_is_left_behind_is_named(tmp_path):
 def test_all_saes_below_a_folder(tmp_path, to):
     names = ["h.0/seed0", "h.0/seed1", "layers.3.mlp"]
     for name in names:
-        FORMATS["saelens"].save(make(), tmp_path / "run" / name)
+        FORMATS["saelens"].save(make().stored(), tmp_path / "run" / name)
     done = convert(tmp_path / "run", tmp_path / "new", to)
     suffix = FORMATS[to].suffix
     assert [each.target for each in done] == [

@@ -3,7 +3,8 @@ import pytest
 import safetensors.torch
 import torch
 from twinsae.sae import SAE, SAEConfig, save_sae
-from twinsae.sae.formats.dictionary import load_dictionary, load_firing_counts, weight_file
+from twinsae.sae.formats.dictionary import load_dictionary, load_firing_counts
+from twinsae.sae.formats.paths import weight_file
 from twinsae.sae.formats.registry import FORMATS
 
 W_DEC = torch.arange(12.0).reshape(4, 3)
@@ -57,7 +58,7 @@ def test_each_side_is_found_in_every_format(tmp_path, to):
         settings = {"normalize_decoder": False}
     sae = SAE(SAEConfig(d_in=3, num_latents=4, k=1, **settings), seed=0)
     path = tmp_path / f"there{FORMATS[to].suffix}"
-    FORMATS[to].save(sae, path)
+    FORMATS[to].save(sae.stored(), path)
     assert torch.equal(load_dictionary(path, "decoder"), sae.W_dec)
     assert torch.equal(load_dictionary(path, "encoder"), sae.encoder.weight)
 

@@ -6,7 +6,8 @@ import pytest
 import safetensors.torch
 import torch
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
-from twinsae.sae.formats.registry import FORMATS, find_format, find_saes, load
+from twinsae.sae.formats.paths import find_saes
+from twinsae.sae.formats.registry import FORMATS, find_format, load
 
 N, D, L, K = 40, 6, 15, 3
 
@@ -89,7 +90,7 @@ def test_sparsify_old_and_new(tmp_path, p, x):
     check(load_sae(write_sparsify(tmp_path / "old", p, signed=False)), x, *expected(p, x))
     new = {"activation": "topk", "multi_topk": True, "skip_connection": False, "transcode": False}
     loaded = load(write_sparsify(tmp_path / "new", p, **new))
-    check(loaded.sae, x, *expected(p, x))
+    check(SAE.from_stored(loaded), x, *expected(p, x))
     assert loaded.left == ("multi_topk = True",)
     part = write_sparsify(tmp_path / "group", p, activation="groupmax")
     check(load_sae(part), x, *expected(p, x, groupmax))
@@ -157,7 +158,7 @@ def test_saelens_topk(tmp_path, p, x, subtract, theirs, norm):
     )
     assert find_format(folder) == "saelens"
     loaded = load(folder)
-    check(loaded.sae, x, *expected(p, x, subtract=subtract, norm=norm))
+    check(SAE.from_stored(loaded), x, *expected(p, x, subtract=subtract, norm=norm))
     assert loaded.left == ("model_name = gpt2",)
 
 
@@ -198,7 +199,7 @@ def test_saelens_before_version_6(tmp_path, p, x):
     flat |= {"hook_point": "blocks.8.hook_resid_pre", "normalize_activations": False}
     (folder / "cfg.json").write_text(json.dumps(flat))
     loaded = load(folder)
-    check(loaded.sae, x, *expected(p, x))
+    check(SAE.from_stored(loaded), x, *expected(p, x))
     assert loaded.left == ("hook_point = blocks.8.hook_resid_pre",)
     (folder / "cfg.json").write_text(json.dumps({"d_in": D, "d_sae": L, "activation_fn": "relu"}))
     check(load_sae(folder), x, *expected(p, x, torch.relu))
@@ -250,19 +251,19 @@ def linear(p, threshold=-1.0):
 def test_dictionary_learning_topk(tmp_path, p, x):
     folder = write_dictionary(tmp_path / "a", linear(p), dict_class="AutoEncoderTopK", k=K, layer=3)
     loaded = load(folder)
-    check(loaded.sae, x, *expected(p, x))
+    check(SAE.from_stored(loaded), x, *expected(p, x))
     assert loaded.left == ("layer = 3",)
     state = linear(p, threshold=0.5)
     (folder / "checkpoints").mkdir()
     torch.save(state, folder / "checkpoints" / "ae_10.pt")
     loaded = load(folder / "checkpoints" / "ae_10.pt")
-    check(loaded.sae, x, *expected(p, x))
+    check(SAE.from_stored(loaded), x, *expected(p, x))
     assert loaded.left == ("threshold = 0.5", "layer = 3")
 
 
 def test_the_class_is_inferred_and_that_is_said(tmp_path, p, x):
     loaded = load(write_dictionary(tmp_path / "a", linear(p)))
-    check(loaded.sae, x, *expected(p, x))
+    check(SAE.from_stored(loaded), x, *expected(p, x))
     assert loaded.left == ("the class: config.json is missing, AutoEncoderTopK is assumed",)
 
 
@@ -319,7 +320,7 @@ def test_openai(tmp_path, p, x):
     path = write_openai(tmp_path / "6.pt", p, "TopK", k=K, postact_fn="ReLU")
     assert find_format(path) == "openai"
     loaded = load(path)
-    check(loaded.sae, x, *expected(p, x, norm="layer_norm"))
+    check(SAE.from_stored(loaded), x, *expected(p, x, norm="layer_norm"))
     assert loaded.left == ("tensor stats_last_nonzero",)
     check(load_sae(write_openai(tmp_path / "7.pt", p, "ReLU")), x, *expected(p, x, torch.relu))
     for activation, after in (("Identity", "ReLU"), ("TopK", "Identity")):
@@ -342,9 +343,9 @@ def test_openais_flat_keys(tmp_path, p, x):
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt"])
 def test_arrays_by_their_names(tmp_path, p, x, suffix):
     path = tmp_path / f"a{suffix}"
-    FORMATS["arrays"].save(make(p, normalize_decoder=False), path)
+    FORMATS["arrays"].save(make(p, normalize_decoder=False).stored(), path)
     check(load_sae(path), x, *expected(p, x))
-    FORMATS["arrays"].save(make(p, activation="jumprelu", skip_connection=True), path)
+    FORMATS["arrays"].save(make(p, activation="jumprelu", skip_connection=True).stored(), path)
     check(load_sae(path), x, *expected(p, x, jump(p), skip=True))
 
 
@@ -421,10 +422,10 @@ def test_what_is_saved_computes_the_same_or_is_refused(tmp_path, p, x, to, kind)
     path = tmp_path / f"there{FORMATS[to].suffix}"
     if kind in REFUSED[to]:
         with pytest.raises(ValueError, match=f"^{REFUSED[to][kind]} = "):
-            FORMATS[to].save(sae, path)
+            FORMATS[to].save(sae.stored(), path)
         assert not path.exists()
         return
-    FORMATS[to].save(sae, path)
+    FORMATS[to].save(sae.stored(), path)
     again = load_sae(path)
     top = sae.encode(x)
     codes = torch.zeros(N, L + 1).scatter(1, top.indices.where(top.indices >= 0, L), top.values)

@@ -23,7 +23,7 @@ from twinsae.sae.activations import (
     load_language_model,
     open_activations,
 )
-from twinsae.sae.activations.harvest import arithmetic
+from twinsae.sae.activations.harvesting import arithmetic
 
 CONTEXT = 16
 EOS = 26  # of `model_folder`

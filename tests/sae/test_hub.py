@@ -21,7 +21,7 @@ def cache(tmp_path):
     snapshot = repo / "snapshots" / COMMIT
     save_sae(make(0), snapshot / "layers.6.mlp")
     save_sae(make(1), snapshot / "k32" / "layers.6" / "seed1")
-    FORMATS["arrays"].save(make(2), snapshot / "alone.pt")
+    FORMATS["arrays"].save(make(2).stored(), snapshot / "alone.pt")
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(COMMIT)
     return tmp_path

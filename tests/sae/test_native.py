@@ -102,7 +102,7 @@ def test_an_unknown_activation_is_refused(folder):
         ({"k": 16}, "k: 16 active latents of only 15"),
         ({"k": "3"}, "k must be int, not '3'"),
         ({"normalize_decoder": 1}, "normalize_decoder must be bool, not 1"),
-        ({"num_latents": 16}, r"'W_dec' is torch.float32 \(15, 5\), but its configuration asks"),
+        ({"num_latents": 16}, r"'encoder.weight' is torch.float32 \(15, 5\), but its "),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused(folder, change_to, message):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 from twinsae.sae import plug
-from twinsae.sae.plug import adam, few, lazy, patch
+from twinsae.sae.plug import adam, dense_products, lazy_scores, patch
 
 N, D, L, K = 9, 6, 40, 4
 
@@ -54,8 +54,8 @@ def test_encode_and_decode_are_the_dense_model(p, k):
 @pytest.mark.parametrize("small", [True, False])
 def test_a_mask_of_few_latents_and_of_many(p, monkeypatch, floor, small):
     """Both ways of computing give the same."""
-    monkeypatch.setattr(few, "MANY_ACTIVE", 2 if small else L + 1)
-    monkeypatch.setattr("twinsae.sae.plug.functional.MANY_ACTIVE", 2 if small else L + 1)
+    monkeypatch.setattr(dense_products, "LEAST_ACTIVE", 2 if small else L + 1)
+    monkeypatch.setattr("twinsae.sae.plug.functional.LEAST_ACTIVE", 2 if small else L + 1)
     mask = torch.arange(L) % 5 == 0
     found = plug.encode(p["x"], p["W"], p["b"], K, mask=mask, floor=floor)
     assert mask[found.indices[found.values != 0]].all()
@@ -64,7 +64,7 @@ def test_a_mask_of_few_latents_and_of_many(p, monkeypatch, floor, small):
 
 @pytest.mark.parametrize("small", [True, False])
 def test_more_than_the_mask_has_are_missing(p, monkeypatch, small):
-    monkeypatch.setattr(few, "MANY_ACTIVE", 2 if small else L + 1)
+    monkeypatch.setattr(dense_products, "LEAST_ACTIVE", 2 if small else L + 1)
     mask = torch.arange(L) < 3
     found = plug.encode(p["x"], p["W"], p["b"], K, mask=mask)
     assert not found.values[:, 3].any()
@@ -73,7 +73,7 @@ def test_more_than_the_mask_has_are_missing(p, monkeypatch, small):
 
 @pytest.mark.parametrize("small", [True, False])
 def test_missing_places_are_value_0_and_index_0_and_get_no_gradient(p, monkeypatch, small):
-    monkeypatch.setattr(few, "MANY_ACTIVE", 2 if small else L + 1)
+    monkeypatch.setattr(dense_products, "LEAST_ACTIVE", 2 if small else L + 1)
     p["b"].data.fill_(-100)
     p["b"].data[7] = 100
     options = {"mask": torch.arange(L) < 20} if small else {}
@@ -135,7 +135,7 @@ class Scores:
         return plug.Active(*self.numbers.topk(k))
 
     def lazy(self):
-        return lazy.LazyScores(self.numbers[:, :1], L, self.compute, self.largest)
+        return lazy_scores.LazyScores(self.numbers[:, :1], L, self.compute, self.largest)
 
 
 def test_lazy_scores_are_not_computed_for_their_largest():

@@ -1,0 +1,1 @@
+"""`twinsae bench`: the kernels' speed and memory on this machine."""

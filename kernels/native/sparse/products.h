@@ -1,0 +1,51 @@
+// Products with matrices of k non-zeros in each row: decoding, its gradient for the values, and the
+// gradients of the latents. The caller has checked that indices (rows, k) lie in [-1, latents); an
+// index of -1 adds nothing.
+#pragma once
+#include <cstdint>
+
+namespace twinsae {
+
+struct Sparse {
+  int64_t rows, k, latents, depth;
+  const int64_t* indices;  // (rows, k)
+};
+
+// out[n] = bias + sum over j of values[n, j] * weight[indices[n, j]]
+void sparse_decode(const Sparse& s, const float* values, const float* weight, const float* bias,
+                   int threads, float* out);
+
+// out[n, j] = <left[n], weight[indices[n, j]]>, 0 where the index is -1
+void gather_dot(const Sparse& s, const float* left, const float* weight, int threads, float* out);
+
+// Computes the squared error of sparse_decode and its gradient for the values in one pass over the
+// rows of weight. With e = sparse_decode - target: squares[n] = |e[n]|^2, g = scale * e, and
+// d_values = gather_dot(g), with the same bits as from the functions above.
+struct DecodedError {
+  float *squares, *g, *d_values;  // (rows), (rows, depth), (rows, k)
+};
+void decode_error(const Sparse& s, const float* values, const float* weight, const float* bias,
+                  const float* target, float scale, int threads, const DecodedError& out);
+
+// Decodes into out and computes squares[n] = |out[n] - target[n]|^2, with the same bits as
+// decode_error, and deviations[n] = |target[n] - centre|^2.
+struct DecodedSquares {
+  float *out, *squares, *deviations;  // (rows, depth), (rows), (rows)
+};
+void decode_squares(const Sparse& s, const float* values, const float* weight, const float* bias,
+                    const float* target, const float* centre, int threads,
+                    const DecodedSquares& out);
+
+constexpr int64_t kPiece = 256;  // the most non-zeros of a latent that one thread sums
+
+// Each output may be null, and so may the inputs that no output needs. With `accumulate` the
+// gradients are added to what the outputs hold, otherwise they overwrite it.
+struct LatentGrads {
+  const float *values, *d_values;   // (rows, k)
+  const float *x, *g;               // (rows, depth)
+  float *dW_dec, *dW_enc, *db_enc;  // (latents, depth), (latents, depth), (latents)
+  int64_t* fired;                   // (latents)
+};
+void latent_grads(const Sparse& s, const LatentGrads& grads, bool accumulate, int threads);
+
+}  // namespace twinsae

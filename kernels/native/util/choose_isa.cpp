@@ -1,0 +1,97 @@
+// Chooses the instruction sets of the float32 loops and of the loops on codes: the best ones that
+// this machine has, or those that TWINSAE_CPU_ISA names.
+#include "codes/isa.h"
+#include "float32/isa.h"
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace twinsae {
+namespace {
+
+bool runs_here(const Float32Isa& isa) {
+#ifdef TWINSAE_X86
+  if (&isa == &avx512_isa) return __builtin_cpu_supports("avx512f");
+  if (&isa == &avx2_isa) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+  return &isa == &portable_isa;
+}
+
+const Float32Isa* const kBestFirst[] = {
+#ifdef TWINSAE_X86
+    &avx512_isa, &avx2_isa,
+#endif
+    &portable_isa};
+
+std::vector<const CodesIsa*> best_codes_first() {
+#ifdef TWINSAE_X86
+  return {&amx_int8_isa, &avx512_vnni_isa, &avx2_int16_isa};
+#else
+  return {};
+#endif
+}
+
+#ifdef TWINSAE_X86
+bool runs_here(const CodesIsa& isa) {
+  if (&isa == &avx2_int16_isa) return runs_here(avx2_isa);
+  const bool vnni = runs_here(avx512_isa) && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vnni");
+  return &isa == &amx_int8_isa ? vnni && __builtin_cpu_supports("amx-int8") && amx_permitted()
+                               : vnni;
+}
+#endif
+
+std::string forced_name() {
+  const char* forced = std::getenv("TWINSAE_CPU_ISA");
+  return forced ? forced : "";
+}
+
+[[noreturn]] void refuse_missing(const std::string& forced) {
+  throw std::invalid_argument("TWINSAE_CPU_ISA: this machine has no " + forced);
+}
+
+[[noreturn]] void refuse_unknown(const std::string& forced) {
+  std::string known;
+  for (const CodesIsa* isa : best_codes_first()) known += isa->name + std::string(", ");
+  for (const Float32Isa* isa : kBestFirst)
+    if (isa != &portable_isa) known += isa->name + std::string(", ");
+  throw std::invalid_argument("TWINSAE_CPU_ISA: expected " + known + "or " + portable_isa.name +
+                              ", got " + forced);
+}
+
+bool names_codes(const std::string& forced) {
+  for (const CodesIsa* isa : best_codes_first())
+    if (forced == isa->name) return true;
+  return false;
+}
+
+}  // namespace
+
+const Float32Isa& current_float32_isa() {
+  const std::string forced = forced_name();
+  const bool codes = names_codes(forced);
+  if (codes && !current_codes_isa()) refuse_missing(forced);
+  for (const Float32Isa* isa : kBestFirst) {
+    if (forced.empty() || codes ? !runs_here(*isa) : forced != isa->name) continue;
+    if (!runs_here(*isa)) refuse_missing(forced);
+    return *isa;
+  }
+  refuse_unknown(forced);
+}
+
+const CodesIsa* current_codes_isa() {
+#ifdef TWINSAE_X86
+  const std::string forced = forced_name();
+  for (const CodesIsa* isa : best_codes_first()) {
+    // Without VNNI, AVX-512 multiplies float32 numbers as fast as AVX2 multiplies int16 codes.
+    const bool pays = isa != &avx2_int16_isa || !runs_here(avx512_isa);
+    if ((forced.empty() ? pays : forced == isa->name) && runs_here(*isa)) return isa;
+  }
+#endif
+  return nullptr;
+}
+
+}  // namespace twinsae

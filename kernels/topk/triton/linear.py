@@ -1,0 +1,130 @@
+"""The scans in Triton (GPU), after the scheme of a product in parts and a certificate.
+
+One kernel multiplies, and keeps of each row the best few keys of every group of consecutive
+latents; a second one takes the best of those. A row is proved if in every group the last key kept
+is no better than the k-th best: what was not kept is worse still. Rows that are not proved are done
+again with all their scores. Where the odds of that are poor (large k, few latents), all rows are
+done so, some at a time. Nothing depends on the order in which programs run.
+
+Half-precision inputs are multiplied exactly and summed in float32: their scan's scores are the
+result's. Float32 inputs are scanned in float16, which proposes; a float32 score of each proposal
+decides, and keys bear a slack, so that the certificate holds for it (bound.py). So do those
+of the chunked route (chunked.py), which plans.py may choose for any dtype. A float32
+input's score has the same bits by all routes, a half-precision one's by all but the chunked one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import triton
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from ...launch import capturing, describable, on_device, ready
+from .bound import packed_rough, rough, slack_of
+from .chunked import FILTER_COLS, chunked_keys
+from .dense import dense_topk
+from .mutual import mutual_topk
+from .pairs import pairs_above
+from .plans import plan_for
+from .rescore import Chosen, Scores, keys_of_proposals
+from .scan import scan_groups
+from .scheme import Scheme, choose_scheme, contenders
+from .select import MOST, choose, ranked
+from .tiles import BAND, Tile
+
+__all__ = ["linear_topk", "mutual_topk", "pairs_above"]
+
+
+def linear_topk(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    packed: Sequence[Tensor],
+    k: int,
+    floor: Tensor,
+    mask: Tensor | None,
+    groups: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See api.linear_topk; floor (N,) float32. Values and indices (N, groups, k)."""
+    floor = ready(floor)
+    scores = Scores(
+        ready(x), ready(weight), None if bias is None else ready(bias),
+        None if mask is None else mask.contiguous(), floor, groups,
+    )  # fmt: skip
+    values = scores.x.new_empty((x.shape[0], groups, k), dtype=torch.float32)
+    indices = torch.empty_like(values, dtype=torch.int64)
+    survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
+    again: list[Tensor | slice] = [slice(None)] * groups
+    with on_device(x):
+        chosen = chosen_keys(scores, k, packed)
+        if chosen is not None:
+            best_values, best_indices, least = ranked(chosen.keys, k)
+            values.copy_(best_values.view(values.shape))
+            indices.copy_(best_indices.view(indices.shape))
+            proved = (chosen.unseen <= least).view(-1, groups)
+            again = [(~proved[:, group]).nonzero().squeeze(1) for group in range(groups)]
+            survivors, redone = chosen.rescored, (~proved).sum()
+        for group, rows in enumerate(again):
+            if isinstance(rows, Tensor) and not rows.numel():
+                continue
+            part = slice(group * scores.latents, (group + 1) * scores.latents)
+            values[rows, group], indices[rows, group] = dense_topk(
+                scores.x[rows], scores.weight[part],
+                None if scores.bias is None else scores.bias[part], k, floor[rows],
+                None if scores.mask is None else scores.mask[part],
+            )  # fmt: skip
+    return values.to(x.dtype), indices, survivors.clone(), redone.clone()
+
+
+def chosen_keys(scores: Scores, k: int, packed: Sequence[Tensor]) -> Chosen | None:
+    """Find keys among which are the k best of nearly all rows.
+
+    A row is proved if `unseen` is no better than the least of its k best; others are to be done
+    again with all their scores. None: do all rows so. That is where too few would be proved, and
+    while a CUDA graph is recorded, where one cannot ask which rows are not.
+    """
+    if capturing() or k > MOST or scores.x.shape[0] == 0:
+        return None
+    plan = plan_for("linear_topk", scores.x, scores.latents, k)
+    decides = plan.route == "fused" and scores.x.dtype != torch.float32
+    widest = plan.tile.cols if plan.route == "fused" else FILTER_COLS
+    scheme = choose_scheme(scores.latents, contenders(k, decides), widest)
+    if scheme is None:
+        return None
+    if decides:
+        chosen, unseen = choose(_fused_keys(scores, scheme, plan.tile), k, scheme.kept)
+        return Chosen(chosen, unseen, unseen.new_zeros(()))
+    rows, latents = rough(scores.x), packed_rough(packed) or rough(scores.weight)
+    slack = slack_of(rows, latents, scores.x.dtype)
+    proposing = replace(scores, x=rows.matrix, weight=latents.matrix, slack=slack)
+    if plan.route == "fused":
+        keys = _fused_keys(proposing, scheme, plan.tile)
+    else:
+        keys = chunked_keys(proposing, scheme)
+    return keys_of_proposals(keys, scheme.kept, k, scores)
+
+
+def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:
+    """Return each row's best keys of every group, (N * S, groups * kept)."""
+    rows, latents = scores.x.shape[0], scores.latents
+    group_count = triton.cdiv(latents, scheme.group)
+    keys = torch.empty(
+        (rows * scores.stacks, group_count * scheme.kept),
+        dtype=torch.int64, device=scores.x.device,
+    )  # fmt: skip
+    grid = triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols), scores.stacks
+    described = tile.described and all(describable(t) for t in (scores.x, scores.weight))
+    x, weight = scores.x, scores.weight
+    if described:
+        x = TensorDescriptor.from_tensor(x, [tile.rows, tile.depth])
+        weight = TensorDescriptor.from_tensor(weight, [tile.cols, tile.depth])
+    scan_groups[grid](
+        x, weight, *(scores.slack or (None,) * 3), scores.bias, scores.mask, scores.floor,
+        keys, rows, latents, scores.x.shape[1], group_count,
+        BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
+        GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND, DESCRIBED=described,
+        num_warps=tile.warps, num_stages=tile.stages,
+    )  # fmt: skip
+    return keys

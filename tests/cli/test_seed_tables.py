@@ -1,0 +1,68 @@
+"""The tables of `twinsae match-all` keep the criteria's names and all numbers at 80 columns."""
+
+import io
+from itertools import pairwise
+
+import pytest
+from rich.console import Console
+from twinsae.cli.seed_tables import SHOWN, counts_tables, criteria_table, curve_table, pairs_table
+
+NAMES = [f"a-rather-long-name-of-run-{n}" for n in range(9)]
+
+
+def printed(*tables: object) -> str:
+    text = io.StringIO()
+    for table in tables:
+        Console(file=text, width=80).print(table)
+    return text.getvalue()
+
+
+@pytest.fixture
+def result() -> dict:
+    sides = {side: {"certified": True, "mean_cosine": 0.4321} for side in ("decoder", "encoder")}
+    pairs = [
+        {"a": a, "b": b, "sides": sides, "criteria": dict.fromkeys(SHOWN, 0.256)}
+        for a, b in pairwise(NAMES)
+    ]
+    shares = {"mean": 0.5, "std": 0.01, "min": 0.4321, "max": 0.6}
+    return {
+        "threshold": 0.7,
+        "criterion": "and",
+        "dictionaries": [{"name": name} for name in NAMES],
+        "pairs": pairs,
+        "only_in_base": [{"dictionaries": n, **shares} for n in range(1, 10)],
+        "in_exactly": {name: [131_072 + n for n in range(9)] for name in NAMES},
+    }
+
+
+def test_pairs(result):
+    shown = printed(pairs_table(result))
+    assert "mean cosine, decoder" in shown
+    assert "mean cosine, encoder" in shown
+    assert shown.count("proved") == 8
+    assert shown.count("0.432") == 16
+    result["pairs"][3]["sides"] = {"decoder": {"certified": False, "mean_cosine": 0.1}}
+    assert "NOT PROVED" in printed(pairs_table(result | {"pairs": result["pairs"][3:4]}))
+
+
+def test_criteria_are_never_cut(result):
+    shown = printed(criteria_table(result))
+    for name in SHOWN:
+        assert f" {name} " in shown
+    assert shown.count("25.6%") == 8 * len(SHOWN)
+    assert "…" not in shown
+
+
+def test_counts_of_many_are_in_several_tables(result):
+    first, second = counts_tables(result)
+    assert "in 6" in printed(first)
+    assert "in 7" not in printed(first)
+    shown = printed(second)
+    for n in (7, 8, 9):
+        assert f"in {n}" in shown
+        assert shown.count(f"{131_072 + n - 1:,}") == 9
+    assert "…" not in shown
+
+
+def test_the_curve(result):
+    assert printed(curve_table(result)).count("43.21%") == 9

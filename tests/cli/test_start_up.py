@@ -1,0 +1,142 @@
+"""Help and a user's errors come before anything slow is imported, and fit 80 columns."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from twinsae.cli.main import BENCH, TWINSAE, Family
+from twinsae.sae import SAE, SAEConfig, save_sae
+
+NAMES = [
+    *([name] for name in TWINSAE.commands),
+    *(["bench", name] for name in BENCH.commands),
+]
+HELPS = [["--help"], *([*name, "--help"] for name in NAMES), ["match", "-h"]]
+# What takes from half a second to several to import.
+SLOW = ("torch", "matplotlib", "scipy", "numpy", "transformers", "rich")
+
+# Runs main() on each line of words that it reads, and writes what came of it.
+CHILD = f"""
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from twinsae.cli.main import main
+for line in sys.stdin:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(json.loads(line))
+    slow = [name for name in {SLOW} if name in sys.modules]
+    print(json.dumps([code, out.getvalue(), err.getvalue(), slow]))
+"""
+
+
+def run_each(commands: list[list[str]], folder: Path) -> list[tuple[int, str, str]]:
+    """Run commands in one new process; return exit codes and what they print."""
+    finished = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        input="\n".join(map(json.dumps, commands)),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "80", "PYTHONSAFEPATH": "1"},
+    )
+    results = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert len(results) == len(commands)
+    for words, (*_, slow) in zip(commands, results, strict=True):
+        assert not slow, f"twinsae {' '.join(words)} imports {slow}"
+    return [(code, out, err) for code, out, err, _ in results]
+
+
+def test_help_begins_with_an_example_and_fits_80_columns(tmp_path: Path):
+    for words, (code, out, err) in zip(HELPS, run_each(HELPS, tmp_path), strict=True):
+        name = " ".join(["twinsae", *words[:-1]])
+        assert (code, err) == (0, ""), name
+        lines = out.splitlines()
+        assert max(map(len, lines)) <= 80, name
+        assert lines[0] == "example:"
+        assert f"{lines[1]} ".startswith(f"  {name} ")
+        assert f"usage: {name} " in out
+
+
+@pytest.mark.parametrize("family", [TWINSAE, BENCH])
+def test_each_command_has_one_line_in_the_list(family: Family, tmp_path: Path):
+    words = ["--help"] if family is TWINSAE else ["bench", "--help"]
+    ((_, out, _),) = run_each([words], tmp_path)
+    listed = out.partition("commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == list(family.commands)
+    assert all(line.endswith(".") for line in listed)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with SAEs of one name in two runs, and what is no SAE."""
+    for name in ("a/seed0", "b/seed0", "a/seed1"):
+        save_sae(SAE(SAEConfig(d_in=6, num_latents=11, k=3), seed=0), tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.txt").write_text("no SAE")
+    return tmp_path
+
+
+ERRORS = {
+    "mach a b": "there is no command 'twinsae mach'; did you mean match?",
+    "zzz": "there is no command 'twinsae zzz'; twinsae --help lists all",
+    "bench scalling": "there is no command 'twinsae bench scalling'; did you mean scaling?",
+    "match a/seed0 a/seed7 --out o": "B: a/seed7 does not exist; SAEs beside it: seed0, seed1",
+    "match a/seed0 no/seed7 --out o": "B: no/seed7 does not exist",
+    "match a/seed0 a --out o": "B: a is no SAE folder: it has no sae.safetensors, "
+    "sae_weights.safetensors, ae.pt; SAEs below it: seed0, seed1",
+    "match a/seed0 empty --out o": "B: empty is no SAE folder: it has no sae.safetensors, "
+    "sae_weights.safetensors, ae.pt; SAEs below it: none",
+    "match a/seed0 text.txt --out o": "B: text.txt: expected an SAE folder or a file ending in one "
+    "of .safetensors, .npz, .pt, .npy",
+    "match a/seed0 a/seed1": "the following arguments are required: --out",
+    "match a/seed0 a/seed1 --out o --sdie both": "there is no option --sdie; did you mean --side?",
+    "match a/seed0 a/seed1 --out o --num-latents 3": "there is no option --num-latents",
+    "match a/seed0 a/seed1 --out o --side bth": "--side: expected one of decoder, encoder, both, "
+    "got 'bth'; did you mean both?",
+    "match a/seed0 a/seed1 --out o --memory-limit much": "--memory-limit: expected a size such as "
+    "8GiB, got 'much'",
+    "match-all a/seed0 b/seed0 --out o": "2 SAEs are called seed0; give each a name: "
+    "name1=a/seed0 name2=b/seed0",
+    "match-all a/seed0 --out o": "expected 2 SAEs or more, got 1",
+    "match-all x/y=a/seed0 b/seed0 --out o": "[NAME=]DIR: 'x/y' cannot name a folder: expected "
+    "NAME=PATH, got 'x/y=a/seed0'",
+    "match-all x=a/seed7 b/seed0 --out o": "[NAME=]DIR: a/seed7 does not exist; SAEs beside it: "
+    "seed0, seed1",
+    "report a": "DIR: no summary.json in a: expected a folder of `twinsae match`",
+    "report no": "DIR: no does not exist",
+    "convert empty new --to native": "A: empty is no SAE folder: it has no sae.safetensors, "
+    "sae_weights.safetensors, ae.pt; SAEs below it: none",
+    "convert a new --to sealens": "--to: expected one of native, sparsify, saelens, "
+    "dictionary_learning, openai, arrays, got 'sealens'; did you mean saelens?",
+    "train --out o --k 0": "k: expected a positive number, got 0",
+    "train --out o --latents 8": "k: 32 active latents of only 8",
+    "train --out o --k many": "--k: expected a whole number, got 'many'",
+    "train --out o --num-latents 8": "there is no option --num-latents; did you mean --latents?",
+    "train --out o --epochs 0": "epochs: expected a positive number, got 0",
+    "train --out o --activations no.npy": "--activations: no.npy does not exist",
+    "train --out o --model no.gguf": "model 'no.gguf': there is no such file or folder",
+    "train --out o --text no.txt": "text 'no.txt' is no file or folder; other text is \"builtin\" "
+    'or, from the datasets package, "hf:NAME"',
+    "demo --seeds 1": "seeds: a match needs at least two, got 1",
+    "doctor --match 12": "--match: expected LATENTSxWIDTH such as 131072x4096, got '12'",
+    "bench encode --saes a/seed0": "--saes: expected 2 arguments",
+    "bench gpu --minutes 0": "--minutes: expected more than 0, got 0",
+}
+
+
+def test_a_users_errors_are_one_line_at_once(folder: Path):
+    before = set(folder.rglob("*"))
+    commands = [line.split() for line in ERRORS]
+    for line, (code, out, err) in zip(ERRORS, run_each(commands, folder), strict=True):
+        assert (code, out, err) == (2, "", f"error: {ERRORS[line]}\n"), line
+    assert set(folder.rglob("*")) == before
+
+
+def test_without_a_command_it_shows_the_help_and_fails(tmp_path: Path):
+    for code, out, _ in run_each([[], ["bench"]], tmp_path):
+        assert code == 2
+        assert out.startswith("example:")

@@ -1,0 +1,76 @@
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from twinsae.common.files import atomic_write, sha256
+
+
+def test_a_write_appears_whole_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+        assert temporary.parent == tmp_path
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_content_reaches_the_disk_before_the_name_does(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    synced = []
+
+    def fsync(descriptor):
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+    assert synced == [(temporary, False), (tmp_path, True)]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_write_keeps_the_old_content(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def interrupted():
+        with atomic_write(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_os_error_names_the_file_that_could_not_be_written(tmp_path):
+    path = tmp_path / "a.txt"
+
+    def full():
+        with atomic_write(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"cannot write .*/a\.txt: No space left on device") as caught:
+        full()
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_leftover_of_a_killed_run_is_replaced(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic_write(path) as temporary:
+        name = temporary
+        temporary.write_text("x")
+    name.write_text("a much longer leftover")
+    with atomic_write(path) as temporary:
+        temporary.write_text("y")
+    assert path.read_text() == "y"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(range(256)) * 5000)
+    assert sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()

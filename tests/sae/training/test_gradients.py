@@ -1,0 +1,186 @@
+"""The trainer's hand-written gradients against autograd of the dense model in float64.
+
+Tolerance for float32: each gradient is a sum of at most N k products, whose rounding is within
+N k eps of the sum of their magnitudes; the test allows that of the largest entry.
+"""
+
+import pytest
+import torch
+from twinsae.kernels.topk import linear_topk
+from twinsae.sae import SAE, SAEConfig
+from twinsae.sae.loss import total_variance
+from twinsae.sae.training.gradients import (
+    dot_rows,
+    fvu_gradients,
+    gradient_memory,
+    remove_parallel,
+    sum_by_latent,
+    weighted_sum,
+)
+
+
+def problem(rows, d_in, num_latents, k, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(rows * num_latents)
+    sae = SAE(SAEConfig(d_in, num_latents, k=k), seed=3, dtype=dtype)
+    with torch.no_grad():
+        for parameter in sae.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator).to(dtype), alpha=0.3)
+    return sae, torch.randn(rows, d_in, generator=generator).to(dtype)
+
+
+def ours(sae, x, out=None):
+    with torch.no_grad():
+        bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
+        top = linear_topk(x, sae.encoder.weight, bias, sae.config.k)
+    return fvu_gradients(sae, x, top.values, top.indices, total_variance(x), out=out)
+
+
+def theirs(sae, x, dense_fvu):
+    parameters = {n: p.detach().double().requires_grad_() for n, p in sae.named_parameters()}
+    loss = dense_fvu(x.double(), parameters, sae.config.k)
+    loss.backward()
+    return loss, {name: parameter.grad for name, parameter in parameters.items()}
+
+
+def compare(sae, x, dense_fvu, rtol):
+    got = ours(sae, x)
+    loss, expected = theirs(sae, x, dense_fvu)
+    assert got.fvu.item() == pytest.approx(loss.item(), rel=rtol)
+    named = {
+        "encoder.weight": got.encoder_weight,
+        "encoder.bias": got.encoder_bias,
+        "W_dec": got.W_dec,
+        "b_dec": got.b_dec,
+    }
+    for name, gradient in named.items():
+        error = (gradient - expected[name]).abs().max()
+        assert error <= rtol * expected[name].abs().max(), name
+
+
+SHAPES = [(9, 5, 11, 3), (2, 1, 1, 1), (33, 13, 7, 7), (64, 17, 131, 8), (40, 12, 132, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_in_double_precision(dense_fvu, shape):
+    compare(*problem(*shape), dense_fvu, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_in_single_precision(dense_fvu, shape):
+    rows, _, _, k = shape
+    compare(*problem(*shape, torch.float32), dense_fvu, rtol=rows * k * torch.finfo().eps)
+
+
+@pytest.mark.parametrize("positives", [0, 1, 2, 11])
+def test_rows_with_fewer_than_k_positives(dense_fvu, positives):
+    sae, x = problem(9, 5, 11, 3)
+    with torch.no_grad():
+        sae.encoder.bias[positives:] = -100.0
+        sae.encoder.bias[:positives] = 5.0
+    got = ours(sae, x)
+    assert int(got.fired.sum()) == 9 * min(positives, 3)
+    loss, expected = theirs(sae, x, dense_fvu)
+    assert got.fvu.item() == pytest.approx(loss.item())
+    torch.testing.assert_close(got.encoder_weight, expected["encoder.weight"])
+    torch.testing.assert_close(got.encoder_bias, expected["encoder.bias"])
+    torch.testing.assert_close(got.W_dec, expected["W_dec"])
+    torch.testing.assert_close(got.b_dec, expected["b_dec"])
+
+
+def test_fired_counts_the_tokens_of_each_latent():
+    sae, x = problem(33, 13, 7, 2)
+    scores = torch.relu((x - sae.b_dec) @ sae.encoder.weight.T + sae.encoder.bias)
+    chosen = torch.zeros_like(scores).scatter(1, scores.topk(2).indices, 1.0) * (scores > 0)
+    got = ours(sae, x).fired
+    assert got.dtype == torch.int64
+    assert torch.equal(got, chosen.sum(dim=0).long())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_memory_may_be_used_again(dtype):
+    sae, x = problem(64, 17, 131, 8, dtype)
+    memory = gradient_memory(sae)
+    for tensor in memory:
+        tensor.fill_(77)
+    for rows in (x, x[:5] + 1, x):
+        fresh, again = ours(sae, rows), ours(sae, rows, memory)
+        assert all(torch.equal(a, b) for a, b in zip(fresh, again, strict=True))
+        assert again.W_dec is memory.dW_dec
+        assert again.encoder_weight is memory.dW_enc
+
+
+def test_bits_do_not_depend_on_the_threads():
+    sae, x = problem(600, 17, 1000, 8, torch.float32)
+    with torch.no_grad():
+        sae.encoder.bias[3] = 100.0  # a latent active on every token
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append(ours(sae, x))
+    torch.set_num_threads(before)
+    assert results[0].fired[3] == 600
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("latents", [1, 37, 255, 256, 257, 1000])
+def test_products_with_a_vector(latents):
+    weight, row, column = torch.randn(latents, 13), torch.randn(13), torch.randn(latents)
+    exact = weight.double() @ row.double(), column.double() @ weight.double()
+    torch.testing.assert_close(dot_rows(weight, row).double(), exact[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(weighted_sum(column, weight).double(), exact[1], atol=1e-4, rtol=0)
+
+
+def test_products_with_a_vector_do_not_depend_on_the_threads():
+    weight, row, column = torch.randn(9000, 13), torch.randn(13), torch.randn(9000)
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append((dot_rows(weight, row), weighted_sum(column, weight)))
+    torch.set_num_threads(before)
+    for dots, total in results[1:]:
+        assert torch.equal(dots, results[0][0])
+        assert torch.equal(total, results[0][1])
+
+
+def test_sums_by_latent():
+    values = torch.tensor([[1.0, 2.0, 0.0], [4.0, 8.0, 16.0]])
+    indices = torch.tensor([[2, 0, -1], [2, 2, 1]])
+    assert sum_by_latent(values, indices, 4).tolist() == [2.0, 16.0, 13.0, 0.0]
+    assert sum_by_latent(values[:0], indices[:0], 2).tolist() == [0.0, 0.0]
+
+
+def test_products_with_a_vector_do_not_depend_on_the_matrixs_address():
+    memory, row, column = torch.randn(40 * 13), torch.randn(13), torch.randn(37)
+    weight = memory[: 37 * 13].reshape(37, 13).clone()
+    for offset in range(16):
+        moved = memory[offset : offset + 37 * 13].reshape(37, 13).copy_(weight)
+        assert torch.equal(dot_rows(moved, row), dot_rows(weight, row))
+        assert torch.equal(weighted_sum(column, moved), weighted_sum(column, weight))
+
+
+def test_the_parallel_part_of_a_gradient_is_removed():
+    rows = torch.nn.functional.normalize(torch.randn(11, 5, dtype=torch.float64), dim=1)
+    sideways = torch.randn(11, 5, dtype=torch.float64)
+    sideways -= (sideways * rows).sum(dim=1, keepdim=True) * rows
+    gradient = sideways + torch.randn(11, 1, dtype=torch.float64) * rows
+    remove_parallel(gradient, rows, (gradient * rows).sum(dim=1))
+    torch.testing.assert_close(gradient, sideways)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_radial_part_is_that_of_the_decoders_gradient(shape):
+    sae, x = problem(*shape)
+    got = ours(sae, x)
+    expected = (got.W_dec * sae.W_dec.detach()).sum(dim=1)
+    torch.testing.assert_close(got.radial, expected, atol=1e-13, rtol=1e-11)
+
+
+def test_the_radial_part_with_fewer_than_k_positives():
+    sae, x = problem(9, 5, 11, 3)
+    with torch.no_grad():
+        sae.encoder.bias[2:] = -100.0
+        sae.encoder.bias[:2] = 5.0
+    got = ours(sae, x)
+    expected = (got.W_dec * sae.W_dec.detach()).sum(dim=1)
+    torch.testing.assert_close(got.radial, expected)
