@@ -1,12 +1,22 @@
-"""Other people's solvers of the dense assignment problem, where they are installed."""
+"""Other people's solvers of the dense assignment problem, where they are installed.
 
+Each runs in a process of its own with a time limit: the loop of lapjv may never end on ties.
+"""
+
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..common.memory import PeakMemory
 
 Cost = NDArray[np.float64]
 Columns = NDArray[np.int64]
@@ -24,6 +34,58 @@ class DenseSolver:
     """About what it takes beside the matrix, to know beforehand whether it fits."""
     solve: Callable[[Cost], Columns]
     """cost (L, L), not negative -> (L,)."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a solver found."""
+
+    columns: Columns
+    """(L,) each row's column."""
+    seconds: float
+    peak_bytes: int
+    """Memory beyond the matrix."""
+
+
+def solve_in_child(solver: DenseSolver, cost: Cost, limit: float) -> Solved | None:
+    """Run a solver in another process; it gets the matrix by a temporary file.
+
+    Args:
+        solver: who solves.
+        cost: (L, L) float64, not negative.
+        limit: seconds after which the process is killed.
+
+    Returns:
+        What it found, or None if the limit was reached.
+
+    Raises:
+        RuntimeError: the process ended without a result.
+    """
+    context = get_context("spawn")  # a fork would have our threads' locks
+    receiver, sender = context.Pipe(duplex=False)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "cost.npy"
+        np.save(path, cost)
+        child = context.Process(target=_solve, args=(solver, path, sender), daemon=True)
+        child.start()
+        sender.close()  # the child has the other one: when it ends, the pipe does
+        try:
+            found: Solved | None = receiver.recv() if receiver.poll(limit) else None
+        except EOFError:
+            raise RuntimeError(f"{solver.name}: the process ended without a result") from None
+        finally:
+            child.kill()
+            child.join()
+    return found
+
+
+def _solve(solver: DenseSolver, path: Path, sender: Connection) -> None:
+    cost = np.load(path)
+    with PeakMemory() as memory:
+        started = time.perf_counter()
+        columns = solver.solve(cost)
+        seconds = time.perf_counter() - started
+    sender.send(Solved(columns, seconds, memory.peak_bytes))
 
 
 def dense_solvers() -> list[DenseSolver]:

@@ -14,7 +14,6 @@ PACKAGES = (
     "numpy",
     "torch",
     "safetensors",
-    "lapjv",
     "faiss-cpu",
     "transformers",
     "gguf",

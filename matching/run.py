@@ -212,7 +212,7 @@ def _overlap(matchings: dict[Side, Matching], inputs: Sequence[_Input]) -> dict[
 
 
 def _versions() -> dict[str, str]:
-    packages = ("twinsae", "numpy", "torch", "lapjv")
+    packages = ("twinsae", "numpy", "torch")
     return {**{name: version(name) for name in packages}, "python": platform.python_version()}
 
 

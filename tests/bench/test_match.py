@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -51,6 +52,40 @@ def with_solvers(monkeypatch: pytest.MonkeyPatch) -> None:
     lapx = SimpleNamespace(lapjv=lambda cost: (0.0, linear_sum_assignment(cost)[1], None))
     monkeypatch.setitem(sys.modules, "lap", lapx)
     monkeypatch.setattr(dense_solvers, "find_spec", lambda _: object())
+    # Another process would not have the stand-ins.
+    monkeypatch.setattr(bench, "solve_in_child", solved_here)
+
+
+def solved_here(solver: dense_solvers.DenseSolver, cost: np.ndarray, _: float):
+    return dense_solvers.Solved(solver.solve(cost), 0.1, 0)
+
+
+def named(name: str) -> dense_solvers.DenseSolver:
+    return next(s for s in dense_solvers.dense_solvers() if s.name == name)
+
+
+def test_a_solver_in_a_process_of_its_own() -> None:
+    cost = np.random.default_rng(0).random((30, 30))
+    for solver in (named("scipy"), named("lapjv")):
+        solved = dense_solvers.solve_in_child(solver, cost, 60)
+        np.testing.assert_array_equal(solved.columns, linear_sum_assignment(cost)[1])
+        assert 0 < solved.seconds < 60
+        assert solved.peak_bytes >= 0
+
+
+def test_a_solver_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dense_solvers.solve_in_child(named("scipy"), np.zeros((2, 2)), 0.0) is None
+    monkeypatch.setattr(bench, "solve_in_child", lambda *_: None)
+    made = planted_pair(60, 8)
+    measured = bench_match(Pair(made.a, made.b, ""), against=True, progress=silent)
+    assert measured.facts["scipy, dense"] == ["stopped after 7,200 s"]
+    assert measured.seconds["scipy, dense"] == bench.DENSE_SECONDS
+
+
+def test_a_solver_that_dies_says_so() -> None:
+    broken = replace(named("scipy"), solve=partial(int, "no number"))
+    with pytest.raises(RuntimeError, match="scipy: the process ended without a result"):
+        dense_solvers.solve_in_child(broken, np.zeros((2, 2)), 60)
 
 
 @pytest.mark.usefixtures("with_solvers")
@@ -161,11 +196,13 @@ def test_candidates_alone_may_leave_no_matching(monkeypatch: pytest.MonkeyPatch)
 def test_another_objective_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = dense_solvers.DenseSolver("bad", "bad", 0, lambda cost: np.arange(len(cost)))
     monkeypatch.setattr(bench, "dense_solvers", lambda: [wrong])
+    monkeypatch.setattr(bench, "solve_in_child", solved_here)
     made = planted_pair(60, 8)
     with pytest.raises(RuntimeError, match="bad's objective is"):
         bench_match(Pair(made.a, made.b, ""), against=True, progress=silent)
 
 
+@pytest.mark.usefixtures("with_solvers")
 def test_solvers_that_do_not_fit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "available_memory", lambda: 60 * 60 * 9)
     made = planted_pair(60, 8)

@@ -84,8 +84,7 @@ def test_nothing_of_the_solver_or_of_the_kernels_is_used(monkeypatch, case):
     def broken(*_):
         raise AssertionError("the solver's own arithmetic")
 
-    monkeypatch.setattr("twinsae.matching.similarity.unit_rows", broken)
-    monkeypatch.setattr("twinsae.matching.dense.similarity_tiles", broken)
+    monkeypatch.setattr("twinsae.matching.dense._similarity", broken)
     for kernel in ("linear_topk", "mutual_topk", "pairs_above"):
         monkeypatch.setattr(f"twinsae.kernels.topk.api.{kernel}", broken)
     assert verify(*case).valid

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from twinsae.matching import match
-from twinsae.matching.dense import _rectangle_prices, dense_memory
+from twinsae.matching.dense import dense_memory
 
 # The fixtures that hypothesis complains about are pure functions.
 
@@ -152,14 +152,6 @@ def test_more_rows_than_a_block(monkeypatch, make_pair, cosines, assert_optimal)
     monkeypatch.setattr("twinsae.matching.dense._STRIPE", 5)
     a, b = make_pair(40, 33, 12)
     assert_optimal(match(a, b), cosines(a, b))
-
-
-def test_rounding_in_the_solvers_prices_leaves_no_price_below_zero_or_on_an_unmatched_latent():
-    matched = np.array([0, 3])
-    square = np.array([0.5, 0.1, 0.1 + 1e-16, 0.1 - 1e-16])  # all but the first are 0.1
-    prices = _rectangle_prices(square, matched)
-    np.testing.assert_array_equal(prices, [square[0] - square[2], 0, 0, 0])
-    np.testing.assert_array_equal(_rectangle_prices(square[:2], np.array([1, 0])), square[:2])
 
 
 def test_stats_tell_method_seconds_and_memory(make_pair):

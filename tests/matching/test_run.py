@@ -78,7 +78,7 @@ def test_the_summary_has_exactly_its_keys(folders, tmp_path):
         *("settings", "sides", "overlap"),
     }
     assert summary["format"] == "twinsae-match/1"
-    assert set(summary["versions"]) == {"twinsae", "numpy", "torch", "lapjv", "python"}
+    assert set(summary["versions"]) == {"twinsae", "numpy", "torch", "python"}
     assert summary["versions"]["numpy"] == np.__version__
     assert summary["settings"] == {
         "sides": ["decoder", "encoder"],
