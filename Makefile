@@ -11,7 +11,7 @@ TYPING := build/typing/twinsae
 ROOMS := bench cli common kernels matching sae
 NATIVE := $(shell find kernels/native matching/native -type f)
 # C++ that clang-format checks.
-FORMATTED := $(filter kernels/native/%,$(NATIVE)) tests/native/driver.cpp
+FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE

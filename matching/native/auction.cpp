@@ -27,9 +27,14 @@ struct Bid {
 class Auction {
  public:
   Auction(const Graph& graph, int64_t bid_limit, Matching& matching, double* price)
-      : graph_(graph), bid_limit_(bid_limit), matching_(matching), price_(price),
-        best_(static_cast<size_t>(graph.num_rows)), own_weight_(matching.col_of.size()),
-        cheapest_(matching.row_of.size()), paid_(matching.row_of.size()) {
+      : graph_(graph),
+        bid_limit_(bid_limit),
+        matching_(matching),
+        price_(price),
+        best_(static_cast<size_t>(graph.num_rows)),
+        own_weight_(matching.col_of.size()),
+        cheapest_(matching.row_of.size()),
+        paid_(matching.row_of.size()) {
     for (int32_t i = 0; i < graph.num_rows; ++i) look(i);
     for (int32_t member = 0; member < graph.rows.count(); ++member)
       if (matching.col_of[member] >= 0) own_weight_[member] = weight_of(member);

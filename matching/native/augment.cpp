@@ -14,9 +14,13 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 class Augmenter {
  public:
   Augmenter(const Graph& graph, Matching& matching, double* price)
-      : graph_(graph), matching_(matching), price_(price), own_weight_(matching.col_of.size()),
+      : graph_(graph),
+        matching_(matching),
+        price_(price),
+        own_weight_(matching.col_of.size()),
         looked_at_(static_cast<size_t>(graph.num_rows), -1),
-        reached_(static_cast<size_t>(graph.num_cols)), vacant_(graph.cols.firsts()) {}
+        reached_(static_cast<size_t>(graph.num_cols)),
+        vacant_(graph.cols.firsts()) {}
 
   int64_t run() {
     keep_tight_pairs();
@@ -34,8 +38,8 @@ class Augmenter {
   // How a column was reached in the search of the member `root`.
   struct Reached {
     int32_t root = -1;
-    int32_t from = -1;     // the member of the row that the edge comes from
-    double weight = 0;     // of that edge
+    int32_t from = -1;  // the member of the row that the edge comes from
+    double weight = 0;  // of that edge
     double distance = kInf;
   };
   using Entry = std::pair<double, int32_t>;  // distance, column
@@ -147,10 +151,10 @@ class Augmenter {
   const Graph& graph_;
   Matching& matching_;
   double* const price_;
-  std::vector<double> own_weight_;   // of matched members of rows: the weight of their edge
-  std::vector<int32_t> looked_at_;   // by row: the last search that did
-  std::vector<Reached> reached_;     // by column
-  std::vector<int32_t> vacant_;      // of each column: no member before it is free
+  std::vector<double> own_weight_;  // of matched members of rows: the weight of their edge
+  std::vector<int32_t> looked_at_;  // by row: the last search that did
+  std::vector<Reached> reached_;    // by column
+  std::vector<int32_t> vacant_;     // of each column: no member before it is free
   std::vector<Entry> heap_;
   std::vector<int32_t> settled_;
   Entry end_;  // the nearest free column so far

@@ -38,9 +38,14 @@ struct TwoBest {
 class Dense {
  public:
   Dense(const double* weight, const int64_t* equal, int64_t num_rows, int64_t num_cols)
-      : weight_(weight), equal_(equal), num_rows_(num_rows), num_cols_(num_cols),
-        row_of_(static_cast<size_t>(num_cols), -1), open_price_(row_of_.size()),
-        distance_(row_of_.size()), nearest_((row_of_.size() + kBlock - 1) / kBlock),
+      : weight_(weight),
+        equal_(equal),
+        num_rows_(num_rows),
+        num_cols_(num_cols),
+        row_of_(static_cast<size_t>(num_cols), -1),
+        open_price_(row_of_.size()),
+        distance_(row_of_.size()),
+        nearest_((row_of_.size() + kBlock - 1) / kBlock),
         searched_by_(static_cast<size_t>(num_rows), -1) {
     out_.col_of.assign(static_cast<size_t>(num_rows), -1);
     out_.col_price.assign(row_of_.size(), 0.0);
@@ -166,8 +171,9 @@ class Dense {
     reached_.push_back(from);
     const double* const weight = row(from.row);
     for (int64_t start = 0; start < num_cols_; start += kBlock)
-      nearest_[start / kBlock] = relax_block(from.base, weight + start, &open_price_[start],
-                                             &distance_[start], std::min(num_cols_ - start, kBlock));
+      nearest_[start / kBlock] =
+          relax_block(from.base, weight + start, &open_price_[start], &distance_[start],
+                      std::min(num_cols_ - start, kBlock));
   }
 
   // Returns the least of these distances.
@@ -236,13 +242,13 @@ class Dense {
   const int64_t* const equal_;
   const int64_t num_rows_, num_cols_;
   DenseSolution out_;
-  std::vector<int32_t> row_of_;     // -1: none
-  std::vector<double> open_price_;  // infinite where settled
-  std::vector<double> distance_;    // of open columns; infinite where settled
-  std::vector<double> nearest_;     // the least distance of each block
+  std::vector<int32_t> row_of_;       // -1: none
+  std::vector<double> open_price_;    // infinite where settled
+  std::vector<double> distance_;      // of open columns; infinite where settled
+  std::vector<double> nearest_;       // the least distance of each block
   std::vector<int32_t> searched_by_;  // the last search that came to one of these equal rows
   std::vector<Reached> reached_;
-  std::vector<Settled> settled_;    // in the order of their distances
+  std::vector<Settled> settled_;  // in the order of their distances
 };
 
 }  // namespace

@@ -48,7 +48,8 @@ void check_edges(const Index* rows, const Index* cols, const double* weights, in
 }
 
 Members::Members(const int64_t* sizes, int64_t numbers)
-    : single_(!sizes || std::all_of(sizes, sizes + numbers, [](int64_t size) { return size == 1; })),
+    : single_(!sizes ||
+              std::all_of(sizes, sizes + numbers, [](int64_t size) { return size == 1; })),
       numbers_(static_cast<int32_t>(numbers)) {
   if (single_) return;
   first_.push_back(0);

@@ -12,7 +12,9 @@ constexpr int32_t kUnreached = -1;
 class Phases {
  public:
   explicit Phases(const Graph& graph)
-      : graph_(graph), matching_(graph), level_(static_cast<size_t>(graph.num_rows)),
+      : graph_(graph),
+        matching_(graph),
+        level_(static_cast<size_t>(graph.num_rows)),
         col_level_(static_cast<size_t>(graph.num_cols)) {}
 
   Matching run() {

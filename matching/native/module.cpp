@@ -75,10 +75,9 @@ struct Edges {
     const int64_t edges = rows.shape[0];
     check_edges(rows.data, cols.data, weights, edges, sizes.rows, sizes.cols);
     Members of_rows(sizes.row_members, sizes.rows), of_cols(sizes.col_members, sizes.cols);
-    return sizes.tall() ? build_graph(cols.data, rows.data, weights, edges, std::move(of_cols),
-                                      std::move(of_rows))
-                        : build_graph(rows.data, cols.data, weights, edges, std::move(of_rows),
-                                      std::move(of_cols));
+    return sizes.tall()
+        ? build_graph(cols.data, rows.data, weights, edges, std::move(of_cols), std::move(of_rows))
+        : build_graph(rows.data, cols.data, weights, edges, std::move(of_rows), std::move(of_cols));
   }
 };
 
@@ -110,8 +109,8 @@ struct Problem {
 };
 
 void bind_maximum_matching(const object& rows, const object& cols, int64_t num_rows,
-                           int64_t num_cols, const object& row_members,
-                           const object& col_members, const object& partner_) {
+                           int64_t num_cols, const object& row_members, const object& col_members,
+                           const object& partner_) {
   const Sizes sizes(num_rows, num_cols, row_members, col_members);
   const auto partner = array<int64_t>(partner_, "partner", 1);
   partner.expect("partner", {sizes.smaller()});
@@ -147,8 +146,7 @@ py::tuple bind_solve(const object& rows, const object& cols, const object& weigh
 
 void bind_centre_prices(const object& rows, const object& cols, const object& weights,
                         const object& row_members, const object& col_members,
-                        const object& partner_, const object& row_price,
-                        const object& col_price) {
+                        const object& partner_, const object& row_price, const object& col_price) {
   const Problem problem(weights, row_members, col_members, row_price, col_price);
   const auto partner = array<const int64_t>(partner_, "partner", 1);
   partner.expect("partner", {problem.sizes.smaller()});
@@ -170,8 +168,8 @@ void bind_solve_dense(const object& weights_, const object& equal_, const object
   const auto weights = array<const double>(weights_, "weights", 2);
   const int64_t num_rows = weights.shape[0], num_cols = weights.shape[1];
   const Sizes sizes(num_rows, num_cols);
-  require(!sizes.tall(), "weights: expected no more rows than columns, got " +
-                             Array<double>::text(weights.shape));
+  require(!sizes.tall(),
+          "weights: expected no more rows than columns, got " + Array<double>::text(weights.shape));
   const auto equal = array<const int64_t>(equal_, "equal", 1);
   const auto partner = array<int64_t>(partner_, "partner", 1);
   const auto col_price = array<double>(col_price_, "col_price", 1);
@@ -212,8 +210,8 @@ void bind_edge_cosines(const object& a_, const std::string& a_dtype, const objec
                        const object& cols, int threads, const object& out_) {
   const StoredRows a = stored_rows("a", a_, a_dtype, a_scale, a_norm);
   const StoredRows b = stored_rows("b", b_, b_dtype, b_scale, b_norm);
-  require(a.depth == b.depth, "b: expected rows of " + std::to_string(a.depth) + ", got " +
-                                  std::to_string(b.depth));
+  require(a.depth == b.depth,
+          "b: expected rows of " + std::to_string(a.depth) + ", got " + std::to_string(b.depth));
   require(threads >= 1, "threads: expected 1 or more, got " + std::to_string(threads));
   const auto out = array<double>(out_, "out", 1);
   with_edges(rows, cols, [&](const auto& edges) {
@@ -243,11 +241,12 @@ void bind_unit_rows(const object& matrix, const std::string& dtype, const object
 PYBIND11_MODULE(_native, m) {
   using namespace twinsae;
   using py::arg;
-  m.doc() = "The assignment solvers of twinsae. Numpy arrays, C-contiguous: indices int32 or int64,\n"
-            "weights and prices float64. `row_members` and `col_members` (int64, or None for one\n"
-            "each) say how many equal members each row and column has; members are counted row by\n"
-            "row. `partner` (int64) holds for each member of the side that has fewer the member of\n"
-            "the other, or -1. Outputs are written in place. Anything else raises ValueError.";
+  m.doc() =
+      "The assignment solvers of twinsae. Numpy arrays, C-contiguous: indices int32 or int64,\n"
+      "weights and prices float64. `row_members` and `col_members` (int64, or None for one\n"
+      "each) say how many equal members each row and column has; members are counted row by\n"
+      "row. `partner` (int64) holds for each member of the side that has fewer the member of\n"
+      "the other, or -1. Outputs are written in place. Anything else raises ValueError.";
   m.def("maximum_matching", &bind_maximum_matching, arg("rows"), arg("cols"), arg("num_rows"),
         arg("num_cols"), arg("row_members"), arg("col_members"), arg("partner"));
   m.def("solve", &bind_solve, arg("rows"), arg("cols"), arg("weights"), arg("row_members"),
@@ -256,15 +255,14 @@ PYBIND11_MODULE(_native, m) {
         "(members of the smaller side without a partner, bids or -1 where the auction gave up,\n"
         "paths searched). With `warm` the prices are those to start from.");
   m.def("centre_prices", &bind_centre_prices, arg("rows"), arg("cols"), arg("weights"),
-        arg("row_members"), arg("col_members"), arg("partner"), arg("row_price"),
-        arg("col_price"));
+        arg("row_members"), arg("col_members"), arg("partner"), arg("row_price"), arg("col_price"));
   m.def("solve_dense", &bind_solve_dense, arg("weights"), arg("equal"), arg("partner"),
         arg("col_price"),
         "The assignment of every row of a matrix of no more rows than columns; rows with the same\n"
         "number in `equal` are equal.");
-  m.def("edge_cosines", &bind_edge_cosines, arg("a"), arg("a_dtype"), arg("a_scale"),
-        arg("a_norm"), arg("b"), arg("b_dtype"), arg("b_scale"), arg("b_norm"), arg("rows"),
-        arg("cols"), arg("threads"), arg("out"),
+  m.def("edge_cosines", &bind_edge_cosines, arg("a"), arg("a_dtype"), arg("a_scale"), arg("a_norm"),
+        arg("b"), arg("b_dtype"), arg("b_scale"), arg("b_norm"), arg("rows"), arg("cols"),
+        arg("threads"), arg("out"),
         "Cosines of pairs of stored rows, which are times `scale` of the length `norm`; float16\n"
         "and bfloat16 come as their bits, uint16.");
   m.def("unit_rows", &bind_unit_rows, arg("matrix"), arg("dtype"), arg("scale"), arg("norm"),

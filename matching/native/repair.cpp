@@ -14,8 +14,11 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 class Repair {
  public:
   Repair(const Graph& graph, const Matching& matching, const std::vector<double>& price)
-      : graph_(graph), by_col_(transposed(graph)), price_(price),
-        value_(static_cast<size_t>(graph.num_rows), kInf), waiting_(price.size()) {
+      : graph_(graph),
+        by_col_(transposed(graph)),
+        price_(price),
+        value_(static_cast<size_t>(graph.num_rows), kInf),
+        waiting_(price.size()) {
     double largest = 0;
     for (const double weight : graph.weight) largest = std::max(largest, std::abs(weight));
     for (const double value : price) largest = std::max(largest, std::abs(value));
@@ -88,7 +91,7 @@ class Repair {
   const Graph& graph_;
   const Graph by_col_;
   std::vector<double> price_, value_;  // of columns; of rows, that of their own columns
-  std::vector<int64_t> own_start_;  // (num_rows + 1): the places in `own_` of each row
+  std::vector<int64_t> own_start_;     // (num_rows + 1): the places in `own_` of each row
   std::vector<Own> own_;
   std::vector<char> waiting_;
   std::deque<int32_t> queue_;  // columns whose price fell

@@ -35,9 +35,8 @@ constexpr int64_t kEdgesOfTask = 4096, kRowsOfTask = 64;
 // Calls body(begin, end) for parts of [0, count).
 template <class Body>
 void parallel_parts(int64_t count, int64_t size, int threads, const Body& body) {
-  parallel_for((count + size - 1) / size, threads, [&](int64_t task) {
-    body(task * size, std::min(count, (task + 1) * size));
-  });
+  parallel_for((count + size - 1) / size, threads,
+               [&](int64_t task) { body(task * size, std::min(count, (task + 1) * size)); });
 }
 
 }  // namespace

@@ -6,9 +6,10 @@ namespace twinsae {
 struct Solution {
   std::vector<int32_t> col_of;               // (members of rows) members of columns
   std::vector<double> row_price, col_price;  // (num_rows), (num_cols)
-  int64_t unmatched = 0;  // members of rows left over by a largest matching; if any, the rest is empty
-  int64_t bids = 0;       // of the auction; -1: it gave up
-  int64_t paths = 0;      // searched after it
+  int64_t unmatched =
+      0;              // members of rows left over by a largest matching; if any, the rest is empty
+  int64_t bids = 0;   // of the auction; -1: it gave up
+  int64_t paths = 0;  // searched after it
 };
 
 // The matching of every member of a row (columns have as many members or more) with the largest sum

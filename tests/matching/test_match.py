@@ -154,7 +154,8 @@ def test_more_rows_than_a_block(monkeypatch, make_pair, cosines, assert_optimal)
     assert_optimal(match(a, b), cosines(a, b))
 
 
-def test_stats_tell_method_seconds_and_memory(make_pair):
+def test_stats_tell_method_seconds_and_memory(monkeypatch, make_pair):
+    monkeypatch.setattr("twinsae.matching.dense._FASTER_UP_TO", 2000**2)
     start = time.perf_counter()
     stats = match(*make_pair(2000, 2000, 16)).stats
     taken = time.perf_counter() - start

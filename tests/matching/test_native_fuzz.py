@@ -44,11 +44,17 @@ def weighted(draw: st.DrawFn) -> Arguments:
     shape = draw(st.integers(0, 9)), draw(st.integers(0, 9))
     rows, cols = edges(rng, shape, draw(st.booleans()))
     prices = SPECIAL if draw(st.booleans()) else np.append(SPECIAL, WRONG)
+    members, totals = [None, None], (min(shape), max(1, *shape))
+    if draw(st.booleans()):
+        members = [guarded(rng.integers(1, 4, size)) for size in shape]
+        totals = int(members[0].sum()), max(1, int(members[1].sum()))
     return {
         "rows": rows,
         "cols": cols,
         "weights": guarded(rng.choice(SPECIAL, len(rows))),
-        "partner": guarded(rng.integers(0, max(1, *shape), min(shape))),
+        "row_members": members[0],
+        "col_members": members[1],
+        "partner": guarded(rng.integers(0, totals[1], totals[0])),
         "row_price": guarded(rng.choice(prices, shape[0])),
         "col_price": guarded(rng.choice(prices, shape[1])),
     }
@@ -69,9 +75,21 @@ def centre_prices(draw: st.DrawFn) -> Arguments:
 def maximum_matching(draw: st.DrawFn) -> Arguments:
     call = weighted(draw)
     return {
-        **{name: call[name] for name in ("rows", "cols", "partner")},
+        **{n: call[n] for n in ("rows", "cols", "row_members", "col_members", "partner")},
         "num_rows": len(call["row_price"]),
         "num_cols": len(call["col_price"]),
+    }
+
+
+def solve_dense(draw: st.DrawFn) -> Arguments:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rows = draw(st.integers(0, 9))
+    cols = rows + draw(st.integers(-1 if rows else 0, 9))
+    return {
+        "weights": guarded(rng.choice(SPECIAL, rows * cols)).reshape(rows, cols),
+        "equal": guarded(np.arange(rows)),
+        "partner": guarded(np.zeros(rows, np.int64)),
+        "col_price": guarded(np.zeros(cols)),
     }
 
 
@@ -125,7 +143,7 @@ def unit_rows(draw: st.DrawFn) -> Arguments:
     }
 
 
-ENTRIES = (solve, centre_prices, maximum_matching, edge_cosines, unit_rows)
+ENTRIES = (solve, centre_prices, maximum_matching, solve_dense, edge_cosines, unit_rows)
 NUMBERS = (0, -1, 1, 2**30 + 1, 2**31 - 1, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2", None)
 
 
@@ -232,6 +250,7 @@ def test_a_start_from_prices_that_are_no_numbers_is_no_catastrophe() -> None:
     for wrong in WRONG:
         partner, price = np.empty(2, np.int64), np.full(2, wrong)
         edge = np.arange(2)
-        assert _native.solve(edge, edge, np.ones(2), True, 10, partner, price.copy(), price)[0] == 0
+        graph = edge, edge, np.ones(2), None, None
+        assert _native.solve(*graph, True, 10, partner, price.copy(), price)[0] == 0
         assert partner.tolist() == [0, 1]
         assert price.tolist() == [0, 0] or np.isfinite(price).all()

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "centre.h"
+#include "dense.h"
 #include "graph.h"
 #include "hopcroft_karp.h"
 #include "rows.h"
@@ -40,7 +41,8 @@ struct Instance {
   int64_t edges() const { return static_cast<int64_t>(rows.size()); }
   Graph graph() const {
     check_edges(rows.data(), cols.data(), weights.data(), edges(), num_rows, num_cols);
-    return build_graph(rows.data(), cols.data(), weights.data(), edges(), num_rows, num_cols);
+    return build_graph(rows.data(), cols.data(), weights.data(), edges(),
+                       Members(nullptr, num_rows), Members(nullptr, num_cols));
   }
 };
 
@@ -138,6 +140,68 @@ void check_refusals() {
   }
 }
 
+// Rows and columns that stand for several members, beside the graph in which each member stands
+// for itself.
+void check_members(const Instance& few) {
+  std::vector<int64_t> sizes[2];
+  for (int64_t i = 0; i < few.num_rows; ++i) sizes[0].push_back(draw(1, 3));
+  for (int64_t j = 0; j < few.num_cols; ++j) sizes[1].push_back(draw(1, 3));
+  const Members rows(sizes[0].data(), few.num_rows), cols(sizes[1].data(), few.num_cols);
+  if (rows.count() > cols.count()) return;
+  Instance each{{}, {}, {}, rows.count(), cols.count()};
+  for (int64_t e = 0; e < few.edges(); ++e)
+    for (int32_t i = rows.first(few.rows[e]); i < rows.end(few.rows[e]); ++i)
+      for (int32_t j = cols.first(few.cols[e]); j < cols.end(few.cols[e]); ++j) {
+        each.rows.push_back(i);
+        each.cols.push_back(j);
+        each.weights.push_back(few.weights[e]);
+      }
+  const Graph graph =
+      build_graph(few.rows.data(), few.cols.data(), few.weights.data(), few.edges(), rows, cols);
+  const Graph whole = each.graph();
+  for (const int64_t bids : {int64_t{0}, int64_t{1'000'000}}) {
+    Solution found = solve(graph, nullptr, nullptr, bids);
+    expect(found.unmatched == rows.count() - matched_at_most(whole), "members left over");
+    if (found.unmatched) return;
+    std::vector<double> u, v;
+    for (int32_t i = 0; i < rows.count(); ++i) u.push_back(found.row_price[rows.whose(i)]);
+    for (int32_t j = 0; j < cols.count(); ++j) v.push_back(found.col_price[cols.whose(j)]);
+    check_optimal(whole, found.col_of, u, v);
+    const std::vector<int64_t> partners(found.col_of.begin(), found.col_of.end());
+    centre_prices(graph, transposed(graph), partners.data(), found.row_price.data(),
+                  found.col_price.data());
+    for (int32_t i = 0; i < rows.count(); ++i) u[i] = found.row_price[rows.whose(i)];
+    for (int32_t j = 0; j < cols.count(); ++j) v[j] = found.col_price[cols.whose(j)];
+    check_optimal(whole, found.col_of, u, v);
+  }
+}
+
+// A matrix with few different weights, for ties, or many; some rows are equal.
+void check_dense(int64_t num_rows, int64_t num_cols) {
+  const int64_t limit = draw(0, 1) ? 2 : 1'000'000;
+  std::vector<double> weight(static_cast<size_t>(num_rows * num_cols));
+  std::vector<int64_t> equal(static_cast<size_t>(num_rows));
+  for (int64_t i = 0; i < num_rows; ++i) {
+    equal[i] = i && draw(0, 1) ? equal[draw(0, i - 1)] : i;
+    for (int64_t j = 0; j < num_cols; ++j)
+      weight[i * num_cols + j] =
+          equal[i] < i ? weight[equal[i] * num_cols + j] : static_cast<double>(draw(-limit, limit));
+  }
+  const DenseSolution found = solve_dense(weight.data(), equal.data(), num_rows, num_cols);
+  std::vector<bool> taken(static_cast<size_t>(num_cols));
+  for (int64_t i = 0; i < num_rows; ++i) {
+    const int64_t own = found.col_of[i];
+    expect(own >= 0 && own < num_cols && !taken[own], "a column for each row");
+    taken[own] = true;
+    for (int64_t j = 0; j < num_cols; ++j)
+      expect(weight[i * num_cols + j] - found.col_price[j] <=
+                 weight[i * num_cols + own] - found.col_price[own] + 1e-6,
+             "no row has more elsewhere");
+  }
+  for (int64_t j = 0; j < num_cols; ++j)
+    expect(taken[j] ? found.col_price[j] >= 0 : found.col_price[j] == 0, "prices of columns");
+}
+
 // Rows of one stored type, in memory that ends where they do.
 template <class Value>
 void check_rows(Stored type, Value one) {
@@ -167,7 +231,13 @@ int main() {
   for (int i = 0; i < 1500; ++i) {
     const int64_t num_cols = draw(0, 12), num_rows = i % 2 ? num_cols : draw(0, num_cols);
     check(random_instance(num_rows, num_cols, draw(0, 60)));
+    check_members(random_instance(num_rows, num_cols, draw(0, 60)));
   }
   for (const int64_t rows : {300, 290, 1}) check(random_instance(rows, 300, 4000));
+  for (int i = 0; i < 1000; ++i) {
+    const int64_t num_rows = draw(0, 20);
+    check_dense(num_rows, num_rows + draw(0, 1) * draw(0, 9));
+  }
+  check_dense(150, 150);
   std::printf("assignment: ok\n");
 }
