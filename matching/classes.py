@@ -58,9 +58,10 @@ def equal_rows(stored: StoredRows, index: Tensor) -> Classes:
     )
 
 
-def _bytes(stored: StoredRows, index: Tensor, places: NDArray[np.int64]) -> Iterator[memoryview]:
+def _bytes(stored: StoredRows, index: Tensor, places: NDArray[np.int64]) -> Iterator[bytes]:
     """Yield the rows ``index[places]`` as they are stored."""
     size = block_rows(stored.d_in)
     for start in range(0, len(places), size):
         part = index[torch.from_numpy(places[start : start + size]).to(index.device)]
-        yield from map(memoryview, stored.matrix[part].cpu().view(torch.uint8).numpy())
+        for row in stored.matrix[part].cpu().view(torch.uint8).numpy():
+            yield row.tobytes()

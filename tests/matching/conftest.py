@@ -1,6 +1,10 @@
-"""Dictionaries to match, and an independent idea of what their matching must be."""
+"""Dictionaries to match, and an independent idea of what their matching must be.
+
+Every test here has a time limit: a solver that goes round for ever must fail, not wait.
+"""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,14 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 Array = NDArray[np.floating]
+SECONDS = 300  # of a test, on a machine that is busy with others
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A thread ends the process: C++ code would not see a signal.
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(SECONDS, method="thread"))
 
 
 @pytest.fixture
