@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pybind11.setup_helpers import Pybind11Extension
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 
 KERNELS, MATCHING = Path("kernels/native"), Path("matching/native")
@@ -22,6 +22,8 @@ def extension(name: str, folder: Path, *headers: Path) -> Pybind11Extension:
         extra_link_args=["-pthread"],
     )
 
+
+ParallelCompile(default=0).install()  # files of an extension are compiled on all cores
 
 setup(
     ext_modules=[

@@ -29,7 +29,7 @@ class Demo:
 
     out: Path = Path("runs/demo")
     """Folder for everything: activations, SAEs, matches, report."""
-    tokens: Annotated[int, Argument(positive)] = 200_000
+    tokens: Annotated[int, Argument(positive)] = 80_000
     """Activations to harvest and train on."""
     latents: Annotated[int, Argument(positive)] = 768
     """Latents of each SAE."""
