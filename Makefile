@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev-installed
 PEERS := .venv-peers
 TYPING := build/typing/twinsae
 ROOMS := bench cli common kernels matching sae
-NATIVE := $(shell find kernels/native matching/native -type f)
+NATIVE := $(shell find kernels/native matching/native matching/assignment/native -type f)
 # C++ that clang-format checks.
 FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 
@@ -65,8 +65,8 @@ sanitize: build/sanitize/address,undefined build/sanitize/thread build/sanitize/
 build/sanitize/assignment: tests/native/assignment_driver.cpp $(NATIVE)
 	mkdir -p $(@D)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=address,undefined -fno-sanitize-recover=all \
-	  -D_GLIBCXX_ASSERTIONS -Imatching/native -Ikernels/native \
-	  $(filter-out %/module.cpp,$(wildcard matching/native/*.cpp)) $< -o $@
+	  -D_GLIBCXX_ASSERTIONS -Imatching/native -Imatching/assignment/native -Ikernels/native \
+	  $(filter-out %/module.cpp,$(filter matching/%.cpp,$(NATIVE))) $< -o $@
 
 build/sanitize/%: tests/native/driver.cpp $(NATIVE)
 	mkdir -p $(@D)

@@ -5,7 +5,8 @@ from pathlib import Path
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 
-KERNELS, MATCHING = Path("kernels/native"), Path("matching/native")
+KERNELS = Path("kernels/native")
+ROWS, ASSIGNMENT = Path("matching/native"), Path("matching/assignment/native")
 
 
 def extension(name: str, folder: Path, *headers: Path) -> Pybind11Extension:
@@ -28,6 +29,7 @@ ParallelCompile(default=0).install()  # files of an extension are compiled on al
 setup(
     ext_modules=[
         extension("twinsae.kernels._native", KERNELS),
-        extension("twinsae.matching._native", MATCHING, KERNELS),
+        extension("twinsae.matching._native", ROWS, KERNELS),
+        extension("twinsae.matching.assignment._native", ASSIGNMENT, KERNELS),
     ]
 )

@@ -18,7 +18,7 @@ from ..common.memory import PeakMemory, available_memory
 from ..common.progress import Progress
 from ..kernels.topk import mutual_topk
 from ..matching import Matching, match, sparse_assignment
-from ..matching.full_pass import unit_rows
+from ..matching.proof.full_pass import unit_rows
 from ..matching.rows import StoredRows
 from ..sae.formats.dictionary import load_dictionary
 from .dense_solvers import DenseSolver, dense_solvers, solve_in_child

@@ -1,6 +1,5 @@
 """Which latents two dictionaries share: exact matching, its proof, and the criteria."""
 
-from .all_seeds import AllSeeds, match_all
 from .assignment import (
     Assignment,
     Bounds,
@@ -9,11 +8,12 @@ from .assignment import (
     maximum_matching,
     sparse_assignment,
 )
-from .certificate import Certificate, verify
+from .criteria import chance_floor, mmcs, overlap, pw_mcc, shared
 from .match import match, match_memory
+from .match_all import AllSeeds, match_all
+from .match_files import match_files
 from .matching import Matching
-from .overlap import chance_floor, mmcs, overlap, pw_mcc, shared
-from .run import match_files
+from .proof import Certificate, verify
 
 __all__ = [
     "AllSeeds",

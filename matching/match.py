@@ -9,14 +9,14 @@ import numpy as np
 from ..common.files import StrPath
 from ..common.memory import MemoryNeed, PeakMemory, check_memory
 from ..common.progress import Progress, silent
-from .alike import many_alike
-from .candidates import MOST_CANDIDATES, Source
-from .classes import equal_rows
-from .dense import dense_memory, may_take_dense, must_take_dense, solve_dense
 from .matching import Matching
 from .rows import Matrix, StoredRows, check_widths
-from .solution import Solution
-from .sparse import solve_sparse, sparse_memory
+from .solver.alike import many_alike
+from .solver.candidates import MOST_CANDIDATES, Source
+from .solver.classes import equal_rows
+from .solver.on_graph import graph_memory, solve_on_graph
+from .solver.on_matrix import matrix_memory, may_take_matrix, must_take_matrix, solve_on_matrix
+from .solver.solution import Solution
 
 
 def match(
@@ -106,11 +106,11 @@ def match_memory(num_a: int, num_b: int, d_in: int) -> MemoryNeed:
 
 def _memory(num_a: int, num_b: int, d_in: int, options: Options) -> MemoryNeed:
     """Return the most that is taken by the methods that may be chosen."""
-    sparse = sparse_memory(num_a, num_b, d_in, options.m)
-    if options.candidates != "scan" or not may_take_dense(num_a, num_b):
+    sparse = graph_memory(num_a, num_b, d_in, options.m)
+    if options.candidates != "scan" or not may_take_matrix(num_a, num_b):
         return sparse
-    dense = MemoryNeed(dense_memory(num_a, num_b, d_in), 0)
-    return dense if must_take_dense(num_a, num_b) else MemoryNeed(*map(max, sparse, dense))
+    dense = MemoryNeed(matrix_memory(num_a, num_b, d_in), 0)
+    return dense if must_take_matrix(num_a, num_b) else MemoryNeed(*map(max, sparse, dense))
 
 
 def match_rows(
@@ -133,12 +133,12 @@ def _solve(
 ) -> tuple[str, Solution]:
     """Return the faster method's name, and what it found."""
     sizes, exhaustive = (a.num_latents, b.num_latents), options.candidates == "scan"
-    if exhaustive and must_take_dense(*sizes):
-        return "dense", solve_dense(a, b, progress)
+    if exhaustive and must_take_matrix(*sizes):
+        return "dense", solve_on_matrix(a, b, progress)
     live = [equal_rows(side, side.live()) for side in (a, b)]
-    if exhaustive and may_take_dense(*sizes) and any(many_alike(side.rows) for side in live):
-        return "dense", solve_dense(a, b, progress)
-    return "sparse", solve_sparse(
+    if exhaustive and may_take_matrix(*sizes) and any(many_alike(side.rows) for side in live):
+        return "dense", solve_on_matrix(a, b, progress)
+    return "sparse", solve_on_graph(
         live[0],
         live[1],
         progress,

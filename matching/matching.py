@@ -41,7 +41,7 @@ class Matching:
     cosine: NDArray[np.float64]
     """(M,) cosine similarity of each pair; rounded to float32 in the file."""
     row_price: NDArray[np.float64]
-    """(L_A,) dual prices u; for every pair u_i + v_j >= cosine, but for the violation that
+    """(L_A,) dual prices u; for every pair u_i + v_j >= cosine, except for the violation that
     ``upper_bound`` accounts for."""
     col_price: NDArray[np.float64]
     """(L_B,) dual prices v. Those of the larger side are >= 0, and 0 where unmatched."""

@@ -111,6 +111,28 @@ def test_arrows_between_rooms_point_down(imports: Imports):
     assert forbidden_arrows(imports) == []
 
 
+def reached(imports: Imports, room: str) -> set[str]:
+    """Return the modules that a room's modules import, and those that these import, and so on."""
+    found: set[str] = set()
+    waiting = [module for module in imports if f"{module}.".startswith(f"{room}.")]
+    while waiting:
+        new = imports.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def test_a_proof_uses_nothing_of_the_solver(imports: Imports):
+    found = reached(imports, "matching.proof")
+    assert "matching.rows" in found
+    assert [name for name in found if name.startswith(("matching.solver", "matching.assign"))] == []
+
+
+def test_the_assignment_problem_knows_nothing_of_dictionaries(imports: Imports):
+    found = reached(imports, "matching.assignment")
+    assert all(name.startswith("matching.assignment") for name in found)
+
+
 def test_no_modules_import_one_another_in_a_circle(imports: Imports):
     assert circle(imports) == []
 

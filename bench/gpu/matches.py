@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import torch
 
 from ...matching import Matching, match
-from ...matching.candidates import Source
+from ...matching.solver.candidates import Source
 from ..instances import Planted, planted_pair
 from ..match import SAME_OBJECTIVE, planted_found
 from ..measurement import OURS

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...kernels.topk import linear_topk
-from ...matching.candidates import Source
+from ...matching.solver.candidates import Source
 from ..inputs import Shape
 from ..instances import Planted
 from ..machine import PACKAGES, versions

@@ -41,15 +41,14 @@ void parallel_parts(int64_t count, int64_t size, int threads, const Body& body) 
 
 }  // namespace
 
-template <class Index>
-void edge_cosines(const StoredRows& a, const StoredRows& b, const Index* rows, const Index* cols,
-                  int64_t edges, int threads, double* out) {
+void edge_cosines(const StoredRows& a, const StoredRows& b, const int32_t* rows,
+                  const int32_t* cols, int64_t edges, int threads, double* out) {
   const RowLoops& loops = row_loops();
   parallel_parts(edges, kEdgesOfTask, threads, [&](int64_t begin, int64_t end) {
     std::vector<double> row(static_cast<size_t>(a.depth + 8));
-    int64_t loaded = -1;
+    int32_t loaded = -1;
     for (int64_t e = begin; e < end; ++e) {
-      const int64_t i = rows[e], j = cols[e];
+      const int32_t i = rows[e], j = cols[e];
       if (i != loaded) loops.widen[a.type](a.row(i), a.scale[i], a.depth, row.data());
       loaded = i;
       const double norms = a.norm[i] * b.norm[j];
@@ -57,11 +56,6 @@ void edge_cosines(const StoredRows& a, const StoredRows& b, const Index* rows, c
     }
   });
 }
-
-template void edge_cosines(const StoredRows&, const StoredRows&, const int32_t*, const int32_t*,
-                           int64_t, int, double*);
-template void edge_cosines(const StoredRows&, const StoredRows&, const int64_t*, const int64_t*,
-                           int64_t, int, double*);
 
 void unit_rows(const StoredRows& rows, const int64_t* names, int64_t count, int threads,
                float* out) {

@@ -34,9 +34,8 @@ const RowLoops& row_loops();
 
 // out[e] = <a_i, b_j> / (|a_i| |b_j|) for the pair (rows[e], cols[e]), 0 for zero rows; fastest
 // where pairs of one row follow each other.
-template <class Index>
-void edge_cosines(const StoredRows& a, const StoredRows& b, const Index* rows, const Index* cols,
-                  int64_t edges, int threads, double* out);
+void edge_cosines(const StoredRows& a, const StoredRows& b, const int32_t* rows,
+                  const int32_t* cols, int64_t edges, int threads, double* out);
 
 // out (count, depth): the rows `names` at length 1, or 0 for zero rows.
 void unit_rows(const StoredRows& rows, const int64_t* names, int64_t count, int threads,

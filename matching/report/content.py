@@ -18,7 +18,7 @@ LIVE = {
 def content(
     match: MatchFolder, untrained: MatchFolder | None, log: TrainingLog | None
 ) -> dict[str, Any]:
-    """Return the template's variables but for figures: text, and rows of numbers."""
+    """Return the template's variables, except figures: text, and rows of numbers."""
     overlap = match.summary["overlap"]
     main = main_criterion(match)
     return {

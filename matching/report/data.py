@@ -23,7 +23,7 @@ LOG_KEYS: dict[str, type | tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
-class Side:
+class MatchedSide:
     """One matching, laid out by the latents of A.
 
     Attributes:
@@ -43,7 +43,7 @@ class MatchFolder:
 
     path: Path
     summary: dict[str, Any]
-    sides: dict[str, Side]
+    sides: dict[str, MatchedSide]
 
     @property
     def num_latents(self) -> int:
@@ -120,7 +120,7 @@ def _read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
 
 
-def _read_side(path: Path, num_rows: int, num_cols: int, chance_floor: float) -> Side:
+def _read_side(path: Path, num_rows: int, num_cols: int, chance_floor: float) -> MatchedSide:
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}, though summary.json names it")
     try:
@@ -139,7 +139,7 @@ def _read_side(path: Path, num_rows: int, num_cols: int, chance_floor: float) ->
     cosine = np.full(num_rows, np.nan)
     partner = np.full(num_rows, -1, dtype=np.int64)
     cosine[rows], partner[rows] = values, cols
-    return Side(cosine, partner, chance_floor)
+    return MatchedSide(cosine, partner, chance_floor)
 
 
 def _within(indices: NDArray[np.int64], limit: int) -> bool:

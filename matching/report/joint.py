@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
 from . import svg
-from .data import Side
+from .data import MatchedSide
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class Group:
     contour: str
 
 
-def joint_groups(decoder: Side, encoder: Side) -> list[Group]:
+def joint_groups(decoder: MatchedSide, encoder: MatchedSide) -> list[Group]:
     """Split the latents that are matched on both sides by whether the two matches agree."""
     matched = (decoder.partner >= 0) & (encoder.partner >= 0)
     equal = matched & (decoder.partner == encoder.partner)

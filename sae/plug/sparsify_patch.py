@@ -68,6 +68,6 @@ class _Scores:
 sparsify = Patch(_prepare)
 """``with plug.sparsify(): ...``, or ``plug.sparsify.enable()`` and ``plug.sparsify.disable()``.
 
-The numbers are sparsify's within rounding, but for gradients that it gets wrong: AuxK and
+The numbers are sparsify's within rounding, except for gradients that it gets wrong: AuxK and
 Multi-TopK reach the encoder, and places without a positive score get none.
 """

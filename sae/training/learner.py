@@ -24,7 +24,7 @@ class StepFacts:
 class Schedule:
     """The learning rate of every step: up linearly from 0, then down linearly to 0.
 
-    It is that of transformers' ``get_linear_schedule_with_warmup``, which sparsify uses, but for
+    It is that of transformers' ``get_linear_schedule_with_warmup``, which sparsify uses, except for
     two things: the first step has not rate 0 but that of the second, and the warm-up is at most
     half of the run.
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,8 @@ def test_a_proof_that_fails_is_an_error(saes, tmp_path, monkeypatch, capsys, num
     def wrong(*_args: object, **_options: object) -> Certificate:
         return Certificate(("the gap is 0.5", "it is wide"), *numbers)
 
-    monkeypatch.setattr("twinsae.matching.run.verify_rows", wrong)
+    # The function of that name hides its module from attribute access.
+    monkeypatch.setattr(import_module("twinsae.matching.match_files"), "verify_rows", wrong)
     out = tmp_path / "match"
     command = ["match", *map(str, saes), "--out", str(out), "--verify", "--side", "encoder"]
     assert main(command) == 2

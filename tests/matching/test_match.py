@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from twinsae.matching import match
-from twinsae.matching.dense import dense_memory
+from twinsae.matching.solver.on_matrix import matrix_memory
 
 # The fixtures that hypothesis complains about are pure functions.
 
 
 @pytest.fixture(autouse=True)
 def always_dense(monkeypatch):
-    monkeypatch.setattr("twinsae.matching.dense._FASTER_UP_TO", 4096)
+    monkeypatch.setattr("twinsae.matching.solver.on_matrix._FASTER_UP_TO", 4096)
 
 
 quiet = settings(
@@ -149,20 +149,20 @@ def test_rows_beyond_the_range_of_squares(cosines, assert_optimal):
 
 def test_more_rows_than_a_block(monkeypatch, make_pair, cosines, assert_optimal):
     monkeypatch.setattr("twinsae.matching.rows._BLOCK_ROWS", 7)
-    monkeypatch.setattr("twinsae.matching.dense._STRIPE", 5)
+    monkeypatch.setattr("twinsae.matching.solver.on_matrix._STRIPE", 5)
     a, b = make_pair(40, 33, 12)
     assert_optimal(match(a, b), cosines(a, b))
 
 
 def test_stats_tell_method_seconds_and_memory(monkeypatch, make_pair):
-    monkeypatch.setattr("twinsae.matching.dense._FASTER_UP_TO", 2000**2)
+    monkeypatch.setattr("twinsae.matching.solver.on_matrix._FASTER_UP_TO", 2000**2)
     start = time.perf_counter()
     stats = match(*make_pair(2000, 2000, 16)).stats
     taken = time.perf_counter() - start
     assert stats["method"] == "dense"
     assert set(stats["seconds"]) == {"similarity", "assignment", "prices"}
     assert 0 < sum(stats["seconds"].values()) <= taken
-    assert 8 * 2000 * 2000 * 0.5 < stats["peak_memory_bytes"] <= dense_memory(2000, 2000, 16)
+    assert 8 * 2000 * 2000 * 0.5 < stats["peak_memory_bytes"] <= matrix_memory(2000, 2000, 16)
 
 
 def test_progress_tells_each_phase_from_start_to_end(make_pair):
@@ -211,7 +211,7 @@ def test_what_is_no_dictionary_is_refused(bad, error, message):
 
 def test_a_match_beyond_the_memory_limit_is_refused_with_both_figures():
     rows = np.ones((2000, 8), dtype=np.float32)
-    needed = dense_memory(2000, 2000, 8)
+    needed = matrix_memory(2000, 2000, 8)
     with pytest.raises(
         ValueError,
         match=r"^matching 2,000 x 2,000 latents of width 8 takes \d\d\d MiB of memory, "
@@ -224,12 +224,12 @@ def test_a_match_beyond_the_memory_limit_is_refused_with_both_figures():
 
 def test_a_match_just_within_the_memory_limit_is_made(make_pair):
     a, b = make_pair(50, 60, 8)
-    assert match(a, b, memory_limit=dense_memory(50, 60, 8)).certified
+    assert match(a, b, memory_limit=matrix_memory(50, 60, 8)).certified
 
 
 def test_the_default_limit_is_a_share_of_the_available_memory(monkeypatch, make_pair):
     a, b = make_pair(50, 60, 8)
-    needed = dense_memory(50, 60, 8)
+    needed = matrix_memory(50, 60, 8)
     monkeypatch.setattr("twinsae.common.memory.available_memory", lambda: int(needed / 0.74))
     assert match(a, b).certified
     monkeypatch.setattr("twinsae.common.memory.available_memory", lambda: int(needed / 0.76))

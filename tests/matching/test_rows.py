@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twinsae.matching.rows import StoredRows
-from twinsae.matching.selection import (
+from twinsae.matching.solver.selection import (
     Selection,
     edge_cosines,
     edge_cosines_by_torch,

@@ -1,4 +1,4 @@
-// Runs the assignment solver without Python, for the sanitizers (`make sanitize`). Optimality is
+// Runs the assignment solvers and the loops over stored rows without Python, for the sanitizers (`make sanitize`). Optimality is
 // checked by its definition: a full matching whose prices are feasible and tight on it.
 #include <algorithm>
 #include <cmath>
@@ -215,7 +215,8 @@ void check_rows(Stored type, Value one) {
     for (const float value : unit)
       expect(std::abs(value * std::sqrt(static_cast<double>(depth)) - 1) < 1e-6, "unit rows");
     std::vector<double> cosines(3);
-    edge_cosines(rows, rows, names.data(), names.data(), 3, 2, cosines.data());
+    const std::vector<int32_t> ends(names.begin(), names.end());
+    edge_cosines(rows, rows, ends.data(), ends.data(), 3, 2, cosines.data());
     for (const double cosine : cosines) expect(std::abs(cosine - 1) < 1e-15, "cosines of rows");
   }
 }

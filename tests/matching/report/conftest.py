@@ -21,7 +21,7 @@ def made_up_matching(rng, num_a, num_b, quality):
 
 
 def second_side(rng, partner, by_row, agreement):
-    """Match as the decoder did, but for a share of the latents, with slightly lower cosines."""
+    """Match as the decoder did, except for a share of the latents, with slightly lower cosines."""
     rows = np.flatnonzero(partner >= 0)
     cols = partner[rows]
     near = by_row["decoder"]["cosine"][rows] - 0.05 + rng.normal(0, 0.04, rows.size)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from twinsae.matching.report import joint, svg
-from twinsae.matching.report.data import Side, read_log, read_match
+from twinsae.matching.report.data import MatchedSide, read_log, read_match
 from twinsae.matching.report.figures import histogram_figure, sweep_figure, training_figure
 
 
 def side(cosine, partner):
-    return Side(np.array(cosine, dtype=float), np.array(partner), 0.2)
+    return MatchedSide(np.array(cosine, dtype=float), np.array(partner), 0.2)
 
 
 def draw(figure, name="figure"):

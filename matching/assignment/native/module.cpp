@@ -1,0 +1,214 @@
+// The assignment solvers for Python: checks every argument, releases the GIL, and calls.
+#include <pybind11/pybind11.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "bind/arrays.h"
+#include "centre.h"
+#include "dense.h"
+#include "hopcroft_karp.h"
+#include "solve.h"
+
+namespace py = pybind11;
+using py::object;
+
+namespace twinsae {
+namespace {
+
+constexpr int64_t kMaxSize = int64_t{1} << 30;  // twice that must be an int32_t
+
+// How many members each row and column has, and all of them; null: one each.
+struct Sizes {
+  int64_t rows, cols;
+  const int64_t *row_members = nullptr, *col_members = nullptr;
+  int64_t all_rows = rows, all_cols = cols;
+
+  Sizes(int64_t num_rows, int64_t num_cols) : rows(num_rows), cols(num_cols) {
+    for (const int64_t size : {rows, cols}) check(size);
+  }
+  Sizes(int64_t num_rows, int64_t num_cols, const object& row_members_, const object& col_members_)
+      : Sizes(num_rows, num_cols) {
+    row_members = members("row_members", row_members_, rows, all_rows);
+    col_members = members("col_members", col_members_, cols, all_cols);
+  }
+
+  // The smaller side is that with fewer members.
+  bool tall() const { return all_rows > all_cols; }
+  int64_t smaller() const { return std::min(all_rows, all_cols); }
+  int64_t larger() const { return std::max(all_rows, all_cols); }
+
+ private:
+  static void check(int64_t size) {
+    require(size >= 0 && size <= kMaxSize,
+            "shape: expected 0 to 2^30 a side, got " + std::to_string(size));
+  }
+
+  static const int64_t* members(const char* name, const object& given, int64_t size, int64_t& all) {
+    const auto sizes = optional_array<const int64_t>(given, name, 1);
+    if (!sizes.data) return nullptr;
+    sizes.expect(name, {size});
+    all = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      require(sizes.data[i] >= 1 && sizes.data[i] <= kMaxSize,
+              std::string(name) + ": entry " + std::to_string(i) + " is " +
+                  std::to_string(sizes.data[i]) + ", expected 1 to 2^30");
+      check(all += sizes.data[i]);
+    }
+    return sizes.data;
+  }
+};
+
+// Edges as they come, with indices of one type, int32 or int64.
+template <class Index>
+struct Edges {
+  Array<const Index> rows, cols;
+
+  Edges(const object& rows_, const object& cols_)
+      : rows(array<const Index>(rows_, "rows", 1)), cols(array<const Index>(cols_, "cols", 1)) {
+    cols.expect("cols", rows.shape);
+  }
+
+  // Rows of the graph are the smaller side.
+  Graph graph(const double* weights, const Sizes& sizes) const {
+    const int64_t edges = rows.shape[0];
+    check_edges(rows.data, cols.data, weights, edges, sizes.rows, sizes.cols);
+    Members of_rows(sizes.row_members, sizes.rows), of_cols(sizes.col_members, sizes.cols);
+    return sizes.tall()
+        ? build_graph(cols.data, rows.data, weights, edges, std::move(of_cols), std::move(of_rows))
+        : build_graph(rows.data, cols.data, weights, edges, std::move(of_rows), std::move(of_cols));
+  }
+};
+
+// Calls body(edges) with the type of index that `rows` has.
+template <class Body>
+void with_edges(const object& rows, const object& cols, const Body& body) {
+  if (py::isinstance<py::array_t<int32_t>>(rows)) {
+    body(Edges<int32_t>(rows, cols));
+  } else {
+    body(Edges<int64_t>(rows, cols));
+  }
+}
+
+// What a weighted problem takes.
+struct Problem {
+  Array<const double> weights;
+  Array<double> row_price, col_price;
+  Sizes sizes;
+
+  Problem(const object& weights_, const object& row_members, const object& col_members,
+          const object& row_price_, const object& col_price_)
+      : weights(array<const double>(weights_, "weights", 1)),
+        row_price(array<double>(row_price_, "row_price", 1)),
+        col_price(array<double>(col_price_, "col_price", 1)),
+        sizes(row_price.shape[0], col_price.shape[0], row_members, col_members) {}
+
+  double* small_price() const { return sizes.tall() ? col_price.data : row_price.data; }
+  double* large_price() const { return sizes.tall() ? row_price.data : col_price.data; }
+};
+
+void bind_maximum_matching(const object& rows, const object& cols, int64_t num_rows,
+                           int64_t num_cols, const object& row_members, const object& col_members,
+                           const object& partner_) {
+  const Sizes sizes(num_rows, num_cols, row_members, col_members);
+  const auto partner = array<int64_t>(partner_, "partner", 1);
+  partner.expect("partner", {sizes.smaller()});
+  with_edges(rows, cols, [&](const auto& edges) {
+    py::gil_scoped_release release;
+    const Matching matching = maximum_matching(edges.graph(nullptr, sizes));
+    std::copy(matching.col_of.begin(), matching.col_of.end(), partner.data);
+  });
+}
+
+py::tuple bind_solve(const object& rows, const object& cols, const object& weights,
+                     const object& row_members, const object& col_members, bool warm,
+                     int64_t bid_limit, const object& partner_, const object& row_price,
+                     const object& col_price) {
+  const Problem problem(weights, row_members, col_members, row_price, col_price);
+  const auto partner = array<int64_t>(partner_, "partner", 1);
+  partner.expect("partner", {problem.sizes.smaller()});
+  require(bid_limit >= 0, "bid_limit: expected 0 or more, got " + std::to_string(bid_limit));
+  Solution solution;
+  with_edges(rows, cols, [&](const auto& edges) {
+    problem.weights.expect("weights", edges.rows.shape);
+    py::gil_scoped_release release;
+    double* const small = problem.small_price();
+    double* const large = problem.large_price();
+    solution = solve(edges.graph(problem.weights.data, problem.sizes), warm ? small : nullptr,
+                     warm ? large : nullptr, bid_limit);
+    std::copy(solution.col_of.begin(), solution.col_of.end(), partner.data);
+    std::copy(solution.row_price.begin(), solution.row_price.end(), small);
+    std::copy(solution.col_price.begin(), solution.col_price.end(), large);
+  });
+  return py::make_tuple(solution.unmatched, solution.bids, solution.paths);
+}
+
+void bind_centre_prices(const object& rows, const object& cols, const object& weights,
+                        const object& row_members, const object& col_members,
+                        const object& partner_, const object& row_price, const object& col_price) {
+  const Problem problem(weights, row_members, col_members, row_price, col_price);
+  const auto partner = array<const int64_t>(partner_, "partner", 1);
+  partner.expect("partner", {problem.sizes.smaller()});
+  for (int64_t i = 0; i < problem.sizes.smaller(); ++i)
+    require(partner.data[i] >= 0 && partner.data[i] < problem.sizes.larger(),
+            "partner: entry " + std::to_string(i) + " is " + std::to_string(partner.data[i]) +
+                ", expected 0 to " + std::to_string(problem.sizes.larger() - 1));
+  with_edges(rows, cols, [&](const auto& edges) {
+    problem.weights.expect("weights", edges.rows.shape);
+    py::gil_scoped_release release;
+    const Graph graph = edges.graph(problem.weights.data, problem.sizes);
+    centre_prices(graph, transposed(graph), partner.data, problem.small_price(),
+                  problem.large_price());
+  });
+}
+
+void bind_solve_dense(const object& weights_, const object& equal_, const object& partner_,
+                      const object& col_price_) {
+  const auto weights = array<const double>(weights_, "weights", 2);
+  const int64_t num_rows = weights.shape[0], num_cols = weights.shape[1];
+  const Sizes sizes(num_rows, num_cols);
+  require(!sizes.tall(),
+          "weights: expected no more rows than columns, got " + Array<double>::text(weights.shape));
+  const auto equal = array<const int64_t>(equal_, "equal", 1);
+  const auto partner = array<int64_t>(partner_, "partner", 1);
+  const auto col_price = array<double>(col_price_, "col_price", 1);
+  equal.expect("equal", {num_rows});
+  for (int64_t i = 0; i < num_rows; ++i)
+    require(equal.data[i] >= 0 && equal.data[i] < num_rows,
+            "equal: entry " + std::to_string(i) + " is " + std::to_string(equal.data[i]) +
+                ", expected 0 to " + std::to_string(num_rows - 1));
+  partner.expect("partner", {num_rows});
+  col_price.expect("col_price", {num_cols});
+  py::gil_scoped_release release;
+  check_weights(weights.data, num_rows * num_cols);
+  const DenseSolution solution = solve_dense(weights.data, equal.data, num_rows, num_cols);
+  std::copy(solution.col_of.begin(), solution.col_of.end(), partner.data);
+  std::copy(solution.col_price.begin(), solution.col_price.end(), col_price.data);
+}
+
+}  // namespace
+}  // namespace twinsae
+
+PYBIND11_MODULE(_native, m) {
+  using namespace twinsae;
+  using py::arg;
+  m.doc() =
+      "The assignment solvers of twinsae. Numpy arrays, C-contiguous: indices int32 or int64,\n"
+      "weights and prices float64. `row_members` and `col_members` (int64, or None for one\n"
+      "each) say how many equal members each row and column has; members are counted row by\n"
+      "row. `partner` (int64) holds for each member of the side that has fewer the member of\n"
+      "the other, or -1. Outputs are written in place. Anything else raises ValueError.";
+  m.def("maximum_matching", &bind_maximum_matching, arg("rows"), arg("cols"), arg("num_rows"),
+        arg("num_cols"), arg("row_members"), arg("col_members"), arg("partner"));
+  m.def("solve", &bind_solve, arg("rows"), arg("cols"), arg("weights"), arg("row_members"),
+        arg("col_members"), arg("warm"), arg("bid_limit"), arg("partner"), arg("row_price"),
+        arg("col_price"),
+        "(members of the smaller side without a partner, bids or -1 where the auction gave up,\n"
+        "paths searched). With `warm` the prices are those to start from.");
+  m.def("centre_prices", &bind_centre_prices, arg("rows"), arg("cols"), arg("weights"),
+        arg("row_members"), arg("col_members"), arg("partner"), arg("row_price"), arg("col_price"));
+  m.def("solve_dense", &bind_solve_dense, arg("weights"), arg("equal"), arg("partner"),
+        arg("col_price"),
+        "The assignment of every row of a matrix of no more rows than columns; rows with the same\n"
+        "number in `equal` are equal.");
+}

@@ -1,0 +1,229 @@
+"""`match_files`: match the SAEs in two files and write the result to a folder."""
+
+import dataclasses
+import json
+import math
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..common.files import StrPath, atomic_write, sha256
+from ..common.progress import Progress, silent
+from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts
+from ..sae.formats.paths import weight_file
+from .criteria.overlap import chance_floor, mmcs, overlap, pw_mcc
+from .match import Options, check_feasible, match_rows
+from .matching import Matching
+from .proof.certificate import verify_rows
+from .rows import StoredRows
+from .solver.candidates import Source
+
+FORMAT = "twinsae-match/1"
+SUMMARY = "summary.json"
+SIDES: tuple[Side, ...] = ("decoder", "encoder")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Input:
+    """One SAE: what the summary says about it, and its rows."""
+
+    facts: dict[str, Any]
+    rows: dict[Side, StoredRows]
+    fired: Tensor | None  # (L,)
+
+
+def match_files(
+    a: StrPath,
+    b: StrPath,
+    sides: Sequence[str],
+    out: StrPath,
+    *,
+    m: int = 32,
+    candidates: Source = "scan",
+    work_dir: StrPath | None = None,
+    memory_limit: int | None = None,
+    verify: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Match two SAEs' decoders, encoders or both, and write the matchings and a summary.
+
+    ``out/<side>.npz`` holds a `Matching`'s arrays: ``rows`` and ``cols`` int64, ``cosine``,
+    ``row_max`` and ``col_max`` float32, ``row_price``, ``col_price``, ``objective`` and
+    ``upper_bound`` float64. ``out/summary.json`` holds the inputs with their SHA-256, versions,
+    settings, what each side's matching took and reached, and the result of `overlap`. Whatever an
+    earlier match left under these names is replaced, once all sides are matched; a folder with a
+    summary is complete.
+
+    Args:
+        a: an SAE folder, or one file, as `load_dictionary` reads it.
+        b: the other. ``identical_inputs`` in the summary says whether both have the same bytes.
+        sides: "decoder", "encoder", or both; each is matched on its own.
+        out: the folder to write to; made if missing.
+        m: as for `match`.
+        candidates: as for `match`.
+        work_dir: as for `match`; each side has a folder of its own there.
+        memory_limit: as for `match`.
+        verify: prove each matching again by `verify`; under "verified" in the summary, None for
+            numbers that a matching of broken form does not have.
+        progress: told how far each phase of each side has come.
+
+    Returns:
+        The summary.
+
+    Raises:
+        FileNotFoundError: an input does not exist.
+        ValueError, TypeError: an input lacks a side or is no dictionary, the two have different
+            widths, ``sides`` is not as above, or `match` refuses them.
+        OSError: the result or the work folder could not be written.
+    """
+    chosen = _check_sides(sides)
+    options = {
+        side: Options(m, candidates, _below(work_dir, side), memory_limit) for side in chosen
+    }
+    inputs = [_load(Path(path), chosen) for path in (a, b)]
+    for side in chosen:
+        check_feasible(inputs[0].rows[side], inputs[1].rows[side], options[side])
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    matchings: dict[Side, Matching] = {}
+    blocks: dict[str, Any] = {}
+    for side in chosen:
+        pair = inputs[0].rows[side], inputs[1].rows[side]
+        told = _named(side, progress or silent)
+        matching = match_rows(*pair, options[side], told)
+        proof = _verified(*pair, matching, told) if verify else None
+        matchings[side] = matching
+        blocks[side] = _block(matching, pair[0].d_in, proof)
+    summary = {
+        "format": FORMAT,
+        "versions": _versions(),
+        "inputs": {"a": inputs[0].facts, "b": inputs[1].facts},
+        "identical_inputs": inputs[0].facts["sha256"] == inputs[1].facts["sha256"],
+        "settings": {
+            "sides": list(chosen),
+            "m": m,
+            "candidates": candidates,
+            "memory_limit": memory_limit,
+            "verify": verify,
+        },
+        "sides": blocks,
+        "overlap": _overlap(matchings, inputs),
+    }
+    _write(out, matchings, summary)
+    return summary
+
+
+def _check_sides(sides: Sequence[str]) -> tuple[Side, ...]:
+    chosen = tuple(side for side in SIDES if side in sides)
+    if not chosen or len(chosen) != len(sides):
+        raise ValueError(f"sides must name 'decoder', 'encoder' or both, not {list(sides)}")
+    return chosen
+
+
+def _below(work_dir: StrPath | None, side: Side) -> Path | None:
+    return None if work_dir is None else Path(work_dir) / side
+
+
+def _load(path: Path, sides: tuple[Side, ...]) -> _Input:
+    file = weight_file(path)
+    if file.suffix == ".npy" and len(sides) > 1:
+        raise ValueError(f"{path} holds one array, which cannot be both decoder and encoder")
+    weights = {side: load_dictionary(path, side) for side in sides}
+    rows = {side: StoredRows(weight, f"{path} ({side})") for side, weight in weights.items()}
+    shapes = {tuple(weight.shape) for weight in weights.values()}
+    if len(shapes) != 1:
+        raise ValueError(f"{path}: decoder and encoder differ in shape: {sorted(shapes)}")
+    ((num_latents, d_in),) = shapes
+    fired = load_firing_counts(path)
+    if fired is not None and len(fired) != num_latents:
+        raise ValueError(f"{path}: {len(fired):,} firing counts for {num_latents:,} latents")
+    facts = {
+        "path": str(path.resolve()),
+        "file": file.name,
+        "sha256": sha256(file),
+        "num_latents": num_latents,
+        "d_in": d_in,
+        "dtype": str(weights[sides[0]].dtype).removeprefix("torch."),
+        "fired_known": fired is not None,
+    }
+    return _Input(facts, rows, fired)
+
+
+def _named(side: Side, progress: Progress) -> Progress:
+    """Return a progress whose phases begin with the side's name."""
+
+    def told(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
+        progress(f"{side} {phase}", done, total, unit, **facts)
+
+    return told
+
+
+def _verified(
+    a: StoredRows, b: StoredRows, matching: Matching, progress: Progress
+) -> dict[str, Any]:
+    start = time.perf_counter()
+    certificate = verify_rows(a, b, matching, progress=progress)
+    return {
+        "valid": certificate.valid,
+        "reasons": list(certificate.reasons),
+        "objective": _finite(certificate.objective),
+        "upper_bound": _finite(certificate.upper_bound),
+        "gap": _finite(certificate.gap),
+        "worst_violation": _finite(certificate.worst_violation),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _finite(number: float) -> float | None:
+    """Return None for what was not measured: JSON has no NaN."""
+    return number if math.isfinite(number) else None
+
+
+def _block(matching: Matching, d_in: int, proof: dict[str, Any] | None) -> dict[str, Any]:
+    a_to_b, b_to_a = mmcs(matching)
+    return {
+        "objective": matching.objective,
+        "upper_bound": matching.upper_bound,
+        "gap": matching.gap,
+        "certified": matching.certified,
+        "seconds": matching.stats["seconds"],
+        "peak_memory_bytes": matching.stats["peak_memory_bytes"],
+        "mean_cosine": pw_mcc(matching),
+        "mmcs_a_to_b": a_to_b,
+        "mmcs_b_to_a": b_to_a,
+        "chance_floor": chance_floor(len(matching.col_max), d_in),
+        "verified": proof,
+    }
+
+
+def _overlap(matchings: dict[Side, Matching], inputs: Sequence[_Input]) -> dict[str, Any]:
+    a, b = inputs
+    return overlap(
+        matchings.get("decoder"),
+        matchings.get("encoder"),
+        d_in=a.facts["d_in"],
+        fired=None if a.fired is None or b.fired is None else (a.fired, b.fired),
+    )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("twinsae", "numpy", "torch")
+    return {**{name: version(name) for name in packages}, "python": platform.python_version()}
+
+
+def _write(out: Path, matchings: dict[Side, Matching], summary: dict[str, Any]) -> None:
+    # The summary goes first and comes last, so that it never describes other files than its own.
+    (out / SUMMARY).unlink(missing_ok=True)
+    for side in SIDES:
+        if side in matchings:
+            matchings[side].save(out / f"{side}.npz")
+        else:
+            (out / f"{side}.npz").unlink(missing_ok=True)
+    text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+    with atomic_write(out / SUMMARY) as temporary:
+        temporary.write_text(text)

@@ -1,0 +1,5 @@
+"""Checks a matching against its dictionaries, with nothing of the solver: a test ensures that."""
+
+from .certificate import Certificate, verify
+
+__all__ = ["Certificate", "verify"]

@@ -1,0 +1,1 @@
+"""Finds the exact matching of two dictionaries, and prices that prove it."""

@@ -1,0 +1,231 @@
+"""`match_all`: every pair once, and again only what is missing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+from twinsae.matching import AllSeeds, Matching, match_all
+from twinsae.matching.criteria.seed_counts import in_exactly, only_in_base
+
+NAMES = ("s0", "s1", "s2", "s3")
+PAIRS = list(combinations(NAMES, 2))
+
+
+@pytest.fixture
+def folders(tmp_path) -> list[Path]:
+    """Four SAEs of different sizes: latents of one stock, more or less changed, and their own."""
+    rng = np.random.default_rng(0)
+    stock = rng.standard_normal((2, 30, 8))
+    made = []
+    for place, name in enumerate(NAMES):
+        chosen = rng.permutation(30)[: 20 + place]
+        noise = rng.uniform(0, 0.7, (len(chosen), 1)) * rng.standard_normal((2, len(chosen), 8))
+        decoder, encoder = (torch.from_numpy(stock[:, chosen] + noise)).float()
+        made.append(tmp_path / name)
+        made[-1].mkdir()
+        tensors = {"W_dec": decoder, "encoder.weight": encoder.contiguous()}
+        save_file(tensors, made[-1] / "sae.safetensors")
+    return made
+
+
+def files(out: Path) -> dict[str, tuple[int, int]]:
+    """Every pair's files, and what changes when one is written anew."""
+    found = sorted(out.glob("*--*/*"))
+    return {
+        str(path.relative_to(out)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found
+    }
+
+
+def cosines_of(folders: list[Path], key: str) -> dict[tuple[int, int], np.ndarray]:
+    rows = [load_file(folder / "sae.safetensors")[key].astype(np.float64) for folder in folders]
+    units = [matrix / np.linalg.norm(matrix, axis=1, keepdims=True) for matrix in rows]
+    return {(i, j): units[i] @ units[j].T for i in range(4) for j in range(4)}
+
+
+def test_all_pairs_are_matched_and_counted(folders, tmp_path, best_objective):
+    out = tmp_path / "out"
+    result = match_all(folders, out)
+    assert json.loads((out / "seeds.json").read_text()) == result
+    assert set(files(out)) == {
+        f"{a}--{b}/{file}"
+        for a, b in PAIRS
+        for file in ("decoder.npz", "encoder.npz", "summary.json")
+    }
+    assert [(pair["a"], pair["b"]) for pair in result["pairs"]] == PAIRS
+    similarities = {
+        "decoder": cosines_of(folders, "W_dec"),
+        "encoder": cosines_of(folders, "encoder.weight"),
+    }
+    is_shared = {}
+    for (i, j), pair in zip(combinations(range(4), 2), result["pairs"], strict=True):
+        over = []
+        for side, similarity in similarities.items():
+            optimum = best_objective(similarity[i, j])
+            assert pair["sides"][side]["objective"] == pytest.approx(optimum, abs=1e-9)
+            matching = Matching.load(out / f"s{i}--s{j}" / f"{side}.npz")
+            high = similarity[i, j][matching.rows, matching.cols] > 0.7
+            over.append((set(matching.rows[high].tolist()), set(matching.cols[high].tolist())))
+        is_shared[i, j], is_shared[j, i] = over[0][0] & over[1][0], over[0][1] & over[1][1]
+        assert pair["criteria"]["and"] == pytest.approx(len(is_shared[i, j]) / (20 + i))
+    for i, name in enumerate(NAMES):
+        found = [
+            1 + sum(latent in is_shared[i, j] for j in range(4) if j != i)
+            for latent in range(20 + i)
+        ]
+        assert result["in_exactly"][name] == [found.count(number) for number in (1, 2, 3, 4)]
+        assert result["dictionaries"][i]["num_latents"] == 20 + i
+    for point, number in zip(result["only_in_base"], (2, 3, 4), strict=True):
+        shares = [
+            1 - len(set().union(*(is_shared[i, j] for j in asked))) / (20 + i)
+            for i in range(4)
+            for asked in combinations([j for j in range(4) if j != i], number - 1)
+        ]
+        assert point["dictionaries"] == number
+        expected = (np.mean(shares), np.std(shares), min(shares), max(shares))
+        found = tuple(point[name] for name in ("mean", "std", "min", "max"))
+        assert found == pytest.approx(expected)
+    assert 0.1 < result["only_in_base"][0]["mean"] < 0.9
+
+
+def test_a_second_call_matches_nothing(folders, tmp_path):
+    first = match_all(folders, tmp_path / "out")
+    before = files(tmp_path / "out")
+    told = []
+    again = match_all(folders, tmp_path / "out", progress=lambda *call: told.append(call))
+    assert again == first
+    assert files(tmp_path / "out") == before
+    assert not told
+
+
+def test_a_new_sae_is_matched_with_the_others_alone(folders, tmp_path):
+    match_all(folders[:3], tmp_path / "out")
+    before = files(tmp_path / "out")
+    match_all(folders, tmp_path / "out")
+    after = files(tmp_path / "out")
+    assert before.items() <= after.items()
+    assert len(after) == 2 * len(before)
+
+
+def test_what_is_stale_or_broken_is_matched_again(folders, tmp_path):
+    out = tmp_path / "out"
+    match_all(folders, out)
+    before = files(out)
+    shutil.copy(folders[1] / "sae.safetensors", folders[0])  # s0 is another one now
+    (out / "s1--s2" / "summary.json").write_text("{")
+    (out / "s1--s3" / "summary.json").unlink()
+    summary = json.loads((out / "s2--s3" / "summary.json").read_text())
+    del summary["sides"]["encoder"]
+    (out / "s2--s3" / "summary.json").write_text(json.dumps(summary))
+    shutil.rmtree(out / "s0--s3")
+    assert len(AllSeeds(folders, out).missing()) == 6
+    result = match_all(folders, out)
+    assert not set(before.values()) & set(files(out).values())
+    assert result["pairs"][0]["criteria"]["and"] == 1  # s0 and s1
+
+
+KILLED = """
+import os, signal, sys
+from twinsae.matching import match_all
+
+def progress(phase, *_):
+    if phase.startswith("s0--s3 encoder"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+match_all(sys.argv[2:], sys.argv[1], progress=progress)
+"""
+
+
+def test_a_killed_run_goes_on_where_it_was(folders, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", KILLED, str(out), *map(str, folders)]
+    killed = subprocess.run(command, env=os.environ | {"PYTHONSAFEPATH": "1"}, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    before = files(out)
+    assert len(before) == 2 * 3  # s0--s1 and s0--s2 are whole
+    assert not (out / "seeds.json").exists()
+    told = []
+    result = match_all(folders, out, progress=lambda phase, *_: told.append(phase.split()[0]))
+    assert before.items() <= files(out).items()
+    assert sorted(set(told)) == ["s0--s3", "s1--s2", "s1--s3", "s2--s3"]
+    uninterrupted = match_all(folders, tmp_path / "other")
+    for name in ("dictionaries", "only_in_base", "in_exactly"):
+        assert result[name] == uninterrupted[name]
+
+
+def test_names_and_numbers_of_saes(folders, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match="expected 2 to 20 dictionaries, got 1"):
+        match_all(folders[:1], out)
+    with pytest.raises(ValueError, match="expected 2 to 20 dictionaries, got 21"):
+        match_all(folders[:1] * 21, out)
+    with pytest.raises(ValueError, match=r"different names, got \['s0', 's1', 's0'\]"):
+        match_all([*folders[:2], folders[0]], out)
+    odd = [tmp_path / name for name in ("x--y", "z", "x", "y--z")]
+    for folder in odd:
+        shutil.copytree(folders[0], folder)
+    with pytest.raises(ValueError, match="different names"):
+        match_all(odd, out)
+    for names in (["a"], ["a", "a"], ["a", "b", "c"]):
+        with pytest.raises(ValueError, match=r"^names: expected 2 different names, got \["):
+            match_all(folders[:2], out, names=names)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        match_all([*folders, tmp_path / "nowhere"], out)
+    assert not out.exists()
+
+
+def test_saes_of_one_name_get_others_and_links_keep_theirs(folders, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(folders[0], tmp_path / name / "seed0")
+    same = [tmp_path / "a" / "seed0", tmp_path / "b" / "seed0"]
+    result = match_all(same, tmp_path / "out", names=["first", "second"])
+    assert [made["name"] for made in result["dictionaries"]] == ["first", "second"]
+    assert (tmp_path / "out" / "first--second" / "decoder.npz").is_file()
+    links = [tmp_path / "one", tmp_path / "two"]
+    for link, folder in zip(links, same, strict=True):
+        link.symlink_to(folder)
+    assert [made["name"] for made in match_all(links, tmp_path / "linked")["dictionaries"]] == [
+        "one",
+        "two",
+    ]
+
+
+def test_files_are_named_without_their_endings(folders, tmp_path):
+    paths = []
+    for folder in folders[:2]:
+        paths.append(tmp_path / f"{folder.name}.v2.safetensors")
+        shutil.copy(folder / "sae.safetensors", paths[-1])
+    match_all(paths, tmp_path / "out")
+    matching = Matching.load(tmp_path / "out" / "s0.v2--s1.v2" / "decoder.npz")
+    decoders = [cosines_of(folders, "W_dec")[0, 1]]
+    assert matching.objective == pytest.approx(
+        decoders[0][matching.rows, matching.cols].sum(), abs=1e-9
+    )
+
+
+def test_a_pair_beyond_the_memory_limit_is_refused(folders, tmp_path):
+    with pytest.raises(ValueError, match="memory_limit"):
+        match_all(folders, tmp_path / "out", memory_limit=1)
+
+
+def test_counts_of_the_paper():
+    """Its published counts for one base of nine seeds: latents in exactly 1 to 9 SAEs."""
+    published = [11512, 2451, 2104, 1932, 1908, 2036, 2314, 2864, 5647]
+    others = np.repeat([2**n - 1 for n in range(9)], published)
+    assert in_exactly([others] * 9) == [published] * 9
+    curve = only_in_base([others] * 9)
+    assert [point["dictionaries"] for point in curve] == list(range(2, 10))
+    assert curve[-1]["mean"] == pytest.approx(11512 / 32768)
+    assert curve[-1]["std"] == 0
+    # With one other: on average those that miss it, whichever it is.
+    missed = sum(count * (9 - n) for n, count in enumerate(published, 1))
+    assert curve[0]["mean"] == pytest.approx(missed / 8 / 32768)
