@@ -40,7 +40,7 @@ demo: $(DEMO)
 	$(VENV)/bin/twinsae demo
 
 test: $(DEV)
-	$(VENV)/bin/pytest --cov --cov-report=term --cov-fail-under=90
+	$(VENV)/bin/pytest --numprocesses=logical --dist=worksteal --cov --cov-report=term --cov-fail-under=90
 
 # The GPU's kernels in Triton's interpreter, on the CPU: the same contracts. Threads mean nothing there.
 test-triton: $(DEV)

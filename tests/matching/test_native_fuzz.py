@@ -82,7 +82,7 @@ def maximum_matching(draw: st.DrawFn) -> Arguments:
     }
 
 
-def solve_on_matrix(draw: st.DrawFn) -> Arguments:
+def solve_dense(draw: st.DrawFn) -> Arguments:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     rows = draw(st.integers(0, 9))
     cols = rows + draw(st.integers(-1 if rows else 0, 9))
@@ -144,7 +144,7 @@ def unit_rows(draw: st.DrawFn) -> Arguments:
     }
 
 
-ENTRIES = (solve, centre_prices, maximum_matching, solve_on_matrix, edge_cosines, unit_rows)
+ENTRIES = (solve, centre_prices, maximum_matching, solve_dense, edge_cosines, unit_rows)
 NUMBERS = (0, -1, 1, 2**30 + 1, 2**31 - 1, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2", None)
 
 
