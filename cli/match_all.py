@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from ..common.units import parse_bytes
+from ..sae.names import all_names
 from . import paths
 from .options import Argument
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ..matching import AllSeeds
 
 
 @dataclass(frozen=True)
@@ -17,47 +20,71 @@ class MatchAll:
     """Match every two of several SAEs; count what all share.
 
     Writes OUT/<a>--<b>/ for each pair, as `twinsae match` does, and OUT/seeds.json. The same
-    command matches only what is missing: after a stop, or when SAEs were added or changed.
+    command matches only what is missing: after a stop, or when SAEs were added or changed. A pair
+    that cannot be matched is named at the end and does not stop the others.
 
-    An SAE is called as its folder is. Where two folders have one name, or another name is wanted,
-    give NAME=DIR: first=a/seed0 second=b/seed0.
+    An SAE is called by the part of its path that tells it from the others. NAME=DIR gives another
+    name: first=a/seed0 second=b/seed0.
     """
 
     example: ClassVar[str] = "twinsae match-all runs/gpt2/h.6.mlp/seed* --out runs/gpt2/matches"
 
     dirs: Annotated[
-        tuple[tuple[str, Path], ...],
+        tuple[tuple[str | None, Path], ...],
         Argument(paths.named_sae, metavar="[NAME=]DIR", positional=True),
     ]
     """The SAEs, two or more: folders of any format, or files."""
     out: Annotated[Path, Argument(metavar="OUT")]
     """Folder for the results."""
+    pairs: Literal["all", "chain", "to-first"] = "all"
+    """Which pairs: every two, each SAE with the next, or the first with each other."""
+    shard: Annotated[paths.Shard | None, Argument(paths.shard, metavar="I/N")] = None
+    """Match only part I of N of the pairs, for N jobs that share OUT; by default all."""
     memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
     """Refuse a pair that needs more, such as 8GiB; by default 75 % of what is free."""
 
     def __post_init__(self) -> None:
         if len(self.dirs) < 2:
             raise ValueError(f"expected 2 SAEs or more, got {len(self.dirs)}")
-        paths.check_names(self.dirs)
+        names, dictionaries = zip(*self.dirs, strict=True)
+        all_names(dictionaries, names)
 
     def run(self, console: "Console") -> None:
-        """Match what is missing, and print what was found."""
+        """Match what is missing, and print what was found.
+
+        Raises:
+            ValueError: some pairs could not be matched; all others are.
+        """
         from ..matching import AllSeeds
-        from .progress import open_progress
-        from .seed_tables import counts_tables, criteria_table, curve_table, pairs_table
+        from .seed_tables import tables
 
         names, dictionaries = zip(*self.dirs, strict=True)
-        seeds = AllSeeds(dictionaries, self.out, names=names)
-        missing = seeds.missing()
+        seeds = AllSeeds(dictionaries, self.out, names=names, pairs=self.pairs)
+        failed = self._match_missing(seeds, console)
+        result = seeds.finish()
+        for table in tables(result):
+            console.print(table)
+        console.print(f"result: {self.out}", soft_wrap=True)
+        waiting = len(result["missing"]) - len(failed)
+        if waiting:
+            console.print(f"{waiting:,} of {len(seeds.pairs):,} pairs are left to other shards")
+        if failed:
+            reasons = "; ".join(failed)
+            raise ValueError(f"{len(failed):,} pairs could not be matched: {reasons}")
+
+    def _match_missing(self, seeds: "AllSeeds", console: "Console") -> list[str]:
+        """Return which pairs could not be matched, and why."""
+        from .progress import open_progress
+
+        missing, failed = seeds.missing(self.shard or (1, 1)), []
         console.print(f"{len(missing):,} of {len(seeds.pairs):,} pairs to match")
         for number, pair in enumerate(missing, 1):
-            name = f"{seeds.folder(pair).name} ({number} of {len(missing)})"
-            console.print(name, highlight=False, soft_wrap=True)
+            name = seeds.folder(pair).name
+            title = f"{name} ({number} of {len(missing)})"
+            console.print(title, highlight=False, soft_wrap=True)
             with open_progress(console) as progress:
-                seeds.match(pair, memory_limit=self.memory_limit, progress=progress)
-        result = seeds.finish()
-        for table in (pairs_table, criteria_table, curve_table):
-            console.print(table(result))
-        for counts in counts_tables(result):
-            console.print(counts)
-        console.print(f"result: {self.out}", soft_wrap=True)
+                reason = seeds.match(pair, memory_limit=self.memory_limit, progress=progress)
+            if reason is not None:
+                failed.append(f"{name}: {reason}")
+                console.print(f"not matched: {reason}", highlight=False, soft_wrap=True)
+        return failed

@@ -1,12 +1,11 @@
 """Paths that a user gives, checked before anything slow is imported."""
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ..sae.activations import HarvestConfig
 from ..sae.activations.sources import locate_model, locate_text
-from ..sae.formats.paths import find_saes, no_sae, sae_name, weight_file
+from ..sae.formats.paths import find_saes, no_sae, weight_file
 
 
 def existing(text: str) -> Path:
@@ -45,8 +44,8 @@ def saes(text: str) -> Path:
     return path
 
 
-def named_sae(text: str) -> tuple[str, Path]:
-    """Read the path of an SAE, as PATH or NAME=PATH, and return its name and its path.
+def named_sae(text: str) -> tuple[str | None, Path]:
+    """Read the path of an SAE, as PATH or NAME=PATH, and return its name, if any, and its path.
 
     Raises:
         FileNotFoundError: there is no SAE.
@@ -54,8 +53,7 @@ def named_sae(text: str) -> tuple[str, Path]:
     """
     name, equals, rest = text.partition("=")
     if not equals or Path(text).exists():
-        path = sae(text)
-        return sae_name(path), path
+        return None, sae(text)
     if name != Path(name).name:
         raise ValueError(f"{name!r} cannot name a folder: expected NAME=PATH, got {text!r}")
     return name, sae(rest)
@@ -73,13 +71,25 @@ def match_folder(text: str) -> Path:
     return path
 
 
-def check_names(saes: Sequence[tuple[str, Path]]) -> None:
-    """Raise ValueError unless all names differ; the message says how to give others."""
-    name, times = Counter(name for name, _ in saes).most_common(1)[0]
-    if times > 1:
-        same = [path for own, path in saes if own == name]
-        named = " ".join(f"name{n}={path}" for n, path in enumerate(same, 1))
-        raise ValueError(f"{times} SAEs are called {name}; give each a name: {named}")
+class Shard(NamedTuple):
+    """Part ``part``, 1 to ``parts``, of so many equal parts."""
+
+    part: int
+    parts: int
+
+
+def shard(text: str) -> Shard:
+    """Read a part of a whole, "i/n".
+
+    Raises:
+        ValueError: it is not two whole numbers with 1 <= i <= n.
+    """
+    part, slash, parts = text.partition("/")
+    if not slash or not part.isdecimal() or not parts.isdecimal():
+        raise ValueError(f"expected i/n, such as 1/8, got {text!r}")
+    if not 1 <= int(part) <= int(parts):
+        raise ValueError(f"expected i/n with 1 <= i <= n, got {text!r}")
+    return Shard(int(part), int(parts))
 
 
 def check_harvest(config: HarvestConfig, store: Path) -> None:

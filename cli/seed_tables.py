@@ -10,6 +10,14 @@ COLUMNS = 6  # of numbers in one table: they fit 80 columns beside a name
 SHOWN = ("and", "and_equal", "decoder", "encoder", "max")
 
 
+def tables(result: dict[str, Any]) -> list[Table]:
+    """Return all tables for which there are numbers."""
+    found = [pairs_table(result), criteria_table(result)] if result["pairs"] else []
+    if result["only_in_base"]:
+        found += [curve_table(result), *counts_tables(result)]
+    return found
+
+
 def pairs_table(result: dict[str, Any]) -> Table:
     """Return one row for each pair: the certificates and mean cosines."""
     sides = list(result["pairs"][0]["sides"])

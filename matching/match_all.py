@@ -2,35 +2,37 @@
 
 import json
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, silent
-from ..sae.formats.paths import sae_name, weight_file
+from ..sae.formats.paths import weight_file
+from ..sae.names import all_names
 from .criteria.overlap import THRESHOLD, shared
 from .criteria.seed_counts import Others, in_exactly, only_in_base
 from .match_files import FORMAT, SIDES, SUMMARY, match_files
 from .matching import Matching
 
-ALL_FORMAT = "twinsae-match-all/1"
+ALL_FORMAT = "twinsae-match-all/2"
 ALL_SUMMARY = "seeds.json"
 CRITERION = "and"
-MOST = 20
-"""Dictionaries at a time: each has 2^19 sets of others then."""
 
 Pair = tuple[int, int]
+Pairs = Literal["all", "chain", "to-first"]
 
 
 def match_all(
     dictionaries: Sequence[StrPath],
     out: StrPath,
     *,
-    names: Sequence[str] | None = None,
+    names: Sequence[str | None] | None = None,
+    pairs: Pairs = "all",
+    shard: tuple[int, int] = (1, 1),
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -39,12 +41,16 @@ def match_all(
     Each pair's result goes to ``out/<a>--<b>/``, as `match_files` writes it, and what all of them
     say to ``out/seeds.json``. A pair that was matched before, from files of the same bytes, is left
     as it is: the same call goes on where a killed one stopped, and more SAEs can be added later.
+    A pair that cannot be matched does not stop the others.
 
     Args:
-        dictionaries: 2 to 20 SAE folders or files, as `load_dictionary` reads them.
+        dictionaries: 2 or more SAE folders or files, as `load_dictionary` reads them.
         out: the folder to write to; made if missing.
-        names: `<a>` and `<b>`, one for each dictionary, all different; by default the folders'
-            names, or the files' without their endings.
+        names: `<a>` and `<b>`, one for each dictionary, all different; None for one that
+            `sae.names.distinct_names` gives.
+        pairs: "all": every two; "chain": each with the next; "to-first": the first with each other.
+        shard: (i, n): match only part i, 1 to n, of n equal parts of the pairs. Several machines
+            that share ``out`` can match one part each; ``seeds.json`` says what is there so far.
         memory_limit: as for `match`.
         progress: told how far each phase of each pair has come.
 
@@ -53,17 +59,17 @@ def match_all(
 
     Raises:
         FileNotFoundError, ValueError, TypeError, OSError: as for `match_files`; or there are too
-            few or too many dictionaries, or two of one name.
+            few dictionaries, two of one name, or ``pairs`` or ``shard`` is not as above.
     """
-    seeds = AllSeeds(dictionaries, out, names=names)
-    for pair in seeds.missing():
+    seeds = AllSeeds(dictionaries, out, names=names, pairs=pairs)
+    for pair in seeds.missing(shard):
         told = _named(seeds.folder(pair).name, progress or silent)
         seeds.match(pair, memory_limit=memory_limit, progress=told)
     return seeds.finish()
 
 
 class AllSeeds:
-    """The steps of `match_all`, for those who have something to do between two pairs.
+    """The steps of `match_all`, for code that has something to do between two pairs.
 
     Args, and what is raised: as for `match_all`.
     """
@@ -73,68 +79,109 @@ class AllSeeds:
         dictionaries: Sequence[StrPath],
         out: StrPath,
         *,
-        names: Sequence[str] | None = None,
+        names: Sequence[str | None] | None = None,
+        pairs: Pairs = "all",
     ) -> None:
         self._paths = [Path(path) for path in dictionaries]
         self._out = Path(out)
-        if not 2 <= len(self._paths) <= MOST:
-            raise ValueError(f"expected 2 to {MOST} dictionaries, got {len(self._paths)}")
-        self._names = [sae_name(path) for path in self._paths] if names is None else list(names)
-        self.pairs: list[Pair] = list(combinations(range(len(self._names)), 2))
+        if len(self._paths) < 2:
+            raise ValueError(f"expected 2 dictionaries or more, got {len(self._paths)}")
+        self._names = all_names(self._paths, names or [None] * len(self._paths))
+        self.pairs: list[Pair] = _pairs(len(self._paths), pairs)
         """Two places each in the list of dictionaries."""
-        folders = {self.folder(pair) for pair in self.pairs}
-        if len(set(self._names)) != len(self._paths) or len(folders) < len(self.pairs):
-            raise ValueError(
-                f"names: expected {len(self._paths)} different names, got {self._names}"
-            )
+        if len({self.folder(pair) for pair in self.pairs}) < len(self.pairs):
+            raise ValueError(f"names: two pairs would have one folder, of {self._names}")
         self._hashes = [sha256(weight_file(path)) for path in self._paths]
+        self._failed: dict[Pair, str] = {}
 
     def folder(self, pair: Pair) -> Path:
         """Return where a pair's result is."""
         a, b = pair
         return self._out / f"{self._names[a]}--{self._names[b]}"
 
-    def missing(self) -> list[Pair]:
-        """Return the pairs that have not been matched, or not from these files."""
-        return [pair for pair in self.pairs if not self._is_done(pair)]
+    def missing(self, shard: tuple[int, int] = (1, 1)) -> list[Pair]:
+        """Return the pairs of a shard that have not been matched, or not from these files.
+
+        Raises:
+            ValueError: ``shard`` is not (i, n) with 1 <= i <= n.
+        """
+        part, parts = shard
+        if not 1 <= part <= parts:
+            raise ValueError(f"shard: expected i/n with 1 <= i <= n, got {part}/{parts}")
+        # The pairs are cut before those that are done are left out, so that shards never overlap.
+        return [pair for pair in self.pairs[part - 1 :: parts] if not self._is_done(pair)]
 
     def match(
         self, pair: Pair, *, memory_limit: int | None = None, progress: Progress | None = None
-    ) -> None:
-        """Match one pair and write the result."""
+    ) -> str | None:
+        """Match one pair and write the result.
+
+        Returns:
+            None, or in one line why it could not be matched: `finish` says so, too.
+        """
         a, b = (self._paths[place] for place in pair)
-        match_files(a, b, SIDES, self.folder(pair), memory_limit=memory_limit, progress=progress)
+        folder = self.folder(pair)
+        try:
+            match_files(a, b, SIDES, folder, memory_limit=memory_limit, progress=progress)
+        except (ValueError, TypeError, OSError, MemoryError) as error:
+            self._failed[pair] = " ".join(str(error).split()) or type(error).__name__
+        return self._failed.get(pair)
 
     def finish(self) -> dict[str, Any]:
-        """Count what the pairs, all of which must be there, share, and write ``seeds.json``.
+        """Count what the matched pairs share, and write ``seeds.json``.
 
         A latent is shared with another SAE by criterion "and" of `overlap`: the cosines of its
         decoder's match there and of its encoder's are above 0.7. ``only_in_base`` has, of n SAEs,
-        the share of one's latents that it shares with none of the n - 1 others, over all choices
-        of the one and the others (figure 2 of https://arxiv.org/abs/2501.16615, whose authors draw
-        20 choices of each n). ``in_exactly`` counts each SAE's latents by the number of SAEs that
-        they are in, itself among them.
+        the share of one's latents that it shares with none of the n - 1 others (figure 2 of
+        https://arxiv.org/abs/2501.16615, whose authors draw 20 choices of each n); see
+        `criteria.seed_counts.only_in_base`. ``in_exactly`` counts each SAE's latents by the number
+        of SAEs that they are in, itself among them. Both are over the SAEs that were matched with
+        all others: with ``pairs="to-first"`` that is the first alone.
 
         Returns:
             ``{"format", "criterion", "threshold", "dictionaries": [{"name", "path", "sha256",
-            "num_latents"}], "pairs": [{"a", "b", "sides", "criteria"}], "only_in_base":
-            [{"dictionaries": n, "mean", "std", "min", "max"}], "in_exactly": {name: [latents in
-            1, in 2, ... SAEs]}}``; sides and criteria as in the pair's own summary.
+            "num_latents"}], "pairs": [{"a", "b", "sides", "criteria"}], "missing": [{"a", "b",
+            "reason"}], "only_in_base": [{"dictionaries": n, "mean", "std", "min", "max", "sets"}],
+            "in_exactly": {name: [latents in 1, in 2, ... SAEs]}}``. Sides and criteria are as in
+            the pair's own summary. A reason is None for a pair that was not tried, and num_latents
+            for an SAE of which no pair is done.
         """
-        others = self._others()
-        facts = zip(self._names, self._paths, self._hashes, others, strict=True)
+        done = [pair for pair in self.pairs if self._is_done(pair)]
+        bases = self._bases(done)
+        counts = {self._names[place]: in_exactly(base) for place, base in bases.items()}
+        summaries = {pair: self._summary(pair) for pair in done}
+        sizes = {
+            place: summary["inputs"][letter]["num_latents"]
+            for pair, summary in summaries.items()
+            for letter, place in zip("ab", pair, strict=True)
+        }
+        every = map(sizes.get, range(len(self._paths)))
+        facts = zip(self._names, self._paths, self._hashes, every, strict=True)
         content = {
             "format": ALL_FORMAT,
             "criterion": CRITERION,
             "threshold": THRESHOLD,
             "dictionaries": [
-                {"name": name, "path": str(path.resolve()), "sha256": digest, "num_latents": len(o)}
-                for name, path, digest, o in facts
+                {"name": name, "path": str(path.resolve()), "sha256": digest, "num_latents": size}
+                for name, path, digest, size in facts
             ],
-            "pairs": [self._entry(pair) for pair in self.pairs],
-            "only_in_base": only_in_base(others),
-            "in_exactly": dict(zip(self._names, in_exactly(others), strict=True)),
+            "pairs": [
+                {
+                    **self._named(pair),
+                    "sides": summary["sides"],
+                    "criteria": summary["overlap"]["criteria"],
+                }
+                for pair, summary in summaries.items()
+            ],
+            "missing": [
+                {**self._named(pair), "reason": self._failed.get(pair)}
+                for pair in self.pairs
+                if pair not in done
+            ],
+            "only_in_base": only_in_base(list(bases.values())) if bases else [],
+            "in_exactly": counts,
         }
+        self._out.mkdir(parents=True, exist_ok=True)
         with atomic_write(self._out / ALL_SUMMARY) as temporary:
             temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
         return content
@@ -151,14 +198,19 @@ class AllSeeds:
             return False
         return found == (FORMAT, set(SIDES), [self._hashes[place] for place in pair])
 
-    def _others(self) -> list[Others]:
-        """Return for each SAE which others share each of its latents."""
-        others: dict[int, Others] = {}
-        for a, b in self.pairs:
+    def _bases(self, done: Sequence[Pair]) -> dict[int, Others]:
+        """Return which others share each latent, of each SAE that was matched with all others."""
+        num_others = len(self._paths) - 1
+        met = [sum(place in pair for pair in done) for place in range(len(self._paths))]
+        bases: dict[int, Others] = {}
+        for a, b in done:
+            if num_others not in (met[a], met[b]):
+                continue
             for one, other, mask in zip((a, b), (b, a), self._shared((a, b)), strict=True):
-                bits = others.setdefault(one, np.zeros(len(mask), dtype=np.int64))
-                bits |= mask.astype(np.int64) << (other - (other > one))
-        return [others[place] for place in range(len(self._paths))]
+                if met[one] == num_others:
+                    base = bases.setdefault(one, Others(len(mask), num_others))
+                    base.add(other - (other > one), mask)
+        return dict(sorted(bases.items()))
 
     def _shared(self, pair: Pair) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return which latents of A, and which of B, the other one shares."""
@@ -166,10 +218,21 @@ class AllSeeds:
         ours, theirs = shared(decoder, encoder), shared(decoder.swapped(), encoder.swapped())
         return ours[CRITERION], theirs[CRITERION]
 
-    def _entry(self, pair: Pair) -> dict[str, Any]:
-        summary = json.loads((self.folder(pair) / SUMMARY).read_text())
-        names = {key: self._names[place] for key, place in zip("ab", pair, strict=True)}
-        return {**names, "sides": summary["sides"], "criteria": summary["overlap"]["criteria"]}
+    def _summary(self, pair: Pair) -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads((self.folder(pair) / SUMMARY).read_text())
+        return summary
+
+    def _named(self, pair: Pair) -> dict[str, str]:
+        return {key: self._names[place] for key, place in zip("ab", pair, strict=True)}
+
+
+def _pairs(number: int, pairs: Pairs) -> list[Pair]:
+    if pairs not in get_args(Pairs):
+        raise ValueError(f"pairs: expected one of {', '.join(get_args(Pairs))}, got {pairs!r}")
+    if pairs == "chain":
+        return list(pairwise(range(number)))
+    every = list(combinations(range(number), 2))
+    return every if pairs == "all" else [pair for pair in every if pair[0] == 0]
 
 
 def _named(name: str, progress: Progress) -> Progress:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...sae.names import differing_ends
 from . import words
 from .data import MatchFolder, TrainingLog, seed_of
 
@@ -101,13 +102,16 @@ def _parts(counts: dict[str, int], total: int, sides: list[str]) -> list[dict[st
 
 def _sae(letter: str, match: MatchFolder, log: TrainingLog | None) -> dict[str, Any]:
     facts = match.summary["inputs"][letter]
+    # The ends of both paths that tell the two SAEs apart.
+    paths = [Path(match.summary["inputs"][key]["path"]).parts[1:] for key in "ab"]
+    name = differing_ends(paths, 2)["ab".index(letter)]
     seed = seed_of(facts["path"])
     ends = [entry for entry in (log.seeds if log else []) if entry.seed == seed]
     training = [{"fvu": e.fvu[-1], "l0": e.l0[-1], "dead": int(e.dead[-1])} for e in ends]
     return {
         **{key: facts[key] for key in ("path", "file", "sha256", "num_latents", "d_in", "dtype")},
         "letter": letter.upper(),
-        "name": "/".join(Path(facts["path"]).parts[-2:]).lstrip("/"),
+        "name": "/".join(filter(None, name)),
         "training": training[0] if training else None,
     }
 

@@ -96,6 +96,22 @@ def test_match_all_of_two_with_one_name(saes, tmp_path, capsys):
     assert "first" in capsys.readouterr().out
 
 
+def test_match_all_names_the_pairs_that_fail_and_those_left_to_others(saes, tmp_path, capsys):
+    odd = tmp_path / "odd"
+    save_sae(SAE(SAEConfig(d_in=7, num_latents=11, k=3), seed=2), odd)
+    words = ["match-all", *map(str, (*saes, odd)), "--out", str(tmp_path / "all")]
+    assert main([*words, "--shard", "2/2"]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: 1 pairs could not be matched: seed0--odd: ")
+    assert err.count("\n") == 1
+    assert "d_in" in err
+    assert "2 of 3 pairs are left to other shards" in out
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out.count("proved") == 1
+    assert err.startswith("error: 2 pairs could not be matched: seed0--odd: ")
+
+
 def test_match_all_of_one_is_a_users_error(saes, tmp_path, capsys):
     assert main(["match-all", str(saes[0]), "--out", str(tmp_path / "all")]) == 2
     assert "expected 2 SAEs or more, got 1" in capsys.readouterr().err

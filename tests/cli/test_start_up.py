@@ -99,8 +99,11 @@ ERRORS = {
     "got 'bth'; did you mean both?",
     "match a/seed0 a/seed1 --out o --memory-limit much": "--memory-limit: expected a size such as "
     "8GiB, got 'much'",
-    "match-all a/seed0 b/seed0 --out o": "2 SAEs are called seed0; give each a name: "
-    "name1=a/seed0 name2=b/seed0",
+    "match-all x=a/seed0 x=b/seed0 --out o": "names: expected 2 different names, got ['x', 'x']",
+    "match-all a/seed0 a/seed0 --out o": "a/seed0 is given twice: expected different SAEs",
+    "match-all a/seed0 b/seed0 --out o --shard 3/2": "--shard: expected i/n with 1 <= i <= n, got "
+    "'3/2'",
+    "match-all a/seed0 b/seed0 --out o --shard 3": "--shard: expected i/n, such as 1/8, got '3'",
     "match-all a/seed0 --out o": "expected 2 SAEs or more, got 1",
     "match-all x/y=a/seed0 b/seed0 --out o": "[NAME=]DIR: 'x/y' cannot name a folder: expected "
     "NAME=PATH, got 'x/y=a/seed0'",

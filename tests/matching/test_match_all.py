@@ -1,6 +1,7 @@
 """`match_all`: every pair once, and again only what is missing."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -15,7 +16,8 @@ import torch
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 from twinsae.matching import AllSeeds, Matching, match_all
-from twinsae.matching.criteria.seed_counts import in_exactly, only_in_base
+from twinsae.matching.criteria import seed_counts
+from twinsae.matching.criteria.seed_counts import Others, in_exactly, only_in_base
 
 NAMES = ("s0", "s1", "s2", "s3")
 PAIRS = list(combinations(NAMES, 2))
@@ -164,20 +166,30 @@ def test_a_killed_run_goes_on_where_it_was(folders, tmp_path):
 
 def test_names_and_numbers_of_saes(folders, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(ValueError, match="expected 2 to 20 dictionaries, got 1"):
+    with pytest.raises(ValueError, match="expected 2 dictionaries or more, got 1"):
         match_all(folders[:1], out)
-    with pytest.raises(ValueError, match="expected 2 to 20 dictionaries, got 21"):
-        match_all(folders[:1] * 21, out)
-    with pytest.raises(ValueError, match=r"different names, got \['s0', 's1', 's0'\]"):
+    with pytest.raises(ValueError, match="s0 is given twice"):
         match_all([*folders[:2], folders[0]], out)
     odd = [tmp_path / name for name in ("x--y", "z", "x", "y--z")]
     for folder in odd:
         shutil.copytree(folders[0], folder)
-    with pytest.raises(ValueError, match="different names"):
+    with pytest.raises(ValueError, match=r"^names: two pairs would have one folder"):
         match_all(odd, out)
-    for names in (["a"], ["a", "a"], ["a", "b", "c"]):
-        with pytest.raises(ValueError, match=r"^names: expected 2 different names, got \["):
+    for names, told in (
+        (["a"], "2 of them, got 1"),
+        (["a", "a"], r"2 different names, got \['a', 'a'\]"),
+        (["s1", None], r"2 different names, got \['s1', 's1'\]"),
+        (["a", "b", "c"], "2 of them, got 3"),
+    ):
+        with pytest.raises(ValueError, match=f"^names: expected {told}"):
             match_all(folders[:2], out, names=names)
+    with pytest.raises(
+        ValueError, match=r"^pairs: expected one of all, chain, to-first, got 'some'"
+    ):
+        match_all(folders, out, pairs="some")
+    for shard in ((0, 2), (3, 2), (1, 0)):
+        with pytest.raises(ValueError, match=r"^shard: expected i/n with 1 <= i <= n, got \d/\d"):
+            match_all(folders, out, shard=shard)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         match_all([*folders, tmp_path / "nowhere"], out)
     assert not out.exists()
@@ -187,6 +199,8 @@ def test_saes_of_one_name_get_others_and_links_keep_theirs(folders, tmp_path):
     for name in ("a", "b"):
         shutil.copytree(folders[0], tmp_path / name / "seed0")
     same = [tmp_path / "a" / "seed0", tmp_path / "b" / "seed0"]
+    result = match_all(same, tmp_path / "out")
+    assert [made["name"] for made in result["dictionaries"]] == ["a", "b"]
     result = match_all(same, tmp_path / "out", names=["first", "second"])
     assert [made["name"] for made in result["dictionaries"]] == ["first", "second"]
     assert (tmp_path / "out" / "first--second" / "decoder.npz").is_file()
@@ -212,20 +226,96 @@ def test_files_are_named_without_their_endings(folders, tmp_path):
     )
 
 
-def test_a_pair_beyond_the_memory_limit_is_refused(folders, tmp_path):
-    with pytest.raises(ValueError, match="memory_limit"):
-        match_all(folders, tmp_path / "out", memory_limit=1)
+def test_a_pair_that_fails_does_not_stop_the_others(folders, tmp_path):
+    wide = torch.ones(5, 9)
+    save_file({"W_dec": wide, "encoder.weight": wide.clone()}, folders[1] / "sae.safetensors")
+    result = match_all(folders, tmp_path / "out")
+    assert [(pair["a"], pair["b"]) for pair in result["pairs"]] == [
+        ("s0", "s2"), ("s0", "s3"), ("s2", "s3"),
+    ]  # fmt: skip
+    assert [(pair["a"], pair["b"]) for pair in result["missing"]] == [
+        ("s0", "s1"), ("s1", "s2"), ("s1", "s3"),
+    ]  # fmt: skip
+    for pair in result["missing"]:
+        assert "must have the same d_in (columns), not " in pair["reason"]
+    assert result["only_in_base"] == []  # none has met all others
+    assert [made["num_latents"] for made in result["dictionaries"]] == [20, None, 22, 23]
+    assert match_all(folders, tmp_path / "out2", memory_limit=1)["pairs"] == []
+
+
+def test_a_chain_and_pairs_with_the_first(folders, tmp_path):
+    every = match_all(folders, tmp_path / "all")
+    chain = match_all(folders, tmp_path / "chain", pairs="chain")
+    assert [(pair["a"], pair["b"]) for pair in chain["pairs"]] == [
+        ("s0", "s1"), ("s1", "s2"), ("s2", "s3"),
+    ]  # fmt: skip
+    assert chain["in_exactly"] == {}
+    star = match_all(folders, tmp_path / "star", pairs="to-first")
+    assert [(pair["a"], pair["b"]) for pair in star["pairs"]] == PAIRS[:3]
+    assert star["in_exactly"] == {"s0": every["in_exactly"]["s0"]}
+    assert star["only_in_base"][-1]["mean"] == every["in_exactly"]["s0"][0] / 20
+    assert star["missing"] == chain["missing"] == every["missing"] == []
+
+
+def test_shards_share_the_work_and_the_last_one_has_all(folders, tmp_path):
+    whole, out = match_all(folders, tmp_path / "whole"), tmp_path / "out"
+    first = match_all(folders, out, shard=(1, 2))
+    before = files(out)
+    assert [(pair["a"], pair["b"]) for pair in first["pairs"]] == PAIRS[::2]
+    assert [pair["reason"] for pair in first["missing"]] == [None] * 3
+    second = match_all(folders, out, shard=(2, 2))
+    assert before.items() <= files(out).items()
+    for key in ("dictionaries", "only_in_base", "in_exactly", "missing"):
+        assert second[key] == whole[key]
 
 
 def test_counts_of_the_paper():
     """Its published counts for one base of nine seeds: latents in exactly 1 to 9 SAEs."""
     published = [11512, 2451, 2104, 1932, 1908, 2036, 2314, 2864, 5647]
-    others = np.repeat([2**n - 1 for n in range(9)], published)
-    assert in_exactly([others] * 9) == [published] * 9
-    curve = only_in_base([others] * 9)
+    base = Others(sum(published), 8)
+    for other in range(8):
+        base.add(other, np.repeat(np.arange(9) > other, published))
+    assert in_exactly(base) == published
+    curve = only_in_base([base] * 9)
     assert [point["dictionaries"] for point in curve] == list(range(2, 10))
     assert curve[-1]["mean"] == pytest.approx(11512 / 32768)
     assert curve[-1]["std"] == 0
     # With one other: on average those that miss it, whichever it is.
     missed = sum(count * (9 - n) for n, count in enumerate(published, 1))
     assert curve[0]["mean"] == pytest.approx(missed / 8 / 32768)
+
+
+@pytest.mark.parametrize("num_others", [1, 7, 8, 9])
+def test_drawn_spreads_are_near_those_over_all_sets(num_others, monkeypatch):
+    rng = np.random.default_rng(num_others)
+    bases = []
+    for size in (300, 311):
+        bases.append(Others(size, num_others))
+        for other in range(num_others):
+            bases[-1].add(other, rng.random(size) < rng.uniform(0.1, 0.5))
+    exact = only_in_base(bases)
+    monkeypatch.setattr(seed_counts, "MOST_EXACT", 1)
+    monkeypatch.setattr(seed_counts, "DRAWS", 2000)
+    drawn = only_in_base(bases)
+    for one, other in zip(exact, drawn, strict=True):
+        assert one["mean"] == other["mean"]
+        assert other["std"] == pytest.approx(one["std"], abs=0.01)
+        assert one["min"] <= other["min"] <= other["max"] <= one["max"]
+        assert other["sets"] == 4000
+    # With one other, and with all of them, few sets exist: all of these are drawn.
+    for place in (0, -1):
+        for key in ("min", "max"):
+            assert exact[place][key] == drawn[place][key]
+
+
+def test_many_dictionaries_have_an_exact_mean():
+    base = Others(3, 70)
+    for other in range(70):
+        base.add(other, np.array([other < 1, other < 69, False]))
+    assert base.sharing().sum(axis=0).tolist() == [2, *[1] * 68, 0]
+    assert in_exactly(base) == [1, 1, *[0] * 67, 1, 0]
+    curve = only_in_base([base])
+    assert len(curve) == 70
+    for asked, point in enumerate(curve, 1):
+        lacking = [math.comb(absent, asked) / math.comb(70, asked) for absent in (69, 1, 70)]
+        assert point["mean"] == pytest.approx(sum(lacking) / 3, rel=1e-12)
