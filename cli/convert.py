@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from ..common.files import StrPath
 from ..sae.formats.paths import FormatName
 from . import paths
 from .options import Argument
@@ -22,8 +23,8 @@ class Convert:
 
     example: ClassVar[str] = "twinsae convert runs/demo saelens --to saelens"
 
-    a: Annotated[Path, Argument(paths.saes, metavar="A", positional=True)]
-    """An SAE of any format, folder or file, or a folder with several below it."""
+    a: Annotated[StrPath, Argument(paths.saes, metavar="A", positional=True)]
+    """An SAE of any format (folder, file or name on the Hub), or a folder with several below it."""
     b: Annotated[Path, Argument(metavar="B", positional=True)]
     """What to write: a folder; a file for openai (.pt) and arrays (.safetensors, .npz, .pt)."""
     to: Annotated[FormatName, Argument(metavar="FORMAT")]

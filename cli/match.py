@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from ..common.files import StrPath
 from ..common.units import parse_bytes
 from . import paths
 from .options import Argument
@@ -28,9 +29,10 @@ class Match:
         "    --out runs/match"
     )
 
-    a: Annotated[Path, Argument(paths.sae, metavar="A", positional=True)]
-    """First SAE: a folder of any format, or one file (.safetensors, .npz, .npy, .pt)."""
-    b: Annotated[Path, Argument(paths.sae, metavar="B", positional=True)]
+    a: Annotated[StrPath, Argument(paths.sae, metavar="A", positional=True)]
+    """First SAE: a folder of any format, one file (.safetensors, .npz, .npy, .pt), or a name on the
+    Hub (hf:OWNER/REPO:PATH, saelens:RELEASE/ID)."""
+    b: Annotated[StrPath, Argument(paths.sae, metavar="B", positional=True)]
     """Second SAE, likewise."""
     out: Annotated[Path, Argument(metavar="OUT")]
     """Folder for the result."""

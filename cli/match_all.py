@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from ..common.files import StrPath
 from ..common.units import parse_bytes
 from ..sae.names import all_names
 from . import paths
@@ -30,10 +31,10 @@ class MatchAll:
     example: ClassVar[str] = "twinsae match-all runs/gpt2/h.6.mlp/seed* --out runs/gpt2/matches"
 
     dirs: Annotated[
-        tuple[tuple[str | None, Path], ...],
+        tuple[tuple[str | None, StrPath], ...],
         Argument(paths.named_sae, metavar="[NAME=]DIR", positional=True),
     ]
-    """The SAEs, two or more: folders of any format, or files."""
+    """The SAEs, two or more: folders of any format, files, or names as `twinsae match` takes."""
     out: Annotated[Path, Argument(metavar="OUT")]
     """Folder for the results."""
     pairs: Literal["all", "chain", "to-first"] = "all"
@@ -56,10 +57,14 @@ class MatchAll:
             ValueError: some pairs could not be matched; all others are.
         """
         from ..matching import AllSeeds
+        from .progress import open_progress
         from .seed_tables import tables
 
         names, dictionaries = zip(*self.dirs, strict=True)
-        seeds = AllSeeds(dictionaries, self.out, names=names, pairs=self.pairs)
+        with open_progress(console) as progress:
+            seeds = AllSeeds(
+                dictionaries, self.out, names=names, pairs=self.pairs, progress=progress
+            )
         failed = self._match_missing(seeds, console)
         result = seeds.finish()
         for table in tables(result):

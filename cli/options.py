@@ -186,8 +186,8 @@ def _option(field: Field[Any], hint: Any, prefix: str, help_text: str) -> Option
     argument = Argument()
     if get_origin(hint) is Annotated:
         hint, argument = get_args(hint)
-    if get_origin(hint) in (Union, UnionType):  # X | None
-        (hint,) = (kind for kind in get_args(hint) if kind is not NoneType)
+    if get_origin(hint) in (Union, UnionType):  # X | None; of X | Y, `Argument.read` makes either
+        hint, *_ = (kind for kind in get_args(hint) if kind is not NoneType)
     count: int | Literal["+"] | None = None
     if get_origin(hint) is tuple:
         kinds = get_args(hint)

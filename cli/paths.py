@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from ..common.files import StrPath
 from ..sae.activations import HarvestConfig
 from ..sae.activations.sources import locate_model, locate_text
 from ..sae.formats.paths import find_saes, no_sae, weight_file
+from ..sae.hub.names import is_name, parse_name
 
 
 def existing(text: str) -> Path:
@@ -20,31 +22,37 @@ def existing(text: str) -> Path:
     return path
 
 
-def sae(text: str) -> Path:
-    """Read the path of an SAE: a folder of any format, or one file.
+def sae(text: str) -> StrPath:
+    """Read the path of an SAE, a folder of any format or one file, or its name on the Hub.
 
     Raises:
         FileNotFoundError: there is no SAE.
-        ValueError: the file's ending is not one that is read.
+        ValueError: the file's ending is not one that is read, or the name is wrong.
     """
+    if is_name(text):
+        parse_name(text)
+        return text
     path = Path(text)
     weight_file(path)
     return path
 
 
-def saes(text: str) -> Path:
-    """Read the path of an SAE, or of a folder with some below it.
+def saes(text: str) -> StrPath:
+    """Read the path or name of an SAE, or the path of a folder with some below it.
 
     Raises:
         FileNotFoundError: there is none.
+        ValueError: the name is wrong.
     """
+    if is_name(text):
+        return sae(text)
     path = Path(text)
     if not path.is_file() and not find_saes(path):
         raise no_sae(path)
     return path
 
 
-def named_sae(text: str) -> tuple[str | None, Path]:
+def named_sae(text: str) -> tuple[str | None, StrPath]:
     """Read the path of an SAE, as PATH or NAME=PATH, and return its name, if any, and its path.
 
     Raises:
@@ -52,7 +60,7 @@ def named_sae(text: str) -> tuple[str | None, Path]:
         ValueError: the name cannot be a folder's, or the file's ending is not one that is read.
     """
     name, equals, rest = text.partition("=")
-    if not equals or Path(text).exists():
+    if not equals or is_name(text) or Path(text).exists():
         return None, sae(text)
     if name != Path(name).name:
         raise ValueError(f"{name!r} cannot name a folder: expected NAME=PATH, got {text!r}")

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from ..common.progress import Progress
-from ..common.units import format_seconds
+from ..common.units import format_bytes, format_seconds
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WORTH_A_LAST_LINE = 1.0
@@ -43,7 +43,8 @@ class BarProgress:
     def __call__(self, phase: str, done: int, total: int, unit: str, **facts: float) -> None:
         """Show that `done` of `total` units of `phase` are finished."""
         if phase not in self._tasks:
-            task = self._bars.add_task(phase, total=total, rate="", facts="")
+            size = f" {format_bytes(total)}" if unit == "bytes" else ""
+            task = self._bars.add_task(phase + size, total=total, rate="", facts="")
             self._tasks[phase] = (task, _Clock(done))
         task, clock = self._tasks[phase]
         rate = _rate(clock.rate(done), unit)
@@ -62,7 +63,9 @@ class LineProgress:
         """Print that `done` of `total` units of `phase` are finished, if it is time to."""
         if phase not in self._clocks:
             self._clocks[phase] = _Clock(done)
-            self._print(f"{phase}: {f'{done:,} of ' if done else ''}{total:,} {unit}")
+            before = f"{done:,} of " if done else ""
+            whole = format_bytes(total) if unit == "bytes" else f"{total:,} {unit}"
+            self._print(f"{phase}: {before}{whole}")
             return
         wait = SECONDS_BETWEEN_LINES if done < total else SECONDS_WORTH_A_LAST_LINE
         if time.monotonic() - self._last_line < wait:
@@ -93,6 +96,8 @@ class _Clock:
 
 
 def _rate(per_second: float, unit: str) -> str:
+    if unit == "bytes":
+        return f"{per_second / 2**20:.1f} MiB/s"
     return f"{per_second:,.0f} {unit}/s" if per_second >= 10 else f"{per_second:.2f} {unit}/s"
 
 

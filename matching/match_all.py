@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, silent
 from ..sae.formats.paths import weight_file
+from ..sae.hub import locate
 from ..sae.names import all_names
 from .criteria.overlap import THRESHOLD, shared
 from .criteria.seed_counts import Others, in_exactly, only_in_base
@@ -44,7 +45,7 @@ def match_all(
     A pair that cannot be matched does not stop the others.
 
     Args:
-        dictionaries: 2 or more SAE folders or files, as `load_dictionary` reads them.
+        dictionaries: 2 or more SAE folders, files or names, as `match_files` takes them.
         out: the folder to write to; made if missing.
         names: `<a>` and `<b>`, one for each dictionary, all different; None for one that
             `sae.names.distinct_names` gives.
@@ -61,7 +62,7 @@ def match_all(
         FileNotFoundError, ValueError, TypeError, OSError: as for `match_files`; or there are too
             few dictionaries, two of one name, or ``pairs`` or ``shard`` is not as above.
     """
-    seeds = AllSeeds(dictionaries, out, names=names, pairs=pairs)
+    seeds = AllSeeds(dictionaries, out, names=names, pairs=pairs, progress=progress)
     for pair in seeds.missing(shard):
         told = _named(seeds.folder(pair).name, progress or silent)
         seeds.match(pair, memory_limit=memory_limit, progress=told)
@@ -71,7 +72,7 @@ def match_all(
 class AllSeeds:
     """The steps of `match_all`, for code that has something to do between two pairs.
 
-    Args, and what is raised: as for `match_all`.
+    Args, and what is raised: as for `match_all`; ``progress`` is told of downloads alone.
     """
 
     def __init__(
@@ -81,16 +82,21 @@ class AllSeeds:
         *,
         names: Sequence[str | None] | None = None,
         pairs: Pairs = "all",
+        progress: Progress | None = None,
     ) -> None:
-        self._paths = [Path(path) for path in dictionaries]
+        self._given = list(dictionaries)
         self._out = Path(out)
-        if len(self._paths) < 2:
-            raise ValueError(f"expected 2 dictionaries or more, got {len(self._paths)}")
-        self._names = all_names(self._paths, names or [None] * len(self._paths))
-        self.pairs: list[Pair] = _pairs(len(self._paths), pairs)
+        if len(self._given) < 2:
+            raise ValueError(f"expected 2 dictionaries or more, got {len(self._given)}")
+        self._names = all_names(self._given, names or [None] * len(self._given))
+        self.pairs: list[Pair] = _pairs(len(self._given), pairs)
         """Two places each in the list of dictionaries."""
         if len({self.folder(pair) for pair in self.pairs}) < len(self.pairs):
             raise ValueError(f"names: two pairs would have one folder, of {self._names}")
+        told = zip(self._given, self._names, strict=True)
+        self._paths = [
+            locate(path, progress=_named(name, progress or silent)).path for path, name in told
+        ]
         self._hashes = [sha256(weight_file(path)) for path in self._paths]
         self._failed: dict[Pair, str] = {}
 
@@ -119,7 +125,7 @@ class AllSeeds:
         Returns:
             None, or in one line why it could not be matched: `finish` says so, too.
         """
-        a, b = (self._paths[place] for place in pair)
+        a, b = (self._given[place] for place in pair)
         folder = self.folder(pair)
         try:
             match_files(a, b, SIDES, folder, memory_limit=memory_limit, progress=progress)

@@ -16,6 +16,7 @@ from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, silent
 from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts
 from ..sae.formats.paths import weight_file
+from ..sae.hub import LocatedSAE, locate
 from .criteria.overlap import chance_floor, mmcs, overlap, pw_mcc
 from .match import Options, check_feasible, match_rows
 from .matching import Matching
@@ -60,7 +61,8 @@ def match_files(
     summary is complete.
 
     Args:
-        a: an SAE folder, or one file, as `load_dictionary` reads it.
+        a: an SAE folder, or one file, as `load_dictionary` reads it; or a name on the Hugging Face
+            Hub, "hf:OWNER/REPO[@REVISION]:PATH" or "saelens:RELEASE/ID".
         b: the other. ``identical_inputs`` in the summary says whether both have the same bytes.
         sides: "decoder", "encoder", or both; each is matched on its own.
         out: the folder to write to; made if missing.
@@ -77,15 +79,19 @@ def match_files(
 
     Raises:
         FileNotFoundError: an input does not exist.
+        ImportError: a name needs huggingface_hub, which is not installed.
         ValueError, TypeError: an input lacks a side or is no dictionary, the two have different
             widths, ``sides`` is not as above, or `match` refuses them.
-        OSError: the result or the work folder could not be written.
+        OSError: the result or the work folder could not be written, or the Hub not be reached.
     """
     chosen = _check_sides(sides)
     options = {
         side: Options(m, candidates, _below(work_dir, side), memory_limit) for side in chosen
     }
-    inputs = [_load(Path(path), chosen) for path in (a, b)]
+    told = progress or silent
+    given = zip("ab", (a, b), strict=True)
+    places = [locate(path, progress=_named(letter, told)) for letter, path in given]
+    inputs = [_load(place, chosen) for place in places]
     for side in chosen:
         check_feasible(inputs[0].rows[side], inputs[1].rows[side], options[side])
     out = Path(out)
@@ -94,9 +100,9 @@ def match_files(
     blocks: dict[str, Any] = {}
     for side in chosen:
         pair = inputs[0].rows[side], inputs[1].rows[side]
-        told = _named(side, progress or silent)
-        matching = match_rows(*pair, options[side], told)
-        proof = _verified(*pair, matching, told) if verify else None
+        told_side = _named(side, told)
+        matching = match_rows(*pair, options[side], told_side)
+        proof = _verified(*pair, matching, told_side) if verify else None
         matchings[side] = matching
         blocks[side] = _block(matching, pair[0].d_in, proof)
     summary = {
@@ -129,7 +135,8 @@ def _below(work_dir: StrPath | None, side: Side) -> Path | None:
     return None if work_dir is None else Path(work_dir) / side
 
 
-def _load(path: Path, sides: tuple[Side, ...]) -> _Input:
+def _load(place: LocatedSAE, sides: tuple[Side, ...]) -> _Input:
+    path = place.path
     file = weight_file(path)
     if file.suffix == ".npy" and len(sides) > 1:
         raise ValueError(f"{path} holds one array, which cannot be both decoder and encoder")
@@ -144,6 +151,7 @@ def _load(path: Path, sides: tuple[Side, ...]) -> _Input:
         raise ValueError(f"{path}: {len(fired):,} firing counts for {num_latents:,} latents")
     facts = {
         "path": str(path.resolve()),
+        **place.facts,
         "file": file.name,
         "sha256": sha256(file),
         "num_latents": num_latents,
@@ -154,11 +162,11 @@ def _load(path: Path, sides: tuple[Side, ...]) -> _Input:
     return _Input(facts, rows, fired)
 
 
-def _named(side: Side, progress: Progress) -> Progress:
-    """Return a progress whose phases begin with the side's name."""
+def _named(what: str, progress: Progress) -> Progress:
+    """Return a progress whose phases begin with the side's or the SAE's name."""
 
     def told(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
-        progress(f"{side} {phase}", done, total, unit, **facts)
+        progress(f"{what} {phase}", done, total, unit, **facts)
 
     return told
 

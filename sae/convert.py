@@ -8,6 +8,7 @@ from ..common.files import StrPath
 from .config import SAEConfig
 from .formats.paths import WEIGHT_FILES, FormatName, find_saes
 from .formats.registry import FORMATS, load
+from .hub import locate
 
 
 class Conversion(NamedTuple):
@@ -23,7 +24,8 @@ def convert(source: StrPath, target: StrPath, to: FormatName) -> list[Conversion
     """Write an SAE, or all SAEs below a folder, in another format.
 
     Args:
-        source: what `load_sae` reads, or a folder above such folders (hookpoints, seeds, trainers).
+        source: what `load_sae` reads, names included, or a folder above such folders (hookpoints,
+            seeds, trainers).
         target: the folder to write, or the file, for "openai" and "arrays"; of several SAEs the
             folder that takes them, under the names they have below ``source``.
         to: the format.
@@ -38,7 +40,7 @@ def convert(source: StrPath, target: StrPath, to: FormatName) -> list[Conversion
             the message names the setting.
         OSError: a file could not be written.
     """
-    source, target = Path(source), Path(target)
+    source, target = locate(source).path, Path(target)
     several = source.is_dir() and not any((source / name).is_file() for name in WEIGHT_FILES)
     saes = find_saes(source) if several else []
     if not saes:

@@ -14,7 +14,7 @@ from .active_latents import active_latents
 from .config import SAEConfig
 from .formats.registry import load
 from .formats.stored import StoredSAE
-from .hub import locate
+from .hub import HubOptions, locate_pretrained
 from .loss import fvu
 
 
@@ -90,7 +90,8 @@ class SAE(nn.Module):
 
         Args:
             repo_or_dir: a path if there is one of this name, else a repository, such as
-                "EleutherAI/sae-pythia-160m-32k".
+                "EleutherAI/sae-pythia-160m-32k"; or a whole name, "hf:OWNER/REPO[@REVISION]:PATH"
+                or "saelens:RELEASE/ID".
             hookpoint: the folder or file in it, such as "layers.6.mlp" or "layers.6.mlp/seed1";
                 None: it is itself an SAE.
             revision: branch, tag or commit; None: the main branch.
@@ -99,19 +100,16 @@ class SAE(nn.Module):
             local_files_only: never ask the Hub, take what the cache has.
 
         Raises:
-            FileNotFoundError: there is no such folder, repository or SAE.
+            FileNotFoundError: there is no such folder, repository or SAE, or it may not be read.
+            OSError: the Hub cannot be reached.
             ImportError: a repository is asked for, but huggingface_hub is not installed.
             ValueError: as for `load_sae`.
         """
-        found = locate(
-            repo_or_dir,
-            hookpoint,
-            revision=revision,
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
+        cache = None if cache_dir is None else str(cache_dir)
+        options = HubOptions(cache, token, local_files_only)
+        return cls.from_stored(
+            load(locate_pretrained(repo_or_dir, hookpoint, revision, options).path)
         )
-        return cls.from_stored(load(found))
 
     @classmethod
     def from_stored(cls, stored: StoredSAE) -> Self:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..common.files import StrPath
 from .formats.paths import sae_name
+from .hub.names import is_name, parse_name
 
 Parts = tuple[str, ...]
 
@@ -17,7 +18,7 @@ def distinct_names(paths: Sequence[StrPath]) -> list[str]:
     and ``hub/k32-seed2/layers.6`` are "k32-seed1" and "k32-seed2". A link keeps its own name.
 
     Args:
-        paths: SAE folders or files; none of them is read.
+        paths: SAE folders, files, or names on the Hub; none of them is read.
 
     Raises:
         ValueError: a path is given twice.
@@ -69,5 +70,9 @@ def differing_ends(paths: Sequence[Parts], least: int) -> list[Parts]:
 
 
 def _parts(path: StrPath, last: str) -> Parts:
+    if is_name(path):
+        name = parse_name(str(path))
+        revision = () if name.revision is None else (name.revision,)
+        return (*name.repo.split("/"), *revision, *filter(None, name.path.split("/")))
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
     return (*absolute.parent.parts[1:], last)  # without the root

@@ -109,6 +109,10 @@ ERRORS = {
     "NAME=PATH, got 'x/y=a/seed0'",
     "match-all x=a/seed7 b/seed0 --out o": "[NAME=]DIR: a/seed7 does not exist; SAEs beside it: "
     "seed0, seed1",
+    "match hf:o:a b --out o": "A: expected hf:OWNER/REPO[@REVISION]:PATH, got 'hf:o:a'",
+    "match saelens:gpt2-small/x b --out o": "A: saelens: there is no release 'gpt2-small'; the "
+    "nearest are gpt2-small-res-jb, gpt2-small-mlp-tm, gpt2-small-hook-z-kk, "
+    "gpt2-small-res_sll-ajt, gpt2-small-res_sle-ajt",
     "report a": "DIR: no summary.json in a: expected a folder of `twinsae match`",
     "report no": "DIR: no does not exist",
     "convert empty new --to native": "A: empty is no SAE folder: it has no sae.safetensors, "

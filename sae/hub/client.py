@@ -1,0 +1,210 @@
+"""What is asked of the Hugging Face Hub, by its own client, with errors in one line."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...common.progress import Progress
+
+
+class HubFile(NamedTuple):
+    """One file of a repository."""
+
+    path: str
+    size: int
+    """In bytes."""
+
+
+class Snapshot(NamedTuple):
+    """A repository at one commit."""
+
+    revision: str
+    """As it was asked for: a branch, a tag or the commit."""
+    commit: str
+    """40 hexadecimal digits."""
+    files: dict[str, HubFile]
+    """All files by their paths; without the network those that the cache has."""
+
+
+class HubOptions(NamedTuple):
+    """How the Hub is asked; the names are huggingface_hub's."""
+
+    cache_dir: str | None = None
+    """The Hub's local cache; None: its usual place."""
+    token: str | bool | None = None
+    """For private and gated repositories; None: the one that was saved by logging in."""
+    local_files_only: bool = False
+    """Never ask the Hub, take what the cache has."""
+
+    @property
+    def offline(self) -> bool:
+        """Whether only the cache answers: by this option or by the client's HF_HUB_OFFLINE."""
+        return self.local_files_only or bool(_hub("constants").HF_HUB_OFFLINE)
+
+
+def read_snapshot(repo: str, revision: str | None, options: HubOptions) -> Snapshot:
+    """Return a repository's commit and files.
+
+    Raises:
+        FileNotFoundError: there is no such repository or revision, or it may not be read.
+        ImportError: huggingface_hub is not installed.
+        OSError: the Hub cannot be reached.
+    """
+    hub, revision = _hub(), revision or "main"
+    with _told(repo, revision):
+        if options.offline:
+            folder = hub.snapshot_download(
+                repo, revision=revision, cache_dir=options.cache_dir, local_files_only=True
+            )
+            return _cached(Path(folder), revision)
+        api = _api(options)
+        commit = api.repo_info(repo, revision=revision).sha
+        tree = api.list_repo_tree(repo, recursive=True, revision=commit)
+        files = [HubFile(f.path, f.size) for f in tree if isinstance(f, _hub("hf_api").RepoFile)]
+        return Snapshot(revision, commit, {file.path: file for file in files})
+
+
+def tensor_shapes(
+    repo: str, commit: str, file: str, options: HubOptions
+) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return dtype and shape of each tensor of a .safetensors file, without downloading it.
+
+    Raises:
+        As for `read_snapshot`; ValueError: the file is no safetensors file.
+    """
+    with _told(repo, commit):
+        try:
+            found = _api(options).parse_safetensors_file_metadata(repo, file, revision=commit)
+        except _hub("errors").SafetensorsParsingError as error:
+            raise ValueError(f"{repo}:{file} is no safetensors file: {_line(error)}") from error
+    return {name: (entry.dtype, tuple(entry.shape)) for name, entry in found.tensors.items()}
+
+
+def is_cached(repo: str, commit: str, file: str, options: HubOptions) -> bool:
+    """Whether the local cache has a file of this commit."""
+    found = _hub().try_to_load_from_cache(repo, file, revision=commit, cache_dir=options.cache_dir)
+    return isinstance(found, str)
+
+
+def download(
+    repo: str, snapshot: Snapshot, files: list[str], options: HubOptions, progress: Progress
+) -> Path:
+    """Return the folder of the commit in the local cache, with these files in it.
+
+    A connection that is cut is taken up again where it was.
+
+    Args:
+        repo: OWNER/REPO.
+        snapshot: what `read_snapshot` returned.
+        files: paths in it.
+        options: as for `read_snapshot`.
+        progress: told of the phase "download", in bytes of the files that are not in the cache.
+
+    Raises:
+        As for `read_snapshot`; OSError: a file cannot be written.
+    """
+    hub = _hub()
+    missing = [file for file in files if not is_cached(repo, snapshot.commit, file, options)]
+    total = sum(snapshot.files[file].size for file in missing)
+    done = 0
+    if missing:
+        progress("download", 0, total, "bytes")
+
+    def told(size: float) -> None:
+        nonlocal done
+        done += int(size)
+        progress("download", min(done, total), total, "bytes")
+
+    folder = Path()
+    for file in files:
+        bar = _bar(told) if file in missing else _bar(lambda _: None)
+        # By the revision's name, so that the cache learns which commit it stands for.
+        with _told(repo, snapshot.revision):
+            found = hub.hf_hub_download(
+                repo,
+                file,
+                revision=snapshot.revision,
+                cache_dir=options.cache_dir,
+                token=options.token,
+                local_files_only=options.offline,
+                endpoint=_endpoint(),
+                tqdm_class=bar,
+            )
+        folder = Path(found).parents[file.count("/")]
+        if folder.name != snapshot.commit:
+            raise OSError(f"{repo}@{snapshot.revision} has changed meanwhile; ask again")
+    return folder
+
+
+def _hub(module: str = "") -> Any:
+    """Return the client, or one of its modules."""
+    try:
+        return import_module(f"huggingface_hub.{module}".rstrip("."))
+    except ImportError as error:
+        raise ImportError(
+            "the Hugging Face Hub is asked by huggingface_hub: pip install 'twinsae[hub]'"
+        ) from error
+
+
+def _api(options: HubOptions) -> Any:
+    return _hub().HfApi(endpoint=_endpoint(), token=options.token)
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT")
+
+
+def _cached(folder: Path, revision: str) -> Snapshot:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    files = [HubFile(path.relative_to(folder).as_posix(), path.stat().st_size) for path in found]
+    return Snapshot(revision, folder.name, {file.path: file for file in files})
+
+
+def _bar(told: Any) -> type:
+    """Return a silent kind of the client's progress bar, which tells how many bytes came."""
+    tqdm: Any = import_module("tqdm.std").tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **kwargs | {"disable": True})
+
+        def update(self, n: float = 1) -> None:
+            told(n)
+
+    return Bar
+
+
+@contextmanager
+def _told(repo: str, revision: str) -> Iterator[None]:
+    """Turn the client's many errors into one line of ours."""
+    errors = _hub("errors")
+    where = f"{repo}@{revision}"
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise FileNotFoundError(
+            f"{repo} is gated: accept its licence on its page on the Hub, and log in by "
+            "`hf auth login` or give a token in HF_TOKEN"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"the Hub has no repository {repo}, or it is private: then log in by `hf auth login`"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise FileNotFoundError(f"{repo} has no revision {revision!r}") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise FileNotFoundError(
+            f"{where} is not in the local cache, and the Hub was not or could not be asked"
+        ) from error
+    except errors.HFValidationError as error:
+        raise ValueError(f"{repo!r} cannot be a repository: {_line(error)}") from error
+    except Exception as error:  # of whichever HTTP library the client uses, or of the disk
+        raise OSError(f"{where} could not be read from the Hub: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
