@@ -1,4 +1,4 @@
-"""A place where torch computes float32 products in float32, with the same bits every time."""
+"""Has torch compute float32 products in float32, with the same bits every time."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,6 +8,11 @@ from typing import Any
 import torch
 
 _one_thread = RLock()
+
+
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of scores and sums for inputs of `dtype`: float32, or float64."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .. import checks, ops
+from .. import checks
 from ..backends import Backend, resolve_backend
 from ..topk.packed import PackedWeight, unpack
 from ..topk.results import ScanStats
+from . import ops
+from .interface import AutoencodeInputs
 
 
 class Autoencoded(NamedTuple):
@@ -83,7 +85,6 @@ def topk_autoencode(
             checks.check_like(name, tensor, "x", x)
     checks.check_count("k", k, latents, "the number of latents")
     chosen = resolve_backend("topk_autoencode", backend, x)
-    recon, values, indices, squares, deviations, *stats = ops.topk_autoencode(
-        x, encoder, b_enc, list(packed), W_dec, b_dec, k, chosen
-    )
+    inputs = AutoencodeInputs(x, encoder, b_enc, packed, W_dec, b_dec, k)
+    recon, values, indices, squares, deviations, *stats = ops.topk_autoencode(*inputs, chosen)
     return Autoencoded(recon, values, indices, squares, deviations, ScanStats(*stats))

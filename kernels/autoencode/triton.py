@@ -6,7 +6,6 @@ and indices that it reads back are in a cache. A row that turns out not to be pr
 with all its scores, and decoded again.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,10 +20,9 @@ from ..topk.triton.linear import chosen_keys
 from ..topk.triton.rescore import Chosen, Scores
 from ..topk.triton.scan import MISSING
 from ..topk.triton.select import RANKED, narrowed, rank_chosen
+from .interface import AutoencodeInputs, Parts
 
 LEAST_K = 16  # places of a choice: fewer would save nothing
-
-Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 class Decoder(NamedTuple):
@@ -98,24 +96,17 @@ def finish_rows(
     tl.store(deviations + row, tl.sum(sums, 0))
 
 
-def topk_autoencode(
-    x: Tensor,
-    W_enc: Tensor,
-    b_enc: Tensor | None,
-    packed: Sequence[Tensor],
-    W_dec: Tensor,
-    b_dec: Tensor | None,
-    k: int,
-) -> Parts:
+def topk_autoencode(inputs: AutoencodeInputs) -> Parts:
     """See api.topk_autoencode."""
+    x, b_enc, b_dec, k = inputs.x, inputs.b_enc, inputs.b_dec, inputs.k
     own = ready(x)
     floor = torch.zeros(own.shape[0], dtype=torch.float32, device=x.device)
     bias = None if b_enc is None else ready(b_enc)
-    scores = Scores(own, ready(W_enc), bias, None, floor)
+    scores = Scores(own, ready(inputs.W_enc), bias, None, floor)
     with on_device(x):
         centre = own.mean(0, dtype=torch.float32)
-        decoder = Decoder(ready(W_dec), None if b_dec is None else ready(b_dec), centre)
-        chosen = chosen_keys(scores, k, packed)
+        decoder = Decoder(ready(inputs.W_dec), None if b_dec is None else ready(b_dec), centre)
+        chosen = chosen_keys(scores, k, inputs.packed)
         if chosen is None:
             found = _dense(scores, slice(None), k, decoder)
             survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()

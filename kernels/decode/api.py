@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .. import checks, ops
+from .. import checks
 from ..backends import Backend, resolve_backend
+from ..exactness import sum_dtype
+from . import ops
+from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
 
 class DecodedError(NamedTuple):
@@ -50,7 +53,8 @@ def sparse_decode(
     """
     _check_decode(values, indices, weight, bias)
     chosen = resolve_backend("sparse_decode", backend, weight)
-    result: Tensor = ops.sparse_decode(values, indices, weight, bias, chosen)
+    inputs = SparseDecodeInputs(values, indices, weight, bias)
+    result: Tensor = ops.sparse_decode(*inputs, chosen)
     return result
 
 
@@ -81,7 +85,7 @@ def gather_dot(
     checks.check_indices("indices", indices, (rows.shape[0], indices.shape[1]))
     checks.check_shape("weight", weight, (weight.shape[0], rows.shape[1]))
     chosen = resolve_backend("gather_dot", backend, weight)
-    result: Tensor = ops.gather_dot(rows, indices, weight, chosen)
+    result: Tensor = ops.gather_dot(*GatherDotInputs(rows, indices, weight), chosen)
     return result
 
 
@@ -123,11 +127,11 @@ def decode_error(
     checks.check_shape("target", target, (values.shape[0], weight.shape[1]))
     checks.check_like("target", target, "values", values)
     checks.check_shape("scale", scale, ())
-    checks.check_dtype("scale", scale, ops.sum_dtype(values.dtype))
+    checks.check_dtype("scale", scale, sum_dtype(values.dtype))
     checks.check_device("scale", scale, "values", values)
     chosen = resolve_backend("decode_error", backend, weight)
-    result = ops.decode_error(values, indices, weight, bias, target, scale, chosen)
-    return DecodedError(*result)
+    inputs = DecodeErrorInputs(values, indices, weight, bias, target, scale)
+    return DecodedError(*ops.decode_error(*inputs, chosen))
 
 
 def _check_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..backends import interpreting
 from ..checks import check_range
 from ..launch import capturing, on_device, ready
+from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
 BLOCK = 1024  # numbers of a weight's row that a program holds
 # Rows of the weight that are on their way at once; the interpreter's time goes by the rounds.
@@ -118,8 +119,9 @@ def error_rows(
     write_dots(g, indices, weight, d_values, row, k, latents, dim, BLOCK, PLACES)
 
 
-def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
     """See api.sparse_decode."""
+    values, indices, weight, bias = inputs
     _check(indices, weight)
     left, right = ready(values), ready(weight)
     out = right.new_empty((indices.shape[0], weight.shape[1]))
@@ -133,8 +135,9 @@ def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor 
     return out.to(weight.dtype)
 
 
-def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
+def gather_dot(inputs: GatherDotInputs) -> Tensor:
     """See api.gather_dot."""
+    rows, indices, weight = inputs
     _check(indices, weight)
     left = ready(rows)
     out = left.new_empty(indices.shape)
@@ -147,15 +150,9 @@ def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
     return out.to(rows.dtype)
 
 
-def decode_error(
-    values: Tensor,
-    indices: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    scale: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
     """See api.decode_error."""
+    values, indices, weight, bias, target, scale = inputs
     _check(indices, weight)
     left, right = ready(values), ready(weight)
     squares = torch.empty(target.shape[:1], dtype=torch.float32, device=target.device)

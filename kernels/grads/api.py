@@ -5,8 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .. import checks, ops
+from .. import checks
 from ..backends import Backend, resolve_backend
+from ..exactness import sum_dtype
+from . import ops
+from .interface import LatentGradsInputs
 
 
 class LatentGrads(NamedTuple):
@@ -79,21 +82,22 @@ def latent_grads(
         out, accumulate = _empty(x, num_latents), False
     else:
         _check_out(out, x, num_latents)
-    ops.latent_grads(
-        values.detach(), d_values.detach(), indices, x.detach(), g.detach(), num_latents,
-        *out, accumulate, chosen,
+    inputs = LatentGradsInputs(
+        indices, num_latents, values.detach(), d_values.detach(), x.detach(), g.detach(),
+        *out, accumulate,
     )  # fmt: skip
+    ops.latent_grads(*inputs, chosen)
     return out
 
 
 def _empty(x: Tensor, num_latents: int) -> LatentGrads:
-    sums = x.new_empty((num_latents, x.shape[1]), dtype=ops.sum_dtype(x.dtype))
+    sums = x.new_empty((num_latents, x.shape[1]), dtype=sum_dtype(x.dtype))
     fired = sums.new_empty((num_latents,), dtype=torch.int64)
     return LatentGrads(sums, torch.empty_like(sums), sums.new_empty((num_latents,)), fired)
 
 
 def _check_out(out: LatentGrads, x: Tensor, num_latents: int) -> None:
-    dtype = ops.sum_dtype(x.dtype)
+    dtype = sum_dtype(x.dtype)
     for name, tensor in out._asdict().items():
         dims = (num_latents, x.shape[1])[: 2 if name in ("dW_dec", "dW_enc") else 1]
         checks.check_shape(f"out.{name}", tensor, dims)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..backends import interpreting
 from ..checks import check_range
 from ..launch import capturing, on_device, ready
+from .interface import LatentGradsInputs
 
 PIECE = 256  # non-zeros that one program sums
 # Columns of a program, which is one warp: every thread sums its own columns, so that nothing is
@@ -134,31 +135,21 @@ def add_pieces(parts, out, latents, counts, dim, BLOCK: tl.constexpr):
         tl.store(out + latent * dim + cols, total, mask=cols < dim)
 
 
-def latent_grads(
-    values: Tensor | None,
-    d_values: Tensor | None,
-    indices: Tensor,
-    x: Tensor | None,
-    g: Tensor | None,
-    num_latents: int,
-    dW_dec: Tensor | None,
-    dW_enc: Tensor | None,
-    db_enc: Tensor | None,
-    fired: Tensor | None,
-    accumulate: bool,
-) -> None:
-    """See ops._latent_grads."""
+def latent_grads(inputs: LatentGradsInputs) -> None:
+    """See api.latent_grads."""
+    indices, num_latents, fired = inputs.indices, inputs.num_latents, inputs.fired
     if not capturing():
         check_range("indices", indices, num_latents)
     index = _index(indices, num_latents)
     if fired is not None:
-        fired.copy_(fired + index.fired if accumulate else index.fired)
+        fired.copy_(fired + index.fired if inputs.accumulate else index.fired)
     pieces = _pieces(index)
-    sources = tuple(None if t is None else ready(t) for t in (values, d_values, x, g))
-    outputs = dW_dec, dW_enc, db_enc
+    given = (inputs.values, inputs.d_values, inputs.x, inputs.g)
+    sources = tuple(None if t is None else ready(t) for t in given)
+    outputs = inputs.dW_dec, inputs.dW_enc, inputs.db_enc
     light = torch.where(pieces.counts > 0, index.starts, index.stops)
     with on_device(indices):
-        _sum_segments(sources, index, index.starts, light, outputs, accumulate)
+        _sum_segments(sources, index, index.starts, light, outputs, inputs.accumulate)
         if pieces.starts.numel():
             count = pieces.starts.shape[0]
             parts = tuple(

@@ -1,4 +1,4 @@
-"""The public scans: arguments are checked here and the backend is chosen; ops.py does the rest.
+"""The public scans. Checks the arguments, chooses the backend, and leaves the rest to ops.py.
 
 Scores are ranked in float32 (float64 for float64 inputs). The result is that of a full float32
 product and a stable sort: only the rounding of a float32 dot product is free. The larger score
@@ -10,8 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-from .. import checks, ops
+from .. import checks
 from ..backends import Backend, resolve_backend
+from ..exactness import sum_dtype
+from . import ops
+from .interface import LinearTopKInputs, MutualTopKInputs, PairsAboveInputs
 from .packed import PackedWeight, unpack
 from .results import MutualTopK, Pairs, ScanStats, TopK
 
@@ -71,9 +74,9 @@ def linear_topk(
         checks.check_dtype("mask", mask, torch.bool)
         checks.check_device("mask", mask, "x", x)
     chosen = resolve_backend("linear_topk", backend, x)
-    values, indices, *stats = ops.linear_topk(
-        x, matrix, bias, list(packed), k, _floors("floor", floor, "x", x), mask, groups, chosen
-    )
+    floors = _floors("floor", floor, "x", x)
+    inputs = LinearTopKInputs(x, matrix, bias, packed, k, floors, mask, groups)
+    values, indices, *stats = ops.linear_topk(*inputs, chosen)
     if groups == 1:
         values, indices = values.squeeze(1), indices.squeeze(1)
     return TopK(values, indices, ScanStats(*stats))
@@ -118,10 +121,9 @@ def mutual_topk(
     matrix, packed = _check_sides(a, b)
     checks.check_count("m", m, min(a.shape[0], matrix.shape[0]), "the shorter side's length")
     chosen = resolve_backend("mutual_topk", backend, a)
-    row_values, row_indices, col_values, col_indices, *stats = ops.mutual_topk(
-        a.detach(), matrix.detach(), list(packed), m, _floors("row_floor", row_floor, "a", a),
-        _floors("col_floor", col_floor, "b", matrix), exact, chosen,
-    )  # fmt: skip
+    floors = _floors("row_floor", row_floor, "a", a), _floors("col_floor", col_floor, "b", matrix)
+    inputs = MutualTopKInputs(a.detach(), matrix.detach(), packed, m, *floors, exact)
+    row_values, row_indices, col_values, col_indices, *stats = ops.mutual_topk(*inputs, chosen)
     return MutualTopK(row_values, row_indices, col_values, col_indices, ScanStats(*stats))
 
 
@@ -179,14 +181,15 @@ def pairs_above(
     if math.isnan(margin):
         raise ValueError("margin: expected a number, got nan")
     chosen = resolve_backend("pairs_above", backend, a)
-    rows, cols, overflow, *stats = ops.pairs_above(
-        a.detach(), matrix.detach(), list(packed), row_price.detach(), col_price.detach(),
-        float(margin), tiles, capacity, exact, chosen,
+    inputs = PairsAboveInputs(
+        a.detach(), matrix.detach(), packed, row_price.detach(), col_price.detach(),
+        float(margin), tiles, capacity, exact,
     )  # fmt: skip
+    rows, cols, overflow, *stats = ops.pairs_above(*inputs, chosen)
     return Pairs(rows, cols, overflow, ScanStats(*stats))
 
 
-def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, list[Tensor]]:
     matrix, packed = unpack("b", b)
     checks.check_floats("a", a, 2)
     checks.check_floats("b", matrix, 2)
@@ -197,7 +200,7 @@ def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, tuple[Ten
 
 def _floors(name: str, floor: float | Tensor, side_name: str, side: Tensor) -> Tensor:
     """One floor for each row of a side, in the precision of the scores."""
-    dtype = ops.sum_dtype(side.dtype)
+    dtype = sum_dtype(side.dtype)
     if not isinstance(floor, Tensor):
         if floor != floor:  # NaN; math.isnan cannot be traced
             raise ValueError(f"{name}: expected a number, got nan")

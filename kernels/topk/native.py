@@ -17,6 +17,14 @@ from torch import Tensor
 
 from .. import _native
 from ..arrays import array, float_array
+from .interface import (
+    LinearTopKInputs,
+    Listed,
+    MutualTopKInputs,
+    PairsAboveInputs,
+    Ranked,
+    RankedBothWays,
+)
 
 # Float32 is faster, by measured times, for weights with fewer numbers than this, for fewer rows to
 # score (except where the weight is packed), and for a larger k.
@@ -24,62 +32,48 @@ CODES_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
 CODES_ROWS, CODES_K = 32, 1024
 
 
-def linear_topk(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    packed: Sequence[Tensor],
-    k: int,
-    floor: Tensor,
-    mask: Tensor | None,
-    groups: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See api.linear_topk; floor (N,) float32. Values and indices (N, groups, k)."""
-    values = torch.empty((x.shape[0], groups, k))
-    indices = torch.empty((x.shape[0], groups, k), dtype=torch.int64)
+def linear_topk(inputs: LinearTopKInputs) -> Ranked:
+    """See api.linear_topk."""
+    x, weight, bias, mask = inputs.x, inputs.weight, inputs.bias, inputs.mask
+    values = torch.empty((x.shape[0], inputs.groups, inputs.k))
+    indices = torch.empty(values.shape, dtype=torch.int64)
     counts = (0, 0)
     # A mask leaves few latents to pack, and packing them costs less than scoring all.
-    ready = packed if mask is None else ()
-    starts, floors = None if bias is None else float_array(bias), float_array(floor)
+    packed = inputs.packed if mask is None else ()
+    starts, floors = None if bias is None else float_array(bias), float_array(inputs.floor)
     eligible = None if mask is None else array(mask)
     rows, latents, threads = float_array(x), float_array(weight), torch.get_num_threads()
     outputs = values.numpy(), indices.numpy()
-    if _takes_codes(ready, x.shape[0], weight.shape[0] // groups, weight.shape[1], k):
-        codes, bounds = _codes(ready)
+    in_group = weight.shape[0] // inputs.groups
+    if _takes_codes(packed, x.shape[0], in_group, weight.shape[1], inputs.k):
+        codes, bounds = _codes(packed)
         counts = _native.linear_topk_codes(
             rows, latents, codes, bounds, starts, floors, eligible, threads, *outputs
         )
     else:
-        matrix, panels = _matrix_or_panels(latents, ready)
+        matrix, panels = _matrix_or_panels(latents, packed)
         _native.linear_topk(
             rows, matrix, panels, starts, floors, eligible, threads, *outputs, weight.shape[0]
         )
     return values.to(x.dtype), indices, *_stats(counts)
 
 
-def mutual_topk(
-    a: Tensor,
-    b: Tensor,
-    packed: Sequence[Tensor],
-    m: int,
-    row_floor: Tensor,
-    col_floor: Tensor,
-    exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32."""
-    row_values = torch.empty((a.shape[0], m))
-    col_values = torch.empty((b.shape[0], m))
-    row_indices = torch.empty((a.shape[0], m), dtype=torch.int64)
-    col_indices = torch.empty((b.shape[0], m), dtype=torch.int64)
+def mutual_topk(inputs: MutualTopKInputs) -> RankedBothWays:
+    """See api.mutual_topk."""
+    a, b, m, packed = inputs.a, inputs.b, inputs.m, inputs.packed
+    row_values, col_values = (torch.empty((side.shape[0], m)) for side in (a, b))
+    row_indices, col_indices = (
+        torch.empty((side.shape[0], m), dtype=torch.int64) for side in (a, b)
+    )
     counts = (0, 0)
     row_outputs = row_values.numpy(), row_indices.numpy()
     col_outputs = col_values.numpy(), col_indices.numpy()
     rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
-    floors = float_array(row_floor), float_array(col_floor)
+    floors = float_array(inputs.row_floor), float_array(inputs.col_floor)
     if _takes_codes(packed, a.shape[0], b.shape[0], a.shape[1], m):
         codes, bounds = _codes(packed)
         counts = _native.mutual_topk_codes(
-            rows, cols, codes, bounds, *floors, exact, threads, *row_outputs, *col_outputs
+            rows, cols, codes, bounds, *floors, inputs.exact, threads, *row_outputs, *col_outputs
         )
     else:
         matrix, panels = _matrix_or_panels(cols, packed)
@@ -88,32 +82,24 @@ def mutual_topk(
     return *best, *_stats(counts)
 
 
-def pairs_above(
-    a: Tensor,
-    b: Tensor,
-    packed: Sequence[Tensor],
-    row_price: Tensor,
-    col_price: Tensor,
-    margin: float,
-    tiles: Tensor | None,
-    capacity: int,
-    exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def pairs_above(inputs: PairsAboveInputs) -> Listed:
     """See api.pairs_above."""
+    a, b, packed, tiles = inputs.a, inputs.b, inputs.packed, inputs.tiles
     if tiles is None:
         tiles = torch.tensor([[0, a.shape[0], 0, b.shape[0]]])
     left, right = float_array(a), float_array(b)
-    prices = array(row_price), array(col_price)
+    prices = array(inputs.row_price), array(inputs.col_price)
     blocks, threads, scored = array(tiles), torch.get_num_threads(), 0
     if _takes_codes(packed, a.shape[0], b.shape[0], a.shape[1], 1):
         codes, bounds = _codes(packed)
         rows, cols, overflow, scored = _native.pairs_above_codes(
-            left, right, codes, bounds, *prices, margin, blocks, capacity, exact, threads
-        )
+            left, right, codes, bounds, *prices, inputs.margin, blocks, inputs.capacity,
+            inputs.exact, threads,
+        )  # fmt: skip
     else:
         _, panels = _matrix_or_panels(right, packed)
         rows, cols, overflow = _native.pairs_above(
-            left, right, panels, *prices, margin, blocks, capacity, threads
+            left, right, panels, *prices, inputs.margin, blocks, inputs.capacity, threads
         )
     lists = torch.from_numpy(rows), torch.from_numpy(cols)
     return *lists, torch.tensor(overflow), *_stats((scored, 0))

@@ -50,13 +50,13 @@ def pack(weight: Tensor) -> PackedWeight:
     return PackedWeight(weight, ())
 
 
-def unpack(name: str, weight: Tensor | PackedWeight) -> tuple[Tensor, tuple[Tensor, ...]]:
+def unpack(name: str, weight: Tensor | PackedWeight) -> tuple[Tensor, list[Tensor]]:
     """Return the tensor and what was packed; raise where a packed weight would need a gradient."""
     if not isinstance(weight, PackedWeight):
-        return weight, ()
+        return weight, []
     if weight.weight.requires_grad and torch.is_grad_enabled():
         raise ValueError(
             f"{name}: a packed weight gets no gradient; call this under torch.no_grad(), "
             "or pass the weight itself"
         )
-    return weight.weight, weight.packed
+    return weight.weight, list(weight.packed)

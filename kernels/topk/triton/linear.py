@@ -22,6 +22,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from ...launch import capturing, describable, on_device, ready
+from ..interface import LinearTopKInputs, Ranked
 from .bound import packed_rough, rough, slack_of
 from .chunked import FILTER_COLS, chunked_keys
 from .dense import dense_topk
@@ -37,20 +38,12 @@ from .tiles import BAND, Tile
 __all__ = ["linear_topk", "mutual_topk", "pairs_above"]
 
 
-def linear_topk(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    packed: Sequence[Tensor],
-    k: int,
-    floor: Tensor,
-    mask: Tensor | None,
-    groups: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See api.linear_topk; floor (N,) float32. Values and indices (N, groups, k)."""
-    floor = ready(floor)
+def linear_topk(inputs: LinearTopKInputs) -> Ranked:
+    """See api.linear_topk."""
+    x, bias, mask, k, groups = inputs.x, inputs.bias, inputs.mask, inputs.k, inputs.groups
+    floor = ready(inputs.floor)
     scores = Scores(
-        ready(x), ready(weight), None if bias is None else ready(bias),
+        ready(x), ready(inputs.weight), None if bias is None else ready(bias),
         None if mask is None else mask.contiguous(), floor, groups,
     )  # fmt: skip
     values = scores.x.new_empty((x.shape[0], groups, k), dtype=torch.float32)
@@ -58,7 +51,7 @@ def linear_topk(
     survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
     again: list[Tensor | slice] = [slice(None)] * groups
     with on_device(x):
-        chosen = chosen_keys(scores, k, packed)
+        chosen = chosen_keys(scores, k, inputs.packed)
         if chosen is not None:
             best_values, best_indices, least = ranked(chosen.keys, k)
             values.copy_(best_values.view(values.shape))

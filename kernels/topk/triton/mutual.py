@@ -11,6 +11,7 @@ import triton
 from torch import Tensor
 
 from ...launch import capturing, on_device, ready
+from ..interface import MutualTopKInputs, RankedBothWays
 from .bound import Slack, packed_rough, rough, slack_of
 from .dense import dense_topk
 from .plans import plan_for
@@ -23,21 +24,14 @@ from .tiles import BAND, Tile
 KEYS_AT_ONCE = 1 << 26  # of one side of a block: 512 MiB
 
 
-def mutual_topk(
-    a: Tensor,
-    b: Tensor,
-    packed: Sequence[Tensor],
-    m: int,
-    row_floor: Tensor,
-    col_floor: Tensor,
-    _exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32, applied at the end."""
-    left, right = ready(a), ready(b)
+def mutual_topk(inputs: MutualTopKInputs) -> RankedBothWays:
+    """See api.mutual_topk. Floors are applied at the end."""
+    a, m = inputs.a, inputs.m
+    left, right = ready(a), ready(inputs.b)
     survivors, redone = torch.zeros((2,), dtype=torch.int64, device=a.device).unbind()
     survivors, redone = survivors.clone(), redone.clone()
     with on_device(a):
-        sides = None if capturing() else _fast(left, right, packed, m)
+        sides = None if capturing() else _fast(left, right, inputs.packed, m)
         if sides is None:
             rows = dense_topk(left, right, None, m, None, None)
             cols = dense_topk(right, left, None, m, None, None)
@@ -50,7 +44,7 @@ def mutual_topk(
                 survivors += best.rescored
                 redone += again.shape[0]
             rows, cols = ((best.values, best.indices) for best in sides)
-    for (values, indices), floor in ((rows, row_floor), (cols, col_floor)):
+    for (values, indices), floor in ((rows, inputs.row_floor), (cols, inputs.col_floor)):
         below = values <= floor[:, None]
         values.masked_fill_(below, 0)
         indices.masked_fill_(below, -1)

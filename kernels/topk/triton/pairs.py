@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...backends import interpreting
 from ...launch import on_device, ready
+from ..interface import Listed, PairsAboveInputs
 from .bound import Slack, packed_rough, rough, slack_of
 from .plans import plan_for
 from .scan import scores_of_tile, with_slack
@@ -177,28 +178,18 @@ def _below(price: Tensor) -> Tensor:
     return torch.where(rounded.double() > lower, down, rounded)
 
 
-def pairs_above(
-    a: Tensor,
-    b: Tensor,
-    packed: Sequence[Tensor],
-    row_price: Tensor,
-    col_price: Tensor,
-    margin: float,
-    tiles: Tensor | None,
-    capacity: int,
-    _exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def pairs_above(inputs: PairsAboveInputs) -> Listed:
     """See api.pairs_above."""
+    a, b, capacity = inputs.a, inputs.b, inputs.capacity
     left, right = ready(a), ready(b)
-    # A float argument of a kernel would be float32.
-    prices = Prices(
-        row_price.contiguous(), col_price.contiguous(), row_price.new_full((1,), margin)
-    )
-    tiles = _checked(tiles, a, b)
+    # The margin is a tensor, because a float argument of a kernel would be float32.
+    margin = inputs.row_price.new_full((1,), inputs.margin)
+    prices = Prices(inputs.row_price.contiguous(), inputs.col_price.contiguous(), margin)
+    tiles = _checked(inputs.tiles, a, b)
     with on_device(a):
         found = None
         if a.dtype == torch.float32:
-            found = _confirmed(left, right, packed, prices, tiles, capacity)
+            found = _confirmed(left, right, inputs.packed, prices, tiles, capacity)
         if found is None:
             tile = full_tile("pairs_above", left.dtype)
             pairs, count = _listed(left, right, None, prices, tiles, capacity, tile)
