@@ -48,52 +48,54 @@ class Rows(NamedTuple):
 
 @triton.jit
 def finish_rows(
-    chosen, least, values, indices, x, weight, bias, centre, recon, squares, deviations,
-    row_count, k, latents, dim,
+    chosen_ptr, least_ptr, values_ptr, indices_ptr, x_ptr, weight_ptr, bias_ptr, centre_ptr,
+    recon_ptr, squares_ptr, deviations_ptr, row_count, k, latents, dim,
     RANKED: tl.constexpr, K: tl.constexpr, NONE: tl.constexpr,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
     """Rank a row's chosen keys, decode them, and compare the result with x. One program a row.
 
     Args:
-        chosen: (R, k) int64 distinct keys in any order, NONE for none; None: values and indices
-            are there already.
-        least: (R,) int64, written: see `rank_chosen`. None where chosen is.
-        values: (R, k) x's dtype; indices: (R, k) int64.
-        x: (R, D).
-        weight: (L, D); bias: (D,) or None.
-        centre: (D,) float32.
-        recon: (R, D) x's dtype, written.
-        squares: (R,) float32, written; deviations: (R,) float32, written.
+        chosen_ptr: (R, k) int64 distinct keys in any order, NONE for none. If it is None, values
+            and indices are there already.
+        least_ptr: (R,) int64, written: see `rank_chosen`. None if chosen_ptr is None.
+        values_ptr: (R, k) x's dtype; indices_ptr: (R, k) int64.
+        x_ptr: (R, D).
+        weight_ptr: (L, D); bias_ptr: (D,) or None.
+        centre_ptr: (D,) float32.
+        recon_ptr: (R, D) x's dtype, written.
+        squares_ptr: (R,) float32, written; deviations_ptr: (R,) float32, written.
         row_count: R.
-        k: 1 to K; any number where chosen is None.
+        k: 1 to K; any number if chosen_ptr is None.
         latents: L.
         dim: D.
 
     """
-    if chosen is not None:
-        rank_chosen(chosen, values, indices, least, row_count, k, 1, RANKED, K, NONE)
-        tl.debug_barrier()  # the other threads' part of values and indices
+    if chosen_ptr is not None:
+        rank_chosen(
+            chosen_ptr, values_ptr, indices_ptr, least_ptr, row_count, k, 1, RANKED, K, NONE
+        )
+        tl.debug_barrier()  # waits until the other threads have written values and indices
     row = tl.program_id(0).to(tl.int64)
     sums = tl.zeros((BLOCK,), tl.float32)
     for start in range(0, dim, BLOCK):
         cols = start + tl.arange(0, BLOCK)
         inside = cols < dim
         total = decoded_piece(
-            values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+            values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim, BLOCK, PLACES
         )
-        tl.store(recon + row * dim + cols, total, mask=inside)
-        error = total - tl.load(x + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+        tl.store(recon_ptr + row * dim + cols, total, mask=inside)
+        error = total - tl.load(x_ptr + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
         sums += tl.where(inside, error * error, 0.0)
-    tl.store(squares + row, tl.sum(sums, 0))
-    # In a loop of its own, for the registers' sake: x's row is in a cache.
+    tl.store(squares_ptr + row, tl.sum(sums, 0))
+    # A loop of its own takes fewer registers, and x's row is in a cache by now.
     sums = tl.zeros((BLOCK,), tl.float32)
     for start in range(0, dim, BLOCK):
         cols = start + tl.arange(0, BLOCK)
-        own = tl.load(x + row * dim + cols, mask=cols < dim, other=0.0).to(tl.float32)
-        away = own - tl.load(centre + cols, mask=cols < dim, other=0.0)
+        own = tl.load(x_ptr + row * dim + cols, mask=cols < dim, other=0.0).to(tl.float32)
+        away = own - tl.load(centre_ptr + cols, mask=cols < dim, other=0.0)
         sums += away * away
-    tl.store(deviations + row, tl.sum(sums, 0))
+    tl.store(deviations_ptr + row, tl.sum(sums, 0))
 
 
 def topk_autoencode(inputs: AutoencodeInputs) -> Parts:

@@ -21,15 +21,15 @@ WARPS = 4
 
 
 @triton.jit
-def named_latents(indices, row, places, k, latents):
+def named_latents(indices_ptr, row, places, k, latents):
     """(PLACES,) int64 and bool: the latents at some places of a row, and which ones name any."""
-    index = tl.load(indices + row * k + places, mask=places < k, other=-1)
+    index = tl.load(indices_ptr + row * k + places, mask=places < k, other=-1)
     return index, (index >= 0) & (index < latents)
 
 
 @triton.jit
 def decoded_piece(
-    values, indices, weight, bias, row, cols, k, latents, dim,
+    values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
     """(BLOCK,) float32: some columns of one row of sparse_decode's result."""
@@ -37,86 +37,89 @@ def decoded_piece(
     sums = tl.zeros((PLACES, BLOCK), tl.float32)
     for first in range(0, k, PLACES):
         places = first + tl.arange(0, PLACES)
-        index, named = named_latents(indices, row, places, k, latents)
-        value = tl.load(values + row * k + places, mask=named, other=0.0).to(tl.float32)
+        index, named = named_latents(indices_ptr, row, places, k, latents)
+        value = tl.load(values_ptr + row * k + places, mask=named, other=0.0).to(tl.float32)
         numbers = tl.load(
-            weight + index[:, None] * dim + cols[None, :],
+            weight_ptr + index[:, None] * dim + cols[None, :],
             mask=named[:, None] & inside[None, :], other=0.0,
         )  # fmt: skip
         sums += value[:, None] * numbers.to(tl.float32)
     total = tl.sum(sums, 0)
-    if bias is not None:
-        total += tl.load(bias + cols, mask=inside, other=0.0).to(tl.float32)
+    if bias_ptr is not None:
+        total += tl.load(bias_ptr + cols, mask=inside, other=0.0).to(tl.float32)
     return total
 
 
 @triton.jit
 def write_dots(
-    left, indices, weight, out, row, k, latents, dim,
+    left_ptr, indices_ptr, weight_ptr, out_ptr, row, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
     """Write one row of gather_dot's result."""
     for first in range(0, k, PLACES):
         places = first + tl.arange(0, PLACES)
-        index, named = named_latents(indices, row, places, k, latents)
+        index, named = named_latents(indices_ptr, row, places, k, latents)
         sums = tl.zeros((PLACES, BLOCK), tl.float32)
         for start in range(0, dim, BLOCK):
             cols = start + tl.arange(0, BLOCK)
             inside = cols < dim
-            own = tl.load(left + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+            own = tl.load(left_ptr + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
             numbers = tl.load(
-                weight + index[:, None] * dim + cols[None, :],
+                weight_ptr + index[:, None] * dim + cols[None, :],
                 mask=named[:, None] & inside[None, :], other=0.0,
             )  # fmt: skip
             # Not through the mask of the weight alone: 0 times infinity is not 0.
             sums += tl.where(named[:, None], own[None, :] * numbers.to(tl.float32), 0.0)
-        tl.store(out + row * k + places, tl.sum(sums, 1), mask=places < k)
+        tl.store(out_ptr + row * k + places, tl.sum(sums, 1), mask=places < k)
 
 
 @triton.jit
 def decode_rows(
-    values, indices, weight, bias, out, k, latents, dim,
+    values_ptr, indices_ptr, weight_ptr, bias_ptr, out_ptr, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
     """See api.sparse_decode; out (N, D). One program for BLOCK columns of a row."""
     row = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     total = decoded_piece(
-        values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+        values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim, BLOCK, PLACES
     )  # fmt: skip
-    tl.store(out + row * dim + cols, total, mask=cols < dim)
+    tl.store(out_ptr + row * dim + cols, total, mask=cols < dim)
 
 
 @triton.jit
 def dot_rows(
-    left, indices, weight, out, k, latents, dim, BLOCK: tl.constexpr, PLACES: tl.constexpr
-):
+    left_ptr, indices_ptr, weight_ptr, out_ptr, k, latents, dim,
+    BLOCK: tl.constexpr, PLACES: tl.constexpr,
+):  # fmt: skip
     """See api.gather_dot; left (N, D), out (N, k)."""
     row = tl.program_id(0).to(tl.int64)
-    write_dots(left, indices, weight, out, row, k, latents, dim, BLOCK, PLACES)
+    write_dots(left_ptr, indices_ptr, weight_ptr, out_ptr, row, k, latents, dim, BLOCK, PLACES)
 
 
 @triton.jit
 def error_rows(
-    values, indices, weight, bias, target, scale, squares, g, d_values, k, latents, dim,
+    values_ptr, indices_ptr, weight_ptr, bias_ptr, target_ptr, scale_ptr, squares_ptr, g_ptr,
+    d_values_ptr, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
     """See api.decode_error; g (N, D) float32. The second time, a row's latents are in a cache."""
     row = tl.program_id(0).to(tl.int64)
-    factor = tl.load(scale)
+    factor = tl.load(scale_ptr)
     sums = tl.zeros((BLOCK,), tl.float32)
     for start in range(0, dim, BLOCK):
         cols = start + tl.arange(0, BLOCK)
         inside = cols < dim
         total = decoded_piece(
-            values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+            values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim, BLOCK, PLACES
         )
-        error = total - tl.load(target + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+        wanted = tl.load(target_ptr + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+        error = total - wanted
         sums += tl.where(inside, error * error, 0.0)
-        tl.store(g + row * dim + cols, error * factor, mask=inside)
-    tl.store(squares + row, tl.sum(sums, 0))
-    tl.debug_barrier()  # the other threads' part of g
-    write_dots(g, indices, weight, d_values, row, k, latents, dim, BLOCK, PLACES)
+        tl.store(g_ptr + row * dim + cols, error * factor, mask=inside)
+    tl.store(squares_ptr + row, tl.sum(sums, 0))
+    tl.debug_barrier()  # waits until the other threads have written g
+    write_dots(g_ptr, indices_ptr, weight_ptr, d_values_ptr, row, k, latents, dim, BLOCK, PLACES)
 
 
 def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:

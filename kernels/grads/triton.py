@@ -54,43 +54,44 @@ class Pieces(NamedTuple):
 
 
 @triton.jit
-def weighted_rows(scales, matrix, places, rows, there, cols, dim):
+def weighted_rows(scales_ptr, matrix_ptr, places, rows, there, cols, dim):
     """(PLACES, BLOCK) float32: scales[places] * matrix[rows]."""
-    scale = tl.load(scales + places, mask=there, other=0.0).to(tl.float32)
+    scale = tl.load(scales_ptr + places, mask=there, other=0.0).to(tl.float32)
     numbers = tl.load(
-        matrix + rows[:, None] * dim + cols[None, :],
+        matrix_ptr + rows[:, None] * dim + cols[None, :],
         mask=there[:, None] & (cols < dim)[None, :], other=0.0,
     )  # fmt: skip
     return scale[:, None] * numbers.to(tl.float32)
 
 
 @triton.jit
-def put(out, at, numbers, mask, ACCUMULATE: tl.constexpr):
+def put(out_ptr, at, numbers, mask, ACCUMULATE: tl.constexpr):
     """Write numbers, or add them to what is there."""
     if ACCUMULATE:
-        numbers += tl.load(out + at, mask=mask, other=0.0)
-    tl.store(out + at, numbers, mask=mask)
+        numbers += tl.load(out_ptr + at, mask=mask, other=0.0)
+    tl.store(out_ptr + at, numbers, mask=mask)
 
 
 @triton.jit
 def sum_segments(
-    values, d_values, x, g, places, rows, starts, stops, dW_dec, dW_enc, db_enc, dim,
+    values_ptr, d_values_ptr, x_ptr, g_ptr, places_ptr, rows_ptr, starts_ptr, stops_ptr,
+    dW_dec_ptr, dW_enc_ptr, db_enc_ptr, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr, UNROLL: tl.constexpr, ACCUMULATE: tl.constexpr,
 ):  # fmt: skip
     """Sum the non-zeros of each segment; outputs that are None are left out.
 
     Args:
-        values: (N, k); d_values: (N, k).
-        x: (N, D); g: (N, D).
-        places: (N * k,) int64; rows: (N * k,) int64: see Index.
-        starts: (U,) int64; stops (U,) int64: the segments, one for each program on axis 0.
-        dW_dec: (U, D) float32; dW_enc: (U, D) float32; db_enc: (U,) float32.
+        values_ptr: (N, k); d_values_ptr: (N, k).
+        x_ptr: (N, D); g_ptr: (N, D).
+        places_ptr: (N * k,) int64; rows_ptr: (N * k,) int64: see Index.
+        starts_ptr: (U,) int64; stops_ptr: (U,) int64: the segments, one for each program on axis 0.
+        dW_dec_ptr: (U, D) float32; dW_enc_ptr: (U, D) float32; db_enc_ptr: (U,) float32.
         dim: D.
 
     """
     unit = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    start, stop = tl.load(starts + unit), tl.load(stops + unit)
+    start, stop = tl.load(starts_ptr + unit), tl.load(stops_ptr + unit)
     decoder = tl.zeros((PLACES, BLOCK), tl.float32)
     encoder = tl.zeros((PLACES, BLOCK), tl.float32)
     bias = tl.zeros((PLACES,), tl.float32)
@@ -98,41 +99,42 @@ def sum_segments(
         for turn in tl.static_range(UNROLL):
             entry = first + turn * PLACES + tl.arange(0, PLACES)
             there = entry < stop
-            place = tl.load(places + entry, mask=there, other=0)
-            row = tl.load(rows + entry, mask=there, other=0)
-            if dW_dec is not None:
-                decoder += weighted_rows(values, g, place, row, there, cols, dim)
-            if dW_enc is not None:
-                encoder += weighted_rows(d_values, x, place, row, there, cols, dim)
-            if db_enc is not None:
-                bias += tl.load(d_values + place, mask=there, other=0.0).to(tl.float32)
+            place = tl.load(places_ptr + entry, mask=there, other=0)
+            row = tl.load(rows_ptr + entry, mask=there, other=0)
+            if dW_dec_ptr is not None:
+                decoder += weighted_rows(values_ptr, g_ptr, place, row, there, cols, dim)
+            if dW_enc_ptr is not None:
+                encoder += weighted_rows(d_values_ptr, x_ptr, place, row, there, cols, dim)
+            if db_enc_ptr is not None:
+                bias += tl.load(d_values_ptr + place, mask=there, other=0.0).to(tl.float32)
     if (not ACCUMULATE) | (start < stop):
-        if dW_dec is not None:
-            put(dW_dec, unit * dim + cols, tl.sum(decoder, 0), cols < dim, ACCUMULATE)
-        if dW_enc is not None:
-            put(dW_enc, unit * dim + cols, tl.sum(encoder, 0), cols < dim, ACCUMULATE)
-        if db_enc is not None:
-            put(db_enc, unit, tl.sum(bias, 0), tl.program_id(1) == 0, ACCUMULATE)
+        if dW_dec_ptr is not None:
+            put(dW_dec_ptr, unit * dim + cols, tl.sum(decoder, 0), cols < dim, ACCUMULATE)
+        if dW_enc_ptr is not None:
+            put(dW_enc_ptr, unit * dim + cols, tl.sum(encoder, 0), cols < dim, ACCUMULATE)
+        if db_enc_ptr is not None:
+            put(db_enc_ptr, unit, tl.sum(bias, 0), tl.program_id(1) == 0, ACCUMULATE)
 
 
 @triton.jit
-def add_pieces(parts, out, latents, counts, dim, BLOCK: tl.constexpr):
+def add_pieces(parts_ptr, out_ptr, latents_ptr, counts_ptr, dim, BLOCK: tl.constexpr):
     """Add the sums of each heavy latent's pieces, (P, D), to out, (L, D), in their order.
 
     Args:
-        parts: (P, D) float32; out: (L, D) float32.
-        latents: (P,) int64; counts (L,) int64: see Pieces. A latent's first piece is its program.
+        parts_ptr: (P, D) float32; out_ptr: (L, D) float32.
+        latents_ptr: (P,) int64; counts_ptr: (L,) int64: see Pieces. The program of a latent's
+            first piece adds up all of them.
         dim: D.
 
     """
     first = tl.program_id(0).to(tl.int64)
-    latent = tl.load(latents + first)
+    latent = tl.load(latents_ptr + first)
     cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     if latent >= 0:
-        total = tl.load(out + latent * dim + cols, mask=cols < dim, other=0.0)
-        for piece in range(first, first + tl.load(counts + latent)):
-            total += tl.load(parts + piece * dim + cols, mask=cols < dim, other=0.0)
-        tl.store(out + latent * dim + cols, total, mask=cols < dim)
+        total = tl.load(out_ptr + latent * dim + cols, mask=cols < dim, other=0.0)
+        for piece in range(first, first + tl.load(counts_ptr + latent)):
+            total += tl.load(parts_ptr + piece * dim + cols, mask=cols < dim, other=0.0)
+        tl.store(out_ptr + latent * dim + cols, total, mask=cols < dim)
 
 
 def latent_grads(inputs: LatentGradsInputs) -> None:

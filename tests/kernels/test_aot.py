@@ -39,10 +39,15 @@ def test_arguments_are_those_of_the_kernels(every: bool) -> None:
         assert not set(build.signature) & set(build.constants)
         assert set(build.odd) <= set(build.signature)
         left_out = arguments - set(build.signature) - set(build.constants)
-        slack = arguments & {"row_slack", "latent_slack", "col_slack"}
-        slack |= arguments & {"scale"} if slack else set()
-        prices = {"row_price", "col_price", "margin"}
-        assert left_out <= {"mask", "chosen", "least", *slack, *prices}
+        slack = arguments & {"row_slack_ptr", "latent_slack_ptr", "col_slack_ptr"}
+        slack |= arguments & {"scale_ptr"} if slack else set()
+        prices = {"row_price_ptr", "col_price_ptr", "margin_ptr"}
+        pointers, described = {"x_ptr", "weight_ptr"}, {"x_desc", "weight_desc"}
+        if build.kernel == "scan_groups":
+            assert left_out & (pointers | described) in (pointers, described)
+            assert (" described" in build.name) == (pointers <= left_out)
+            left_out -= pointers | described
+        assert left_out <= {"mask_ptr", "chosen_ptr", "least_ptr", *slack, *prices}
         if slack:  # what is rough has all of it, and no exact prices
             rough = " fp32 " in build.name and " full " not in build.name
             rough |= build.kernel == "filter_groups"

@@ -274,11 +274,11 @@ def test_keys_are_in_the_order_of_scores_then_of_lower_indices() -> None:
     keys = torch.empty(16, dtype=torch.int64)
 
     @triton.jit
-    def take(scores, orders, keys, count, BLOCK: tl.constexpr):
+    def take(scores_ptr, orders_ptr, keys_ptr, count, BLOCK: tl.constexpr):
         place = tl.arange(0, BLOCK)
-        order = scan.ordered(tl.load(scores + place, mask=place < count, other=0.0))
-        tl.store(orders + place, order)
-        tl.store(keys + place, scan.key_of(order, place))
+        order = scan.ordered(tl.load(scores_ptr + place, mask=place < count, other=0.0))
+        tl.store(orders_ptr + place, order)
+        tl.store(keys_ptr + place, scan.key_of(order, place))
 
     take[(1,)](scores, orders, keys, len(scores), BLOCK=16)
     assert orders[5] == orders[6]

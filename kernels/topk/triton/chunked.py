@@ -25,7 +25,7 @@ FILTER_ROWS, FILTER_COLS, WARPS = 32, 128, 4  # of a program
 
 @triton.jit
 def filter_groups(
-    scores, row_slack, latent_slack, scale, bias, mask, floor, keys,
+    scores_ptr, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, mask_ptr, floor_ptr, keys_ptr,
     row_count, first, latents, width, group_count, stack, stacks,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUP: tl.constexpr, KEPT: tl.constexpr,
 ):  # fmt: skip
@@ -35,10 +35,11 @@ def filter_groups(
     bound.py.
 
     Args:
-        scores: (N, width) float32: latents `first` and following of one stack.
-        row_slack: (N,) float32; latent_slack (S * L,) float32; scale (1,) float32.
-        bias: (S * L,) or None; mask (S * L,) bool or None; floor (N,) float32 or None.
-        keys: (N, S, group_count, KEPT) int64, written.
+        scores_ptr: (N, width) float32: latents `first` and following of one stack.
+        row_slack_ptr: (N,) float32; latent_slack_ptr: (S * L,) float32; scale_ptr: (1,) float32.
+        bias_ptr: (S * L,) or None; mask_ptr: (S * L,) bool or None.
+        floor_ptr: (N,) float32 or None.
+        keys_ptr: (N, S, group_count, KEPT) int64, written.
         row_count: N; first: a multiple of GROUP; latents: L; group_count: ceil(L / GROUP).
         stack: which; stacks: S.
 
@@ -47,15 +48,15 @@ def filter_groups(
     inner = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     there = (rows < row_count)[:, None] & (inner < width)[None, :]
     places = rows.to(tl.int64)[:, None] * width + inner[None, :]
-    block = tl.load(scores + places, mask=there, other=0.0)
+    block = tl.load(scores_ptr + places, mask=there, other=0.0)
     cols = first + inner
     order = eligible_order(
-        block, row_slack, latent_slack, scale, bias, mask, floor, rows, cols, stack, row_count,
-        latents,
+        block, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, mask_ptr, floor_ptr,
+        rows, cols, stack, row_count, latents,
     )  # fmt: skip
     groups = (first + tl.program_id(1) * BLOCK_N) // GROUP + tl.arange(0, BLOCK_N // GROUP)
     outputs = rows.to(tl.int64) * stacks + stack
-    keep_best(order, keys, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
+    keep_best(order, keys_ptr, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
 
 
 def chunked_keys(scores: Scores, scheme: Scheme) -> Tensor:

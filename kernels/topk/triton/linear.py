@@ -109,15 +109,16 @@ def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:
     )  # fmt: skip
     grid = triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols), scores.stacks
     described = tile.described and all(describable(t) for t in (scores.x, scores.weight))
-    x, weight = scores.x, scores.weight
+    matrices = [scores.x, scores.weight, None, None]
     if described:
-        x = TensorDescriptor.from_tensor(x, [tile.rows, tile.depth])
-        weight = TensorDescriptor.from_tensor(weight, [tile.cols, tile.depth])
+        x = TensorDescriptor.from_tensor(scores.x, [tile.rows, tile.depth])
+        weight = TensorDescriptor.from_tensor(scores.weight, [tile.cols, tile.depth])
+        matrices = [None, None, x, weight]
     scan_groups[grid](
-        x, weight, *(scores.slack or (None,) * 3), scores.bias, scores.mask, scores.floor,
+        *matrices, *(scores.slack or (None,) * 3), scores.bias, scores.mask, scores.floor,
         keys, rows, latents, scores.x.shape[1], group_count,
         BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
-        GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND, DESCRIBED=described,
+        GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     return keys

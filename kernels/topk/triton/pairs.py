@@ -46,31 +46,33 @@ def quarters(tile):
 
 @triton.jit
 def append(
-    scores, above, row_price, col_price, margin, pairs, count, capacity, rows, cols, col_count
-):
+    scores, above, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, count_ptr, capacity,
+    rows, cols, col_count,
+):  # fmt: skip
     """Append row * C + col of each pair that is above, int8 (M, N), and above its exact prices."""
-    if row_price is not None:
+    if row_price_ptr is not None:
         inside = above != 0
-        u = tl.load(row_price + rows, mask=tl.max(above, 1) != 0, other=0.0)
-        v = tl.load(col_price + cols, mask=tl.max(above, 0) != 0, other=0.0)
-        bound = u[:, None] + v[None, :] - tl.load(margin)
+        u = tl.load(row_price_ptr + rows, mask=tl.max(above, 1) != 0, other=0.0)
+        v = tl.load(col_price_ptr + cols, mask=tl.max(above, 0) != 0, other=0.0)
+        bound = u[:, None] + v[None, :] - tl.load(margin_ptr)
         above = (inside & (scores.to(tl.float64) > bound)).to(tl.int8)
     of_row = tl.sum(above.to(tl.int32), 1)
     found = tl.sum(of_row, 0)
     if found > 0:
         # The only atomic of all kernels.
-        first = tl.atomic_add(count, found.to(tl.int64))
+        first = tl.atomic_add(count_ptr, found.to(tl.int64))
         room = tl.maximum(tl.minimum(capacity - first, found), 0).to(tl.int32)
         before = tl.cumsum(of_row, 0) - of_row
         place = before[:, None] + tl.cumsum(above.to(tl.int32), 1) - 1
         pair = rows[:, None] * col_count + cols[None, :]
-        tl.store(pairs + first + place, pair, mask=(above != 0) & (place < room))
+        tl.store(pairs_ptr + first + place, pair, mask=(above != 0) & (place < room))
 
 
 @triton.jit
 def list_pairs(
-    a, b, row_slack, col_slack, scale, row_low, col_low, row_price, col_price, margin,
-    blocks, pairs, count, capacity, row_count, col_count, dim,
+    a_ptr, b_ptr, row_slack_ptr, col_slack_ptr, scale_ptr, row_low_ptr, col_low_ptr,
+    row_price_ptr, col_price_ptr, margin_ptr, blocks_ptr, pairs_ptr, count_ptr, capacity,
+    row_count, col_count, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Append row * C + col of every pair above its prices; the order is not defined.
@@ -79,27 +81,34 @@ def list_pairs(
     any. Bound: bound.py, where slack is given. A NaN is listed where it proposes only.
 
     Args:
-        a: (R, D); b: (C, D).
-        row_slack: (R,) float32; col_slack (C,) float32; scale (1,) float32: see
-            bound.Slack; or all None.
-        row_low: (R,) float32; col_low: (C,) float32: see `lowered`.
-        row_price: (R,) float64; col_price: (C,) float64; margin: (1,) float64. With slack they are
-            None, and what is above the lowered prices is listed.
-        blocks: (P, 4) int64: row, end of rows, col, end of cols of each program's part.
-        pairs: (capacity,) int64, written.
-        count: (1,) int64, added to: pairs found, those beyond the capacity included.
+        a_ptr: (R, D); b_ptr: (C, D).
+        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (1,) float32: see
+            bound.Slack. All are None without slack.
+        row_low_ptr: (R,) float32; col_low_ptr: (C,) float32: see `lowered`.
+        row_price_ptr: (R,) float64; col_price_ptr: (C,) float64; margin_ptr: (1,) float64. With
+            slack they are None, and every pair above the lowered prices is listed.
+        blocks_ptr: (P, 4) int64: the first row, the end of the rows, the first column and the end
+            of the columns of each program's part.
+        pairs_ptr: (capacity,) int64, written.
+        count_ptr: (1,) int64, added to: how many pairs were found, also beyond the capacity.
+        capacity: how many pairs the list holds.
+        row_count: R; col_count: C; dim: D.
 
     """
-    block = blocks + tl.program_id(0).to(tl.int64) * 4
+    block = blocks_ptr + tl.program_id(0).to(tl.int64) * 4
     rows = tl.load(block) + tl.arange(0, BLOCK_M)
     cols = tl.load(block + 2) + tl.arange(0, BLOCK_N)
     row_inside, col_inside = rows < tl.load(block + 1), cols < tl.load(block + 3)
-    scores = scores_of_tile(a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K)
-    scores = with_slack(scores, row_slack, col_slack, scale, rows, cols, row_inside, col_inside)
-    low = tl.load(row_low + rows, mask=row_inside, other=0.0)[:, None]
-    low = low + tl.load(col_low + cols, mask=col_inside, other=0.0)[None, :]
+    scores = scores_of_tile(
+        a_ptr, b_ptr, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K
+    )
+    scores = with_slack(
+        scores, row_slack_ptr, col_slack_ptr, scale_ptr, rows, cols, row_inside, col_inside
+    )
+    low = tl.load(row_low_ptr + rows, mask=row_inside, other=0.0)[:, None]
+    low = low + tl.load(col_low_ptr + cols, mask=col_inside, other=0.0)[None, :]
     above = scores > low
-    if row_slack is not None:
+    if row_slack_ptr is not None:
         above = above | (scores != scores)
     above = (above & row_inside[:, None] & col_inside[None, :]).to(tl.int8)
     if tl.max(tl.max(above, 1), 0) > 0:
@@ -108,15 +117,16 @@ def list_pairs(
         parts, above_parts = quarters(scores), quarters(above)
         for part in tl.static_range(4):
             append(
-                parts[part], above_parts[part], row_price, col_price, margin, pairs, count,
-                capacity, rows, tl.load(block + 2) + part * QUARTER + tl.arange(0, QUARTER),
-                col_count,
+                parts[part], above_parts[part], row_price_ptr, col_price_ptr, margin_ptr,
+                pairs_ptr, count_ptr, capacity, rows,
+                tl.load(block + 2) + part * QUARTER + tl.arange(0, QUARTER), col_count,
             )  # fmt: skip
 
 
 @triton.jit
 def confirm_pairs(
-    a, b, row_price, col_price, margin, pairs, above, count, col_count, dim,
+    a_ptr, b_ptr, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, above_ptr,
+    count, col_count, dim,
     BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Write which pairs are above their prices by a float32 score.
@@ -126,28 +136,28 @@ def confirm_pairs(
     not above the pair's proposal.
 
     Args:
-        a: (R, D); b: (C, D); prices and margin as in `list_pairs`.
-        pairs: (count,) int64: row * C + col.
-        above: (count,) int8, written: 0 or 1.
+        a_ptr: (R, D); b_ptr: (C, D); prices and margin as in `list_pairs`.
+        pairs_ptr: (count,) int64: row * C + col.
+        above_ptr: (count,) int8, written: 0 or 1.
         count: how many; col_count: C; dim: D.
 
     """
     place = tl.program_id(0).to(tl.int64) * BLOCK_P + tl.arange(0, BLOCK_P)
     there = place < count
-    pair = tl.load(pairs + place, mask=there, other=0)
+    pair = tl.load(pairs_ptr + place, mask=there, other=0)
     row, col = pair // col_count, pair % col_count
     depth = tl.arange(0, BLOCK_K)
     sums = tl.zeros((BLOCK_P, 1, 1), tl.float32)
     for start in range(0, dim, BLOCK_K):
         inside = there[:, None] & (start + depth < dim)[None, :]
-        left = tl.load(a + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
-        right = tl.load(b + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        left = tl.load(a_ptr + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        right = tl.load(b_ptr + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
         sums = tl.dot(left[:, None, :], right[:, :, None], sums, input_precision="ieee")
     score = tl.reshape(sums, (BLOCK_P,)).to(tl.float64)
-    u = tl.load(row_price + row, mask=there, other=0.0)
-    v = tl.load(col_price + col, mask=there, other=0.0)
-    is_above = score > u + v - tl.load(margin)
-    tl.store(above + place, is_above.to(tl.int8), mask=there)
+    u = tl.load(row_price_ptr + row, mask=there, other=0.0)
+    v = tl.load(col_price_ptr + col, mask=there, other=0.0)
+    is_above = score > u + v - tl.load(margin_ptr)
+    tl.store(above_ptr + place, is_above.to(tl.int8), mask=there)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ class Scores:
 
 @triton.jit
 def rescore(
-    x, weight, bias, floor, proposals, limits, keys, row_count, count, stacks, latents, dim,
+    x_ptr, weight_ptr, bias_ptr, floor_ptr, proposals_ptr, limits_ptr, keys_ptr,
+    row_count, count, stacks, latents, dim,
     ROWS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_K: tl.constexpr, NONE: tl.constexpr,
 ):  # fmt: skip
     """Write the keys of proposals' own scores: those of a full float32 product.
@@ -55,10 +56,11 @@ def rescore(
     fused steps as in `score_all`, so that it has the same bits. What it decides: bound.py.
 
     Args:
-        x: (N, D); weight (S * L, D); bias (S * L,) or None; floor (N,) float32 or None.
-        proposals: (N * S, count) int64 keys, any order; NONE is no proposal.
-        limits: (N * S,) int64: proposals with lower keys are left out.
-        keys: (N * S, count) int64, written; NONE for what is left out or not above the floor.
+        x_ptr: (N, D); weight_ptr: (S * L, D); bias_ptr: (S * L,) or None.
+        floor_ptr: (N,) float32 or None.
+        proposals_ptr: (N * S, count) int64 keys, any order; NONE is no proposal.
+        limits_ptr: (N * S,) int64: proposals with lower keys are left out.
+        keys_ptr: (N * S, count) int64, written; NONE for what is left out or not above the floor.
         row_count: N * S; count: proposals of each.
         stacks: S; latents: L; dim: D.
 
@@ -69,16 +71,16 @@ def rescore(
     slot = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     own = there[:, None] & (slot < count)[None, :]
     place = outs[:, None] * count + slot[None, :]
-    proposal = tl.load(proposals + place, mask=own, other=NONE)
-    limit = tl.load(limits + outs, mask=there, other=NONE)
+    proposal = tl.load(proposals_ptr + place, mask=own, other=NONE)
+    limit = tl.load(limits_ptr + outs, mask=there, other=NONE)
     wanted = (proposal != NONE) & (proposal >= limit[:, None])
     index = tl.where(wanted, (proposal ^ INDEX_BITS) & INDEX_BITS, 0)
     stacked = stack[:, None] * latents + index
     scores = tl.zeros((ROWS, 1, BLOCK_C), tl.float32)
     if tl.max(tl.max(wanted.to(tl.int32), 1), 0) > 0:
         depth = tl.arange(0, BLOCK_K)
-        left = x + row[:, None] * dim + depth[None, :]
-        right = weight + stacked[:, :, None] * dim + depth[None, None, :]
+        left = x_ptr + row[:, None] * dim + depth[None, :]
+        right = weight_ptr + stacked[:, :, None] * dim + depth[None, None, :]
         for start in range(0, dim, BLOCK_K):
             inside = start + depth < dim
             known = there[:, None] & inside[None, :]
@@ -88,14 +90,14 @@ def rescore(
             b = tl.permute(b, (0, 2, 1))
             scores = tl.dot(a[:, None, :], b, scores, input_precision="ieee")
     score = tl.reshape(scores, (ROWS, BLOCK_C))
-    if bias is not None:
-        score += tl.load(bias + stacked, mask=wanted, other=0.0).to(tl.float32)
+    if bias_ptr is not None:
+        score += tl.load(bias_ptr + stacked, mask=wanted, other=0.0).to(tl.float32)
     least = tl.full((ROWS,), float("-inf"), tl.float32)
-    if floor is not None:
-        least = tl.load(floor + row, mask=there, other=0.0)
+    if floor_ptr is not None:
+        least = tl.load(floor_ptr + row, mask=there, other=0.0)
     eligible = wanted & ((score > least[:, None]) | (score != score))
     order = tl.where(eligible, ordered(score), LEAST)
-    tl.store(keys + place, key_of(order, index.to(tl.int32)), mask=own)
+    tl.store(keys_ptr + place, key_of(order, index.to(tl.int32)), mask=own)
 
 
 @dataclass(frozen=True)
