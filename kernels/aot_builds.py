@@ -80,7 +80,7 @@ def builds(every: bool) -> list[Build]:
 
 
 def _scans(dtype: str, every: bool) -> list[Build]:
-    """List the fused scans of linear_topk; those of float32 inputs propose."""
+    """List the fused scans of linear_topk; the scans of float32 inputs propose."""
     slack = _slack(dtype, "latent")
     read = SCANNED[dtype]
     common = slack | _pointers(bias=dtype, floor="fp32", keys="i64")
@@ -103,7 +103,7 @@ def _scans(dtype: str, every: bool) -> list[Build]:
 
 
 def _dense(dtype: str) -> list[Build]:
-    """List the scans of rows that were not proved."""
+    """List the scans that score everything, for rows that were not proved."""
     tile = tiles.full_tile("linear_topk", torch.float32 if dtype == "fp32" else torch.bfloat16)
     signature = _pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32", keys="i64")
     signature |= _integers("row_count latents dim")
@@ -116,7 +116,7 @@ def _dense(dtype: str) -> list[Build]:
 
 
 def _proposals(dtype: str, every: bool) -> list[Build]:
-    """List the filters of other products' scores, and the re-scores of proposals."""
+    """List the filters of torch's products, and the kernels that score proposals."""
     filtered = _slack("fp32", "latent")
     filtered |= _pointers(scores="fp32", bias=dtype, floor="fp32", keys="i64")
     filtered |= _integers("row_count first latents width group_count stack stacks")
@@ -205,13 +205,13 @@ def _cut(tile: tiles.Tile) -> dict[str, int | str]:
 
 
 def _named(dtype: str, tile: tiles.Tile) -> str:
-    """Name a cut so that no two builds have one name."""
+    """Return a name of a tile. No two builds have the same name."""
     described = " described" if tile.described else ""
     return f"{dtype} {tile.rows}x{tile.cols} w{tile.warps} s{tile.stages}{described}"
 
 
 def _matrices(dtype: str, tile: tiles.Tile) -> dict[str, str]:
-    """Return the types of what `scan_groups` reads its matrices by: pointers, or descriptors."""
+    """Return the types of the matrices of `scan_groups`: pointers or descriptors."""
     if not tile.described:
         return _pointers(x=dtype, weight=dtype)
     blocks = {"x_desc": tile.rows, "weight_desc": tile.cols}
@@ -225,7 +225,7 @@ def _slack(dtype: str, other: str) -> dict[str, str]:
 
 
 def _keys(rows: int, latents: int, scheme: Scheme) -> float:
-    """Count the bytes of kept keys."""
+    """Return how many bytes the kept keys take."""
     return 8.0 * rows * (latents // scheme.group) * scheme.kept
 
 

@@ -1,7 +1,7 @@
-"""Defines custom ops: what the ops.py of every folder shares. Never imports triton.
+"""Defines the custom ops of all folders, and what their fakes and gradients share.
 
-An op takes the fields of its inputs' tuple (interface.py), then the name of the backend that api.py
-chose, all by position.
+An op takes the fields of its tuple of inputs (interface.py), then the name of the backend that
+api.py chose, all by position. Nothing here imports triton.
 """
 
 from collections.abc import Callable, Sequence

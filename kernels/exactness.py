@@ -17,12 +17,13 @@ def sum_dtype(dtype: torch.dtype) -> torch.dtype:
 
 @contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
-    """Inside, products on `device` are exact up to the rounding of a float32 dot product.
+    """In this context, products on `device` have no error except a float32 dot product's rounding.
 
-    Callers may have asked torch for less: autocast, `set_float32_matmul_precision("medium")`
-    (bfloat16 products on a CPU) and TF32 are off inside. On a CPU the number of threads is one
-    inside, because the bits of torch's float32 product depend on it: with the pip wheels' MKL at
-    D = 1,000 and above for most N and L tried, and at smaller D for odd shapes.
+    Callers may have asked torch for less: the context turns off autocast, TF32, and
+    `set_float32_matmul_precision("medium")`, which means bfloat16 products on a CPU. On a CPU it
+    also sets the number of threads to one, because the bits of torch's float32 product depend on
+    that number. With the MKL of the pip wheels they do at D = 1,000 and above for most N and L
+    that were tried, and at smaller D for odd shapes.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.autocast(device.type, enabled=False))

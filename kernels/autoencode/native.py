@@ -1,7 +1,7 @@
-"""The autoencoder in C++ (CPU, float32): the scan, then one pass that decodes and compares.
+"""The autoencoder in C++, on a CPU, in float32: the scan, then one pass that decodes and compares.
 
-The scan takes most of the time by far, and what it hands on is k numbers and indices a row: rows
-are not decoded inside of it. But each reconstructed row is compared with x's while it is in cache.
+Rows are not decoded inside the scan, which takes most of the time by far and only hands on k values
+and indices a row. Each reconstructed row is compared with x's row while it is in the cache.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""The autoencoder in torch: the specification of every backend. Any float dtype, any device."""
+"""The autoencoder in torch, for any float dtype and device: the specification of every backend."""
 
 from ..decode.interface import DecodeErrorInputs, SparseDecodeInputs
 from ..decode.reference import decode_error, sparse_decode

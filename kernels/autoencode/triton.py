@@ -1,9 +1,8 @@
-"""The autoencoder in Triton (GPU): the program that ranks a row's latents also decodes it.
+"""The autoencoder in Triton, on a GPU: the program that ranks a row's latents also decodes the row.
 
-The scan and the choice of the k best keys are those of topk/triton/. `finish_rows` takes chosen
-keys, whatever scan they come from, ranks them, and gathers their decoder rows at once: the k values
-and indices that it reads back are in a cache. A row that turns out not to be proved is done again
-with all its scores, and decoded again.
+topk/triton/ scans, and chooses the k best keys. `finish_rows` ranks the chosen keys, then gathers
+their decoder rows; the k values and indices that it reads back are in a cache. If a row is not
+proved, all its scores are computed, and it is decoded again.
 """
 
 from typing import NamedTuple
@@ -22,11 +21,11 @@ from ..topk.triton.scan import MISSING
 from ..topk.triton.select import RANKED, narrowed, rank_chosen
 from .interface import AutoencodeInputs, Parts
 
-LEAST_K = 16  # places of a choice: fewer would save nothing
+LEAST_K = 16  # a program has room for this many keys or more, because less would save nothing
 
 
 class Decoder(NamedTuple):
-    """What rows are decoded with, contiguous."""
+    """The tensors that rows are decoded with, contiguous."""
 
     weight: Tensor
     """(L, D)."""
@@ -37,7 +36,7 @@ class Decoder(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What is made of R rows; see api.Autoencoded."""
+    """The results for R rows; see api.Autoencoded."""
 
     recon: Tensor
     values: Tensor
@@ -53,7 +52,7 @@ def finish_rows(
     RANKED: tl.constexpr, K: tl.constexpr, NONE: tl.constexpr,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """Rank a row's chosen keys, decode them, and compare the result with x. One program a row.
+    """Rank a row's chosen keys, decode the row, and compare it with x. One program makes one row.
 
     Args:
         chosen_ptr: (R, k) int64 distinct keys in any order, NONE for none. If it is None, values
@@ -125,7 +124,7 @@ def topk_autoencode(inputs: AutoencodeInputs) -> Parts:
 
 
 def _ranked(chosen: Chosen, k: int, x: Tensor, decoder: Decoder) -> tuple[Rows, Tensor]:
-    """Return what is made of the rows and which of them are proved, (N,) bool."""
+    """Return the results for the rows, and which rows are proved, (N,) bool."""
     keys = narrowed(chosen.keys, k)
     least = torch.empty_like(chosen.unseen)
     values, indices = x.new_empty(keys.shape), torch.empty_like(keys)
@@ -134,7 +133,7 @@ def _ranked(chosen: Chosen, k: int, x: Tensor, decoder: Decoder) -> tuple[Rows, 
 
 
 def _dense(scores: Scores, rows: Tensor | slice, k: int, decoder: Decoder) -> Rows:
-    """Return what is made of some rows by way of all their scores."""
+    """Return the results for some rows, from all their scores."""
     x, floor = scores.x[rows], None if scores.floor is None else scores.floor[rows]
     values, indices = dense_topk(x, scores.weight, scores.bias, k, floor, None)
     return _finished(None, None, values.to(x.dtype), indices, x, decoder)

@@ -1,4 +1,4 @@
-"""The sparse products in C++ (CPU, float32). Half-precision inputs are converted first, whole."""
+"""The sparse products in C++, on a CPU, in float32. Half-precision inputs are converted first."""
 
 import torch
 from torch import Tensor

@@ -1,6 +1,7 @@
-"""The sparse products in torch: the specification of every backend. Any float dtype, any device.
+"""The sparse products in torch, for any float dtype and device: the specification of every backend.
 
-One place of the k at a time: working memory is a few (chunk, D) matrices, never (N, k, D).
+They take one of the k places at a time, so that working memory is a few matrices of a chunk of rows
+and D columns, and never (N, k, D).
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from ..checks import check_range
 from ..exactness import exact_products, sum_dtype
 from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
-CHUNK_ELEMENTS = 1 << 20  # of a chunk of rows
+CHUNK_ELEMENTS = 1 << 20  # the most numbers of a chunk of rows
 
 
 def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
@@ -72,7 +73,7 @@ def _put_dots(out: Tensor, left: Tensor, indices: Tensor, weight: Tensor) -> Non
 
 
 def _picked(weight: Tensor, index: Tensor) -> Tensor:
-    """Return the rows of weight that (R,) indices name, in the dtype of sums; zeros for -1."""
+    """Return the rows of weight at indices (R,), in the dtype of sums; zeros for -1."""
     rows = weight.index_select(0, index.clamp(min=0)).to(sum_dtype(weight.dtype)).contiguous()
     return rows.masked_fill_((index < 0)[:, None], 0)
 

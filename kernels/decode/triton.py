@@ -1,7 +1,7 @@
-"""The sparse products in Triton (GPU). Sums are float32, each in one fixed order.
+"""The sparse products in Triton, on a GPU. Sums are float32, each in one fixed order.
 
-One program serves one row of the result. A weight's row is read in pieces of BLOCK numbers, PLACES
-of the k at once; the sums of those run side by side and are added at the end.
+One program makes one row of the result, or BLOCK columns of it. It reads BLOCK numbers of PLACES
+rows of the weight at once. Each of the PLACES has sums of its own, which are added at the end.
 """
 
 import torch
@@ -14,15 +14,15 @@ from ..checks import check_range
 from ..launch import capturing, on_device, ready
 from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
-BLOCK = 1024  # numbers of a weight's row that a program holds
-# Rows of the weight that are on their way at once; the interpreter's time goes by the rounds.
+BLOCK = 1024  # how many numbers of a row of the weight a program holds
+# How many rows of the weight are read at once. The interpreter is faster with fewer rounds.
 PLACES = 16 if interpreting() else 4
 WARPS = 4
 
 
 @triton.jit
 def named_latents(indices_ptr, row, places, k, latents):
-    """(PLACES,) int64 and bool: the latents at some places of a row, and which ones name any."""
+    """(PLACES,) int64 and bool: the indices at some places of a row, and which are of latents."""
     index = tl.load(indices_ptr + row * k + places, mask=places < k, other=-1)
     return index, (index >= 0) & (index < latents)
 
@@ -32,7 +32,7 @@ def decoded_piece(
     values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK,) float32: some columns of one row of sparse_decode's result."""
+    """(BLOCK,) float32: some columns of one row of a reconstruction."""
     inside = cols < dim
     sums = tl.zeros((PLACES, BLOCK), tl.float32)
     for first in range(0, k, PLACES):
@@ -68,7 +68,7 @@ def write_dots(
                 weight_ptr + index[:, None] * dim + cols[None, :],
                 mask=named[:, None] & inside[None, :], other=0.0,
             )  # fmt: skip
-            # Not through the mask of the weight alone: 0 times infinity is not 0.
+            # The mask of the weight alone would not do: 0 times infinity is not 0.
             sums += tl.where(named[:, None], own[None, :] * numbers.to(tl.float32), 0.0)
         tl.store(out_ptr + row * k + places, tl.sum(sums, 1), mask=places < k)
 
@@ -78,7 +78,7 @@ def decode_rows(
     values_ptr, indices_ptr, weight_ptr, bias_ptr, out_ptr, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """See api.sparse_decode; out (N, D). One program for BLOCK columns of a row."""
+    """See api.sparse_decode; out_ptr is (N, D). A program makes BLOCK columns of a row."""
     row = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     total = decoded_piece(
@@ -92,7 +92,7 @@ def dot_rows(
     left_ptr, indices_ptr, weight_ptr, out_ptr, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """See api.gather_dot; left (N, D), out (N, k)."""
+    """See api.gather_dot; left_ptr is (N, D), and out_ptr (N, k)."""
     row = tl.program_id(0).to(tl.int64)
     write_dots(left_ptr, indices_ptr, weight_ptr, out_ptr, row, k, latents, dim, BLOCK, PLACES)
 
@@ -103,7 +103,10 @@ def error_rows(
     d_values_ptr, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """See api.decode_error; g (N, D) float32. The second time, a row's latents are in a cache."""
+    """See api.decode_error; g_ptr is (N, D) float32.
+
+    A row's latents are read twice; the second time they are in a cache.
+    """
     row = tl.program_id(0).to(tl.int64)
     factor = tl.load(scale_ptr)
     sums = tl.zeros((BLOCK,), tl.float32)
@@ -172,7 +175,7 @@ def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _check(indices: Tensor, weight: Tensor) -> None:
-    # While a CUDA graph is recorded the answer cannot be waited for; the kernels skip such indices.
+    # While a CUDA graph is recorded, nothing can wait for the answer. The kernels skip wrong ones.
     if not capturing():
         check_range("indices", indices, weight.shape[0])
 

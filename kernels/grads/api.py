@@ -1,4 +1,4 @@
-"""The public gradients by latent: arguments are checked here and the backend is chosen."""
+"""The public gradients by latent. Checks the arguments, chooses the backend, and calls the op."""
 
 from typing import NamedTuple
 
@@ -37,25 +37,25 @@ def latent_grads(
     accumulate: bool = True,
     backend: Backend = "auto",
 ) -> LatentGrads:
-    """Sum the gradients of an autoencoder's weights, from one index of the non-zeros by latent.
+    """Sum the gradients of an autoencoder's weights, from an index of each latent's non-zeros.
 
-    The index is a stable sort by latent: each sum runs over the rows in their order, so that the
-    result is the same every time, and no (N, k, D) tensor is made. Not differentiable.
+    The index is a stable sort by latent. Each sum runs over the rows in their order, so that the
+    result has the same bits every time, and no (N, k, D) tensor is made. There are no gradients.
 
     Args:
         values: (N, k) float32, bfloat16, float16 or float64 (float64: reference only).
         d_values: (N, k), values' dtype: dLoss/dvalues (see `gather_dot`).
-        indices: (N, k) int64, -1 to L - 1; -1 adds nothing, whatever stands in its place.
+        indices: (N, k) int64, -1 to L - 1; -1 adds nothing, whatever its values are.
         x: (N, D), values' dtype: the encoder's input.
         g: (N, D), values' dtype: dLoss/dreconstruction.
         num_latents: L.
-        out: contiguous tensors of the shapes and dtypes returned, which take the results in place.
-        accumulate: add to `out`: a second loss term with its own g (AuxK, Multi-TopK) adds to the
-            first one's. False overwrites it, so that a training loop may reuse its memory.
+        out: contiguous tensors of the returned shapes and dtypes, to write the results to.
+        accumulate: if True, add to `out`, as a second loss term with its own g (AuxK, Multi-TopK)
+            needs. If False, overwrite `out`, so that a training loop may use its memory again.
         backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
 
     Returns:
-        LatentGrads: new ones, or `out`.
+        LatentGrads: new tensors, or `out`.
 
     Raises:
         ValueError: a shape, a device, num_latents or backend is wrong, or an index is out of

@@ -1,4 +1,4 @@
-"""Gradients by latent in C++ (CPU, float32). Half-precision inputs are converted first, whole."""
+"""Gradients by latent in C++, on a CPU, in float32. Half-precision inputs are converted first."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Gradients by latent in torch: the specification of every backend. Any float dtype, any device."""
+"""Gradients by latent in torch, for any float dtype and device: every backend's specification."""
 
 import torch
 from torch import Tensor
@@ -7,15 +7,15 @@ from ..checks import check_range
 from ..exactness import exact_products
 from .interface import LatentGradsInputs
 
-CHUNK_ELEMENTS = 1 << 20  # of the scaled rows that are summed at once
+CHUNK_ELEMENTS = 1 << 20  # the most numbers of the scaled rows that are summed at once
 
 
 def latent_grads(inputs: LatentGradsInputs) -> None:
     """See api.latent_grads.
 
-    The index, for indices [[2, 0], [0, -1]]: the places 0 to 3, row after row, sorted by the latent
-    that they name and without those that name none: latents [0, 0, 2] at places [1, 2, 0], which
-    are of the rows [0, 1, 0].
+    An example of the index: for indices [[2, 0], [0, -1]] the places 0 to 3 hold the latents 2, 0,
+    0 and none. Sorted by latent, and without the last, they are latents [0, 0, 2] at places
+    [1, 2, 0], in the rows [0, 1, 0].
     """
     indices, values, d_values = inputs.indices, inputs.values, inputs.d_values
     dW_dec, dW_enc, db_enc, fired = inputs.dW_dec, inputs.dW_enc, inputs.db_enc, inputs.fired
@@ -55,7 +55,10 @@ def _at(scales: Tensor, places: Tensor) -> Tensor:
 def _add_scaled_rows(
     out: Tensor, latents: Tensor, rows: Tensor, scales: Tensor, source: Tensor
 ) -> None:
-    """Do out[l] += the sum of scales[i] * source[rows[i]] over latents[i] == l; latents ascend."""
+    """Add to out[l] the sum of scales[i] * source[rows[i]] over all i where latents[i] == l.
+
+    latents: ascending.
+    """
     step = max(1, CHUNK_ELEMENTS // max(1, source.shape[1]))
     for start in range(0, latents.shape[0], step):
         part = slice(start, start + step)

@@ -1,8 +1,8 @@
-"""Gradients by latent in Triton (GPU): sums over one index of the non-zeros by latent.
+"""Gradients by latent in Triton, on a GPU: sums over an index of each latent's non-zeros.
 
-The index is a stable sort, so that every sum has one order. A latent with more than PIECE non-zeros
-is cut into pieces, which are summed side by side and then added up in their order. Nothing waits
-for a number from the GPU, but for the check of the indices.
+The index is a stable sort, so that every sum has one order. The non-zeros of a heavy latent, one
+with more than PIECE of them, are cut into pieces, which are summed at the same time and then added
+in their order. Only the check of the indices waits for a number from the GPU.
 """
 
 from typing import NamedTuple
@@ -17,40 +17,40 @@ from ..checks import check_range
 from ..launch import capturing, on_device, ready
 from .interface import LatentGradsInputs
 
-PIECE = 256  # non-zeros that one program sums
-# Columns of a program, which is one warp: every thread sums its own columns, so that nothing is
+PIECE = 256  # the most non-zeros that one program sums
+# A program sums BLOCK columns with one warp. Every thread sums its own columns, so that nothing is
 # reduced across threads. On an H100 that took less than a quarter of the time of 512 columns and
-# 4 warps (docs/benchmarks-gpu.md). UNROLL rows are on their way at once (latents have about 4).
+# 4 warps (docs/benchmarks-gpu.md). UNROLL rows are read at once; a latent has about 4.
 BLOCK, WARPS = (512, 4) if interpreting() else (256, 1)
 PLACES, UNROLL = (16, 1) if interpreting() else (1, 4)
 
 
 class Index(NamedTuple):
-    """The non-zeros by latent."""
+    """The non-zeros, sorted by latent."""
 
     places: Tensor
-    """(N * k,) int64: places of the flat indices, by latent, in their order."""
+    """(N * k,) int64: places in the flat indices, by latent and then by place."""
     rows: Tensor
     """(N * k,) int64: the row of each place."""
     starts: Tensor
-    """(L,) int64: where a latent's places start."""
+    """(L,) int64: where each latent's places start."""
     stops: Tensor
-    """(L,) int64: where they stop."""
+    """(L,) int64: where each latent's places stop."""
     fired: Tensor
-    """(L,) int64: how many rows name the latent."""
+    """(L,) int64: how many rows have the latent."""
 
 
 class Pieces(NamedTuple):
-    """Heavy latents' pieces, in the order of latents and places; unused ones are empty."""
+    """The pieces of heavy latents, in the order of latents and places. Unused pieces are empty."""
 
     starts: Tensor
-    """(P,) int64: where a piece's places start."""
+    """(P,) int64: where each piece's places start."""
     stops: Tensor
-    """(P,) int64: where they stop."""
+    """(P,) int64: where each piece's places stop."""
     latents: Tensor
-    """(P,) int64: whose it is; -1 if it is not a latent's first piece, or unused."""
+    """(P,) int64: the latent whose first piece this is; -1 for other and unused pieces."""
     counts: Tensor
-    """(L,) int64: a latent's pieces, 0 for a light latent."""
+    """(L,) int64: how many pieces each latent has; 0 if it is not heavy."""
 
 
 @triton.jit
@@ -66,7 +66,7 @@ def weighted_rows(scales_ptr, matrix_ptr, places, rows, there, cols, dim):
 
 @triton.jit
 def put(out_ptr, at, numbers, mask, ACCUMULATE: tl.constexpr):
-    """Write numbers, or add them to what is there."""
+    """Write numbers, or add them to those in memory."""
     if ACCUMULATE:
         numbers += tl.load(out_ptr + at, mask=mask, other=0.0)
     tl.store(out_ptr + at, numbers, mask=mask)
@@ -168,7 +168,7 @@ def _index(indices: Tensor, num_latents: int) -> Index:
     bounds = torch.searchsorted(latents, torch.arange(num_latents + 1, device=indices.device))
     starts, stops = bounds[:-1], bounds[1:]
     rows = places // max(1, indices.shape[1])
-    repeated = torch.zeros_like(latents)  # places of a row that names the latent before already
+    repeated = torch.zeros_like(latents)  # 1 where the row has had the same latent before
     repeated[1:] = (latents[1:] == latents[:-1]) & (rows[1:] == rows[:-1])
     sums = torch.cat([repeated.new_zeros(1), repeated.cumsum(0)])
     fired = stops - starts - (sums[stops] - sums[starts])
@@ -176,7 +176,7 @@ def _index(indices: Tensor, num_latents: int) -> Index:
 
 
 def _pieces(index: Index) -> Pieces:
-    # A heavy latent has more than PIECE non-zeros, hence fewer than 2 / PIECE pieces for each.
+    # A heavy latent with c > PIECE non-zeros has at most c / PIECE + 1 < 2 c / PIECE pieces.
     most = 2 * index.places.shape[0] // PIECE
     sizes = index.stops - index.starts
     counts = torch.where(sizes > PIECE, (sizes + PIECE - 1) // PIECE, 0)

@@ -1,11 +1,11 @@
-"""The scans in C++ (CPU): tiles of the product that are selected from at once.
+"""The scans in C++, on a CPU.
 
-On a CPU with AMX or AVX-512 VNNI the scans multiply int8 codes of rows and latents, with AVX2 alone
-int16 codes, keep the pairs that may belong to the result by a proved bound, and score those in
-float32 (unless the caller does: exact=False); where that cannot be or does not pay, all scores are
-float32. Either product is ours, not torch's: a score's bits depend on its own row and latent only,
-whatever the chunks, groups and threads. bfloat16 and float16 inputs are converted to float32 as a
-whole first, which takes the memory of a float32 copy.
+The scans multiply integer codes of rows and latents: int8 codes with AMX or AVX-512 VNNI, int16
+codes with AVX2 alone. A proved bound (native/codes/bound.h) says which pairs may belong to the
+result, and these get a float32 score, unless exact=False. On other CPUs, and where codes do not
+pay, all scores are float32. A score's bits depend on its own row and latent only, whatever the
+chunks, groups and threads. bfloat16 and float16 inputs are first converted to float32 as a whole,
+which takes the memory of a float32 copy.
 """
 
 import os
@@ -26,8 +26,8 @@ from .interface import (
     RankedBothWays,
 )
 
-# Float32 is faster, by measured times, for weights with fewer numbers than this, for fewer rows to
-# score (except where the weight is packed), and for a larger k.
+# Float32 was measured to be faster for weights with fewer numbers than this, for fewer rows (unless
+# the weight is packed), and for a larger k.
 CODES_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
 CODES_ROWS, CODES_K = 32, 1024
 
@@ -38,7 +38,7 @@ def linear_topk(inputs: LinearTopKInputs) -> Ranked:
     values = torch.empty((x.shape[0], inputs.groups, inputs.k))
     indices = torch.empty(values.shape, dtype=torch.int64)
     counts = (0, 0)
-    # A mask leaves few latents to pack, and packing them costs less than scoring all.
+    # A mask leaves few latents. To pack these costs less than to score all that are packed.
     packed = inputs.packed if mask is None else ()
     starts, floors = None if bias is None else float_array(bias), float_array(inputs.floor)
     eligible = None if mask is None else array(mask)
@@ -106,7 +106,7 @@ def pairs_above(inputs: PairsAboveInputs) -> Listed:
 
 
 def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
-    """Return what `linear_topk` scans: codes with their bounds, or panels of float32 numbers."""
+    """Return what the scans read: codes with their bounds, or panels of float32 numbers."""
     latents, depth = weight.shape
     if _takes_codes((), CODES_ROWS, latents, depth, 1):
         return _pack_codes(weight)
@@ -114,7 +114,7 @@ def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
 
 
 def _takes_codes(packed: Sequence[Tensor], rows: int, latents: int, depth: int, k: int) -> bool:
-    """Whether a call scans codes: where it can and, unless it is forced, where it pays."""
+    """Whether a call scans codes: only where it can, and where it pays or TWINSAE_CPU_ISA asks."""
     if not _native.codes_planes(depth):
         return False
     isa = _native.isa()
@@ -124,7 +124,7 @@ def _takes_codes(packed: Sequence[Tensor], rows: int, latents: int, depth: int, 
 
 
 def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (ceil(L / 32), planes, bytes of a row / 4, 32, 4) as int8, and their bounds."""
+    """Return codes (ceil(L / 32), planes, bytes of a row / 4, 32, 4) as int8, and their bounds."""
     latents, depth = weight.shape
     panels = -(-latents // _native.PANEL)
     planes, quads = _native.codes_planes(depth), _native.codes_quads(depth)
@@ -135,7 +135,7 @@ def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pack_panels(weight: Tensor) -> Tensor:
-    """(ceil(L / 32), D, 32) float32: panels[p, d, c] = weight[32 p + c, d], 0 past the end."""
+    """Return (ceil(L / 32), D, 32) float32: [p, d, c] is weight[32 p + c, d], or 0 past the end."""
     count = -(-weight.shape[0] // _native.PANEL)
     panels = torch.empty((count, weight.shape[1], _native.PANEL))
     _native.pack_panels(float_array(weight), torch.get_num_threads(), panels.numpy())
@@ -143,7 +143,7 @@ def pack_panels(weight: Tensor) -> Tensor:
 
 
 def _codes(packed: Sequence[Tensor]) -> tuple[Any, Any]:
-    """Return packed codes and bounds as arrays, or nothing where there are none."""
+    """Return packed codes and bounds as arrays, or None and None."""
     return (packed[0].numpy(), packed[1].numpy()) if len(packed) == 2 else (None, None)
 
 

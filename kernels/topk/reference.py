@@ -1,7 +1,7 @@
-"""The scans in torch: the specification of every backend. Any float dtype, any device.
+"""The scans in torch, for any float dtype and device: the specification of every backend.
 
-The product is made and used up in chunks of rows and latents, so that working memory does not
-grow with N or L.
+The product is made one chunk of rows and latents at a time, so that working memory does not grow
+with N or L.
 """
 
 import math
@@ -20,8 +20,8 @@ from .interface import (
     RankedBothWays,
 )
 
-CHUNK_ROWS, CHUNK_LATENTS = 1024, 2048  # most scores held at once: 8 MiB in float32
-CHUNK_BYTES = 16 << 20  # of a side's rows in one chunk, at very large D
+CHUNK_ROWS, CHUNK_LATENTS = 1024, 2048  # a chunk of scores is at most 8 MiB in float32
+CHUNK_BYTES = 16 << 20  # the most that the rows of one side of a chunk take, for a very large D
 
 
 def linear_topk(inputs: LinearTopKInputs) -> Ranked:
@@ -85,7 +85,7 @@ def pairs_above(inputs: PairsAboveInputs) -> Listed:
 def _best_of_rows(
     x: Tensor, weight: Tensor, bias: Tensor | None, own: Tensor, k: int, floor: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Find the k best (values, latents) of some rows among the latents `own`, which ascend."""
+    """Return the values and indices of some rows' k best among the latents `own`, which ascend."""
     best = _nothing_yet(x.shape[0], k, x)
     everyone = slice(0, x.shape[0])
     left = _matrix(x)
@@ -105,7 +105,7 @@ def _improve(
 ) -> None:
     """Merge new scores (rows, C) into the best ones, which all have lower indices.
 
-    columns: the indices of the new scores, (C,) ascending, or the first of consecutive ones.
+    columns: the indices of the new scores, (C,) ascending, or the first of C consecutive ones.
     """
     values, indices = best
     k = values.shape[1]
@@ -118,10 +118,10 @@ def _improve(
 
 
 def _top_columns(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Find the k largest of each row, descending, ties to the lower column.
+    """Return the k largest of each row, descending, and their columns; ties go to the lower one.
 
-    torch.topk is fast but promises nothing about ties: rows where the k-th value and the next are
-    equal are sorted in full.
+    torch.topk is fast, but any of equal scores may come first. Rows whose k-th value equals the
+    next one are sorted in full.
     """
     if k == scores.shape[1]:
         everything = scores.sort(dim=1, descending=True, stable=True)
@@ -152,13 +152,13 @@ def _nothing_yet(rows: int, k: int, like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _matrix(rows: Tensor) -> Tensor:
-    """Return rows in the scores' dtype, contiguous and aligned (a product's bits depend on it)."""
+    """Return rows in the scores' dtype, contiguous and aligned; a product's bits depend on both."""
     rows = rows.to(sum_dtype(rows.dtype)).contiguous()
     return rows.clone() if rows.data_ptr() % 64 else rows
 
 
 def _chunk_rows(side: Tensor, most: int) -> int:
-    """Count the rows of a chunk: a multiple of 16, so that all chunks are aligned alike."""
+    """Return how many rows a chunk has: a multiple of 16, so that all have the same alignment."""
     fit = CHUNK_BYTES // (8 * max(1, side.shape[1]))
     return max(16, min(most, fit // 16 * 16))
 

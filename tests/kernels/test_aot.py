@@ -1,4 +1,4 @@
-"""What the kernels compile to for GPUs that are not there. Not with the interpreter."""
+"""The machine code that the Triton kernels compile to, for GPUs that this machine lacks."""
 
 import dataclasses
 import re
@@ -48,7 +48,7 @@ def test_arguments_are_those_of_the_kernels(every: bool) -> None:
             assert (" described" in build.name) == (pointers <= left_out)
             left_out -= pointers | described
         assert left_out <= {"mask_ptr", "chosen_ptr", "least_ptr", *slack, *prices}
-        if slack:  # what is rough has all of it, and no exact prices
+        if slack:  # rough scans have all arguments of the slack, and no exact prices
             rough = " fp32 " in build.name and " full " not in build.name
             rough |= build.kernel == "filter_groups"
             assert left_out >= slack or (rough and not left_out & slack)
@@ -115,7 +115,7 @@ def test_narrow_loads_are_a_problem_of_gathers(scan: aot.Resources) -> None:
 
 
 def test_a_kernel_that_spills_is_found_out() -> None:
-    # Four times as many scores as its threads have registers for.
+    # There are four times as many scores as its threads have registers for.
     build = next(
         build for build in builds(False) if build.name.startswith("scan_groups bf16 128x128")
     )

@@ -1,7 +1,7 @@
 """The contract of sparse_decode and gather_dot, for every backend.
 
-Integer-valued inputs must give equal results; real-valued ones may be off by the rounding of a
-float32 sum of n terms, n u / (1 - n u) times the sum of their sizes: see test_topk_contract.py.
+Integer-valued inputs must give equal results. Real-valued results may be off by the rounding of a
+float32 sum of n terms: n u / (1 - n u) times the sum of their sizes, see test_topk_contract.py.
 """
 
 import math
@@ -14,7 +14,7 @@ from twinsae.kernels.decode import gather_dot, sparse_decode
 
 
 def dense(values: Tensor, indices: Tensor, latents: int) -> Tensor:
-    """(N, L) float64: values where the indices point, duplicates added."""
+    """Return (N, L) float64 with the values at their indices; duplicates are added."""
     out = torch.zeros(indices.shape[0], latents + 1, dtype=torch.float64)
     named = torch.where(indices < 0, latents, indices)
     return out.scatter_add(1, named, values.double())[:, :latents]

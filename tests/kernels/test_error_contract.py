@@ -17,7 +17,7 @@ def expected(
     target: Tensor,
     scale: float,
 ) -> DecodedError:
-    """By dense float64 products and autograd of the loss scale / 2 * sum(e ** 2)."""
+    """Compute it by dense float64 products and autograd of the loss scale / 2 * sum(e ** 2)."""
     codes = values.double().requires_grad_()
     named = torch.where(indices < 0, len(weight), indices)
     zeros = torch.zeros(len(indices), len(weight) + 1, dtype=torch.float64)
@@ -75,12 +75,12 @@ def test_real_values_are_within_the_rounding_of_the_sums(
     exact = expected(values, indices, weight, bias, target, scale.double().item())
     u = 2.0**-24
     sizes = values.abs(), indices, weight.abs(), bias.abs(), -target.abs()
-    off = 36 * u * expected(*sizes, 1.0).g  # of the sum of 34 terms, the scaling included
+    off = 36 * u * expected(*sizes, 1.0).g  # a sum of 34 terms, with the scaling
     assert ((result.g - exact.g).abs() <= 0.7 * off).all()
     error = exact.g.abs() / 0.7
     allowed = 2 * (error * off).sum(1) + off.square().sum(1) + (dim + 1) * u * exact.squares * 1.01
     assert ((result.squares - exact.squares).abs() <= allowed).all()
-    # d_values are the exact dot products of our own g, but for one sum of D terms each.
+    # d_values are the dot products of our own g, exact except for the rounding of a sum of D terms.
     picked = weight.double()[indices.clamp(min=0)] * (indices >= 0)[..., None]
     dots = (picked * result.g.double()[:, None]).sum(2)
     size = (picked.abs() * result.g.double().abs()[:, None]).sum(2)

@@ -12,7 +12,7 @@ from twinsae.kernels.grads import LatentGrads, latent_grads
 def expected(
     values: Tensor, d_values: Tensor, indices: Tensor, x: Tensor, g: Tensor, latents: int
 ) -> LatentGrads:
-    """By dense float64 products of (N, L) matrices."""
+    """Compute it by dense float64 products of (N, L) matrices."""
     named = torch.where(indices < 0, latents, indices)
     zeros = torch.zeros(indices.shape[0], latents + 1, dtype=torch.float64)
     v, d, hits = (
@@ -85,7 +85,7 @@ def test_out_accumulates(make: SimpleNamespace, backend: str) -> None:
 def test_out_is_overwritten_on_request(make: SimpleNamespace, backend: str) -> None:
     first, second = some(make, 600, 4, 25, 6, "integers"), some(make, 31, 2, 25, 6, "integers")
     first[2][:, 1] = 4  # more than one piece
-    second[2][second[2] == 9] = -1  # a latent that nothing names
+    second[2][second[2] == 9] = -1  # a latent that no row has
     out = latent_grads(*first, 25, backend=backend)
     out.dW_enc[3], out.db_enc[5] = math.nan, math.nan
     for inputs in (second, first):

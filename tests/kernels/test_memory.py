@@ -1,6 +1,6 @@
 """Working memory is bounded by chunks: it grows neither with L nor with N.
 
-The peaks seen are 4 to 45 MiB; the scores in full would be 98 MiB and more.
+Peaks were 4 to 45 MiB; all scores would be 98 MiB and more.
 """
 
 import subprocess
@@ -30,7 +30,7 @@ def place(tensor: torch.Tensor) -> int:
 
 
 class Peak(TorchDispatchMode):
-    """Remembers the most bytes that tensors made inside held at once, not counting the inputs."""
+    """Keeps the most bytes that tensors made in this context held at once, without the inputs."""
 
     def __init__(self) -> None:
         super().__init__()

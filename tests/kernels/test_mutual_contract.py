@@ -83,7 +83,7 @@ def test_only_scores_above_the_floors_are_listed(
     a, b = make.integers(40, 5), make.integers(90, 5)
     a[3], b[8, 1] = math.nan, math.inf
     scores = oracle.scores(a, b, None)
-    # Among them scores that occur, of which no equal may be listed, and none and all.
+    # Some floors equal scores, which must not be listed; some rule out no score, and some all.
     row_floor, col_floor = np.nanmax(scores[:, 10:], 1, initial=-9), scores[7].copy()
     row_floor[4], row_floor[5], col_floor[6], col_floor[7] = -np.inf, np.inf, -np.inf, np.inf
     floors = {

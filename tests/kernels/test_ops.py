@@ -1,4 +1,4 @@
-"""The custom ops: schemas, fakes, compilation of the public functions, one registration."""
+"""The custom ops: schemas, fakes, compilation of the public functions, one definition."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ OPS = [
 
 
 def calls(make: SimpleNamespace, backend: str) -> dict[str, tuple]:
-    """Arguments of each op."""
+    """Return arguments of each op."""
     x, weight, bias = make.reals(6, 5), make.reals(40, 5), make.reals(40)
     indices = torch.tensor([[3, -1], [0, 0], [39, 3], [1, 2], [-1, -1], [7, 7]])
     values, floor = make.reals(6, 2), torch.zeros(6)

@@ -5,8 +5,8 @@ must equal those of an independent sort. For real-valued inputs the score of a r
 (w, b) may be off by the rounding of a float32 sum of D + 1 terms in any order (Higham, Accuracy and
 Stability of Numerical Algorithms, 2nd ed., section 3.1): |error| <= g * (|x| . |w| + |b|) with
 g = (D + 1) u / (1 - (D + 1) u), u = 2^-24. A result is right if its values are within that bound
-and no latent left out is better than one taken by more than the two bounds together. Seen: at most
-1 % of the bound.
+and no latent left out is better than one taken by more than the two bounds together. Errors were at
+most 1 % of the bound.
 """
 
 import math
@@ -44,10 +44,10 @@ def test_indices_equal_a_full_sort(
     np.testing.assert_array_equal(top.indices.numpy(), indices)
     np.testing.assert_array_equal(top.values.numpy(), values)
     survivors, redone = (int(count) for count in top.stats)
-    if backend == "triton":  # scores all in TF32, proposals and some rows in float32
+    if backend == "triton":  # scans in half precision, scores proposals and some rows in float32
         assert 0 <= survivors <= rows * latents
         assert 0 <= redone <= rows
-    elif os.environ.get("TWINSAE_CPU_ISA") in INT8_ISAS and dim:  # does not score all
+    elif os.environ.get("TWINSAE_CPU_ISA") in INT8_ISAS and dim:  # does not score all pairs
         assert (indices >= 0).sum() <= survivors + redone * latents <= rows * latents
     else:
         assert (survivors, redone) == (0, 0)
@@ -80,7 +80,7 @@ def test_real_values_are_within_the_rounding_of_a_dot_product(
 def test_half_precision_is_ranked_in_float32(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str, dtype: torch.dtype
 ) -> None:
-    # Scores up to 2,000: many differ in float32 and are equal in bfloat16.
+    # Scores are up to 2,000: many differ in float32 and are equal in bfloat16.
     x, weight = (
         make.integers(11, 40, dtype=dtype, most=7),
         make.integers(500, 40, dtype=dtype, most=7),
@@ -93,7 +93,7 @@ def test_half_precision_is_ranked_in_float32(
 
 def test_float64_is_served_by_the_reference(make: SimpleNamespace, oracle: SimpleNamespace) -> None:
     x, weight = make.reals(9, 13, dtype=torch.float64), make.reals(77, 13, dtype=torch.float64)
-    weight[40] = weight[20] * (1 + 1e-12)  # a difference that float32 cannot see
+    weight[40] = weight[20] * (1 + 1e-12)  # float32 does not resolve it
     top = linear_topk(x, weight, None, 77, floor=-math.inf)
     values, indices = oracle.topk(oracle.scores(x, weight, None), 77, -math.inf)
     np.testing.assert_array_equal(top.indices.numpy(), indices)
@@ -151,7 +151,7 @@ def test_floor_of_each_row(make: SimpleNamespace, oracle: SimpleNamespace, backe
     x, weight = make.integers(6, 3), make.integers(64, 3)
     floor = torch.tensor([0.0, 4.0, -4.0, -math.inf, math.inf, math.nan])
     top = linear_topk(x, weight, None, 33, floor=floor, backend=backend)
-    # Nothing is above NaN, as nothing is above infinity.
+    # No score is above NaN, as none is above infinity.
     limits = np.array([0.0, 4.0, -4.0, -np.inf, np.inf, np.inf])
     _, indices = oracle.topk(oracle.scores(x, weight, None), 33, limits)
     np.testing.assert_array_equal(top.indices.numpy(), indices)
@@ -206,7 +206,7 @@ def test_strides_do_not_matter(make: SimpleNamespace, backend: str) -> None:
 def test_non_finite_numbers(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str, bad: float, where: str
 ) -> None:
-    # NaN ranks first (ties among NaN to the lower index), then infinity; -inf is never eligible.
+    # NaN ranks first (of several, the lower index), then infinity; -inf is never eligible.
     inputs = {"x": make.integers(8, 5), "weight": make.integers(300, 5), "bias": make.integers(300)}
     inputs[where][3::4] = bad
     top = linear_topk(*inputs.values(), 300, floor=-math.inf, backend=backend)
@@ -238,7 +238,7 @@ def test_a_row_full_of_nan(backend: str) -> None:
 def test_bits_do_not_depend_on_the_threads(
     make: SimpleNamespace, backend: str, threads, rows: int, dim: int, latents: int
 ) -> None:
-    # Shapes at which torch's own float32 product does depend on them (seen with MKL).
+    # At these shapes the bits of torch's own float32 product depend on the threads, with MKL.
     x, weight, bias = make.reals(rows, dim), make.reals(latents, dim), make.reals(latents)
     results = []
     for count in (1, 2, 3, 2):

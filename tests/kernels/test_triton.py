@@ -1,7 +1,7 @@
-"""What is the Triton kernels' own, in the interpreter: `make test-triton`.
+"""Tests of the Triton kernels alone, in Triton's interpreter: `make test-triton`.
 
-Other processes skip it: the kernels' functions are made for the interpreter or for a GPU when they
-are imported.
+Processes without the interpreter skip this file, because Triton's functions are made either for the
+interpreter or for a GPU when they are imported.
 """
 
 import math
@@ -40,7 +40,7 @@ def scheme(monkeypatch: pytest.MonkeyPatch):
 
 
 def check(x, weight, bias, k, oracle, **options) -> int:
-    """Compare with a full sort; return the number of rows that were not proved."""
+    """Compare with a full sort, and return how many rows were not proved."""
     top = linear_topk(x, weight, bias, k, backend="triton", **options)
     mask = options.get("mask")
     values, indices = oracle.topk(
@@ -59,22 +59,22 @@ def check(x, weight, bias, k, oracle, **options) -> int:
 def test_clustered_winners_are_found_by_the_second_pass(
     oracle: SimpleNamespace, scheme, best: int, dtype: torch.dtype, expected: int
 ) -> None:
-    # The winners of rows 1 and 4 share group 2; those of the others stand in groups of their own.
+    # The winners of rows 1 and 4 share group 2. Each winner of the other rows has its own group.
     scheme(SCHEME)
     weight = torch.zeros(300, 2)
     weight[32 : 32 + best, 0] = torch.arange(1.0, best + 1)
     weight[5::16, 1] = torch.arange(1.0, 20.0)
     x = torch.zeros(6, 2)
     x[[1, 4], 0], x[[0, 2, 3, 5], 1] = 1.0, 1.0
-    # With all 3 kept keys among the 3 best, what was not kept is not among them: if keys are
-    # scores. Proposals are above their scores, so that the last one kept must be below the best.
+    # If keys are scores and all 3 kept keys are the 3 best, no other key is among these. Proposals
+    # are above their scores, so that the last one kept must be below the best.
     assert check(x.to(dtype), weight.to(dtype), None, best, oracle) == expected
 
 
 def test_a_row_is_not_proved_while_a_group_may_hold_more_above_the_floor(
     oracle: SimpleNamespace, scheme
 ) -> None:
-    # 3 scores above the floor in all, and k = 5: nothing unseen is above it, but that is not known.
+    # Only 3 scores are above the floor, and k = 5. No other score is, but nothing proves so.
     scheme(SCHEME)
     weight = torch.full((40, 1), -1.0)
     weight[[3, 4, 5]] = 1.0
@@ -88,7 +88,7 @@ def test_a_row_is_not_proved_while_a_group_may_hold_more_above_the_floor(
 def test_rows_that_are_done_again_are_decoded_again(
     make: SimpleNamespace, scheme, monkeypatch, best: int, recording: bool
 ) -> None:
-    # As above; and the rows' order must not be mixed up.
+    # As above, and rows must keep their order.
     scheme(SCHEME)
     monkeypatch.setattr(linear, "capturing", lambda: recording)
     W_enc, W_dec, b_dec = torch.zeros(300, 2), make.integers(300, 2), make.integers(2)
@@ -157,7 +157,7 @@ def test_the_dense_route_works_in_chunks_of_rows(
 def test_descriptors_read_the_same_numbers(
     make: SimpleNamespace, scheme, monkeypatch, dim: int, described: int
 ) -> None:
-    # Rows of 72 float32 are whole 16 bytes. Tiles reach beyond the rows, and into the next stack.
+    # Rows of 72 float32 are multiples of 16 bytes. Tiles reach past the rows, into the next stack.
     scheme(SCHEME)
     made = []
     real = linear.TensorDescriptor.from_tensor
@@ -190,7 +190,7 @@ def test_a_graph_that_is_recorded_waits_for_no_number(
     assert check(x, weight, None, 20, oracle) > 0
     for module in (linear, mutual):
         monkeypatch.setattr(module, "capturing", lambda: True)
-        monkeypatch.setattr(module, "plan_for", None)  # not even a file is read
+        monkeypatch.setattr(module, "plan_for", None)  # not even the cache's file is read
     assert check(x, weight, None, 20, oracle) == 0
     near = mutual_topk(x, weight, 2, backend="triton")
     expected = oracle.topk(oracle.scores(x, weight, None), 2, -np.inf)[1]
@@ -290,7 +290,7 @@ def test_keys_are_in_the_order_of_scores_then_of_lower_indices() -> None:
 
 
 def test_the_places_of_a_latent_keep_their_order() -> None:
-    # Their order is that of the sums: an unstable sort would make other bits in another run.
+    # Sums run in this order: an unstable sort would give other bits in another run.
     indices = torch.randint(-1, 5, (700, 4), generator=torch.Generator().manual_seed(0))
     index = grads._index(indices, 5)
     for latent, (start, stop) in enumerate(zip(index.starts, index.stops, strict=True)):
@@ -300,7 +300,7 @@ def test_the_places_of_a_latent_keep_their_order() -> None:
 
 @pytest.mark.parametrize("count", [256, 257, 511, 512, 513])
 def test_pieces_of_heavy_latents_fit_their_list(count: int) -> None:
-    # The worst case for the list: as many latents as can be just above a piece.
+    # The list is fullest if as many latents as possible have just more than a piece.
     indices = torch.arange(7).repeat_interleave(count)[:, None]
     index = grads._index(indices, 9)
     pieces = grads._pieces(index)

@@ -1,16 +1,18 @@
-"""The scans in Triton (GPU), after the scheme of a product in parts and a certificate.
+"""linear_topk in Triton, on a GPU: a fused product and selection, and a proof for each row.
 
-One kernel multiplies, and keeps of each row the best few keys of every group of consecutive
-latents; a second one takes the best of those. A row is proved if in every group the last key kept
-is no better than the k-th best: what was not kept is worse still. Rows that are not proved are done
-again with all their scores. Where the odds of that are poor (large k, few latents), all rows are
-done so, some at a time. Nothing depends on the order in which programs run.
+One kernel multiplies. For each row it keeps the best few keys of every group of consecutive
+latents. A second kernel takes the best of those. A row is proved if in every group the last key
+that was kept is no better than the k-th best key: all keys that were not kept are worse still. Rows
+that are not proved are computed again with all their scores. If that is likely for many rows (a
+large k, few latents), all rows are computed so, some at a time. Nothing depends on the order in
+which programs run.
 
-Half-precision inputs are multiplied exactly and summed in float32: their scan's scores are the
-result's. Float32 inputs are scanned in float16, which proposes; a float32 score of each proposal
-decides, and keys bear a slack, so that the certificate holds for it (bound.py). So do those
-of the chunked route (chunked.py), which plans.py may choose for any dtype. A float32
-input's score has the same bits by all routes, a half-precision one's by all but the chunked one.
+Half-precision inputs are multiplied exactly and summed in float32, and the scan's scores are the
+result's. Float32 inputs are scanned in float16, which only proposes. A float32 score of each
+proposal decides. The keys of proposals include a slack, so that the proof holds for float32 scores
+(bound.py). That is also true of the chunked route (chunked.py), which plans.py may choose for any
+dtype. All routes give the score of float32 inputs the same bits; for half-precision inputs all
+except the chunked one do.
 """
 
 from collections.abc import Sequence
@@ -72,11 +74,11 @@ def linear_topk(inputs: LinearTopKInputs) -> Ranked:
 
 
 def chosen_keys(scores: Scores, k: int, packed: Sequence[Tensor]) -> Chosen | None:
-    """Find keys among which are the k best of nearly all rows.
+    """Find keys that include the k best of nearly all rows.
 
-    A row is proved if `unseen` is no better than the least of its k best; others are to be done
-    again with all their scores. None: do all rows so. That is where too few would be proved, and
-    while a CUDA graph is recorded, where one cannot ask which rows are not.
+    A row is proved if `unseen` is no better than the least of its k best. The caller computes all
+    scores of the other rows, or of all rows if this returns None. It does so if too few rows would
+    be proved, and while a CUDA graph is recorded, because nothing can then tell which rows are not.
     """
     if capturing() or k > MOST or scores.x.shape[0] == 0:
         return None

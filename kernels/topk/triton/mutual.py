@@ -1,6 +1,6 @@
-"""The best partners of both sides on a GPU: one fused scan, a block of rows at a time.
+"""mutual_topk in Triton, on a GPU: one fused scan for both sides, a block of rows at a time.
 
-Scheme, certificate and bound are those of linear_topk, for each side: see linear.py.
+Scheme, proof and bound are those of linear_topk, for each side: see linear.py.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from .scheme import Scheme, choose_scheme, contenders
 from .select import MOST, choose, ranked
 from .tiles import BAND, Tile
 
-KEYS_AT_ONCE = 1 << 26  # of one side of a block: 512 MiB
+KEYS_AT_ONCE = 1 << 26  # the most keys of one side of a block: 512 MiB
 
 
 def mutual_topk(inputs: MutualTopKInputs) -> RankedBothWays:
@@ -52,7 +52,7 @@ def mutual_topk(inputs: MutualTopKInputs) -> RankedBothWays:
 
 
 def _fast(a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int) -> tuple[Best, Best] | None:
-    """Find the best of the rows and those of the columns; None: too few would be proved."""
+    """Return the best of rows and the best of columns, or None if too few would be proved."""
     if m > MOST:
         return None
     tile = plan_for("mutual_topk", a, b.shape[0], m).tile
@@ -76,7 +76,8 @@ def _fast(a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int) -> tuple[Best,
         chosen, unseen = choose(row_keys, count, scheme.kept)
         row_best.append(_best(chosen, unseen, m, replace(of_rows, x=a[rows])))
         chosen, unseen = choose(col_keys, count, scheme.kept)
-        # A key's lowest bits hold the complement of its row, which is one of the block's so far.
+        # A key's lowest bits hold the complement of a row's number, which counts from the block's
+        # first row until here.
         col_chosen.append(torch.where(chosen == MISSING, chosen, chosen - start))
         col_unseen.append(unseen)
     col_best = _best(torch.cat(col_chosen, 1), torch.stack(col_unseen).amax(0), m, of_cols)
@@ -84,7 +85,7 @@ def _fast(a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int) -> tuple[Best,
 
 
 def _best(chosen: Tensor, unseen: Tensor, m: int, scores: Scores) -> Best:
-    """Find the m best of the chosen keys, (R, count), where those not chosen are below `unseen`."""
+    """Find the m best of the chosen keys, (R, count). No other key is above `unseen`."""
     if scores.slack is not None:
         return best_of_chosen(chosen, unseen, m, scores)
     values, indices, least = ranked(chosen, m)
@@ -118,6 +119,6 @@ def _scan(
 
 
 def _block_rows(cols: int, scheme: Scheme) -> int:
-    """Count the rows of a block: whole groups, so that a group of rows lies in one block."""
+    """Return how many rows a block has: whole groups, so that no group lies in two blocks."""
     keys_of_row: int = triton.cdiv(cols, scheme.group) * scheme.kept
     return max(1, KEYS_AT_ONCE // keys_of_row // scheme.group) * scheme.group

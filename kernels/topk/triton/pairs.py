@@ -1,11 +1,11 @@
-"""Pairs above their prices on a GPU: tiles append to one list, which is sorted afterwards.
+"""pairs_above in Triton, on a GPU: tiles append to one list, which is sorted afterwards.
 
-Every score is compared with a float32 bound that is not above its prices (`lowered`); the exact
-comparison, in float64, is made where a tile passes any. Half-precision scores decide so at once.
+A tile compares every score with a float32 bound that is not above its prices (`lowered`). If any
+score passes, it makes the exact comparison, in float64. Half-precision scores are decided so.
 Float32 inputs are scanned in float16: the list then holds every pair whose score with its slack
-(bound.py) is above that bound, and a float32 score of each decides. If there are far more of
-those than pairs are wanted, all is scanned in full float32. Both ways give a score the same bits:
-whether a pair is above its prices does not depend on the capacity.
+(bound.py) is above the float32 bound, and a float32 score of each decides. If the list has many
+more pairs than are wanted, the scan is repeated in full float32. Both ways give a score the same
+bits, so that the capacity does not change which pairs are above their prices.
 """
 
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ from .plans import plan_for
 from .scan import scores_of_tile, with_slack
 from .tiles import BAND, Tile, full_tile
 
-DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # of a program
-ROOM = 1 << 16  # proposals beyond twice the pairs that are wanted
+DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # for confirm_pairs
+ROOM = 1 << 16  # how many more proposals fit the list than twice the capacity
 
 
 @triton.jit
 def halves(tile):
-    """Two (M, N / 2): the left and the right columns of a tile (M, N)."""
+    """Two tensors (M, N / 2): the left and the right columns of a tile (M, N)."""
     parts = tl.reshape(tile, (tile.shape[0], 2, tile.shape[1] // 2))
     return tl.split(tl.permute(parts, (0, 2, 1)))
 
 
 @triton.jit
 def quarters(tile):
-    """Four (M, N / 4): the columns of a tile (M, N) from the left to the right."""
+    """Four tensors (M, N / 4): the columns of a tile (M, N) from left to right."""
     left, right = halves(tile)
     first, second = halves(left)
     third, fourth = halves(right)
@@ -59,7 +59,7 @@ def append(
     of_row = tl.sum(above.to(tl.int32), 1)
     found = tl.sum(of_row, 0)
     if found > 0:
-        # The only atomic of all kernels.
+        # This is the only atomic operation of all kernels.
         first = tl.atomic_add(count_ptr, found.to(tl.int64))
         room = tl.maximum(tl.minimum(capacity - first, found), 0).to(tl.int32)
         before = tl.cumsum(of_row, 0) - of_row
@@ -77,8 +77,8 @@ def list_pairs(
 ):  # fmt: skip
     """Append row * C + col of every pair above its prices; the order is not defined.
 
-    Scheme: a fused product and a filter with known thresholds, one atomic for a tile that passes
-    any. Bound: bound.py, where slack is given. A NaN is listed where it proposes only.
+    It is a fused product and a filter with known thresholds; a tile that passes any score makes
+    one atomic addition. With slack, bound.py has the proof, and a NaN is listed too.
 
     Args:
         a_ptr: (R, D); b_ptr: (C, D).
@@ -112,7 +112,7 @@ def list_pairs(
         above = above | (scores != scores)
     above = (above & row_inside[:, None] & col_inside[None, :]).to(tl.int8)
     if tl.max(tl.max(above, 1), 0) > 0:
-        # A quarter at a time, which takes a quarter of the registers.
+        # One quarter at a time takes a quarter of the registers.
         QUARTER: tl.constexpr = BLOCK_N // 4
         parts, above_parts = quarters(scores), quarters(above)
         for part in tl.static_range(4):
@@ -129,17 +129,17 @@ def confirm_pairs(
     count, col_count, dim,
     BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """Write which pairs are above their prices by a float32 score.
+    """Write which pairs are above their prices, by float32 scores.
 
-    Scheme: rows of both sides are gathered; a score is the same chain of fused steps as in
-    `list_pairs` without slack, so that it has the same bits. Bound: bound.py says that it is
-    not above the pair's proposal.
+    The rows of both sides are gathered. A score is the same chain of fused steps as in `list_pairs`
+    without slack, so that it has the same bits. bound.py proves that it is not above the pair's
+    proposal.
 
     Args:
         a_ptr: (R, D); b_ptr: (C, D); prices and margin as in `list_pairs`.
         pairs_ptr: (count,) int64: row * C + col.
         above_ptr: (count,) int8, written: 0 or 1.
-        count: how many; col_count: C; dim: D.
+        count: how many pairs there are; col_count: C; dim: D.
 
     """
     place = tl.program_id(0).to(tl.int64) * BLOCK_P + tl.arange(0, BLOCK_P)
@@ -162,7 +162,7 @@ def confirm_pairs(
 
 @dataclass(frozen=True)
 class Prices:
-    """What pairs of rows (R,) and columns (C,) must be above, float64."""
+    """The prices of rows (R,) and columns (C,), and the margin, float64."""
 
     rows: Tensor
     cols: Tensor
@@ -173,9 +173,10 @@ class Prices:
         """Return float32 numbers (R,) and (C,) whose float32 sums are not above the prices.
 
         With e = |u| + |v| + |margin|, the float64 bound u + v - margin has an error of at most
-        2^-51 e, and the float32 sum of two numbers one of at most 2^-24 of them. Each number is
-        lowered by more than its share: by 2^-50 of what it is made of, then by 2^-22 of itself, and
-        rounded down. NaN and infinity stay what they are, or become NaN where nothing is above.
+        2^-51 e. The float32 sum of two numbers has an error of at most 2^-24 of them. Each number
+        is lowered by more than its share: first by 2^-50 of the terms that it is the sum of, then
+        by 2^-22 of itself, and it is rounded down. NaN and infinity stay what they are, or become
+        NaN if no score can be above them.
         """
         margin = self.margin + (self.cols.abs() + self.margin.abs()) * 2.0**-50
         return _below(self.rows), _below(self.cols - margin)
@@ -214,7 +215,7 @@ def pairs_above(inputs: PairsAboveInputs) -> Listed:
 def _confirmed(
     a: Tensor, b: Tensor, packed: Sequence[Tensor], prices: Prices, tiles: Tensor, capacity: int
 ) -> tuple[Tensor, int, int] | None:
-    """Return the pairs, how many they are and how many were scored; None: too many to score."""
+    """Return the pairs, their number, and how many were scored; None if those are too many."""
     most = 2 * capacity + ROOM
     tile = plan_for("pairs_above", a, b.shape[0], 1).tile
     rows, cols = rough(a), packed_rough(packed) or rough(b)
@@ -235,7 +236,7 @@ def _confirmed(
 def _listed(
     a: Tensor, b: Tensor, slack: Slack | None, prices: Prices, tiles: Tensor, most: int, tile: Tile
 ) -> tuple[Tensor, int]:
-    """Return a list of pairs, of at most `most`, and how many there are."""
+    """Return a list of at most `most` pairs, and how many pairs there are."""
     most = min(most, a.shape[0] * b.shape[0])
     pairs = torch.empty(most, dtype=torch.int64, device=a.device)
     count = pairs.new_zeros(1)
@@ -252,7 +253,7 @@ def _listed(
 
 
 def _checked(tiles: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
-    """Return the tiles, all of the matrix if there are none; raise if one is no block of it."""
+    """Return the tiles, or the whole matrix if None; raise if one is no block of the matrix."""
     size = a.shape[0], b.shape[0]
     if tiles is None:
         return torch.tensor([[0, size[0], 0, size[1]]], device=a.device)
@@ -268,7 +269,7 @@ def _checked(tiles: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _blocks(tiles: Tensor, height: int, width: int) -> Tensor:
-    """Cut the tiles into parts of at most (height, width), (P, 4), BAND parts wide as the scans."""
+    """Cut the tiles into parts (P, 4) of at most (height, width), in the order of the scans."""
     rows, row_ends, cols, col_ends = tiles.unbind(1)
     high = (row_ends - rows + height - 1) // height
     wide = (col_ends - cols + width - 1) // width

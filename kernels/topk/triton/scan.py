@@ -1,26 +1,27 @@
-"""The product on a GPU, tile by tile, and what is kept of each tile.
+"""The kernels that multiply on a GPU, tile by tile, and keep the best keys of each tile.
 
-A score's bits depend on its own row and latent only, as long as BLOCK_K is the same: every kernel
-multiplies with `scores_of_tile` or `described_scores`. A float32 score is one chain of fused steps
-from the first column to the last, whatever BLOCK_K. Scans that only propose (bound.py) add a
-slack to each score, so that it is not below what it stands for.
+A score's bits depend on its own row and latent only, as long as BLOCK_K is the same, because every
+kernel multiplies with `scores_of_tile` or `described_scores`. A float32 score is one chain of fused
+steps from the first column to the last, whatever BLOCK_K is. Proposing scans (bound.py) add a slack
+to each score, so that it is not below the score of the full float32 product.
 
-Scores are compared as keys: int64, the score's bits in the order of numbers above the complement of
-the latent's index, so that the larger key is the larger score or the lower index.
+Scores are compared as int64 keys. The upper half of a key holds the score's bits, mapped so that
+integers compare as the scores do. The lower half holds the complement of the latent's index. So the
+larger key has the larger score or, of equal scores, the lower index.
 """
 
 import triton
 import triton.language as tl
 
-LEAST = tl.constexpr(-(2**31))  # below every ordered score
-MISSING = -(2**63)  # the key of no score: below every key
-NAN_BITS = tl.constexpr(0x7FC00000)  # above infinity's
+LEAST = tl.constexpr(-(2**31))  # stands for no score; below every ordered score
+MISSING = -(2**63)  # the key that stands for no score; below every other key
+NAN_BITS = tl.constexpr(0x7FC00000)  # larger than the bits of infinity
 INDEX_BITS = tl.constexpr(0x7FFFFFFF)
 
 
 @triton.jit
 def tile_of_program(program, row_tiles, col_tiles, BAND: tl.constexpr):
-    """(row tile, column tile): BAND row tiles wide, column after column."""
+    """(row tile, column tile) of a program. BAND row tiles take each column tile in turn."""
     band = program // (BAND * col_tiles)
     first = band * BAND
     width = tl.minimum(row_tiles - first, BAND)
@@ -33,7 +34,7 @@ def scores_of_tile(
     x_ptr, weight_ptr, rows, latents, row_count, latent_count, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK_M, BLOCK_N) float32: <x[rows], weight[latents]>; 0 outside of the matrices."""
+    """(BLOCK_M, BLOCK_N) float32: <x[rows], weight[latents]>; 0 outside the matrices."""
     depth = tl.arange(0, BLOCK_K)
     left = x_ptr + rows.to(tl.int64)[:, None] * dim + depth[None, :]
     right = weight_ptr + latents.to(tl.int64)[None, :] * dim + depth[:, None]
@@ -53,7 +54,7 @@ def described_scores(
     x_desc, weight_desc, row, latent, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK_M, BLOCK_N) float32: what `scores_of_tile` gives, read by tensor descriptors.
+    """(BLOCK_M, BLOCK_N) float32: as `scores_of_tile`, but read by tensor descriptors.
 
     Args:
         x_desc: descriptor of (N, D) with blocks (BLOCK_M, BLOCK_K).
@@ -72,7 +73,7 @@ def described_scores(
 
 @triton.jit
 def ordered(scores):
-    """int32 in the order of the scores: NaN first; the two zeros are equal."""
+    """int32 that compare as the scores do. NaN is the largest, and the two zeros are equal."""
     bits = tl.where(scores == 0, 0.0, scores).to(tl.int32, bitcast=True)
     bits = tl.where(scores != scores, NAN_BITS, bits)
     return bits ^ ((bits >> 31) & INDEX_BITS)
@@ -95,7 +96,7 @@ def key_of(order, index):
 def with_slack(
     scores, row_slack_ptr, latent_slack_ptr, scale_ptr, rows, latents, row_inside, latent_inside
 ):
-    """Make proposals of a scan's scores, if there is slack: see bound.Slack."""
+    """Turn a scan's scores into proposals if there is slack: see bound.Slack."""
     if row_slack_ptr is not None:
         of_row = tl.load(row_slack_ptr + rows, mask=row_inside, other=0.0)
         of_latent = tl.load(latent_slack_ptr + latents, mask=latent_inside, other=0.0)
@@ -108,7 +109,7 @@ def eligible_order(
     scores, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, mask_ptr, floor_ptr,
     rows, cols, stack, row_count, latents,
 ):  # fmt: skip
-    """(rows, cols) int32: the ordered scores of the stack's latents, or LEAST."""
+    """(rows, cols) int32: the ordered scores of the stack's latents, LEAST if not eligible."""
     own = cols < latents
     stacked = stack * latents + cols
     inside = rows < row_count
@@ -134,9 +135,9 @@ def keep_best(order, keys_ptr, rows, groups, row_count, group_count, GROUP: tl.c
 
     Args:
         order: (rows, groups * GROUP) int32: ordered scores or LEAST.
-        keys_ptr: (row_count, group_count, KEPT) int64, written: each group's descend.
-        rows: where each row's keys stand; row_count: there are no more than these.
-        groups: which groups of the latents these are.
+        keys_ptr: (row_count, group_count, KEPT) int64, written: each group's keys descend.
+        rows: each row's place in keys_ptr; places from row_count on are not written.
+        groups: the numbers of these groups of latents.
 
     """
     order = tl.reshape(order, (rows.shape[0], groups.shape[0], GROUP))
@@ -162,7 +163,7 @@ def scan_groups(
 ):  # fmt: skip
     """Write the KEPT best keys of every GROUP consecutive latents.
 
-    Scheme: a fused product and group top-m, see linear.py. With slack: bound.py.
+    linear.py says what for. With slack, bound.py has the proof.
 
     Args:
         x_ptr: (N, D); weight_ptr: (S * L, D). They are None where descriptors are given.
@@ -172,7 +173,7 @@ def scan_groups(
             see bound.Slack. All are None without slack.
         bias_ptr: (S * L,) or None; mask_ptr: (S * L,) bool or None.
         floor_ptr: (N,) float32.
-        keys_ptr: (N, S, group_count, KEPT) int64, written: each group's descend.
+        keys_ptr: (N, S, group_count, KEPT) int64, written: each group's keys descend.
         row_count: N.
         latents: L.
         dim: D.
@@ -213,7 +214,7 @@ def scan_both(
 ):  # fmt: skip
     """Write the best keys of each row's groups of columns and of each column's groups of rows.
 
-    Scheme and bound as in `scan_groups`, for both sides of one tile.
+    It does what `scan_groups` does, for both sides of one tile.
 
     Args:
         a_ptr: (R, D); b_ptr: (C, D).
@@ -249,7 +250,7 @@ def score_all(
 ):  # fmt: skip
     """Write the keys of all latents, (N, L) int64. Arguments as in `scan_groups`, for one stack.
 
-    Scheme: all scores in full precision, for a sort. There is nothing to prove.
+    All scores have full precision, so that there is nothing to prove.
     """
     row_tiles, col_tiles = tl.cdiv(row_count, BLOCK_M), tl.cdiv(latents, BLOCK_N)
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)

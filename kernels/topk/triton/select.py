@@ -1,4 +1,4 @@
-"""The best keys of rows on a GPU: a search for the k-th key, then its betters by rank."""
+"""Selects the k best keys of rows on a GPU, and ranks them."""
 
 import torch
 import triton
@@ -7,9 +7,9 @@ from torch import Tensor
 
 from .scan import INDEX_BITS, MISSING, score_of_ordered
 
-MOST = 256  # the largest k: a row's choice fits the registers of one program
-CHUNK = 4096  # keys that one program searches, of one row or of several
-RANKED = 32  # keys that are compared at once
+MOST = 256  # the largest k, whose keys fit the registers of one program
+CHUNK = 4096  # how many keys one program searches, of one row or of several
+RANKED = 32  # how many keys a key is compared with at once
 
 
 @triton.jit
@@ -20,12 +20,12 @@ def choose_best(
 ):  # fmt: skip
     """Write the k largest of each chunk of a row's distinct keys, in any order.
 
-    Scheme: the k-th largest key is found from its highest bit down: a bit is set if k keys still
-    reach it. Bound: `unseen` is what the certificate of linear.py compares; there is no rounding.
+    The bits of the k-th largest key are found from the highest down: a bit is set if k keys are
+    still at least that large. linear.py compares `unseen` in its proof. Nothing is rounded.
 
     Args:
         keys_ptr: (R, count) int64; NONE may stand more than once.
-        chosen_ptr: (R, chunks, k) int64, written; NONE where there are fewer than k.
+        chosen_ptr: (R, chunks, k) int64, written; NONE in the places that are left.
         unseen_ptr: (R, chunks) int64, written: the largest key at a place that is KEPT - 1 modulo
             KEPT, that is, of each group's last key.
         row_count: R.
@@ -54,7 +54,7 @@ def choose_best(
     best = (key >= threshold[:, None]) & (key != NONE)
     out = row * tl.num_programs(1) + chunk
     position = tl.cumsum(best.to(tl.int32), 1) - 1
-    # Without eligible keys every threshold is reached by none: k still bounds the positions.
+    # If no key is eligible, no key reaches any threshold; k still bounds the positions.
     tl.store(chosen_ptr + out[:, None] * k + position, key, mask=best & (position < k))
     rest = tl.arange(0, K)[None, :]
     missing = inside[:, None] & (rest >= found[:, None]) & (rest < k)
@@ -70,7 +70,7 @@ def rank_chosen(
 ):  # fmt: skip
     """Write each row's distinct keys as scores and indices, in descending order.
 
-    Scheme: a key's place is the number of larger ones. Nothing is rounded, and there are no ties.
+    A key's place is the number of larger keys. Nothing is rounded, and there are no ties.
 
     Args:
         chosen_ptr: (R, k) int64; NONE is no key.
@@ -107,7 +107,10 @@ def rank_chosen(
 
 
 def ranked(chosen: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the k best of each row's distinct keys, (R, count): values, indices, the least key."""
+    """Return values and indices of the k best of each row's keys, (R, count), and the least key.
+
+    A row's keys are distinct.
+    """
     chosen = narrowed(chosen, k)
     values = torch.empty(chosen.shape, dtype=torch.float32, device=chosen.device)
     indices, least = torch.empty_like(chosen), torch.empty_like(chosen[:, 0])
