@@ -24,7 +24,8 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from .aot_builds import Build, builds, functions
+from .aot_builds import builds, functions
+from .aot_types import Build
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Resources:
 
     @property
     def predicted_seconds(self) -> float:
-        """The roofline at the shape in aot_builds; a prediction, not a measurement."""
+        """The roofline at the shape in aot_types; a prediction, not a measurement."""
         build, target = self.build, self.target
         peak = target.flops if build.kind == "half product" else target.float_flops
         return max(build.flops / peak, build.moved / target.bandwidth)

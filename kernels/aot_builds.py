@@ -4,14 +4,13 @@ Block sizes come from the modules that launch the kernels, so that the same code
 and runs there. Importing this needs triton, whose interpreter must be off.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import triton
 
+from .aot_types import DTYPES, PRICES, SCANNED, Build, D, K, L, N, integers, pointers
 from .autoencode import triton as autoencode
 from .decode import triton as decode
 from .grads import triton as grads
@@ -22,50 +21,6 @@ from .topk.triton import scan as scan
 from .topk.triton import select as select
 from .topk.triton import tiles as tiles
 from .topk.triton.scheme import SCHEMES, Scheme
-
-N, D, L, K = 8192, 4096, 131_072, 64
-"""The shape of all predicted times: rows, d_in, latents, active latents. A match is L x L."""
-
-Kind = Literal["half product", "product", "gather", "other"]
-DTYPES = {"bf16": 2, "fp16": 2, "fp32": 4}  # bytes of a number
-SCANNED = {"bf16": "bf16", "fp16": "fp16", "fp32": "fp16"}
-"""The dtype that a scan reads, by the dtype of its inputs."""
-
-
-def _pointers(**types: str) -> dict[str, str]:
-    """Return the types of pointer arguments, given the types of their numbers."""
-    return {f"{name}_ptr": f"*{number}" for name, number in types.items()}
-
-
-def _integers(names: str) -> dict[str, str]:
-    return dict.fromkeys(names.split(), "i32")
-
-
-PRICES = _pointers(row_price="fp64", col_price="fp64", margin="fp64")
-
-
-@dataclass(frozen=True)
-class Build:
-    """One kernel with one set of constants."""
-
-    name: str
-    kernel: str
-    """Its function's name, a key of `functions`."""
-    signature: dict[str, str]
-    """Types of the arguments that are not constants."""
-    constants: Mapping[str, int | str]
-    """Values of the constants. Arguments in neither of the two are None."""
-    warps: int
-    stages: int
-    kind: Kind
-    flops: float
-    """Operations at the shape above."""
-    moved: float
-    """Bytes of memory read and written at the shape above."""
-    odd: tuple[str, ...] = field(default=())
-    """Integer arguments that need not be multiples of 16."""
-    archs: tuple[int, ...] = ()
-    """Compute capabilities of the GPUs that it is for; () for all."""
 
 
 def builds(every: bool) -> list[Build]:
@@ -83,9 +38,9 @@ def _scans(dtype: str, every: bool) -> list[Build]:
     """List the fused scans of linear_topk; the scans of float32 inputs propose."""
     slack = _slack(dtype, "latent")
     read = SCANNED[dtype]
-    common = slack | _pointers(bias=dtype, floor="fp32", keys="i64")
-    common |= _integers("row_count latents dim group_count")
-    masks: list[dict[str, str]] = [{}, _pointers(mask="i1")] if every else [{}]
+    common = slack | pointers(bias=dtype, floor="fp32", keys="i64")
+    common |= integers("row_count latents dim group_count")
+    masks: list[dict[str, str]] = [{}, pointers(mask="i1")] if every else [{}]
     found = []
     cuts = _tiles("linear_topk", every)
     schemes = _schemes(min(tile.cols for tile in cuts), every)
@@ -105,8 +60,8 @@ def _scans(dtype: str, every: bool) -> list[Build]:
 def _dense(dtype: str) -> list[Build]:
     """List the scans that score everything, for rows that were not proved."""
     tile = tiles.full_tile("linear_topk", torch.float32 if dtype == "fp32" else torch.bfloat16)
-    signature = _pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32", keys="i64")
-    signature |= _integers("row_count latents dim")
+    signature = pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32", keys="i64")
+    signature |= integers("row_count latents dim")
     return [Build(
         f"score_all {_named(dtype, tile)}", "score_all", signature,
         _cut(tile) | {"BAND": tiles.BAND}, tile.warps, tile.stages,
@@ -118,12 +73,12 @@ def _dense(dtype: str) -> list[Build]:
 def _proposals(dtype: str, every: bool) -> list[Build]:
     """List the filters of torch's products, and the kernels that score proposals."""
     filtered = _slack("fp32", "latent")
-    filtered |= _pointers(scores="fp32", bias=dtype, floor="fp32", keys="i64")
-    filtered |= _integers("row_count first latents width group_count stack stacks")
-    own = _pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32")
-    own |= _pointers(proposals="i64", limits="i64", keys="i64")
-    own |= _integers("row_count count stacks latents dim")
-    masks: list[dict[str, str]] = [{}, _pointers(mask="i1")] if every else [{}]
+    filtered |= pointers(scores="fp32", bias=dtype, floor="fp32", keys="i64")
+    filtered |= integers("row_count first latents width group_count stack stacks")
+    own = pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32")
+    own |= pointers(proposals="i64", limits="i64", keys="i64")
+    own |= integers("row_count count stacks latents dim")
+    masks: list[dict[str, str]] = [{}, pointers(mask="i1")] if every else [{}]
     found = []
     for scheme, mask in product(_schemes(chunked.FILTER_COLS, every), masks):
         found.append(Build(
@@ -146,22 +101,22 @@ def _proposals(dtype: str, every: bool) -> list[Build]:
 
 def _matches(dtype: str, every: bool) -> list[Build]:
     read = SCANNED[dtype]
-    sides = _pointers(a=read, b=read) | _slack(dtype, "col")
-    sizes = _integers("row_count col_count dim")
+    sides = pointers(a=read, b=read) | _slack(dtype, "col")
+    sizes = integers("row_count col_count dim")
     flops, inputs = 2.0 * L * L * D, 2.0 * L * D * DTYPES[read]
     found = []
     cuts = _tiles("mutual_topk", every)
     for tile, scheme in ((t, s) for t in cuts for s in _schemes(min(t.rows, t.cols), every)):
         found.append(Build(
             f"scan_both {_named(dtype, tile)} {scheme.kept} of {scheme.group}", "scan_both",
-            sides | _pointers(row_keys="i64", col_keys="i64") | sizes
-            | _integers("row_groups col_groups"),
+            sides | pointers(row_keys="i64", col_keys="i64") | sizes
+            | integers("row_groups col_groups"),
             _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND},
             tile.warps, tile.stages, "half product", flops, inputs + 2 * _keys(L, L, scheme),
             ("row_groups", "col_groups"), tile.archs,
         ))  # fmt: skip
-    lists = _pointers(row_low="fp32", col_low="fp32", blocks="i64", pairs="i64", count="i64")
-    lists |= _integers("capacity") | sizes
+    lists = pointers(row_low="fp32", col_low="fp32", blocks="i64", pairs="i64", count="i64")
+    lists |= integers("capacity") | sizes
     exact = {} if dtype == "fp32" else PRICES
     for tile in _tiles("pairs_above", every):
         found.append(Build(
@@ -175,14 +130,14 @@ def _matches(dtype: str, every: bool) -> list[Build]:
 def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Build]:
     """List the other kernels of pairs_above for float32 inputs, besides the scan in float16."""
     tile = tiles.PAIRS_FLOAT_TILE
-    sides = _pointers(a="fp32", b="fp32")
+    sides = pointers(a="fp32", b="fp32")
     return [
         Build(f"list_pairs full {_named('fp32', tile)}", "list_pairs", sides | lists | PRICES,
               _cut(tile), tile.warps, tile.stages, "product", flops,
               inputs, ("capacity",)),
         Build("confirm_pairs fp32", "confirm_pairs",
-              sides | PRICES | _pointers(pairs="i64", above="i8")
-              | _integers("count col_count dim"),
+              sides | PRICES | pointers(pairs="i64", above="i8")
+              | integers("count col_count dim"),
               {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
               2.0 * L * D, 8.0 * L * D, ("count", "col_count")),
     ]  # fmt: skip
@@ -213,7 +168,7 @@ def _named(dtype: str, tile: tiles.Tile) -> str:
 def _matrices(dtype: str, tile: tiles.Tile) -> dict[str, str]:
     """Return the types of the matrices of `scan_groups`: pointers or descriptors."""
     if not tile.described:
-        return _pointers(x=dtype, weight=dtype)
+        return pointers(x=dtype, weight=dtype)
     blocks = {"x_desc": tile.rows, "weight_desc": tile.cols}
     return {name: f"tensordesc<{dtype}[{n}, {tile.depth}]>" for name, n in blocks.items()}
 
@@ -221,7 +176,7 @@ def _matrices(dtype: str, tile: tiles.Tile) -> dict[str, str]:
 def _slack(dtype: str, other: str) -> dict[str, str]:
     if dtype != "fp32":
         return {}
-    return _pointers(**{"row_slack": "fp32", f"{other}_slack": "fp32", "scale": "fp32"})
+    return pointers(**{"row_slack": "fp32", f"{other}_slack": "fp32", "scale": "fp32"})
 
 
 def _keys(rows: int, latents: int, scheme: Scheme) -> float:
@@ -237,7 +192,7 @@ def _selections(every: bool) -> list[Build]:
     for k in [1 << i for i in range(largest.bit_length())] if every else [K]:
         found.append(Build(
             f"choose_best k {k}", "choose_best",
-            _pointers(keys="i64", chosen="i64", unseen="i64") | _integers("row_count count k"),
+            pointers(keys="i64", chosen="i64", unseen="i64") | integers("row_count count k"),
             {"KEPT": scheme.kept, "ROWS": 1, "BLOCK": select.CHUNK, "K": k, "NONE": scan.MISSING},
             8, 3, "other", 0.0, 8.0 * N * (candidates + K), ("row_count", "k"),
         ))  # fmt: skip
@@ -245,8 +200,8 @@ def _selections(every: bool) -> list[Build]:
             continue
         found.append(Build(
             f"rank_chosen k {k}", "rank_chosen",
-            _pointers(chosen="i64", values="fp32", indices="i64", least="i64")
-            | _integers("row_count k"),
+            pointers(chosen="i64", values="fp32", indices="i64", least="i64")
+            | integers("row_count k"),
             {"ROWS": select.MOST // k, "BLOCK": min(select.RANKED, k), "K": k,
              "NONE": scan.MISSING},
             4, 3, "other", 0.0, 20.0 * N * K, ("row_count", "k"),
@@ -255,17 +210,17 @@ def _selections(every: bool) -> list[Build]:
 
 
 def _decoders(dtype: str) -> list[Build]:
-    sizes = _integers("k latents dim")
-    lists = _pointers(values=dtype, indices="i64", weight=dtype)
+    sizes = integers("k latents dim")
+    lists = pointers(values=dtype, indices="i64", weight=dtype)
     cut = {"BLOCK": decode.BLOCK, "PLACES": decode.PLACES}
     gathered, row = float(N * K * D * DTYPES[dtype]), float(N * D * DTYPES[dtype])
     written = N * D * 4.0
     jobs = (
-        ("decode_rows", lists | _pointers(bias=dtype, out=dtype), gathered + row),
-        ("dot_rows", _pointers(left=dtype, indices="i64", weight=dtype, out=dtype),
+        ("decode_rows", lists | pointers(bias=dtype, out=dtype), gathered + row),
+        ("dot_rows", pointers(left=dtype, indices="i64", weight=dtype, out=dtype),
          gathered + row),
         ("error_rows",
-         lists | _pointers(bias=dtype, target=dtype, scale="fp32", squares="fp32", g="fp32",
+         lists | pointers(bias=dtype, target=dtype, scale="fp32", squares="fp32", g="fp32",
                            d_values=dtype), gathered + row + written),
     )  # fmt: skip
     return [
@@ -276,10 +231,10 @@ def _decoders(dtype: str) -> list[Build]:
 
 
 def _autoencoders(dtype: str, every: bool) -> list[Build]:
-    keys = _pointers(chosen="i64", least="i64")
-    rest = _pointers(values=dtype, indices="i64", x=dtype, weight=dtype, bias=dtype, centre="fp32")
-    rest |= _pointers(recon=dtype, squares="fp32", deviations="fp32")
-    rest |= _integers("row_count k latents dim")
+    keys = pointers(chosen="i64", least="i64")
+    rest = pointers(values=dtype, indices="i64", x=dtype, weight=dtype, bias=dtype, centre="fp32")
+    rest |= pointers(recon=dtype, squares="fp32", deviations="fp32")
+    rest |= integers("row_count k latents dim")
     moved = float(N * (K + 2) * D * DTYPES[dtype])
     # The kernel that takes no keys ranks nothing: it is the same for all k.
     powers = [1 << i for i in range(select.MOST.bit_length())]
@@ -299,9 +254,9 @@ def _autoencoders(dtype: str, every: bool) -> list[Build]:
 
 def _gradients(dtype: str, every: bool) -> list[Build]:
     cut = {"BLOCK": grads.BLOCK, "PLACES": grads.PLACES, "UNROLL": grads.UNROLL}
-    signature = _pointers(values=dtype, d_values=dtype, x=dtype, g=dtype)
-    signature |= _pointers(places="i64", rows="i64", starts="i64", stops="i64")
-    signature |= _pointers(dW_dec="fp32", dW_enc="fp32", db_enc="fp32") | _integers("dim")
+    signature = pointers(values=dtype, d_values=dtype, x=dtype, g=dtype)
+    signature |= pointers(places="i64", rows="i64", starts="i64", stops="i64")
+    signature |= pointers(dW_dec="fp32", dW_enc="fp32", db_enc="fp32") | integers("dim")
     moved = 2.0 * N * K * D * DTYPES[dtype] + 8.0 * L * D
     found = [
         Build(f"sum_segments {dtype}{' accumulate' if accumulate else ''}", "sum_segments",
@@ -312,7 +267,7 @@ def _gradients(dtype: str, every: bool) -> list[Build]:
     if dtype == "bf16":  # once: add_pieces reads float32 sums, whatever the inputs' dtype
         found.append(Build(
             "add_pieces", "add_pieces",
-            _pointers(parts="fp32", out="fp32", latents="i64", counts="i64") | _integers("dim"),
+            pointers(parts="fp32", out="fp32", latents="i64", counts="i64") | integers("dim"),
             {"BLOCK": grads.BLOCK}, grads.WARPS, 3, "gather", 0.0,
             4.0 * D * 2 * N * K / grads.PIECE,
         ))  # fmt: skip

@@ -337,7 +337,7 @@ def succeeds(entry: Callable, arguments: Arguments) -> bool:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.__name__)
 def test_each_argument_may_be_wrong_in_each_way(entry: Callable) -> None:
-    @settings(FUZZ, max_examples=25)
+    @settings(FUZZ, max_examples=12)
     @given(calls(entry, 0))
     def fuzz(call: tuple[Memory, Arguments]) -> None:
         memory, arguments = call

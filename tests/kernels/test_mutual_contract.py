@@ -12,8 +12,10 @@ from twinsae.kernels.topk import mutual_topk, pack
 
 @pytest.mark.parametrize(
     ("rows", "cols", "dim", "m"),
-    [(1, 1, 3, 1), (1, 50, 4, 1), (50, 7, 4, 7), (131, 131, 5, 131), (40, 3000, 9, 32),
-     (3300, 45, 6, 20), (13, 37, 0, 5), (0, 9, 3, None)],
+    [(1, 1, 3, 1), (1, 50, 4, 1), (50, 7, 4, 7), (131, 131, 5, 131), (40, 290, 9, 16),
+     pytest.param(40, 3000, 9, 32, marks=pytest.mark.cpu_sizes),
+     pytest.param(3300, 45, 6, 20, marks=pytest.mark.cpu_sizes),
+     (13, 37, 0, 5), (0, 9, 3, None)],
 )  # fmt: skip
 def test_both_sides_equal_a_full_sort(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str,
@@ -38,8 +40,11 @@ def test_both_sides_equal_a_full_sort(
 @pytest.mark.parametrize("floor", [-math.inf, 0.3])
 @pytest.mark.parametrize(
     ("rows", "cols", "dim", "m"),
-    [(1, 1, 3, 1), (50, 7, 4, 7), (131, 131, 5, 131), (40, 3000, 9, 32), (200, 700, 1500, 12)],
-)
+    [(1, 1, 3, 1), (50, 7, 4, 7), (40, 290, 70, 9),
+     pytest.param(131, 131, 5, 131, marks=pytest.mark.cpu_sizes),
+     pytest.param(40, 3000, 9, 32, marks=pytest.mark.cpu_sizes),
+     pytest.param(200, 700, 1500, 12, marks=pytest.mark.cpu_sizes)],
+)  # fmt: skip
 def test_bounds_rule_out_what_is_not_listed(
     make: SimpleNamespace, backend: str, rows: int, cols: int, dim: int, m: int, floor: float
 ) -> None:

@@ -20,8 +20,13 @@ def listed(pairs: Pairs) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "cols"), [(0, 5), (5, 0), (1, 1), (37, 53), (1500, 40), (30, 2500)]
-)
+    ("rows", "cols"),
+    [
+        (0, 5), (5, 0), (1, 1), (37, 53), (40, 300),
+        pytest.param(1500, 40, marks=pytest.mark.cpu_sizes),
+        pytest.param(30, 2500, marks=pytest.mark.cpu_sizes),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("margin", [0.0, 0.75, -2.0])
 def test_pairs_equal_the_dense_comparison(
     make: SimpleNamespace,
@@ -40,7 +45,13 @@ def test_pairs_equal_the_dense_comparison(
     assert pairs.rows.dtype == pairs.cols.dtype == pairs.overflow.dtype == torch.int64
 
 
-@pytest.mark.parametrize(("rows", "cols", "dim"), [(1, 1, 1), (37, 53, 4), (60, 900, 1500)])
+@pytest.mark.parametrize(
+    ("rows", "cols", "dim"),
+    [
+        (1, 1, 1), (37, 53, 4), (40, 290, 70),
+        pytest.param(60, 900, 1500, marks=pytest.mark.cpu_sizes),
+    ],
+)  # fmt: skip
 def test_what_may_be_above_is_listed(
     make: SimpleNamespace, backend: str, rows: int, cols: int, dim: int
 ) -> None:
