@@ -22,7 +22,7 @@ WARPS = 4
 
 @triton.jit
 def named_latents(indices_ptr, row, places, k, latents):
-    """(PLACES,) int64 and bool: the indices at some places of a row, and which are of latents."""
+    """Return the indices at some places of a row (PLACES,), and which of them are latents."""
     index = tl.load(indices_ptr + row * k + places, mask=places < k, other=-1)
     return index, (index >= 0) & (index < latents)
 
@@ -32,7 +32,7 @@ def decoded_piece(
     values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK,) float32: some columns of one row of a reconstruction."""
+    """Return BLOCK columns of one row of a reconstruction, float32."""
     inside = cols < dim
     sums = tl.zeros((PLACES, BLOCK), tl.float32)
     for first in range(0, k, PLACES):

@@ -55,7 +55,7 @@ class Pieces(NamedTuple):
 
 @triton.jit
 def weighted_rows(scales_ptr, matrix_ptr, places, rows, there, cols, dim):
-    """(PLACES, BLOCK) float32: scales[places] * matrix[rows]."""
+    """Return scales[places] * matrix[rows], (PLACES, BLOCK) float32."""
     scale = tl.load(scales_ptr + places, mask=there, other=0.0).to(tl.float32)
     numbers = tl.load(
         matrix_ptr + rows[:, None] * dim + cols[None, :],

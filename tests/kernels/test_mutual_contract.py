@@ -71,17 +71,17 @@ def test_bounds_rule_out_what_is_not_listed(
 
 
 def test_what_has_no_bound_is_listed(make: SimpleNamespace, backend: str) -> None:
-    a, b = make.integers(40, 5), make.integers(600, 5)
+    a, b = make.integers(40, 5), make.integers(280, 5)
     a[7], b[3], b[30, 2] = math.nan, math.inf, math.nan  # all scores of a[7] and b[30] are NaN
     result = mutual_topk(a, b, 6, exact=False, backend=backend)
-    finite = torch.arange(600)[(torch.arange(600) != 3) & (torch.arange(600) != 30)]
+    finite = torch.arange(280)[(torch.arange(280) != 3) & (torch.arange(280) != 30)]
     listed = (result.col_indices[finite] == 7).nonzero()
     assert len(listed) == len(finite)
     assert not result.col_values[finite][tuple(listed.T)].isfinite().any()
     assert (result.row_indices[torch.arange(40) != 7] == 30).any(1).all()
 
 
-@pytest.mark.parametrize("m", [1, 9, 40])
+@pytest.mark.parametrize("m", [9, 40])
 def test_only_scores_above_the_floors_are_listed(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str, m: int
 ) -> None:

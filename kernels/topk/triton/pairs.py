@@ -30,14 +30,14 @@ ROOM = 1 << 16  # how many more proposals fit the list than twice the capacity
 
 @triton.jit
 def halves(tile):
-    """Two tensors (M, N / 2): the left and the right columns of a tile (M, N)."""
+    """Return the left and the right half of the columns of a tile (M, N), two (M, N / 2)."""
     parts = tl.reshape(tile, (tile.shape[0], 2, tile.shape[1] // 2))
     return tl.split(tl.permute(parts, (0, 2, 1)))
 
 
 @triton.jit
 def quarters(tile):
-    """Four tensors (M, N / 4): the columns of a tile (M, N) from left to right."""
+    """Return the columns of a tile (M, N) from left to right, as four (M, N / 4)."""
     left, right = halves(tile)
     first, second = halves(left)
     third, fourth = halves(right)

@@ -21,7 +21,7 @@ INDEX_BITS = tl.constexpr(0x7FFFFFFF)
 
 @triton.jit
 def tile_of_program(program, row_tiles, col_tiles, BAND: tl.constexpr):
-    """(row tile, column tile) of a program. BAND row tiles take each column tile in turn."""
+    """Return a program's row tile and column tile. BAND row tiles share each column tile."""
     band = program // (BAND * col_tiles)
     first = band * BAND
     width = tl.minimum(row_tiles - first, BAND)
@@ -34,7 +34,7 @@ def scores_of_tile(
     x_ptr, weight_ptr, rows, latents, row_count, latent_count, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK_M, BLOCK_N) float32: <x[rows], weight[latents]>; 0 outside the matrices."""
+    """Return <x[rows], weight[latents]>, (BLOCK_M, BLOCK_N) float32; 0 outside the matrices."""
     depth = tl.arange(0, BLOCK_K)
     left = x_ptr + rows.to(tl.int64)[:, None] * dim + depth[None, :]
     right = weight_ptr + latents.to(tl.int64)[None, :] * dim + depth[:, None]
@@ -54,7 +54,7 @@ def described_scores(
     x_desc, weight_desc, row, latent, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK_M, BLOCK_N) float32: as `scores_of_tile`, but read by tensor descriptors.
+    """Return the same as `scores_of_tile`, but read by tensor descriptors.
 
     Args:
         x_desc: descriptor of (N, D) with blocks (BLOCK_M, BLOCK_K).
@@ -73,7 +73,7 @@ def described_scores(
 
 @triton.jit
 def ordered(scores):
-    """int32 that compare as the scores do. NaN is the largest, and the two zeros are equal."""
+    """Return int32 that compare as the scores do. NaN is largest; the two zeros are equal."""
     bits = tl.where(scores == 0, 0.0, scores).to(tl.int32, bitcast=True)
     bits = tl.where(scores != scores, NAN_BITS, bits)
     return bits ^ ((bits >> 31) & INDEX_BITS)
@@ -81,13 +81,13 @@ def ordered(scores):
 
 @triton.jit
 def score_of_ordered(order):
-    """float32: the inverse of `ordered`."""
+    """Return the float32 scores of `ordered`."""
     return (order ^ ((order >> 31) & INDEX_BITS)).to(tl.float32, bitcast=True)
 
 
 @triton.jit
 def key_of(order, index):
-    """int64: see the head of this file."""
+    """Return the int64 keys; the head of this file says what they are."""
     key = (order.to(tl.int64) << 32) | (index ^ INDEX_BITS).to(tl.int64)
     return tl.where(order == LEAST, order.to(tl.int64) << 32, key)
 
@@ -109,7 +109,7 @@ def eligible_order(
     scores, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, mask_ptr, floor_ptr,
     rows, cols, stack, row_count, latents,
 ):  # fmt: skip
-    """(rows, cols) int32: the ordered scores of the stack's latents, LEAST if not eligible."""
+    """Return the ordered scores of the stack's latents (rows, cols), LEAST if not eligible."""
     own = cols < latents
     stacked = stack * latents + cols
     inside = rows < row_count
