@@ -1,9 +1,10 @@
-"""Compiles every Triton kernel for every listed GPU, without one, and reads what came out.
+"""Compiles every Triton kernel for every listed GPU, without a GPU, and checks the machine code.
 
     python -m twinsae.kernels.aot [--every | --table] [WORD...]
 
-`--every` compiles all configurations, `--table` prints the first ones as in docs/kernels.md. Words
-leave out kernels and GPUs whose line has none of them: scan_groups, bf16, sm_90.
+`--every` compiles all configurations that a call may choose. `--table` prints the table of
+docs/kernels.md, with the first configuration of each kernel. With words, such as scan_groups, bf16
+or sm_90, only kernels and GPUs whose line has one of them are compiled.
 
 Compiling takes a second or a few for each kernel and GPU; Triton keeps the results in its cache.
 Times are predictions from the vendors' published peaks, never measurements.
@@ -23,20 +24,21 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from .aot_builds import Build, builds, functions
+from .aot_builds import builds, functions
+from .aot_types import Build
 
 
 @dataclass(frozen=True)
 class Target:
-    """A GPU by its vendor's published figures."""
+    """A GPU, and its vendor's published figures."""
 
     arch: int
     """Compute capability, as in sm_90."""
     name: str
     tensor_instruction: str
-    """What a product on tensor cores must compile to, as in the machine code."""
+    """The machine instruction that a product on tensor cores must compile to."""
     shared: int
-    """Most bytes of shared memory for one program."""
+    """The most bytes of shared memory that one program may take."""
     flops: float
     """Dense half-precision operations a second."""
     float_flops: float
@@ -55,16 +57,16 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Resources:
-    """What one kernel takes on one GPU."""
+    """The resources that one kernel takes on one GPU."""
 
     build: Build
     target: Target
     registers: int
-    """Of a thread."""
+    """How many registers a thread takes."""
     stack: int
-    """Bytes of a thread: not 0 if registers spill to memory."""
+    """Bytes of a thread's stack; not 0 if registers spill to memory."""
     shared: int
-    """Bytes of a program."""
+    """Bytes of shared memory that a program takes."""
     instructions: int
     opcodes: frozenset[str] = field(repr=False)
     """The instructions with their modifiers, as in "LDG.E.128"."""
@@ -72,13 +74,13 @@ class Resources:
 
     @property
     def predicted_seconds(self) -> float:
-        """The roofline at the shape in aot_builds; a prediction, not a measurement."""
+        """The roofline at the shape in aot_types; a prediction, not a measurement."""
         build, target = self.build, self.target
         peak = target.flops if build.kind == "half product" else target.float_flops
         return max(build.flops / peak, build.moved / target.bandwidth)
 
     def problems(self) -> list[str]:
-        """Say what is wrong with the machine code; nothing if all is well."""
+        """Return what is wrong with the machine code, one line each; [] if nothing is."""
         target, build = self.target, self.build
         found = []
         if self.stack or self._has("STL"):
@@ -103,9 +105,10 @@ def compile_all(
     """Compile for all targets, in parallel processes.
 
     Args:
-        every: all configurations that a call may choose; False: the first of each kernel.
-        processes: how many at once.
-        words: only what has one of them in its kernel's or GPU's name; none: all.
+        every: whether to compile all configurations that a call may choose, or only the first of
+            each kernel.
+        processes: how many processes compile at once.
+        words: only kernels and GPUs whose names have one of these are compiled; () for all.
 
     Yields:
         Resources in the order of the builds, then of the targets.
@@ -133,7 +136,7 @@ def compile_one(build: Build, target: Target) -> Resources:
         for name in build.signature if name not in build.odd
     }  # fmt: skip
     source = ASTSource(kernel, arguments, constants, aligned)
-    # Without a word on it, triton 3.9 warns and 3.10 turns it off, which changes bits and speed.
+    # Without it, triton 3.9 warns, and 3.10 turns fusion off, which changes bits and speed.
     options = {
         "num_warps": build.warps, "num_stages": build.stages, "enable_fp_fusion": True
     }  # fmt: skip
@@ -157,7 +160,7 @@ def _listing(cubin: bytes) -> str:
 
 
 def table(resources: Iterable[Resources]) -> str:
-    """Return Markdown: a line for each kernel, a column for each GPU."""
+    """Return a Markdown table with a line for each kernel and a column for each GPU."""
     lines: dict[str, dict[int, str]] = {}
     for found in resources:
         cells = lines.setdefault(found.build.name, {})

@@ -1,4 +1,4 @@
-"""Tensors as the numpy arrays that the native kernels take."""
+"""Turns CPU tensors into the numpy arrays that the C++ kernels take."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 def float_array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return the tensor as contiguous float32, sharing its memory where it is that already."""
+    """Return the tensor as contiguous float32. It shares the memory of one that already is."""
     return tensor.detach().to(torch.float32).contiguous().numpy()
 
 
 def array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """Return the tensor, contiguous, in its own dtype, sharing its memory where it is that."""
+    """Return the tensor as contiguous, in its own dtype. It shares the memory of one that is."""
     return tensor.detach().contiguous().numpy()

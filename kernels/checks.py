@@ -1,7 +1,7 @@
-"""Argument checks shared by the public functions: one clear line that names the argument.
+"""Checks arguments of the public functions; an error is one line that names the argument.
 
-Only shapes, dtypes and devices are looked at (but for `check_range`), so that the checks also work
-while `torch.compile` traces.
+All checks except `check_range` read only shapes, dtypes and devices, so that they also work while
+`torch.compile` traces.
 """
 
 import torch
@@ -57,19 +57,19 @@ def check_device(name: str, tensor: Tensor, other_name: str, other: Tensor) -> N
 
 
 def check_indices(name: str, indices: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise unless `indices` is int64 with this shape; its values are checked inside the op."""
+    """Raise unless `indices` is int64 with this shape. The op itself checks the values."""
     check_shape(name, indices, shape)
     check_dtype(name, indices, torch.int64)
 
 
 def check_count(name: str, value: int, most: int, most_is: str) -> None:
-    """Raise unless 1 <= value <= most."""
+    """Raise unless 1 <= value <= most; `most_is` says what `most` stands for."""
     if not 1 <= value <= most:
         raise ValueError(f"{name}: expected 1 to {most} ({most_is}), got {value}")
 
 
 def check_range(name: str, indices: Tensor, count: int) -> None:
-    """Raise unless all indices are -1 to count - 1. It reads values: for use inside an op only."""
+    """Raise unless all indices are -1 to count - 1. It reads them, so only ops may call it."""
     wrong = (indices < -1) | (indices >= count)
     if wrong.any():
         raise ValueError(f"{name}: expected -1 to {count - 1}, got {indices[wrong][0].item()}")

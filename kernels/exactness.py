@@ -1,4 +1,4 @@
-"""A place where torch computes float32 products in float32, with the same bits every time."""
+"""Has torch compute float32 products in float32, with the same bits every time."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,14 +10,20 @@ import torch
 _one_thread = RLock()
 
 
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of scores and sums for inputs of `dtype`: float32, or float64."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
 @contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
-    """Inside, products on `device` are exact up to the rounding of a float32 dot product.
+    """In this context, products on `device` have no error except a float32 dot product's rounding.
 
-    Callers may have asked torch for less: autocast, `set_float32_matmul_precision("medium")`
-    (bfloat16 products on a CPU) and TF32 are off inside. On a CPU the number of threads is one
-    inside, because the bits of torch's float32 product depend on it: with the pip wheels' MKL at
-    D = 1,000 and above for most N and L tried, and at smaller D for odd shapes.
+    Callers may have asked torch for less: the context turns off autocast, TF32, and
+    `set_float32_matmul_precision("medium")`, which means bfloat16 products on a CPU. On a CPU it
+    also sets the number of threads to one, because the bits of torch's float32 product depend on
+    that number. With the MKL of the pip wheels they do at D = 1,000 and above for most N and L
+    that were tried, and at smaller D for odd shapes.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.autocast(device.type, enabled=False))

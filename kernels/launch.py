@@ -1,4 +1,4 @@
-"""What every launch of a Triton kernel needs; never imports triton."""
+"""Helps to launch Triton kernels: devices, CUDA graphs, memory layout. Never imports triton."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -14,14 +14,14 @@ def on_device(tensor: Tensor) -> AbstractContextManager[object]:
 
 
 def capturing() -> bool:
-    """Whether a CUDA graph is being recorded: nothing may wait for a number from the GPU then."""
+    """Whether a CUDA graph is being recorded. Then nothing may wait for a number from the GPU."""
     return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
 def ready(tensor: Tensor) -> Tensor:
-    """Return the tensor as the kernels take it: contiguous.
+    """Return the tensor as the kernels take it: contiguous, and detached from its graph.
 
-    The interpreter multiplies and rounds bfloat16 wrongly: there it becomes float32.
+    For Triton's interpreter, which multiplies and rounds bfloat16 wrongly, that becomes float32.
     """
     if interpreting() and tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
@@ -29,8 +29,8 @@ def ready(tensor: Tensor) -> Tensor:
 
 
 def describable(matrix: Tensor) -> bool:
-    """Whether a contiguous matrix can be read by a tensor descriptor: its rows are whole 16 bytes.
+    """Whether a tensor descriptor can read a contiguous matrix: its rows are multiples of 16 bytes.
 
-    See CUDA's driver API, cuTensorMapEncodeTiled: addresses and strides are multiples of 16.
+    CUDA's driver API (cuTensorMapEncodeTiled) asks for addresses and strides that are such.
     """
     return matrix.data_ptr() % 16 == 0 and matrix.shape[1] * matrix.element_size() % 16 == 0

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..common.files import StrPath
+from ..kernels.autoencode import topk_autoencode
 from ..kernels.decode import sparse_decode
 from ..kernels.topk import TopK
 from .active_latents import active_latents
@@ -28,7 +29,7 @@ class SAEOutput(NamedTuple):
     indices: Tensor
     """(..., k) int64, the active latents; -1 where fewer than k are positive."""
     fvu: Tensor
-    """Scalar, fraction of variance unexplained over all rows."""
+    """Scalar, fraction of variance unexplained over all rows, in float32 (float64 for float64)."""
 
 
 class SAE(nn.Module):
@@ -134,10 +135,8 @@ class SAE(nn.Module):
             ValueError: the last dimension of ``x`` is not d_in.
         """
         rows, _ = self._normalize(self._rows(x))
-        bias: Tensor = self.encoder.bias
-        if not self.config.transcode:
-            bias = bias - self.encoder.weight @ self.b_dec
-        top = active_latents(rows, self.encoder.weight, bias, self.config, self.threshold)
+        weight, bias = self.encoder.weight, self._encoder_bias()
+        top = active_latents(rows, weight, bias, self.config, self.threshold)
         shape = (*x.shape[:-1], top.values.shape[1])
         return top._replace(values=top.values.reshape(shape), indices=top.indices.reshape(shape))
 
@@ -153,8 +152,14 @@ class SAE(nn.Module):
 
     def forward(self, x: Tensor) -> SAEOutput:
         """Encode and decode activations ``x`` (..., D); see `SAEOutput`."""
-        top = self.encode(x)
         rows = self._rows(x)
+        if (
+            self.config.activation == "topk"
+            and self.config.normalization == "none"
+            and self.W_skip is None
+        ):
+            return self._forward_topk(rows, x.shape)
+        top = self.encode(x)
         _, undo = self._normalize(rows)
         reconstruction = undo(self._rows(self.decode(top.values, top.indices)))
         if self.W_skip is not None:
@@ -162,11 +167,23 @@ class SAE(nn.Module):
         loss = fvu(rows, reconstruction)
         return SAEOutput(reconstruction.reshape(x.shape), top.values, top.indices, loss)
 
+    def _forward_topk(self, rows: Tensor, shape: torch.Size) -> SAEOutput:
+        """Do the same as `forward` with one op, for rows (N, D) of activations of this shape."""
+        k, bias = self.config.k, self._encoder_bias()
+        found = topk_autoencode(rows, self.encoder.weight, bias, self.W_dec, self.b_dec, k)
+        values, indices = (t.reshape(*shape[:-1], k) for t in (found.values, found.indices))
+        return SAEOutput(found.recon.reshape(shape), values, indices, found.fvu)
+
     @torch.no_grad()
     def normalize_decoder(self) -> None:
         """Scale every row of ``W_dec`` to unit norm; zero rows stay zero."""
         norm = torch.linalg.vector_norm(self.W_dec, dim=1, keepdim=True)  # (L, 1)
         self.W_dec.div_(norm.clamp_min_(torch.finfo(norm.dtype).tiny))
+
+    def _encoder_bias(self) -> Tensor:
+        """Return b_enc (L,), less W_enc b_dec if the encoder reads x - b_dec."""
+        bias: Tensor = self.encoder.bias
+        return bias if self.config.transcode else bias - self.encoder.weight @ self.b_dec
 
     def _rows(self, x: Tensor) -> Tensor:
         if x.ndim == 0 or x.shape[-1] != self.config.d_in:

@@ -1,4 +1,4 @@
-"""A TopK autoencoder in one call: the active latents, the reconstruction and its error."""
+"""The TopK autoencoder in one call: active latents, reconstruction, and squared error."""
 
 from .api import Autoencoded, topk_autoencode
 

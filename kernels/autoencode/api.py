@@ -1,17 +1,19 @@
-"""The public autoencoder: arguments are checked here and the backend is chosen."""
+"""The public TopK autoencoder. It checks the arguments, chooses the backend, and calls the op."""
 
 from typing import NamedTuple
 
 from torch import Tensor
 
-from .. import checks, ops
+from .. import checks
 from ..backends import Backend, resolve_backend
 from ..topk.packed import PackedWeight, unpack
 from ..topk.results import ScanStats
+from . import ops
+from .interface import AutoencodeInputs
 
 
 class Autoencoded(NamedTuple):
-    """What `topk_autoencode` makes of x (N, D)."""
+    """The result of `topk_autoencode` for x (N, D)."""
 
     recon: Tensor
     """(N, D) in x's dtype: b_dec + the sum over j of values[n, j] * W_dec[indices[n, j]]."""
@@ -22,13 +24,13 @@ class Autoencoded(NamedTuple):
     squares: Tensor
     """(N,) float32 (float64 for float64): |recon[n] - x[n]|^2, before recon is rounded."""
     deviations: Tensor
-    """(N,), squares' dtype: |x[n] - m|^2, m the mean of x's rows."""
+    """(N,), squares' dtype: |x[n] - m|^2, where m is the mean of x's rows."""
     stats: ScanStats
     """How the scan got its result, as for `linear_topk`."""
 
     @property
     def fvu(self) -> Tensor:
-        """(): fraction of variance unexplained, the sum of squares by that of deviations."""
+        """(): the fraction of variance unexplained, sum of squares / sum of deviations."""
         return self.squares.sum() / self.deviations.sum()
 
 
@@ -44,12 +46,12 @@ def topk_autoencode(
 ) -> Autoencoded:
     """Encode x with the k largest of relu(x @ W_enc.T + b_enc), decode them, and sum the errors.
 
-    A TopK SAE (Gao et al., arXiv 2406.04093, section 2.3) as a whole, in the very bits of
-    `linear_topk`, of `sparse_decode` with the values returned, and of `decode_error`'s squares. On
-    a GPU the program that finishes a row's selection also decodes it.
+    This is a whole TopK SAE (Gao et al., arXiv 2406.04093, section 2.3). The results have the same
+    bits as from `linear_topk`, from `sparse_decode` with the returned values, and from the squares
+    of `decode_error`. On a GPU the program that finishes a row's selection also decodes the row.
 
-    The encoder takes x as it is. One that reads x - b_dec folds that into its bias: pass
-    b_enc - W_enc @ b_dec in place of b_enc.
+    The encoder takes x as it is. For an encoder that reads x - b_dec, pass b_enc - W_enc @ b_dec in
+    place of b_enc.
 
     Gradients flow from recon, values, squares and deviations to x, the weights and the biases;
     missing places give none.
@@ -62,6 +64,9 @@ def topk_autoencode(
         b_dec: (D,), x's dtype, or None.
         k: 1 to L.
         backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
+
+    Returns:
+        Autoencoded: the reconstruction, the active latents, and each row's error.
 
     Raises:
         ValueError: a shape, a device, k or backend is wrong.
@@ -83,7 +88,6 @@ def topk_autoencode(
             checks.check_like(name, tensor, "x", x)
     checks.check_count("k", k, latents, "the number of latents")
     chosen = resolve_backend("topk_autoencode", backend, x)
-    recon, values, indices, squares, deviations, *stats = ops.topk_autoencode(
-        x, encoder, b_enc, list(packed), W_dec, b_dec, k, chosen
-    )
+    inputs = AutoencodeInputs(x, encoder, b_enc, packed, W_dec, b_dec, k)
+    recon, values, indices, squares, deviations, *stats = ops.topk_autoencode(*inputs, chosen)
     return Autoencoded(recon, values, indices, squares, deviations, ScanStats(*stats))

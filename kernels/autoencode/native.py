@@ -1,34 +1,27 @@
-"""The autoencoder in C++ (CPU, float32): the scan, then one pass that decodes and compares.
+"""The autoencoder in C++, on a CPU, in float32: the scan, then one pass that decodes and compares.
 
-The scan takes most of the time by far, and what it hands on is k numbers and indices a row: rows
-are not decoded inside of it. But each reconstructed row is compared with x's while it is in cache.
+Rows are not decoded inside the scan, which takes most of the time by far and only hands on k values
+and indices a row. Each reconstructed row is compared with x's row while it is in the cache.
 """
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor
 
 from .. import _native
 from ..arrays import array, float_array
 from ..exactness import exact_products
+from ..topk.interface import LinearTopKInputs
 from ..topk.native import linear_topk
+from .interface import AutoencodeInputs, Parts
 
-Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
-
-def topk_autoencode(
-    x: Tensor,
-    W_enc: Tensor,
-    b_enc: Tensor | None,
-    packed: Sequence[Tensor],
-    W_dec: Tensor,
-    b_dec: Tensor | None,
-    k: int,
-) -> Parts:
+def topk_autoencode(inputs: AutoencodeInputs) -> Parts:
     """See api.topk_autoencode."""
-    zeros = torch.zeros(x.shape[0])
-    values, indices, survivors, redone = linear_topk(x, W_enc, b_enc, packed, k, zeros, None, 1)
+    x, b_dec = inputs.x, inputs.b_dec
+    floor = torch.zeros(x.shape[0])
+    encoded = LinearTopKInputs(
+        x, inputs.W_enc, inputs.b_enc, inputs.packed, inputs.k, floor, mask=None, groups=1
+    )
+    values, indices, survivors, redone = linear_topk(encoded)
     values, indices = values.squeeze(1), indices.squeeze(1)
     wide = x.detach().to(torch.float32).contiguous()
     with exact_products(x.device):
@@ -38,7 +31,7 @@ def topk_autoencode(
     _native.decode_squares(
         float_array(values),
         array(indices),
-        float_array(W_dec),
+        float_array(inputs.W_dec),
         None if b_dec is None else float_array(b_dec),
         wide.numpy(),
         centre.numpy(),

@@ -1,33 +1,25 @@
-"""The autoencoder in torch: the specification of every backend. Any float dtype, any device."""
+"""The autoencoder in torch, for any float dtype and device: the specification of every backend."""
 
-from collections.abc import Sequence
-
-import torch
-from torch import Tensor
-
+from ..decode.interface import DecodeErrorInputs, SparseDecodeInputs
 from ..decode.reference import decode_error, sparse_decode
-from ..exactness import exact_products
+from ..exactness import exact_products, sum_dtype
+from ..topk.interface import LinearTopKInputs
 from ..topk.reference import linear_topk
+from .interface import AutoencodeInputs, Parts
 
-Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
-
-def topk_autoencode(
-    x: Tensor,
-    W_enc: Tensor,
-    b_enc: Tensor | None,
-    _packed: Sequence[Tensor],
-    W_dec: Tensor,
-    b_dec: Tensor | None,
-    k: int,
-) -> Parts:
+def topk_autoencode(inputs: AutoencodeInputs) -> Parts:
     """See api.topk_autoencode."""
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    x, W_dec, b_dec = inputs.x, inputs.W_dec, inputs.b_dec
+    dtype = sum_dtype(x.dtype)
     floor = x.new_zeros(x.shape[0], dtype=dtype)
-    values, indices, survivors, redone = linear_topk(x, W_enc, b_enc, (), k, floor, None, 1)
+    values, indices, survivors, redone = linear_topk(
+        LinearTopKInputs(x, inputs.W_enc, inputs.b_enc, (), inputs.k, floor, mask=None, groups=1)
+    )
     values, indices = values.squeeze(1), indices.squeeze(1)
-    recon = sparse_decode(values, indices, W_dec, b_dec)
-    squares, *_ = decode_error(values, indices, W_dec, b_dec, x, floor.new_ones(()))
+    recon = sparse_decode(SparseDecodeInputs(values, indices, W_dec, b_dec))
+    error = DecodeErrorInputs(values, indices, W_dec, b_dec, x, scale=floor.new_ones(()))
+    squares, *_ = decode_error(error)
     with exact_products(x.device):
         wide = x.to(dtype).contiguous()
         deviations = (wide - wide.mean(0)).square().sum(1)

@@ -1,12 +1,10 @@
-"""The autoencoder in Triton (GPU): the program that ranks a row's latents also decodes it.
+"""The autoencoder in Triton, on a GPU: the program that ranks a row's latents also decodes the row.
 
-The scan and the choice of the k best keys are those of topk/triton/. `finish_rows` takes chosen
-keys, whatever scan they come from, ranks them, and gathers their decoder rows at once: the k values
-and indices that it reads back are in a cache. A row that turns out not to be proved is done again
-with all its scores, and decoded again.
+topk/triton/ scans, and chooses the k best keys. `finish_rows` ranks the chosen keys, then gathers
+their decoder rows; the k values and indices that it reads back are in a cache. If a row is not
+proved, all its scores are computed, and it is decoded again.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,14 +19,13 @@ from ..topk.triton.linear import chosen_keys
 from ..topk.triton.rescore import Chosen, Scores
 from ..topk.triton.scan import MISSING
 from ..topk.triton.select import RANKED, narrowed, rank_chosen
+from .interface import AutoencodeInputs, Parts
 
-LEAST_K = 16  # places of a choice: fewer would save nothing
-
-Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+LEAST_K = 16  # a program has room for this many keys or more, because less would save nothing
 
 
 class Decoder(NamedTuple):
-    """What rows are decoded with, contiguous."""
+    """The tensors that rows are decoded with, contiguous."""
 
     weight: Tensor
     """(L, D)."""
@@ -39,7 +36,7 @@ class Decoder(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What is made of R rows; see api.Autoencoded."""
+    """The results for R rows; see api.Autoencoded."""
 
     recon: Tensor
     values: Tensor
@@ -50,72 +47,67 @@ class Rows(NamedTuple):
 
 @triton.jit
 def finish_rows(
-    chosen, least, values, indices, x, weight, bias, centre, recon, squares, deviations,
-    row_count, k, latents, dim,
+    chosen_ptr, least_ptr, values_ptr, indices_ptr, x_ptr, weight_ptr, bias_ptr, centre_ptr,
+    recon_ptr, squares_ptr, deviations_ptr, row_count, k, latents, dim,
     RANKED: tl.constexpr, K: tl.constexpr, NONE: tl.constexpr,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """Rank a row's chosen keys, decode them, and compare the result with x. One program a row.
+    """Rank a row's chosen keys, decode the row, and compare it with x. One program makes one row.
 
     Args:
-        chosen: (R, k) int64 distinct keys in any order, NONE for none; None: values and indices
-            are there already.
-        least: (R,) int64, written: see `rank_chosen`. None where chosen is.
-        values: (R, k) x's dtype; indices: (R, k) int64.
-        x: (R, D).
-        weight: (L, D); bias: (D,) or None.
-        centre: (D,) float32.
-        recon: (R, D) x's dtype, written.
-        squares: (R,) float32, written; deviations: (R,) float32, written.
+        chosen_ptr: (R, k) int64 distinct keys in any order, NONE for none. If it is None, values
+            and indices are there already.
+        least_ptr: (R,) int64, written: see `rank_chosen`. None if chosen_ptr is None.
+        values_ptr: (R, k) x's dtype; indices_ptr: (R, k) int64.
+        x_ptr: (R, D).
+        weight_ptr: (L, D); bias_ptr: (D,) or None.
+        centre_ptr: (D,) float32.
+        recon_ptr: (R, D) x's dtype, written.
+        squares_ptr: (R,) float32, written; deviations_ptr: (R,) float32, written.
         row_count: R.
-        k: 1 to K; any number where chosen is None.
+        k: 1 to K; any number if chosen_ptr is None.
         latents: L.
         dim: D.
 
     """
-    if chosen is not None:
-        rank_chosen(chosen, values, indices, least, row_count, k, 1, RANKED, K, NONE)
-        tl.debug_barrier()  # the other threads' part of values and indices
+    if chosen_ptr is not None:
+        rank_chosen(
+            chosen_ptr, values_ptr, indices_ptr, least_ptr, row_count, k, 1, RANKED, K, NONE
+        )
+        tl.debug_barrier()  # waits until the other threads have written values and indices
     row = tl.program_id(0).to(tl.int64)
     sums = tl.zeros((BLOCK,), tl.float32)
     for start in range(0, dim, BLOCK):
         cols = start + tl.arange(0, BLOCK)
         inside = cols < dim
         total = decoded_piece(
-            values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+            values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim, BLOCK, PLACES
         )
-        tl.store(recon + row * dim + cols, total, mask=inside)
-        error = total - tl.load(x + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+        tl.store(recon_ptr + row * dim + cols, total, mask=inside)
+        error = total - tl.load(x_ptr + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
         sums += tl.where(inside, error * error, 0.0)
-    tl.store(squares + row, tl.sum(sums, 0))
-    # In a loop of its own, for the registers' sake: x's row is in a cache.
+    tl.store(squares_ptr + row, tl.sum(sums, 0))
+    # A loop of its own takes fewer registers, and x's row is in a cache by now.
     sums = tl.zeros((BLOCK,), tl.float32)
     for start in range(0, dim, BLOCK):
         cols = start + tl.arange(0, BLOCK)
-        own = tl.load(x + row * dim + cols, mask=cols < dim, other=0.0).to(tl.float32)
-        away = own - tl.load(centre + cols, mask=cols < dim, other=0.0)
+        own = tl.load(x_ptr + row * dim + cols, mask=cols < dim, other=0.0).to(tl.float32)
+        away = own - tl.load(centre_ptr + cols, mask=cols < dim, other=0.0)
         sums += away * away
-    tl.store(deviations + row, tl.sum(sums, 0))
+    tl.store(deviations_ptr + row, tl.sum(sums, 0))
 
 
-def topk_autoencode(
-    x: Tensor,
-    W_enc: Tensor,
-    b_enc: Tensor | None,
-    packed: Sequence[Tensor],
-    W_dec: Tensor,
-    b_dec: Tensor | None,
-    k: int,
-) -> Parts:
+def topk_autoencode(inputs: AutoencodeInputs) -> Parts:
     """See api.topk_autoencode."""
+    x, b_enc, b_dec, k = inputs.x, inputs.b_enc, inputs.b_dec, inputs.k
     own = ready(x)
     floor = torch.zeros(own.shape[0], dtype=torch.float32, device=x.device)
     bias = None if b_enc is None else ready(b_enc)
-    scores = Scores(own, ready(W_enc), bias, None, floor)
+    scores = Scores(own, ready(inputs.W_enc), bias, None, floor)
     with on_device(x):
         centre = own.mean(0, dtype=torch.float32)
-        decoder = Decoder(ready(W_dec), None if b_dec is None else ready(b_dec), centre)
-        chosen = chosen_keys(scores, k, packed)
+        decoder = Decoder(ready(inputs.W_dec), None if b_dec is None else ready(b_dec), centre)
+        chosen = chosen_keys(scores, k, inputs.packed)
         if chosen is None:
             found = _dense(scores, slice(None), k, decoder)
             survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
@@ -132,7 +124,7 @@ def topk_autoencode(
 
 
 def _ranked(chosen: Chosen, k: int, x: Tensor, decoder: Decoder) -> tuple[Rows, Tensor]:
-    """Return what is made of the rows and which of them are proved, (N,) bool."""
+    """Return the results for the rows, and which rows are proved, (N,) bool."""
     keys = narrowed(chosen.keys, k)
     least = torch.empty_like(chosen.unseen)
     values, indices = x.new_empty(keys.shape), torch.empty_like(keys)
@@ -141,7 +133,7 @@ def _ranked(chosen: Chosen, k: int, x: Tensor, decoder: Decoder) -> tuple[Rows, 
 
 
 def _dense(scores: Scores, rows: Tensor | slice, k: int, decoder: Decoder) -> Rows:
-    """Return what is made of some rows by way of all their scores."""
+    """Return the results for some rows, from all their scores."""
     x, floor = scores.x[rows], None if scores.floor is None else scores.floor[rows]
     values, indices = dense_topk(x, scores.weight, scores.bias, k, floor, None)
     return _finished(None, None, values.to(x.dtype), indices, x, decoder)

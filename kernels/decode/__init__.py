@@ -1,4 +1,4 @@
-"""Products with k non-zeros a row."""
+"""The sparse products: decoding from k active latents a row, and what its gradient needs."""
 
 from .api import DecodedError, decode_error, gather_dot, sparse_decode
 

@@ -1,15 +1,18 @@
-"""The public sparse products: arguments are checked here and the backend is chosen."""
+"""The public sparse products. They check arguments, choose the backend, and call the op."""
 
 from typing import NamedTuple
 
 from torch import Tensor
 
-from .. import checks, ops
+from .. import checks
 from ..backends import Backend, resolve_backend
+from ..exactness import sum_dtype
+from . import ops
+from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
 
 class DecodedError(NamedTuple):
-    """What `decode_error` makes of e = sparse_decode - target."""
+    """The result of `decode_error`, where e is the reconstruction less the target."""
 
     squares: Tensor
     """(N,) float32 (float64 for float64): the sum of e[n] ** 2."""
@@ -29,9 +32,9 @@ def sparse_decode(
 ) -> Tensor:
     """Compute bias + the sum over j of values[n, j] * weight[indices[n, j]], for each row n.
 
-    Sums are made in float32 (float64 for float64). An index of -1 adds nothing, whatever its value
-    or the weight holds; an index that stands twice in a row adds twice. Gradients flow to
-    values, weight and bias.
+    Sums are float32 (float64 for float64). An index of -1 adds nothing, whatever its value and the
+    weight are. An index that occurs twice in a row adds twice. Gradients flow to values, weight
+    and bias.
 
     Args:
         values: (N, k) float32, bfloat16, float16 or float64 (float64: reference only).
@@ -50,7 +53,8 @@ def sparse_decode(
     """
     _check_decode(values, indices, weight, bias)
     chosen = resolve_backend("sparse_decode", backend, weight)
-    result: Tensor = ops.sparse_decode(values, indices, weight, bias, chosen)
+    inputs = SparseDecodeInputs(values, indices, weight, bias)
+    result: Tensor = ops.sparse_decode(*inputs, chosen)
     return result
 
 
@@ -59,8 +63,8 @@ def gather_dot(
 ) -> Tensor:
     """Compute `<rows[n], weight[indices[n, j]]>` for each n and j; 0 where the index is -1.
 
-    For rows = dLoss/d(sparse_decode's result) this is the gradient of its values. The function
-    itself has no gradient: going back through it raises.
+    If rows is the loss's gradient for the result of `sparse_decode`, this is its gradient for the
+    values. The function itself has no gradient: a backward pass through it raises.
 
     Args:
         rows: (N, D) float32, bfloat16, float16 or float64 (float64: reference only).
@@ -81,7 +85,7 @@ def gather_dot(
     checks.check_indices("indices", indices, (rows.shape[0], indices.shape[1]))
     checks.check_shape("weight", weight, (weight.shape[0], rows.shape[1]))
     chosen = resolve_backend("gather_dot", backend, weight)
-    result: Tensor = ops.gather_dot(rows, indices, weight, chosen)
+    result: Tensor = ops.gather_dot(*GatherDotInputs(rows, indices, weight), chosen)
     return result
 
 
@@ -97,13 +101,13 @@ def decode_error(
 ) -> DecodedError:
     """Compute the error of a reconstruction and its gradient for the values, in one pass.
 
-    With e = sparse_decode(values, indices, weight, bias) - target and g = scale * e, the result is
-    that of `sparse_decode`, `gather_dot(g, indices, weight)` and their row-wise sums of squares,
-    but each row of weight is fetched once. For float32 and float64 g and d_values have the very
-    bits of those functions; half-precision inputs are rounded at the end only. The function itself
-    has no gradient: going back through it raises.
+    With e = sparse_decode(values, indices, weight, bias) - target and g = scale * e, it returns
+    the sum of squares of each row of e, g, and gather_dot(g, indices, weight), but reads each row
+    of weight from memory once. For float32 and float64, g and d_values have the same bits as from
+    those functions. For half precision, only the results are rounded. The function itself has no
+    gradient: a backward pass through it raises.
 
-    For the loss sum(e ** 2) / V take scale = 2 / V: g is then its gradient for the reconstruction.
+    For the loss sum(e ** 2) / V, take scale = 2 / V: g is then its gradient for the reconstruction.
 
     Args:
         values: (N, k) float32, bfloat16, float16 or float64 (float64: reference only).
@@ -114,6 +118,9 @@ def decode_error(
         scale: () float32 (float64 for float64).
         backend: "auto" goes by weight's device and dtype; "native" needs CPU tensors.
 
+    Returns:
+        DecodedError: squares (N,), g (N, D) and d_values (N, k).
+
     Raises:
         ValueError: a shape, a device or backend is wrong, or an index is out of range.
         TypeError: a dtype is wrong.
@@ -123,11 +130,11 @@ def decode_error(
     checks.check_shape("target", target, (values.shape[0], weight.shape[1]))
     checks.check_like("target", target, "values", values)
     checks.check_shape("scale", scale, ())
-    checks.check_dtype("scale", scale, ops.sum_dtype(values.dtype))
+    checks.check_dtype("scale", scale, sum_dtype(values.dtype))
     checks.check_device("scale", scale, "values", values)
     chosen = resolve_backend("decode_error", backend, weight)
-    result = ops.decode_error(values, indices, weight, bias, target, scale, chosen)
-    return DecodedError(*result)
+    inputs = DecodeErrorInputs(values, indices, weight, bias, target, scale)
+    return DecodedError(*ops.decode_error(*inputs, chosen))
 
 
 def _check_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> None:

@@ -1,14 +1,16 @@
-"""The sparse products in C++ (CPU, float32). Half-precision inputs are converted first, whole."""
+"""The sparse products in C++, on a CPU, in float32. Half-precision inputs are converted first."""
 
 import torch
 from torch import Tensor
 
 from .. import _native
 from ..arrays import array, float_array
+from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
 
-def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
     """See api.sparse_decode."""
+    values, indices, weight, bias = inputs
     out = torch.empty((indices.shape[0], weight.shape[1]))
     _native.sparse_decode(
         float_array(values),
@@ -21,15 +23,23 @@ def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor 
     return out.to(weight.dtype)
 
 
-def decode_error(
-    values: Tensor,
-    indices: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    scale: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+def gather_dot(inputs: GatherDotInputs) -> Tensor:
+    """See api.gather_dot."""
+    rows, indices, weight = inputs
+    out = torch.empty(indices.shape)
+    _native.gather_dot(
+        float_array(rows),
+        array(indices),
+        float_array(weight),
+        torch.get_num_threads(),
+        out.numpy(),
+    )
+    return out.to(rows.dtype)
+
+
+def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
     """See api.decode_error."""
+    values, indices, weight, bias, target, scale = inputs
     rows = indices.shape[0]
     squares, g = torch.empty(rows), torch.empty((rows, weight.shape[1]))
     d_values = torch.empty(indices.shape)
@@ -46,16 +56,3 @@ def decode_error(
         d_values.numpy(),
     )
     return squares, g.to(weight.dtype), d_values.to(weight.dtype)
-
-
-def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
-    """See api.gather_dot."""
-    out = torch.empty(indices.shape)
-    _native.gather_dot(
-        float_array(rows),
-        array(indices),
-        float_array(weight),
-        torch.get_num_threads(),
-        out.numpy(),
-    )
-    return out.to(rows.dtype)

@@ -1,21 +1,23 @@
-"""The sparse products in torch: the specification of every backend. Any float dtype, any device.
+"""The sparse products in torch, for any float dtype and device: the specification of every backend.
 
-One place of the k at a time: working memory is a few (chunk, D) matrices, never (N, k, D).
+They take one of the k places at a time, so that working memory is a few matrices of a chunk of rows
+and D columns, and never (N, k, D).
 """
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from ..checks import check_range
-from ..exactness import exact_products
+from ..exactness import exact_products, sum_dtype
+from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
-CHUNK_ELEMENTS = 1 << 20  # of a chunk of rows
+CHUNK_ELEMENTS = 1 << 20  # the most numbers of a chunk of rows
 
 
-def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
     """See api.sparse_decode."""
+    values, indices, weight, bias = inputs
     check_range("indices", indices, weight.shape[0])
     out = weight.new_empty((indices.shape[0], weight.shape[1]))
     with exact_products(weight.device):
@@ -24,26 +26,21 @@ def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor 
     return out
 
 
-def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
+def gather_dot(inputs: GatherDotInputs) -> Tensor:
     """See api.gather_dot."""
+    rows, indices, weight = inputs
     check_range("indices", indices, weight.shape[0])
     out = rows.new_empty(indices.shape)
     with exact_products(weight.device):
         for chunk in _chunks(rows):
-            left = rows[chunk].to(_sum_dtype(weight)).contiguous()
+            left = rows[chunk].to(sum_dtype(weight.dtype)).contiguous()
             _put_dots(out[chunk], left, indices[chunk], weight)
     return out
 
 
-def decode_error(
-    values: Tensor,
-    indices: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    scale: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
     """See api.decode_error."""
+    values, indices, weight, bias, target, scale = inputs
     check_range("indices", indices, weight.shape[0])
     squares = scale.new_empty(indices.shape[0])
     g, d_values = target.new_empty(target.shape), values.new_empty(values.shape)
@@ -59,7 +56,7 @@ def decode_error(
 
 def _decoded(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return sparse_decode of a chunk of rows, in the dtype of sums."""
-    total = weight.new_zeros((len(indices), weight.shape[1]), dtype=_sum_dtype(weight))
+    total = weight.new_zeros((len(indices), weight.shape[1]), dtype=sum_dtype(weight.dtype))
     if bias is not None:
         total += bias
     for index, value in zip(indices.T, values.T, strict=True):
@@ -76,13 +73,9 @@ def _put_dots(out: Tensor, left: Tensor, indices: Tensor, weight: Tensor) -> Non
 
 
 def _picked(weight: Tensor, index: Tensor) -> Tensor:
-    """Return the rows of weight that (R,) indices name, in the dtype of sums; zeros for -1."""
-    rows = weight.index_select(0, index.clamp(min=0)).to(_sum_dtype(weight)).contiguous()
+    """Return the rows of weight at indices (R,), in the dtype of sums; zeros for -1."""
+    rows = weight.index_select(0, index.clamp(min=0)).to(sum_dtype(weight.dtype)).contiguous()
     return rows.masked_fill_((index < 0)[:, None], 0)
-
-
-def _sum_dtype(weight: Tensor) -> torch.dtype:
-    return torch.float64 if weight.dtype == torch.float64 else torch.float32
 
 
 def _chunks(matrix: Tensor) -> Iterator[slice]:

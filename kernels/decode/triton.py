@@ -1,7 +1,7 @@
-"""The sparse products in Triton (GPU). Sums are float32, each in one fixed order.
+"""The sparse products in Triton, on a GPU. Sums are float32, each in one fixed order.
 
-One program serves one row of the result. A weight's row is read in pieces of BLOCK numbers, PLACES
-of the k at once; the sums of those run side by side and are added at the end.
+One program makes one row of the result, or BLOCK columns of it. It reads BLOCK numbers of PLACES
+rows of the weight at once. Each of the PLACES has sums of its own, which are added at the end.
 """
 
 import torch
@@ -12,114 +12,122 @@ from torch import Tensor
 from ..backends import interpreting
 from ..checks import check_range
 from ..launch import capturing, on_device, ready
+from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
-BLOCK = 1024  # numbers of a weight's row that a program holds
-# Rows of the weight that are on their way at once; the interpreter's time goes by the rounds.
+BLOCK = 1024  # how many numbers of a row of the weight a program holds
+# How many rows of the weight are read at once. The interpreter is faster with fewer rounds.
 PLACES = 16 if interpreting() else 4
 WARPS = 4
 
 
 @triton.jit
-def named_latents(indices, row, places, k, latents):
-    """(PLACES,) int64 and bool: the latents at some places of a row, and which ones name any."""
-    index = tl.load(indices + row * k + places, mask=places < k, other=-1)
+def named_latents(indices_ptr, row, places, k, latents):
+    """Return the indices at some places of a row (PLACES,), and which of them are latents."""
+    index = tl.load(indices_ptr + row * k + places, mask=places < k, other=-1)
     return index, (index >= 0) & (index < latents)
 
 
 @triton.jit
 def decoded_piece(
-    values, indices, weight, bias, row, cols, k, latents, dim,
+    values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK,) float32: some columns of one row of sparse_decode's result."""
+    """Return BLOCK columns of one row of a reconstruction, float32."""
     inside = cols < dim
     sums = tl.zeros((PLACES, BLOCK), tl.float32)
     for first in range(0, k, PLACES):
         places = first + tl.arange(0, PLACES)
-        index, named = named_latents(indices, row, places, k, latents)
-        value = tl.load(values + row * k + places, mask=named, other=0.0).to(tl.float32)
+        index, named = named_latents(indices_ptr, row, places, k, latents)
+        value = tl.load(values_ptr + row * k + places, mask=named, other=0.0).to(tl.float32)
         numbers = tl.load(
-            weight + index[:, None] * dim + cols[None, :],
+            weight_ptr + index[:, None] * dim + cols[None, :],
             mask=named[:, None] & inside[None, :], other=0.0,
         )  # fmt: skip
         sums += value[:, None] * numbers.to(tl.float32)
     total = tl.sum(sums, 0)
-    if bias is not None:
-        total += tl.load(bias + cols, mask=inside, other=0.0).to(tl.float32)
+    if bias_ptr is not None:
+        total += tl.load(bias_ptr + cols, mask=inside, other=0.0).to(tl.float32)
     return total
 
 
 @triton.jit
 def write_dots(
-    left, indices, weight, out, row, k, latents, dim,
+    left_ptr, indices_ptr, weight_ptr, out_ptr, row, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
     """Write one row of gather_dot's result."""
     for first in range(0, k, PLACES):
         places = first + tl.arange(0, PLACES)
-        index, named = named_latents(indices, row, places, k, latents)
+        index, named = named_latents(indices_ptr, row, places, k, latents)
         sums = tl.zeros((PLACES, BLOCK), tl.float32)
         for start in range(0, dim, BLOCK):
             cols = start + tl.arange(0, BLOCK)
             inside = cols < dim
-            own = tl.load(left + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+            own = tl.load(left_ptr + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
             numbers = tl.load(
-                weight + index[:, None] * dim + cols[None, :],
+                weight_ptr + index[:, None] * dim + cols[None, :],
                 mask=named[:, None] & inside[None, :], other=0.0,
             )  # fmt: skip
-            # Not through the mask of the weight alone: 0 times infinity is not 0.
+            # The mask of the weight alone would not do: 0 times infinity is not 0.
             sums += tl.where(named[:, None], own[None, :] * numbers.to(tl.float32), 0.0)
-        tl.store(out + row * k + places, tl.sum(sums, 1), mask=places < k)
+        tl.store(out_ptr + row * k + places, tl.sum(sums, 1), mask=places < k)
 
 
 @triton.jit
 def decode_rows(
-    values, indices, weight, bias, out, k, latents, dim,
+    values_ptr, indices_ptr, weight_ptr, bias_ptr, out_ptr, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """See api.sparse_decode; out (N, D). One program for BLOCK columns of a row."""
+    """See api.sparse_decode; out_ptr is (N, D). A program makes BLOCK columns of a row."""
     row = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     total = decoded_piece(
-        values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+        values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim, BLOCK, PLACES
     )  # fmt: skip
-    tl.store(out + row * dim + cols, total, mask=cols < dim)
+    tl.store(out_ptr + row * dim + cols, total, mask=cols < dim)
 
 
 @triton.jit
 def dot_rows(
-    left, indices, weight, out, k, latents, dim, BLOCK: tl.constexpr, PLACES: tl.constexpr
-):
-    """See api.gather_dot; left (N, D), out (N, k)."""
+    left_ptr, indices_ptr, weight_ptr, out_ptr, k, latents, dim,
+    BLOCK: tl.constexpr, PLACES: tl.constexpr,
+):  # fmt: skip
+    """See api.gather_dot; left_ptr is (N, D), and out_ptr (N, k)."""
     row = tl.program_id(0).to(tl.int64)
-    write_dots(left, indices, weight, out, row, k, latents, dim, BLOCK, PLACES)
+    write_dots(left_ptr, indices_ptr, weight_ptr, out_ptr, row, k, latents, dim, BLOCK, PLACES)
 
 
 @triton.jit
 def error_rows(
-    values, indices, weight, bias, target, scale, squares, g, d_values, k, latents, dim,
+    values_ptr, indices_ptr, weight_ptr, bias_ptr, target_ptr, scale_ptr, squares_ptr, g_ptr,
+    d_values_ptr, k, latents, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr,
 ):  # fmt: skip
-    """See api.decode_error; g (N, D) float32. The second time, a row's latents are in a cache."""
+    """See api.decode_error; g_ptr is (N, D) float32.
+
+    A row's latents are read twice; the second time they are in a cache.
+    """
     row = tl.program_id(0).to(tl.int64)
-    factor = tl.load(scale)
+    factor = tl.load(scale_ptr)
     sums = tl.zeros((BLOCK,), tl.float32)
     for start in range(0, dim, BLOCK):
         cols = start + tl.arange(0, BLOCK)
         inside = cols < dim
         total = decoded_piece(
-            values, indices, weight, bias, row, cols, k, latents, dim, BLOCK, PLACES
+            values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim, BLOCK, PLACES
         )
-        error = total - tl.load(target + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+        wanted = tl.load(target_ptr + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
+        error = total - wanted
         sums += tl.where(inside, error * error, 0.0)
-        tl.store(g + row * dim + cols, error * factor, mask=inside)
-    tl.store(squares + row, tl.sum(sums, 0))
-    tl.debug_barrier()  # the other threads' part of g
-    write_dots(g, indices, weight, d_values, row, k, latents, dim, BLOCK, PLACES)
+        tl.store(g_ptr + row * dim + cols, error * factor, mask=inside)
+    tl.store(squares_ptr + row, tl.sum(sums, 0))
+    tl.debug_barrier()  # waits until the other threads have written g
+    write_dots(g_ptr, indices_ptr, weight_ptr, d_values_ptr, row, k, latents, dim, BLOCK, PLACES)
 
 
-def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
     """See api.sparse_decode."""
+    values, indices, weight, bias = inputs
     _check(indices, weight)
     left, right = ready(values), ready(weight)
     out = right.new_empty((indices.shape[0], weight.shape[1]))
@@ -133,8 +141,9 @@ def sparse_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor 
     return out.to(weight.dtype)
 
 
-def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
+def gather_dot(inputs: GatherDotInputs) -> Tensor:
     """See api.gather_dot."""
+    rows, indices, weight = inputs
     _check(indices, weight)
     left = ready(rows)
     out = left.new_empty(indices.shape)
@@ -147,15 +156,9 @@ def gather_dot(rows: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
     return out.to(rows.dtype)
 
 
-def decode_error(
-    values: Tensor,
-    indices: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    scale: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
     """See api.decode_error."""
+    values, indices, weight, bias, target, scale = inputs
     _check(indices, weight)
     left, right = ready(values), ready(weight)
     squares = torch.empty(target.shape[:1], dtype=torch.float32, device=target.device)
@@ -172,7 +175,7 @@ def decode_error(
 
 
 def _check(indices: Tensor, weight: Tensor) -> None:
-    # While a CUDA graph is recorded the answer cannot be waited for; the kernels skip such indices.
+    # While a CUDA graph is recorded, nothing can wait for the answer. The kernels skip wrong ones.
     if not capturing():
         check_range("indices", indices, weight.shape[0])
 

@@ -1,4 +1,4 @@
-"""Gradients by latent, from the non-zeros alone."""
+"""The gradients of an autoencoder's weights, summed for each latent from the non-zeros alone."""
 
 from .api import LatentGrads, latent_grads
 

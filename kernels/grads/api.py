@@ -1,12 +1,15 @@
-"""The public gradients by latent: arguments are checked here and the backend is chosen."""
+"""The public gradients by latent. Checks the arguments, chooses the backend, and calls the op."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .. import checks, ops
+from .. import checks
 from ..backends import Backend, resolve_backend
+from ..exactness import sum_dtype
+from . import ops
+from .interface import LatentGradsInputs
 
 
 class LatentGrads(NamedTuple):
@@ -34,25 +37,25 @@ def latent_grads(
     accumulate: bool = True,
     backend: Backend = "auto",
 ) -> LatentGrads:
-    """Sum the gradients of an autoencoder's weights, from one index of the non-zeros by latent.
+    """Sum the gradients of an autoencoder's weights, from an index of each latent's non-zeros.
 
-    The index is a stable sort by latent: each sum runs over the rows in their order, so that the
-    result is the same every time, and no (N, k, D) tensor is made. Not differentiable.
+    The index is a stable sort by latent. Each sum runs over the rows in their order, so that the
+    result has the same bits every time, and no (N, k, D) tensor is made. There are no gradients.
 
     Args:
         values: (N, k) float32, bfloat16, float16 or float64 (float64: reference only).
         d_values: (N, k), values' dtype: dLoss/dvalues (see `gather_dot`).
-        indices: (N, k) int64, -1 to L - 1; -1 adds nothing, whatever stands in its place.
+        indices: (N, k) int64, -1 to L - 1; -1 adds nothing, whatever its values are.
         x: (N, D), values' dtype: the encoder's input.
         g: (N, D), values' dtype: dLoss/dreconstruction.
         num_latents: L.
-        out: contiguous tensors of the shapes and dtypes returned, which take the results in place.
-        accumulate: add to `out`: a second loss term with its own g (AuxK, Multi-TopK) adds to the
-            first one's. False overwrites it, so that a training loop may reuse its memory.
+        out: contiguous tensors of the returned shapes and dtypes, to write the results to.
+        accumulate: if True, add to `out`, as a second loss term with its own g (AuxK, Multi-TopK)
+            needs. If False, overwrite `out`, so that a training loop may use its memory again.
         backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
 
     Returns:
-        LatentGrads: new ones, or `out`.
+        LatentGrads: new tensors, or `out`.
 
     Raises:
         ValueError: a shape, a device, num_latents or backend is wrong, or an index is out of
@@ -79,21 +82,22 @@ def latent_grads(
         out, accumulate = _empty(x, num_latents), False
     else:
         _check_out(out, x, num_latents)
-    ops.latent_grads(
-        values.detach(), d_values.detach(), indices, x.detach(), g.detach(), num_latents,
-        *out, accumulate, chosen,
+    inputs = LatentGradsInputs(
+        indices, num_latents, values.detach(), d_values.detach(), x.detach(), g.detach(),
+        *out, accumulate,
     )  # fmt: skip
+    ops.latent_grads(*inputs, chosen)
     return out
 
 
 def _empty(x: Tensor, num_latents: int) -> LatentGrads:
-    sums = x.new_empty((num_latents, x.shape[1]), dtype=ops.sum_dtype(x.dtype))
+    sums = x.new_empty((num_latents, x.shape[1]), dtype=sum_dtype(x.dtype))
     fired = sums.new_empty((num_latents,), dtype=torch.int64)
     return LatentGrads(sums, torch.empty_like(sums), sums.new_empty((num_latents,)), fired)
 
 
 def _check_out(out: LatentGrads, x: Tensor, num_latents: int) -> None:
-    dtype = ops.sum_dtype(x.dtype)
+    dtype = sum_dtype(x.dtype)
     for name, tensor in out._asdict().items():
         dims = (num_latents, x.shape[1])[: 2 if name in ("dW_dec", "dW_enc") else 1]
         checks.check_shape(f"out.{name}", tensor, dims)

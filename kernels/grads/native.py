@@ -1,36 +1,25 @@
-"""Gradients by latent in C++ (CPU, float32). Half-precision inputs are converted first, whole."""
+"""Gradients by latent in C++, on a CPU, in float32. Half-precision inputs are converted first."""
 
 import torch
-from torch import Tensor
 
 from .. import _native
 from ..arrays import array, float_array
+from .interface import LatentGradsInputs
 
 
-def latent_grads(
-    values: Tensor | None,
-    d_values: Tensor | None,
-    indices: Tensor,
-    x: Tensor | None,
-    g: Tensor | None,
-    num_latents: int,
-    dW_dec: Tensor | None,
-    dW_enc: Tensor | None,
-    db_enc: Tensor | None,
-    fired: Tensor | None,
-    accumulate: bool,
-) -> None:
-    """See ops._latent_grads."""
-    inputs = [None if t is None else float_array(t) for t in (values, d_values, x, g)]
-    outputs = [None if t is None else t.detach().numpy() for t in (dW_dec, dW_enc, db_enc, fired)]
+def latent_grads(inputs: LatentGradsInputs) -> None:
+    """See api.latent_grads."""
+    sources = (inputs.values, inputs.d_values, inputs.x, inputs.g)
+    outputs = (inputs.dW_dec, inputs.dW_enc, inputs.db_enc, inputs.fired)
+    values, d_values, x, g = (None if t is None else float_array(t) for t in sources)
     _native.latent_grads(
-        inputs[0],
-        inputs[1],
-        array(indices),
-        inputs[2],
-        inputs[3],
-        accumulate,
+        values,
+        d_values,
+        array(inputs.indices),
+        x,
+        g,
+        inputs.accumulate,
         torch.get_num_threads(),
-        num_latents,
-        *outputs,
+        inputs.num_latents,
+        *(None if t is None else t.detach().numpy() for t in outputs),
     )

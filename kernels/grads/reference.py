@@ -1,35 +1,26 @@
-"""Gradients by latent in torch: the specification of every backend. Any float dtype, any device."""
+"""Gradients by latent in torch, for any float dtype and device: every backend's specification."""
 
 import torch
 from torch import Tensor
 
 from ..checks import check_range
 from ..exactness import exact_products
+from .interface import LatentGradsInputs
 
-CHUNK_ELEMENTS = 1 << 20  # of the scaled rows that are summed at once
+CHUNK_ELEMENTS = 1 << 20  # the most numbers of the scaled rows that are summed at once
 
 
-def latent_grads(
-    values: Tensor | None,
-    d_values: Tensor | None,
-    indices: Tensor,
-    x: Tensor | None,
-    g: Tensor | None,
-    num_latents: int,
-    dW_dec: Tensor | None,
-    dW_enc: Tensor | None,
-    db_enc: Tensor | None,
-    fired: Tensor | None,
-    accumulate: bool,
-) -> None:
-    """See ops._latent_grads.
+def latent_grads(inputs: LatentGradsInputs) -> None:
+    """See api.latent_grads.
 
-    The index, for indices [[2, 0], [0, -1]]: the places 0 to 3, row after row, sorted by the latent
-    that they name and without those that name none: latents [0, 0, 2] at places [1, 2, 0], which
-    are of the rows [0, 1, 0].
+    An example of the index: for indices [[2, 0], [0, -1]] the places 0 to 3 hold the latents 2, 0,
+    0 and none. Sorted by latent, and without the last, they are latents [0, 0, 2] at places
+    [1, 2, 0], in the rows [0, 1, 0].
     """
-    check_range("indices", indices, num_latents)
-    if not accumulate:
+    indices, values, d_values = inputs.indices, inputs.values, inputs.d_values
+    dW_dec, dW_enc, db_enc, fired = inputs.dW_dec, inputs.dW_enc, inputs.db_enc, inputs.fired
+    check_range("indices", indices, inputs.num_latents)
+    if not inputs.accumulate:
         for out in (dW_dec, dW_enc, db_enc, fired):
             if out is not None:
                 out.zero_()
@@ -40,12 +31,12 @@ def latent_grads(
     with exact_products(indices.device):
         if dW_dec is not None:
             assert values is not None
-            assert g is not None
-            _add_scaled_rows(dW_dec, latents, rows, _at(values, places), g)
+            assert inputs.g is not None
+            _add_scaled_rows(dW_dec, latents, rows, _at(values, places), inputs.g)
         if dW_enc is not None:
             assert d_values is not None
-            assert x is not None
-            _add_scaled_rows(dW_enc, latents, rows, _at(d_values, places), x)
+            assert inputs.x is not None
+            _add_scaled_rows(dW_enc, latents, rows, _at(d_values, places), inputs.x)
         if db_enc is not None:
             assert d_values is not None
             sums = db_enc[:, None]
@@ -54,7 +45,7 @@ def latent_grads(
     if fired is not None:
         first = torch.ones_like(latents, dtype=torch.bool)
         first[1:] = (latents[1:] != latents[:-1]) | (rows[1:] != rows[:-1])
-        fired += torch.bincount(latents[first], minlength=num_latents)
+        fired += torch.bincount(latents[first], minlength=inputs.num_latents)
 
 
 def _at(scales: Tensor, places: Tensor) -> Tensor:
@@ -64,7 +55,10 @@ def _at(scales: Tensor, places: Tensor) -> Tensor:
 def _add_scaled_rows(
     out: Tensor, latents: Tensor, rows: Tensor, scales: Tensor, source: Tensor
 ) -> None:
-    """Do out[l] += the sum of scales[i] * source[rows[i]] over latents[i] == l; latents ascend."""
+    """Add to out[l] the sum of scales[i] * source[rows[i]] over all i where latents[i] == l.
+
+    latents: ascending.
+    """
     step = max(1, CHUNK_ELEMENTS // max(1, source.shape[1]))
     for start in range(0, latents.shape[0], step):
         part = slice(start, start + step)

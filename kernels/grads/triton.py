@@ -1,8 +1,8 @@
-"""Gradients by latent in Triton (GPU): sums over one index of the non-zeros by latent.
+"""Gradients by latent in Triton, on a GPU: sums over an index of each latent's non-zeros.
 
-The index is a stable sort, so that every sum has one order. A latent with more than PIECE non-zeros
-is cut into pieces, which are summed side by side and then added up in their order. Nothing waits
-for a number from the GPU, but for the check of the indices.
+The index is a stable sort, so that every sum has one order. The non-zeros of a heavy latent, one
+with more than PIECE of them, are cut into pieces, which are summed at the same time and then added
+in their order. Only the check of the indices waits for a number from the GPU.
 """
 
 from typing import NamedTuple
@@ -15,81 +15,83 @@ from torch import Tensor
 from ..backends import interpreting
 from ..checks import check_range
 from ..launch import capturing, on_device, ready
+from .interface import LatentGradsInputs
 
-PIECE = 256  # non-zeros that one program sums
-# Columns of a program, which is one warp: every thread sums its own columns, so that nothing is
+PIECE = 256  # the most non-zeros that one program sums
+# A program sums BLOCK columns with one warp. Every thread sums its own columns, so that nothing is
 # reduced across threads. On an H100 that took less than a quarter of the time of 512 columns and
-# 4 warps (docs/benchmarks-gpu.md). UNROLL rows are on their way at once (latents have about 4).
+# 4 warps (docs/benchmarks-gpu.md). UNROLL rows are read at once; a latent has about 4.
 BLOCK, WARPS = (512, 4) if interpreting() else (256, 1)
 PLACES, UNROLL = (16, 1) if interpreting() else (1, 4)
 
 
 class Index(NamedTuple):
-    """The non-zeros by latent."""
+    """The non-zeros, sorted by latent."""
 
     places: Tensor
-    """(N * k,) int64: places of the flat indices, by latent, in their order."""
+    """(N * k,) int64: places in the flat indices, by latent and then by place."""
     rows: Tensor
     """(N * k,) int64: the row of each place."""
     starts: Tensor
-    """(L,) int64: where a latent's places start."""
+    """(L,) int64: where each latent's places start."""
     stops: Tensor
-    """(L,) int64: where they stop."""
+    """(L,) int64: where each latent's places stop."""
     fired: Tensor
-    """(L,) int64: how many rows name the latent."""
+    """(L,) int64: how many rows have the latent."""
 
 
 class Pieces(NamedTuple):
-    """Heavy latents' pieces, in the order of latents and places; unused ones are empty."""
+    """The pieces of heavy latents, in the order of latents and places. Unused pieces are empty."""
 
     starts: Tensor
-    """(P,) int64: where a piece's places start."""
+    """(P,) int64: where each piece's places start."""
     stops: Tensor
-    """(P,) int64: where they stop."""
+    """(P,) int64: where each piece's places stop."""
     latents: Tensor
-    """(P,) int64: whose it is; -1 if it is not a latent's first piece, or unused."""
+    """(P,) int64: the latent whose first piece this is; -1 for other and unused pieces."""
     counts: Tensor
-    """(L,) int64: a latent's pieces, 0 for a light latent."""
+    """(L,) int64: how many pieces each latent has; 0 if it is not heavy."""
 
 
 @triton.jit
-def weighted_rows(scales, matrix, places, rows, there, cols, dim):
-    """(PLACES, BLOCK) float32: scales[places] * matrix[rows]."""
-    scale = tl.load(scales + places, mask=there, other=0.0).to(tl.float32)
+def weighted_rows(scales_ptr, matrix_ptr, places, rows, there, cols, dim):
+    """Return scales[places] * matrix[rows], (PLACES, BLOCK) float32."""
+    scale = tl.load(scales_ptr + places, mask=there, other=0.0).to(tl.float32)
     numbers = tl.load(
-        matrix + rows[:, None] * dim + cols[None, :],
+        matrix_ptr + rows[:, None] * dim + cols[None, :],
         mask=there[:, None] & (cols < dim)[None, :], other=0.0,
     )  # fmt: skip
     return scale[:, None] * numbers.to(tl.float32)
 
 
 @triton.jit
-def put(out, at, numbers, mask, ACCUMULATE: tl.constexpr):
-    """Write numbers, or add them to what is there."""
+def put(out_ptr, at, numbers, mask, ACCUMULATE: tl.constexpr):
+    """Write numbers, or add them to those in memory."""
     if ACCUMULATE:
-        numbers += tl.load(out + at, mask=mask, other=0.0)
-    tl.store(out + at, numbers, mask=mask)
+        numbers += tl.load(out_ptr + at, mask=mask, other=0.0)
+    tl.store(out_ptr + at, numbers, mask=mask)
 
 
 @triton.jit
 def sum_segments(
-    values, d_values, x, g, places, rows, starts, stops, dW_dec, dW_enc, db_enc, dim,
+    values_ptr, d_values_ptr, x_ptr, g_ptr, places_ptr, rows_ptr, starts_ptr, stops_ptr,
+    dW_dec_ptr, dW_enc_ptr, db_enc_ptr, dim,
     BLOCK: tl.constexpr, PLACES: tl.constexpr, UNROLL: tl.constexpr, ACCUMULATE: tl.constexpr,
 ):  # fmt: skip
     """Sum the non-zeros of each segment; outputs that are None are left out.
 
     Args:
-        values: (N, k); d_values: (N, k).
-        x: (N, D); g: (N, D).
-        places: (N * k,) int64; rows: (N * k,) int64: see Index.
-        starts: (U,) int64; stops (U,) int64: the segments, one for each program on axis 0.
-        dW_dec: (U, D) float32; dW_enc: (U, D) float32; db_enc: (U,) float32.
+        values_ptr: (N, k); d_values_ptr: (N, k).
+        x_ptr: (N, D); g_ptr: (N, D).
+        places_ptr: (N * k,) int64; rows_ptr: (N * k,) int64: see Index.
+        starts_ptr: (U,) int64; stops_ptr: (U,) int64: the segments, one for each program on axis 0.
+        dW_dec_ptr: (U, D) float32; dW_enc_ptr: (U, D) float32; db_enc_ptr: (U,) float32.
         dim: D.
 
     """
     unit = tl.program_id(0).to(tl.int64)
     cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    start, stop = tl.load(starts + unit), tl.load(stops + unit)
+    start, stop = tl.load(starts_ptr + unit), tl.load(stops_ptr + unit)
     decoder = tl.zeros((PLACES, BLOCK), tl.float32)
     encoder = tl.zeros((PLACES, BLOCK), tl.float32)
     bias = tl.zeros((PLACES,), tl.float32)
@@ -97,68 +99,59 @@ def sum_segments(
         for turn in tl.static_range(UNROLL):
             entry = first + turn * PLACES + tl.arange(0, PLACES)
             there = entry < stop
-            place = tl.load(places + entry, mask=there, other=0)
-            row = tl.load(rows + entry, mask=there, other=0)
-            if dW_dec is not None:
-                decoder += weighted_rows(values, g, place, row, there, cols, dim)
-            if dW_enc is not None:
-                encoder += weighted_rows(d_values, x, place, row, there, cols, dim)
-            if db_enc is not None:
-                bias += tl.load(d_values + place, mask=there, other=0.0).to(tl.float32)
+            place = tl.load(places_ptr + entry, mask=there, other=0)
+            row = tl.load(rows_ptr + entry, mask=there, other=0)
+            if dW_dec_ptr is not None:
+                decoder += weighted_rows(values_ptr, g_ptr, place, row, there, cols, dim)
+            if dW_enc_ptr is not None:
+                encoder += weighted_rows(d_values_ptr, x_ptr, place, row, there, cols, dim)
+            if db_enc_ptr is not None:
+                bias += tl.load(d_values_ptr + place, mask=there, other=0.0).to(tl.float32)
     if (not ACCUMULATE) | (start < stop):
-        if dW_dec is not None:
-            put(dW_dec, unit * dim + cols, tl.sum(decoder, 0), cols < dim, ACCUMULATE)
-        if dW_enc is not None:
-            put(dW_enc, unit * dim + cols, tl.sum(encoder, 0), cols < dim, ACCUMULATE)
-        if db_enc is not None:
-            put(db_enc, unit, tl.sum(bias, 0), tl.program_id(1) == 0, ACCUMULATE)
+        if dW_dec_ptr is not None:
+            put(dW_dec_ptr, unit * dim + cols, tl.sum(decoder, 0), cols < dim, ACCUMULATE)
+        if dW_enc_ptr is not None:
+            put(dW_enc_ptr, unit * dim + cols, tl.sum(encoder, 0), cols < dim, ACCUMULATE)
+        if db_enc_ptr is not None:
+            put(db_enc_ptr, unit, tl.sum(bias, 0), tl.program_id(1) == 0, ACCUMULATE)
 
 
 @triton.jit
-def add_pieces(parts, out, latents, counts, dim, BLOCK: tl.constexpr):
+def add_pieces(parts_ptr, out_ptr, latents_ptr, counts_ptr, dim, BLOCK: tl.constexpr):
     """Add the sums of each heavy latent's pieces, (P, D), to out, (L, D), in their order.
 
     Args:
-        parts: (P, D) float32; out: (L, D) float32.
-        latents: (P,) int64; counts (L,) int64: see Pieces. A latent's first piece is its program.
+        parts_ptr: (P, D) float32; out_ptr: (L, D) float32.
+        latents_ptr: (P,) int64; counts_ptr: (L,) int64: see Pieces. The program of a latent's
+            first piece adds up all of them.
         dim: D.
 
     """
     first = tl.program_id(0).to(tl.int64)
-    latent = tl.load(latents + first)
+    latent = tl.load(latents_ptr + first)
     cols = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     if latent >= 0:
-        total = tl.load(out + latent * dim + cols, mask=cols < dim, other=0.0)
-        for piece in range(first, first + tl.load(counts + latent)):
-            total += tl.load(parts + piece * dim + cols, mask=cols < dim, other=0.0)
-        tl.store(out + latent * dim + cols, total, mask=cols < dim)
+        total = tl.load(out_ptr + latent * dim + cols, mask=cols < dim, other=0.0)
+        for piece in range(first, first + tl.load(counts_ptr + latent)):
+            total += tl.load(parts_ptr + piece * dim + cols, mask=cols < dim, other=0.0)
+        tl.store(out_ptr + latent * dim + cols, total, mask=cols < dim)
 
 
-def latent_grads(
-    values: Tensor | None,
-    d_values: Tensor | None,
-    indices: Tensor,
-    x: Tensor | None,
-    g: Tensor | None,
-    num_latents: int,
-    dW_dec: Tensor | None,
-    dW_enc: Tensor | None,
-    db_enc: Tensor | None,
-    fired: Tensor | None,
-    accumulate: bool,
-) -> None:
-    """See ops._latent_grads."""
+def latent_grads(inputs: LatentGradsInputs) -> None:
+    """See api.latent_grads."""
+    indices, num_latents, fired = inputs.indices, inputs.num_latents, inputs.fired
     if not capturing():
         check_range("indices", indices, num_latents)
     index = _index(indices, num_latents)
     if fired is not None:
-        fired.copy_(fired + index.fired if accumulate else index.fired)
+        fired.copy_(fired + index.fired if inputs.accumulate else index.fired)
     pieces = _pieces(index)
-    sources = tuple(None if t is None else ready(t) for t in (values, d_values, x, g))
-    outputs = dW_dec, dW_enc, db_enc
+    given = (inputs.values, inputs.d_values, inputs.x, inputs.g)
+    sources = tuple(None if t is None else ready(t) for t in given)
+    outputs = inputs.dW_dec, inputs.dW_enc, inputs.db_enc
     light = torch.where(pieces.counts > 0, index.starts, index.stops)
     with on_device(indices):
-        _sum_segments(sources, index, index.starts, light, outputs, accumulate)
+        _sum_segments(sources, index, index.starts, light, outputs, inputs.accumulate)
         if pieces.starts.numel():
             count = pieces.starts.shape[0]
             parts = tuple(
@@ -175,7 +168,7 @@ def _index(indices: Tensor, num_latents: int) -> Index:
     bounds = torch.searchsorted(latents, torch.arange(num_latents + 1, device=indices.device))
     starts, stops = bounds[:-1], bounds[1:]
     rows = places // max(1, indices.shape[1])
-    repeated = torch.zeros_like(latents)  # places of a row that names the latent before already
+    repeated = torch.zeros_like(latents)  # 1 where the row has had the same latent before
     repeated[1:] = (latents[1:] == latents[:-1]) & (rows[1:] == rows[:-1])
     sums = torch.cat([repeated.new_zeros(1), repeated.cumsum(0)])
     fired = stops - starts - (sums[stops] - sums[starts])
@@ -183,7 +176,7 @@ def _index(indices: Tensor, num_latents: int) -> Index:
 
 
 def _pieces(index: Index) -> Pieces:
-    # A heavy latent has more than PIECE non-zeros, hence fewer than 2 / PIECE pieces for each.
+    # A heavy latent with c > PIECE non-zeros has at most c / PIECE + 1 < 2 c / PIECE pieces.
     most = 2 * index.places.shape[0] // PIECE
     sizes = index.stops - index.starts
     counts = torch.where(sizes > PIECE, (sizes + PIECE - 1) // PIECE, 0)

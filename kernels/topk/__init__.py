@@ -1,4 +1,4 @@
-"""Scans of x @ weight.T + bias that never store the product."""
+"""The scans: they find the entries of x @ weight.T + bias that matter, and never store it."""
 
 from .api import linear_topk, mutual_topk, pairs_above
 from .packed import PackedWeight, pack

@@ -1,8 +1,8 @@
-"""The public scans: arguments are checked here and the backend is chosen; ops.py does the rest.
+"""The public scans. They check arguments, choose the backend, and call the op.
 
 Scores are ranked in float32 (float64 for float64 inputs). The result is that of a full float32
-product and a stable sort: only the rounding of a float32 dot product is free. The larger score
-comes first, ties go to the lower index, and a NaN comes before everything.
+product and a stable sort; only the rounding of a float32 dot product may differ. The larger score
+comes first, ties go to the lower index, and a NaN comes before every number.
 """
 
 import math
@@ -10,8 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-from .. import checks, ops
+from .. import checks
 from ..backends import Backend, resolve_backend
+from ..exactness import sum_dtype
+from . import ops
+from .interface import LinearTopKInputs, MutualTopKInputs, PairsAboveInputs
 from .packed import PackedWeight, unpack
 from .results import MutualTopK, Pairs, ScanStats, TopK
 
@@ -29,20 +32,20 @@ def linear_topk(
 ) -> TopK:
     """Find the k largest entries of each row of x @ weight.T + bias, above a floor.
 
-    With the default floor these are the k largest of relu(x @ weight.T + bias), a TopK encoder
-    (Gao et al., arXiv 2406.04093, section 2.3). Gradients flow from the values to x, weight and
-    bias; missing places give none.
+    With the default floor these are the k largest entries of relu(x @ weight.T + bias), which is a
+    TopK encoder (Gao et al., arXiv 2406.04093, section 2.3). Gradients flow from the values to x,
+    weight and bias; missing places give none.
 
     Args:
         x: (N, D) float32, bfloat16, float16 or float64 (float64: reference only).
-        weight: (S * L, D), x's dtype, or packed. Rows s * L to (s + 1) * L are group s.
+        weight: (S * L, D), x's dtype, or packed. Rows s * L to (s + 1) * L - 1 are group s.
         bias: (S * L,), x's dtype, or None.
         k: 1 to L.
-        floor: only scores strictly above it are eligible (a NaN score always is): a number, or
-            (N,) of a float dtype. It is compared in the precision of the scores. -inf: no floor,
-            but a score of -inf itself is never eligible.
-        mask: (S * L,) bool, or None: only latents that are True are eligible.
-        groups: S. Each group's result has the bits of a lone call with its part of the weight.
+        floor: a number, or (N,) of a float dtype. Only scores strictly above it are eligible; a
+            NaN score always is. It is compared in the scores' precision. With -inf there is no
+            floor, but a score of -inf itself is never eligible.
+        mask: (S * L,) bool, or None. Only latents that are True are eligible.
+        groups: S. Each group's result has the bits of a call with its part of the weight alone.
         backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
 
     Returns:
@@ -71,9 +74,9 @@ def linear_topk(
         checks.check_dtype("mask", mask, torch.bool)
         checks.check_device("mask", mask, "x", x)
     chosen = resolve_backend("linear_topk", backend, x)
-    values, indices, *stats = ops.linear_topk(
-        x, matrix, bias, list(packed), k, _floors("floor", floor, "x", x), mask, groups, chosen
-    )
+    floors = _floors("floor", floor, "x", x)
+    inputs = LinearTopKInputs(x, matrix, bias, packed, k, floors, mask, groups)
+    values, indices, *stats = ops.linear_topk(*inputs, chosen)
     if groups == 1:
         values, indices = values.squeeze(1), indices.squeeze(1)
     return TopK(values, indices, ScanStats(*stats))
@@ -91,20 +94,20 @@ def mutual_topk(
 ) -> MutualTopK:
     """Find the m best columns of each row of a @ b.T and the m best rows of each column.
 
-    Both come from one pass. Not differentiable. Missing places are value 0, index -1. Floors make
-    it faster where the best of other columns or rows are known already: what is no better than
-    those is not listed.
+    One pass finds both. There are no gradients. Missing places are value 0, index -1. Floors save
+    work if the best scores among other columns or rows are known already: scores that are no
+    better than those need not be listed.
 
     Args:
         a: (L_A, D) float32, bfloat16, float16 or float64 (float64: reference only).
         b: (L_B, D), a's dtype, or packed.
         m: 1 to min(L_A, L_B).
-        row_floor: a row lists only scores strictly above its own (or NaN): a number or (L_A,),
-            as `linear_topk`'s floor.
-        col_floor: likewise for columns, (L_B,).
-        exact: False lets a backend save the work of scoring: values are then upper bounds on the
-            scores, as its cheap scan proves them, and lists and floors go by these. No other pair's
-            score is above the last value of a full list.
+        row_floor: a number, or (L_A,) of a float dtype. A row lists only scores strictly above its
+            floor, and NaN; compared as the floor of `linear_topk`.
+        col_floor: the same for columns, a number or (L_B,).
+        exact: if False, a backend may leave out the scoring. Values are then upper bounds on the
+            scores, proved by its cheap scan, and lists and floors go by these bounds. No score of
+            another pair is above the last value of a full list.
         backend: "auto" goes by a's device and dtype; "native" needs CPU tensors.
 
     Returns:
@@ -118,10 +121,9 @@ def mutual_topk(
     matrix, packed = _check_sides(a, b)
     checks.check_count("m", m, min(a.shape[0], matrix.shape[0]), "the shorter side's length")
     chosen = resolve_backend("mutual_topk", backend, a)
-    row_values, row_indices, col_values, col_indices, *stats = ops.mutual_topk(
-        a.detach(), matrix.detach(), list(packed), m, _floors("row_floor", row_floor, "a", a),
-        _floors("col_floor", col_floor, "b", matrix), exact, chosen,
-    )  # fmt: skip
+    floors = _floors("row_floor", row_floor, "a", a), _floors("col_floor", col_floor, "b", matrix)
+    inputs = MutualTopKInputs(a.detach(), matrix.detach(), packed, m, *floors, exact)
+    row_values, row_indices, col_values, col_indices, *stats = ops.mutual_topk(*inputs, chosen)
     return MutualTopK(row_values, row_indices, col_values, col_indices, ScanStats(*stats))
 
 
@@ -139,29 +141,29 @@ def pairs_above(
 ) -> Pairs:
     """List all pairs with `<a_i, b_j> > row_price_i + col_price_j - margin`.
 
-    The score is float32 (float64 for float64 inputs); the comparison is made in float64. A NaN
-    score is above nothing. Not differentiable.
+    The score is float32 (float64 for float64 inputs), and it is compared in float64. A NaN score
+    is never listed. There are no gradients.
 
     Args:
-        a: (L_A, D) float32, bfloat16, float16 or float64.
+        a: (L_A, D) float32, bfloat16, float16 or float64 (float64: reference only).
         b: (L_B, D), a's dtype, or packed.
         row_price: (L_A,) float64.
         col_price: (L_B,) float64.
         margin: how far below the sum of its prices a pair may be and still be listed.
-        tiles: (T, 4) int64, half-open blocks (row_start, row_stop, col_start, col_stop) that do
-            not overlap (a pair in two of them would be listed twice): nothing outside them is
-            computed. None: everything.
-        capacity: most pairs to return, 0 or more.
-        exact: False lets a backend list also those pairs that its cheap scan could not rule out.
-        backend: "auto" goes by a's device and dtype.
+        tiles: (T, 4) int64, half-open blocks (row_start, row_stop, col_start, col_stop); nothing
+            outside them is computed. They must not overlap: a pair in two of them is listed twice.
+            None stands for the whole matrix.
+        capacity: the most pairs to return, 0 or more.
+        exact: if False, a backend may also list pairs that its cheap scan did not rule out.
+        backend: "auto" goes by a's device and dtype; "native" needs CPU tensors.
 
     Returns:
-        Pairs, sorted by (row, col). With more than `capacity` pairs, `overflow` counts those
-        beyond it and the lists are empty: call again with more capacity or fewer tiles.
+        Pairs, sorted by (row, col). If there are more than `capacity`, the lists are empty and
+        `overflow` says how many more: call again with more capacity or fewer tiles.
 
     Raises:
-        ValueError: a shape, a device, capacity or backend is wrong, or a tile is no block of the
-            matrix.
+        ValueError: a shape, a device, margin, capacity or backend is wrong, or a tile is no block
+            of the matrix.
         TypeError: a dtype is wrong.
 
     """
@@ -179,14 +181,15 @@ def pairs_above(
     if math.isnan(margin):
         raise ValueError("margin: expected a number, got nan")
     chosen = resolve_backend("pairs_above", backend, a)
-    rows, cols, overflow, *stats = ops.pairs_above(
-        a.detach(), matrix.detach(), list(packed), row_price.detach(), col_price.detach(),
-        float(margin), tiles, capacity, exact, chosen,
+    inputs = PairsAboveInputs(
+        a.detach(), matrix.detach(), packed, row_price.detach(), col_price.detach(),
+        float(margin), tiles, capacity, exact,
     )  # fmt: skip
+    rows, cols, overflow, *stats = ops.pairs_above(*inputs, chosen)
     return Pairs(rows, cols, overflow, ScanStats(*stats))
 
 
-def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, list[Tensor]]:
     matrix, packed = unpack("b", b)
     checks.check_floats("a", a, 2)
     checks.check_floats("b", matrix, 2)
@@ -196,8 +199,8 @@ def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, tuple[Ten
 
 
 def _floors(name: str, floor: float | Tensor, side_name: str, side: Tensor) -> Tensor:
-    """One floor for each row of a side, in the precision of the scores."""
-    dtype = ops.sum_dtype(side.dtype)
+    """Return a floor for each row of a side, in the scores' dtype."""
+    dtype = sum_dtype(side.dtype)
     if not isinstance(floor, Tensor):
         if floor != floor:  # NaN; math.isnan cannot be traced
             raise ValueError(f"{name}: expected a number, got nan")
@@ -205,5 +208,5 @@ def _floors(name: str, floor: float | Tensor, side_name: str, side: Tensor) -> T
     checks.check_floats(name, floor, 1)
     checks.check_shape(name, floor, (side.shape[0],))
     checks.check_device(name, floor, side_name, side)
-    # Nothing is above NaN.
+    # No score is above a floor of NaN, and so it becomes infinity.
     return floor.detach().to(dtype).nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)

@@ -1,11 +1,11 @@
-"""The scans in C++ (CPU): tiles of the product that are selected from at once.
+"""The scans in C++, on a CPU.
 
-On a CPU with AMX or AVX-512 VNNI the scans multiply int8 codes of rows and latents, with AVX2 alone
-int16 codes, keep the pairs that may belong to the result by a proved bound, and score those in
-float32 (unless the caller does: exact=False); where that cannot be or does not pay, all scores are
-float32. Either product is ours, not torch's: a score's bits depend on its own row and latent only,
-whatever the chunks, groups and threads. bfloat16 and float16 inputs are converted to float32 as a
-whole first, which takes the memory of a float32 copy.
+The scans multiply integer codes of rows and latents: int8 codes with AMX or AVX-512 VNNI, int16
+codes with AVX2 alone. A proved bound (native/codes/bound.h) says which pairs may belong to the
+result, and these get a float32 score, unless exact=False. On other CPUs, and where codes do not
+pay, all scores are float32. A score's bits depend on its own row and latent only, whatever the
+chunks, groups and threads. bfloat16 and float16 inputs are first converted to float32 as a whole,
+which takes the memory of a float32 copy.
 """
 
 import os
@@ -17,69 +17,63 @@ from torch import Tensor
 
 from .. import _native
 from ..arrays import array, float_array
+from .interface import (
+    LinearTopKInputs,
+    Listed,
+    MutualTopKInputs,
+    PairsAboveInputs,
+    Ranked,
+    RankedBothWays,
+)
 
-# Float32 is faster, by measured times, for weights with fewer numbers than this, for fewer rows to
-# score (except where the weight is packed), and for a larger k.
+# Float32 was measured to be faster for weights with fewer numbers than this, for fewer rows (unless
+# the weight is packed), and for a larger k.
 CODES_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
 CODES_ROWS, CODES_K = 32, 1024
 
 
-def linear_topk(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    packed: Sequence[Tensor],
-    k: int,
-    floor: Tensor,
-    mask: Tensor | None,
-    groups: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See api.linear_topk; floor (N,) float32. Values and indices (N, groups, k)."""
-    values = torch.empty((x.shape[0], groups, k))
-    indices = torch.empty((x.shape[0], groups, k), dtype=torch.int64)
+def linear_topk(inputs: LinearTopKInputs) -> Ranked:
+    """See api.linear_topk."""
+    x, weight, bias, mask = inputs.x, inputs.weight, inputs.bias, inputs.mask
+    values = torch.empty((x.shape[0], inputs.groups, inputs.k))
+    indices = torch.empty(values.shape, dtype=torch.int64)
     counts = (0, 0)
-    # A mask leaves few latents to pack, and packing them costs less than scoring all.
-    ready = packed if mask is None else ()
-    starts, floors = None if bias is None else float_array(bias), float_array(floor)
+    # A mask leaves few latents. To pack these costs less than to score all that are packed.
+    packed = inputs.packed if mask is None else ()
+    starts, floors = None if bias is None else float_array(bias), float_array(inputs.floor)
     eligible = None if mask is None else array(mask)
     rows, latents, threads = float_array(x), float_array(weight), torch.get_num_threads()
     outputs = values.numpy(), indices.numpy()
-    if _takes_codes(ready, x.shape[0], weight.shape[0] // groups, weight.shape[1], k):
-        codes, bounds = _codes(ready)
+    in_group = weight.shape[0] // inputs.groups
+    if _takes_codes(packed, x.shape[0], in_group, weight.shape[1], inputs.k):
+        codes, bounds = _codes(packed)
         counts = _native.linear_topk_codes(
             rows, latents, codes, bounds, starts, floors, eligible, threads, *outputs
         )
     else:
-        matrix, panels = _matrix_or_panels(latents, ready)
+        matrix, panels = _matrix_or_panels(latents, packed)
         _native.linear_topk(
             rows, matrix, panels, starts, floors, eligible, threads, *outputs, weight.shape[0]
         )
     return values.to(x.dtype), indices, *_stats(counts)
 
 
-def mutual_topk(
-    a: Tensor,
-    b: Tensor,
-    packed: Sequence[Tensor],
-    m: int,
-    row_floor: Tensor,
-    col_floor: Tensor,
-    exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32."""
-    row_values = torch.empty((a.shape[0], m))
-    col_values = torch.empty((b.shape[0], m))
-    row_indices = torch.empty((a.shape[0], m), dtype=torch.int64)
-    col_indices = torch.empty((b.shape[0], m), dtype=torch.int64)
+def mutual_topk(inputs: MutualTopKInputs) -> RankedBothWays:
+    """See api.mutual_topk."""
+    a, b, m, packed = inputs.a, inputs.b, inputs.m, inputs.packed
+    row_values, col_values = (torch.empty((side.shape[0], m)) for side in (a, b))
+    row_indices, col_indices = (
+        torch.empty((side.shape[0], m), dtype=torch.int64) for side in (a, b)
+    )
     counts = (0, 0)
     row_outputs = row_values.numpy(), row_indices.numpy()
     col_outputs = col_values.numpy(), col_indices.numpy()
     rows, cols, threads = float_array(a), float_array(b), torch.get_num_threads()
-    floors = float_array(row_floor), float_array(col_floor)
+    floors = float_array(inputs.row_floor), float_array(inputs.col_floor)
     if _takes_codes(packed, a.shape[0], b.shape[0], a.shape[1], m):
         codes, bounds = _codes(packed)
         counts = _native.mutual_topk_codes(
-            rows, cols, codes, bounds, *floors, exact, threads, *row_outputs, *col_outputs
+            rows, cols, codes, bounds, *floors, inputs.exact, threads, *row_outputs, *col_outputs
         )
     else:
         matrix, panels = _matrix_or_panels(cols, packed)
@@ -88,39 +82,31 @@ def mutual_topk(
     return *best, *_stats(counts)
 
 
-def pairs_above(
-    a: Tensor,
-    b: Tensor,
-    packed: Sequence[Tensor],
-    row_price: Tensor,
-    col_price: Tensor,
-    margin: float,
-    tiles: Tensor | None,
-    capacity: int,
-    exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def pairs_above(inputs: PairsAboveInputs) -> Listed:
     """See api.pairs_above."""
+    a, b, packed, tiles = inputs.a, inputs.b, inputs.packed, inputs.tiles
     if tiles is None:
         tiles = torch.tensor([[0, a.shape[0], 0, b.shape[0]]])
     left, right = float_array(a), float_array(b)
-    prices = array(row_price), array(col_price)
+    prices = array(inputs.row_price), array(inputs.col_price)
     blocks, threads, scored = array(tiles), torch.get_num_threads(), 0
     if _takes_codes(packed, a.shape[0], b.shape[0], a.shape[1], 1):
         codes, bounds = _codes(packed)
         rows, cols, overflow, scored = _native.pairs_above_codes(
-            left, right, codes, bounds, *prices, margin, blocks, capacity, exact, threads
-        )
+            left, right, codes, bounds, *prices, inputs.margin, blocks, inputs.capacity,
+            inputs.exact, threads,
+        )  # fmt: skip
     else:
         _, panels = _matrix_or_panels(right, packed)
         rows, cols, overflow = _native.pairs_above(
-            left, right, panels, *prices, margin, blocks, capacity, threads
+            left, right, panels, *prices, inputs.margin, blocks, inputs.capacity, threads
         )
     lists = torch.from_numpy(rows), torch.from_numpy(cols)
     return *lists, torch.tensor(overflow), *_stats((scored, 0))
 
 
 def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
-    """Return what `linear_topk` scans: codes with their bounds, or panels of float32 numbers."""
+    """Return what the scans read: codes with their bounds, or panels of float32 numbers."""
     latents, depth = weight.shape
     if _takes_codes((), CODES_ROWS, latents, depth, 1):
         return _pack_codes(weight)
@@ -128,7 +114,7 @@ def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
 
 
 def _takes_codes(packed: Sequence[Tensor], rows: int, latents: int, depth: int, k: int) -> bool:
-    """Whether a call scans codes: where it can and, unless it is forced, where it pays."""
+    """Whether a call scans codes: only where it can, and where it pays or TWINSAE_CPU_ISA asks."""
     if not _native.codes_planes(depth):
         return False
     isa = _native.isa()
@@ -138,7 +124,7 @@ def _takes_codes(packed: Sequence[Tensor], rows: int, latents: int, depth: int, 
 
 
 def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (ceil(L / 32), planes, bytes of a row / 4, 32, 4) as int8, and their bounds."""
+    """Return codes (ceil(L / 32), planes, bytes of a row / 4, 32, 4) as int8, and their bounds."""
     latents, depth = weight.shape
     panels = -(-latents // _native.PANEL)
     planes, quads = _native.codes_planes(depth), _native.codes_quads(depth)
@@ -149,7 +135,7 @@ def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pack_panels(weight: Tensor) -> Tensor:
-    """(ceil(L / 32), D, 32) float32: panels[p, d, c] = weight[32 p + c, d], 0 past the end."""
+    """Return (ceil(L / 32), D, 32) float32: [p, d, c] is weight[32 p + c, d], or 0 past the end."""
     count = -(-weight.shape[0] // _native.PANEL)
     panels = torch.empty((count, weight.shape[1], _native.PANEL))
     _native.pack_panels(float_array(weight), torch.get_num_threads(), panels.numpy())
@@ -157,7 +143,7 @@ def pack_panels(weight: Tensor) -> Tensor:
 
 
 def _codes(packed: Sequence[Tensor]) -> tuple[Any, Any]:
-    """Return packed codes and bounds as arrays, or nothing where there are none."""
+    """Return packed codes and bounds as arrays, or None and None."""
     return (packed[0].numpy(), packed[1].numpy()) if len(packed) == 2 else (None, None)
 
 

@@ -1,4 +1,4 @@
-"""A weight prepared once for many scans."""
+"""Packs a frozen weight once, for many scans."""
 
 from dataclasses import dataclass
 
@@ -11,30 +11,34 @@ from ..backends import resolve_backend
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """A frozen weight and what the native scan reads in its place; made by `pack`."""
+    """A frozen weight, and what a scan reads in its place; `pack` makes it."""
 
     weight: Tensor
     """(L, D): the weight that was packed, not a copy. It must not change afterwards."""
     packed: tuple[Tensor, ...]
-    """What `auto` scans: the native backend's integer codes or float32 panels; on a GPU, float32
-    rows as a scan that proposes reads them; else nothing."""
+    """What the backend that "auto" takes reads: integer codes or float32 panels on a CPU, float16
+    rows with their bounds for a float32 weight on a GPU, and otherwise nothing."""
 
 
 def pack(weight: Tensor) -> PackedWeight:
-    """Prepare a frozen weight once, for calls that reuse it.
+    """Prepare a frozen weight once, for calls that use it again.
 
-    Pass the result wherever `weight` or `b` goes. Where the native backend scans integer codes it
-    takes the memory of one or two int8 copies of the weight, else of a float32 copy. On a GPU a
-    float32 weight takes that of a float16 copy, and others take none. What a scan cannot use of it
-    (with a `mask`, on other backends), it makes from the original. It serves the instruction set
-    that it was made with: do not change `TWINSAE_CPU_ISA` in between.
+    Pass the result wherever `weight` or `b` goes. On a CPU it takes the memory of one or two int8
+    copies of the weight if the scans read integer codes there, otherwise of a float32 copy. On a
+    GPU a float32 weight takes the memory of a float16 copy, and other weights take none. A scan
+    that cannot use it (with a `mask`, or on another backend) reads the original weight. It serves
+    the instruction set that it was made for: do not change `TWINSAE_CPU_ISA` in between.
 
     Args:
         weight: (L, D) float32, bfloat16, float16 or float64.
 
     Returns:
-        The packed weight. Nothing flows back to it: using it while gradients are recorded and
-        `weight.requires_grad` raises ValueError.
+        The packed weight. It gets no gradient: a call that would have to give it one raises
+        ValueError.
+
+    Raises:
+        ValueError: the shape is wrong.
+        TypeError: the dtype is wrong.
 
     """
     checks.check_floats("weight", weight, 2)
@@ -50,13 +54,13 @@ def pack(weight: Tensor) -> PackedWeight:
     return PackedWeight(weight, ())
 
 
-def unpack(name: str, weight: Tensor | PackedWeight) -> tuple[Tensor, tuple[Tensor, ...]]:
+def unpack(name: str, weight: Tensor | PackedWeight) -> tuple[Tensor, list[Tensor]]:
     """Return the tensor and what was packed; raise where a packed weight would need a gradient."""
     if not isinstance(weight, PackedWeight):
-        return weight, ()
+        return weight, []
     if weight.weight.requires_grad and torch.is_grad_enabled():
         raise ValueError(
             f"{name}: a packed weight gets no gradient; call this under torch.no_grad(), "
             "or pass the weight itself"
         )
-    return weight.weight, weight.packed
+    return weight.weight, list(weight.packed)

@@ -1,92 +1,76 @@
-"""The scans in torch: the specification of every backend. Any float dtype, any device.
+"""The scans in torch, for any float dtype and device: the specification of every backend.
 
-The product is made and used up in chunks of rows and latents, so that working memory does not
-grow with N or L.
+The product is made one chunk of rows and latents at a time, so that working memory does not grow
+with N or L.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ..exactness import exact_products
+from ..exactness import exact_products, sum_dtype
+from .interface import (
+    LinearTopKInputs,
+    Listed,
+    MutualTopKInputs,
+    PairsAboveInputs,
+    Ranked,
+    RankedBothWays,
+)
 
-CHUNK_ROWS, CHUNK_LATENTS = 1024, 2048  # most scores held at once: 8 MiB in float32
-CHUNK_BYTES = 16 << 20  # of a side's rows in one chunk, at very large D
+CHUNK_ROWS, CHUNK_LATENTS = 1024, 2048  # a chunk of scores is at most 8 MiB in float32
+CHUNK_BYTES = 16 << 20  # the most that the rows of one side of a chunk take, for a very large D
 
 
-def linear_topk(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    _packed: Sequence[Tensor],
-    k: int,
-    floor: Tensor,
-    mask: Tensor | None,
-    groups: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See api.linear_topk; floor (N,) in the scores' dtype. Values and indices (N, groups, k)."""
-    latents = weight.shape[0] // groups
-    values = x.new_zeros((x.shape[0], groups, k))
+def linear_topk(inputs: LinearTopKInputs) -> Ranked:
+    """See api.linear_topk."""
+    x, groups = inputs.x, inputs.groups
+    latents = inputs.weight.shape[0] // groups
+    values = x.new_zeros((x.shape[0], groups, inputs.k))
     indices = torch.full_like(values, -1, dtype=torch.int64)
     with exact_products(x.device):
         for group in range(groups):
             part = slice(group * latents, (group + 1) * latents)
             own = torch.arange(latents, device=x.device)
-            if mask is not None:
-                own = own[mask[part]]
-            w, b = weight[part], None if bias is None else bias[part]
+            if inputs.mask is not None:
+                own = own[inputs.mask[part]]
+            weight, bias = inputs.weight[part], None if inputs.bias is None else inputs.bias[part]
             for rows in _chunks(x, CHUNK_ROWS):
-                best = _best_of_rows(x[rows], w, b, own, k, floor[rows])
+                best = _best_of_rows(x[rows], weight, bias, own, inputs.k, inputs.floor[rows])
                 values[rows, group], indices[rows, group] = _filled(best, x.dtype)
     return values, indices, *_no_stats(x)
 
 
-def mutual_topk(
-    a: Tensor,
-    b: Tensor,
-    _packed: Sequence[Tensor],
-    m: int,
-    row_floor: Tensor,
-    col_floor: Tensor,
-    _exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) in the scores' dtype."""
-    row_best = _nothing_yet(a.shape[0], m, a)
-    col_best = _nothing_yet(b.shape[0], m, a)
+def mutual_topk(inputs: MutualTopKInputs) -> RankedBothWays:
+    """See api.mutual_topk."""
+    a, b = inputs.a, inputs.b
+    row_best = _nothing_yet(a.shape[0], inputs.m, a)
+    col_best = _nothing_yet(b.shape[0], inputs.m, a)
     with exact_products(a.device):
         for rows in _chunks(a, CHUNK_ROWS):
             for cols in _chunks(b, CHUNK_LATENTS):
                 scores = _matrix(a[rows]) @ _matrix(b[cols]).T  # (rows, cols)
                 _improve(row_best, rows, scores, cols.start)
                 _improve(col_best, cols, scores.T.contiguous(), rows.start)
-    for (values, _), floor in ((row_best, row_floor), (col_best, col_floor)):
+    for (values, _), floor in ((row_best, inputs.row_floor), (col_best, inputs.col_floor)):
         values.masked_fill_(values <= floor[:, None], -math.inf)
     return *_filled(row_best, a.dtype), *_filled(col_best, a.dtype), *_no_stats(a)
 
 
-def pairs_above(
-    a: Tensor,
-    b: Tensor,
-    _packed: Sequence[Tensor],
-    row_price: Tensor,
-    col_price: Tensor,
-    margin: float,
-    tiles: Tensor | None,
-    capacity: int,
-    _exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def pairs_above(inputs: PairsAboveInputs) -> Listed:
     """See api.pairs_above."""
+    a, b, capacity = inputs.a, inputs.b, inputs.capacity
     found = [torch.empty((2, 0), dtype=torch.int64, device=a.device)]
     count = 0
     with exact_products(a.device):
-        for row_start, row_stop, col_start, col_stop in _tile_bounds(a, b, tiles):
+        for row_start, row_stop, col_start, col_stop in _tile_bounds(a, b, inputs.tiles):
             for rows in _chunks(a, CHUNK_ROWS, row_start, row_stop):
                 for cols in _chunks(b, CHUNK_LATENTS // 2, col_start, col_stop):
                     scores = _matrix(a[rows]) @ _matrix(b[cols]).T
-                    # float64, and so is the comparison with it
-                    bound = row_price[rows, None] + col_price[cols] - margin
+                    # The bound is float64, and so is the comparison with it.
+                    bound = inputs.row_price[rows, None] + inputs.col_price[cols] - inputs.margin
                     here = (scores > bound).nonzero().T  # (2, pairs)
                     count += here.shape[1]
                     if count <= capacity:
@@ -101,7 +85,7 @@ def pairs_above(
 def _best_of_rows(
     x: Tensor, weight: Tensor, bias: Tensor | None, own: Tensor, k: int, floor: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Find the k best (values, latents) of some rows among the latents `own`, which ascend."""
+    """Return the values and indices of some rows' k best among the latents `own`, which ascend."""
     best = _nothing_yet(x.shape[0], k, x)
     everyone = slice(0, x.shape[0])
     left = _matrix(x)
@@ -121,7 +105,7 @@ def _improve(
 ) -> None:
     """Merge new scores (rows, C) into the best ones, which all have lower indices.
 
-    columns: the indices of the new scores, (C,) ascending, or the first of consecutive ones.
+    columns: the indices of the new scores, (C,) ascending, or the first of C consecutive ones.
     """
     values, indices = best
     k = values.shape[1]
@@ -134,10 +118,10 @@ def _improve(
 
 
 def _top_columns(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Find the k largest of each row, descending, ties to the lower column.
+    """Return the k largest of each row, descending, and their columns; ties go to the lower one.
 
-    torch.topk is fast but promises nothing about ties: rows where the k-th value and the next are
-    equal are sorted in full.
+    torch.topk is fast, but any of equal scores may come first. Rows whose k-th value equals the
+    next one are sorted in full.
     """
     if k == scores.shape[1]:
         everything = scores.sort(dim=1, descending=True, stable=True)
@@ -162,20 +146,19 @@ def _filled(best: tuple[Tensor, Tensor], dtype: torch.dtype) -> tuple[Tensor, Te
 
 
 def _nothing_yet(rows: int, k: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+    dtype = sum_dtype(like.dtype)
     values = torch.full((rows, k), -math.inf, dtype=dtype, device=like.device)
     return values, torch.full_like(values, -1, dtype=torch.int64)
 
 
 def _matrix(rows: Tensor) -> Tensor:
-    """Return rows in the scores' dtype, contiguous and aligned (a product's bits depend on it)."""
-    dtype = torch.float64 if rows.dtype == torch.float64 else torch.float32
-    rows = rows.to(dtype).contiguous()
+    """Return rows in the scores' dtype, contiguous and aligned; a product's bits depend on both."""
+    rows = rows.to(sum_dtype(rows.dtype)).contiguous()
     return rows.clone() if rows.data_ptr() % 64 else rows
 
 
 def _chunk_rows(side: Tensor, most: int) -> int:
-    """Count the rows of a chunk: a multiple of 16, so that all chunks are aligned alike."""
+    """Return how many rows a chunk has: a multiple of 16, so that all have the same alignment."""
     fit = CHUNK_BYTES // (8 * max(1, side.shape[1]))
     return max(16, min(most, fit // 16 * 16))
 

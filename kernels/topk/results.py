@@ -1,4 +1,4 @@
-"""What the scans return."""
+"""The results of the scans: named tuples of tensors."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ from torch import Tensor
 
 
 class ScanStats(NamedTuple):
-    """How a scan got its result. A backend that scores everything in float32 reports two zeros."""
+    """How a scan got its result; two zeros where a backend scored all pairs in float32."""
 
     survivors: Tensor
-    """() int64: scores that the cheap scan could not rule out and that float32 re-scored."""
+    """() int64: how many pairs the cheap scan did not rule out, so that float32 scored them."""
     rows_redone: Tensor
-    """() int64: rows that the scan's bound did not prove and that float32 redid."""
+    """() int64: how many rows the bound did not prove, so that float32 scored all of them."""
 
 
 class TopK(NamedTuple):

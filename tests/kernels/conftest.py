@@ -1,5 +1,6 @@
-"""One list of backends for the contract suites, and oracles that share no code with them."""
+"""The backends of the contract suites, their inputs, and oracles that share no code with us."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -14,22 +15,30 @@ NATIVE = [
     "native",
     *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2_int16", "avx2", "portable")),
 ]
-# With the interpreter, this process is the lane of the Triton kernels and of nothing else.
+# In Triton's interpreter, a process tests the Triton kernels and nothing else.
 BACKENDS = ["triton", "triton:chunked"] if interpreting() else ["reference", *NATIVE]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cpu_sizes: sizes above those of the CPU's chunks")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Only linear_topk has a chunked route.
+    # Only linear_topk has a chunked route. Arguments are checked before an instruction set is
+    # chosen. Sizes that are large for a CPU take the interpreter minutes; its tiles are small, so
+    # that smaller sizes have many of them.
     items[:] = [
         item
         for item in items
         if "triton:chunked" not in item.name or item.path.name == "test_topk_contract.py"
+        if not (item.name.startswith("test_wrong_") and re.search(r"\[(native|triton):", item.name))
+        if not (interpreting() and item.get_closest_marker("cpu_sizes"))
     ]
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A backend's name, the native one also with each instruction set forced.
+    """Return a backend's name; the native one comes also with each instruction set forced.
 
     Triton keeps so few keys of so small groups that many rows are not proved and are done again.
     """
@@ -63,7 +72,7 @@ def _prepare(name: str, variant: str, monkeypatch: pytest.MonkeyPatch, stack: Ex
 
 @pytest.fixture(autouse=True)
 def poisoned_memory() -> Iterator[None]:
-    """torch.empty gives NaN and the largest integers: nothing unwritten passes for right."""
+    """Let torch.empty give NaN and the largest integers, so that a test sees unwritten numbers."""
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
@@ -78,7 +87,7 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 @pytest.fixture
 def make() -> SimpleNamespace:
-    """Inputs: `integers`, whose float32 dot products are exact in any order, and `reals`."""
+    """Make inputs: `integers`, whose float32 dot products are exact in any order, and `reals`."""
     generator = np.random.default_rng(0)
 
     def integers(*shape: int, dtype: torch.dtype = torch.float32, most: int = 3) -> torch.Tensor:
@@ -99,7 +108,7 @@ def scores_of(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) 
 def topk_of(
     scores: np.ndarray, k: int, floor: np.ndarray | float, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of each row by a full lexicographic sort: NaN first, larger first, lower index."""
+    """Return the k best of each row by a full sort: NaN first, then larger, then lower index."""
     values = np.zeros((len(scores), k))
     indices = np.full((len(scores), k), -1)
     floors = np.broadcast_to(floor, len(scores))

@@ -1,8 +1,8 @@
 """The contract of topk_autoencode, for every backend.
 
-Integer-valued inputs must give equal results. Bounds for real-valued ones are those of
-test_topk_contract.py; those of gradients are those of test_topk_gradients.py: 4 times the error of
-the same dense model in float32, plus an ulp.
+Integer-valued inputs must give equal results. Real-valued ones have the bounds of
+test_topk_contract.py, and gradients the bound of test_topk_gradients.py: 4 times the error of the
+same dense model in float32, plus an ulp.
 """
 
 import math
@@ -42,7 +42,7 @@ def deviations_of(x: Tensor) -> Tensor:
     return (x.double() - x.double().mean(0)).square().sum(1)
 
 
-# Numbers of rows by which integers are divided exactly; k also as all latents, and as many.
+# The numbers of rows divide integers exactly. Some k are the number of latents.
 @pytest.mark.parametrize(
     ("rows", "dim", "latents", "k"),
     [(0, 4, 5, 3), (1, 1, 1, 1), (8, 9, 131, 1), (4, 0, 9, 5), (2, 131, 17, 17), (8, 65, 500, 33)],
@@ -94,12 +94,12 @@ def test_sums_are_within_the_rounding_of_their_terms(
     make: SimpleNamespace, backend: str, rows: int, dim: int
 ) -> None:
     x, *parameters = some(make.reals, rows, dim, 90)
-    x += 3  # a mean that matters
+    x += 3  # so that the mean is far from 0
     result = topk_autoencode(x, *parameters, 7, backend=backend)
     exact = (result.recon.double() - x.double()).square().sum(1)
     assert ((result.squares - exact).abs() <= (dim + 4) * U * exact).all()
     away = (x.double() - x.double().mean(0)).abs()
-    off = (rows + 2) * U * x.abs().double().mean(0) + U * away  # of the mean, of the difference
+    off = (rows + 2) * U * x.abs().double().mean(0) + U * away  # the mean's error, the difference's
     allowed = 2 * (away * off).sum(1) + off.square().sum(1) + (dim + 2) * U * deviations_of(x)
     assert ((result.deviations - deviations_of(x)).abs() <= 1.01 * allowed).all()
     fvu = exact.sum() / deviations_of(x).sum()
@@ -111,7 +111,7 @@ def test_sums_are_within_the_rounding_of_their_terms(
 def test_missing_places_add_nothing_and_get_no_gradient(
     make: SimpleNamespace, backend: str, positives: int
 ) -> None:
-    # k = 5 with fewer positive scores, and a decoder that is NaN where no latent is active.
+    # There are fewer than k = 5 positive scores, and the decoder is NaN where no latent is active.
     x, W_enc = torch.ones(3, 4), torch.full((20, 4), -1.0)
     active = slice(7, 7 + positives)
     W_enc[active] = make.integers(positives, 4).abs() + 1
@@ -149,7 +149,7 @@ def test_non_finite_numbers_reach_their_own_rows_only(make: SimpleNamespace, bac
 
 
 def test_an_output_that_is_not_used_spreads_no_nan(make: SimpleNamespace, backend: str) -> None:
-    # The mean of x is NaN, hence all deviations, and so are the squares of row 3.
+    # The mean of x is NaN, and so are all deviations and the squares of row 3.
     given = some(make.integers, 9, 6, 50)
     given[0][3, 1] = math.nan
     leaves = [t.requires_grad_() for t in given]
@@ -208,7 +208,7 @@ def test_a_packed_encoder_gives_the_same_bits_and_no_gradient(
 def dense_autoencode(
     x: Tensor, W_enc: Tensor, b_enc: Tensor, W_dec: Tensor, b_dec: Tensor, k: int
 ) -> tuple[Tensor, ...]:
-    """Recon, values, squares and deviations, by autograd of dense products; indices are fixed."""
+    """Return recon, values, squares and deviations by dense products; the indices are given."""
     scores = x @ W_enc.T + b_enc
     values, indices = torch.relu(scores).topk(k, dim=1)
     recon = torch.zeros_like(scores).scatter(1, indices, values) @ W_dec + b_dec
@@ -269,7 +269,7 @@ def test_gradcheck_of_the_reference(make: SimpleNamespace) -> None:
     leaves = [t.requires_grad_() for t in some(make.reals, 5, 3, 12, dtype=torch.float64)]
     b_enc = leaves[2]
     with torch.no_grad():
-        b_enc -= 2  # so that places are missing
+        b_enc -= 2  # so that some places are missing
 
     def autoencode(*inputs: Tensor) -> tuple[Tensor, ...]:
         return parts(topk_autoencode(*inputs, 4, backend="reference"))
@@ -296,7 +296,7 @@ def test_half_precision_gradients_have_the_parameters_dtype(
     loss = recon.sum() + (recon - x).square().sum()
     for ours, theirs in zip(found, torch.autograd.grad(loss, wide_leaves), strict=True):
         assert ours.dtype == dtype
-        # Integers of which bfloat16 holds 8 bits: g is rounded, then sums of it once more.
+        # bfloat16 holds 8 bits of these integers: g is rounded, and its sums are rounded again.
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=0.02 * theirs.abs().max())
 
 

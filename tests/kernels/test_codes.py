@@ -1,4 +1,4 @@
-"""The scan of codes: its own ways: what it rules out, what it cannot bound, what crowds it out."""
+"""The scan of codes: what it rules out, rows without a bound, and rows with too many survivors."""
 
 from types import SimpleNamespace
 
@@ -46,7 +46,7 @@ def test_a_long_axis_does_not_make_all_codes_coarse(make, depth):
 
 
 def test_survivors_without_end_make_the_row_redone(make, oracle):
-    # Latents that are all the same: none can be ruled out.
+    # All latents are equal, so that none can be ruled out.
     x, weight = make.integers(5, 16) + 100, make.integers(1, 16).abs().repeat(6000, 1)
     top = linear_topk(x, weight, None, 3)
     check(top, x, weight, None, 3, oracle)
@@ -136,7 +136,7 @@ def test_squares_that_count_as_zero_hide_no_latent():
 
 
 def test_a_price_and_a_margin_that_cancel_hide_no_pair():
-    # In float64 (1 + 1e-17) - 1 is 0, which the score is above; 1e-17 it is not.
+    # In float64 (1 + 1e-17) - 1 is 0, and the score is above that, but not above 1e-17.
     a, b = torch.full((1, 1), 5e-9), torch.full((1, 1), 1e-9)
     row_price, col_price = torch.tensor([1.0]).double(), torch.tensor([1e-17]).double()
     pairs = pairs_above(a, b, row_price, col_price, margin=1.0, capacity=1)
@@ -146,7 +146,7 @@ def test_a_price_and_a_margin_that_cancel_hide_no_pair():
 @pytest.mark.parametrize("depth", [64, 3000])
 def test_the_largest_sums_do_not_wrap(make, depth):
     weight = make.integers(600, depth, most=1)
-    weight[33], weight[44] = 1.0, -1.0  # their products with x are the largest there are
+    weight[33], weight[44] = 1.0, -1.0  # no products with x are larger
     x = torch.ones(4, depth)
     top = linear_topk(x, weight, None, 1)
     assert top.indices.tolist() == [[33]] * 4

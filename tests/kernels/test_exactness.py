@@ -1,4 +1,4 @@
-"""The place where torch's products are exact leaves no trace outside."""
+"""`exact_products` restores every setting that it changes, after errors and between threads."""
 
 import threading
 

@@ -12,7 +12,7 @@ from twinsae.kernels.grads import LatentGrads, latent_grads
 def expected(
     values: Tensor, d_values: Tensor, indices: Tensor, x: Tensor, g: Tensor, latents: int
 ) -> LatentGrads:
-    """By dense float64 products of (N, L) matrices."""
+    """Compute it by dense float64 products of (N, L) matrices."""
     named = torch.where(indices < 0, latents, indices)
     zeros = torch.zeros(indices.shape[0], latents + 1, dtype=torch.float64)
     v, d, hits = (
@@ -32,8 +32,9 @@ def some(make: SimpleNamespace, rows: int, k: int, latents: int, dim: int, kind:
 
 @pytest.mark.parametrize(
     ("rows", "k", "latents", "dim"),
-    [(0, 3, 5, 4), (1, 1, 1, 1), (7, 2, 131, 9), (40, 5, 7, 3), (200, 32, 300, 64), (9, 2, 132, 0),
-     (3000, 3, 50, 1), (9, 0, 4, 3)],
+    [(0, 3, 5, 4), (1, 1, 1, 1), (7, 2, 131, 9), (40, 5, 7, 3), (40, 32, 30, 577), (9, 2, 132, 0),
+     pytest.param(200, 32, 300, 64, marks=pytest.mark.cpu_sizes),
+     pytest.param(3000, 3, 50, 1, marks=pytest.mark.cpu_sizes), (9, 0, 4, 3)],
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 def test_equal_to_dense_products(
@@ -58,7 +59,7 @@ def test_equal_to_dense_products(
 def test_real_values_are_within_the_rounding_of_the_sums(
     make: SimpleNamespace, backend: str, heavy: bool
 ) -> None:
-    rows, latents = 5000, 40
+    rows, latents = 1600, 12
     values, d_values, indices, x, g = some(make, rows, 3, latents, 17, "reals")
     if heavy:
         indices[:, 1] = 11  # one latent in every row
@@ -85,7 +86,7 @@ def test_out_accumulates(make: SimpleNamespace, backend: str) -> None:
 def test_out_is_overwritten_on_request(make: SimpleNamespace, backend: str) -> None:
     first, second = some(make, 600, 4, 25, 6, "integers"), some(make, 31, 2, 25, 6, "integers")
     first[2][:, 1] = 4  # more than one piece
-    second[2][second[2] == 9] = -1  # a latent that nothing names
+    second[2][second[2] == 9] = -1  # a latent that no row has
     out = latent_grads(*first, 25, backend=backend)
     out.dW_enc[3], out.db_enc[5] = math.nan, math.nan
     for inputs in (second, first):
@@ -96,8 +97,8 @@ def test_out_is_overwritten_on_request(make: SimpleNamespace, backend: str) -> N
 
 
 # The native index cuts a latent's non-zeros into pieces of 256.
-@pytest.mark.parametrize("count", [1, 3, 4, 5, 255, 256, 257, 511, 512, 513, 1025])
-@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 255, 256, 257, 512, 1025])
+@pytest.mark.parametrize("times", [1, 3])
 def test_one_latent_in_every_row(
     make: SimpleNamespace, backend: str, count: int, times: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""The C++ door: malformed calls raise ValueError and never crash; instruction sets are chosen."""
+"""Calls of the C++ functions: wrong ones raise ValueError; the instruction set is chosen."""
 
 import threading
 

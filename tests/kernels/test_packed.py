@@ -1,4 +1,4 @@
-"""Packed weights: the same bits, frozen, and refused where a gradient would be lost."""
+"""Packed weights give the same bits, are frozen, and are refused where a gradient is needed."""
 
 from dataclasses import FrozenInstanceError
 from types import SimpleNamespace

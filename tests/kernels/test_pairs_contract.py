@@ -1,4 +1,4 @@
-"""The contract of pairs_above, the same for every backend."""
+"""The contract of pairs_above, for every backend."""
 
 import math
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from twinsae.kernels.topk import Pairs, pack, pairs_above
 
 
 def prices(make: SimpleNamespace, rows: int, cols: int) -> tuple[torch.Tensor, torch.Tensor]:
-    # Multiples of 1/4, so that float64 sums are exact and many pairs stand exactly at the price.
+    # Prices are multiples of 1/4: float64 sums are exact, and many scores equal their prices.
     return make.integers(rows).double() / 4, make.integers(cols).double() / 4
 
 
@@ -20,8 +20,13 @@ def listed(pairs: Pairs) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "cols"), [(0, 5), (5, 0), (1, 1), (37, 53), (1500, 40), (30, 2500)]
-)
+    ("rows", "cols"),
+    [
+        (0, 5), (5, 0), (1, 1), (37, 53), (40, 300),
+        pytest.param(1500, 40, marks=pytest.mark.cpu_sizes),
+        pytest.param(30, 2500, marks=pytest.mark.cpu_sizes),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("margin", [0.0, 0.75, -2.0])
 def test_pairs_equal_the_dense_comparison(
     make: SimpleNamespace,
@@ -40,7 +45,13 @@ def test_pairs_equal_the_dense_comparison(
     assert pairs.rows.dtype == pairs.cols.dtype == pairs.overflow.dtype == torch.int64
 
 
-@pytest.mark.parametrize(("rows", "cols", "dim"), [(1, 1, 1), (37, 53, 4), (60, 900, 1500)])
+@pytest.mark.parametrize(
+    ("rows", "cols", "dim"),
+    [
+        (1, 1, 1), (37, 53, 4), (40, 290, 70),
+        pytest.param(60, 900, 1500, marks=pytest.mark.cpu_sizes),
+    ],
+)  # fmt: skip
 def test_what_may_be_above_is_listed(
     make: SimpleNamespace, backend: str, rows: int, cols: int, dim: int
 ) -> None:
@@ -55,7 +66,7 @@ def test_what_may_be_above_is_listed(
 
 
 def test_the_comparison_is_made_in_float64(backend: str) -> None:
-    # The price is below the score by less than float32 can see.
+    # The price is below the score by less than float32 resolves.
     one = torch.ones(1, 1)
     for price, count in ((1 - 1e-12, 1), (1.0, 0), (1 + 1e-12, 0)):
         u = torch.tensor([price], dtype=torch.float64)
@@ -141,7 +152,7 @@ def test_wrong_arguments_are_named(backend: str, change: dict, error: type, name
 def test_real_scores_far_from_their_price_are_listed_or_not(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str
 ) -> None:
-    # More survivors than wait for their scores at once, and rows of several token tiles.
+    # There are more survivors than may wait for their scores, and rows of several token tiles.
     a, b = make.reals(70, 33), make.reals(1100, 33)
     u, v = make.reals(70).double(), make.reals(1100).double()
     pairs = pairs_above(a, b, u, v, margin=2.0, capacity=70 * 1100, backend=backend)

@@ -2,7 +2,7 @@
 
 The dense model writes the selection as a 0/1 matrix. A float32 gradient is right if its error is
 within 4 times that of the same dense model run in float32, plus an ulp of the largest entry: both
-round sums of as many terms, in different orders. Seen: at most 2.6 times.
+round sums of as many terms, in different orders. Errors were at most 2.6 times as large.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def gradients(
 
 
 def dense_topk(scores: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
-    """The k largest positive scores where they stand, zeros elsewhere. (N, L)."""
+    """Return (N, L) with the k largest positive scores of each row, and zeros elsewhere."""
     allowed = scores if mask is None else scores.masked_fill(~mask, -1.0)
     chosen = torch.zeros_like(scores).scatter(1, allowed.detach().topk(k).indices, 1.0)
     return chosen * torch.relu(allowed)
@@ -54,7 +54,7 @@ def sparse_reconstruction(p: Parameters, k: int, mask: Tensor | None, backend: s
 
 
 def losses(reconstruct: Callable[..., Tensor], mask: Tensor, k: int) -> dict[str, Callable]:
-    """Each loss term that sparsify, SAELens and OpenAI train with, as a function of parameters."""
+    """Return each loss term that sparsify, SAELens and OpenAI train with, as a function."""
 
     def plain(p: Parameters) -> Tensor:
         return (reconstruct(p, k) - p["x"]).square().sum()
@@ -96,7 +96,7 @@ def test_every_loss_term_against_dense_autograd(
 def test_missing_places_get_no_gradient(
     make: SimpleNamespace, backend: str, positives: int
 ) -> None:
-    # k = 5 with fewer positive scores: the other places must give no gradient to any latent.
+    # There are fewer than k = 5 positive scores; missing places must give no latent a gradient.
     x, weight = torch.ones(3, 4), torch.full((20, 4), -1.0)
     weight[7 : 7 + positives] = make.reals(positives, 4).abs()
     leaves = [x.requires_grad_(), weight.requires_grad_(), torch.zeros(20, requires_grad=True)]

@@ -1,6 +1,6 @@
-"""Scans that only propose: they see float32 rounded to float16.
+"""The bound of Triton scans that propose, which read float32 inputs rounded to float16.
 
-See test_triton.py for when this runs.
+test_triton.py says when this runs.
 """
 
 import math
@@ -27,7 +27,7 @@ CUT = 1 + 2.0**-11 - 2.0**-21  # float16 sees 1
 
 @pytest.fixture(params=["fused", "chunked"])
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
-    """Each route of linear_topk, with small groups."""
+    """Take each route of linear_topk, with small groups."""
     for module in (linear, mutual):
         monkeypatch.setattr(module, "choose_scheme", lambda *_: Scheme(16, 3))
     with plans.forced("linear_topk", plans.Plan(request.param, INTERPRETED)):
@@ -45,7 +45,7 @@ def test_rough_operands_are_float16_of_any_size() -> None:
         expected = [1, -1, 1 + 2.0**-10, 0, 2.0**-38, 0]
         assert (seen(rough(x)) * 2.0**-power).tolist() == [expected]
     assert seen(rough(torch.tensor([[1.0, 2.0**-20]]) * 2.0**-70)).tolist() == [[2.0**-70, 0]]
-    # Rows of which nothing can be said do not count for the scale; the zeros of no row have one.
+    # Rows without a bound do not count for the scale. Zeros, and no rows at all, stay as they are.
     x = torch.tensor([[1.0], [math.inf], [math.nan], [2.0**61]])
     assert seen(rough(x))[0].tolist() == [1]
     assert rough(x).norms.isnan().tolist() == [False, True, True, True]
@@ -61,15 +61,15 @@ def test_what_was_packed_for_a_gpu_is_taken(make: SimpleNamespace, route: str) -
     ours, plain = (linear_topk(x, w, None, 5, backend="triton") for w in (packed, weight))
     for one, other in zip(ours[:2], plain[:2], strict=True):
         assert torch.equal(one, other)
-    # It is read: with another matrix in its place, the proposals are wrong.
+    # The packed matrix is read: with another one in its place, the proposals are wrong.
     wrong = PackedWeight(weight, tuple(rough(torch.zeros_like(weight))))
     top = linear_topk(x, wrong, None, 5, backend="triton")
     assert not torch.equal(top.indices, plain.indices)
     assert packed_rough(()) is packed_rough((torch.zeros(3, dtype=torch.int8),)) is None
 
 
-# The scan sees 1 everywhere: the winner, the last, is in none of the places that are kept of its
-# group, or that are kept of all groups' best.
+# The scan sees 1 everywhere. The winner comes last: it is not among the kept keys of its group
+# ("group"), or not among the chosen keys of all groups ("cut").
 HIDDEN = pytest.mark.parametrize("stop", [4, 18 * 16], ids=["group", "cut"])
 
 
@@ -132,7 +132,7 @@ def test_no_score_is_above_its_proposal(make: SimpleNamespace, dim: int, scale: 
     generator = torch.Generator().manual_seed(0)
     x, weight = make.reals(50, dim) * scale, make.reals(60, dim) / scale
     steps = torch.randint(9, (9, dim), generator=generator)
-    x[:9] = CUT + 2.0**-10 * steps  # nothing cancels, and nearly half a unit is always cut off
+    x[:9] = CUT + 2.0**-10 * steps  # no terms cancel, and nearly half a unit is always cut off
     weight[:9] = CUT + 2.0**-10 * torch.arange(9)[:, None]
     x[9], weight[9] = 2.0**-40, 1.0  # all but one number counts as zero
     x[9, 0], weight[9, 0] = 1.0, 0.0
@@ -150,7 +150,7 @@ def test_no_score_is_above_its_proposal(make: SimpleNamespace, dim: int, scale: 
         most = 2.2 * relative_error(dim, x.dtype) * (size + 2.0**-20)
         assert (proposals - scores < most).all()
     off = (scores - scan)[:9, :9]
-    assert (off > 0).all() or scale > 1  # the cut does something
+    assert (off > 0).all() or scale > 1  # the rounding has an effect
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_size_of_the_bound(dim: int, dtype: torch.dtype, low: float, high: float
 def test_scores_of_any_size(
     make: SimpleNamespace, oracle: SimpleNamespace, route: str, power: int
 ) -> None:
-    # Exact in float32; beyond norms of 2^60 and below products of 2^-126 nothing is proved.
+    # Scores are exact in float32. With norms above 2^60 or products below 2^-126 there is no proof.
     assert route
     x, weight = make.integers(9, 6), make.integers(90, 6)
     weight = torch.ldexp(weight, torch.tensor(power))
@@ -184,7 +184,7 @@ def test_few_proposals_prove_every_row(
     make: SimpleNamespace, oracle: SimpleNamespace, route: str, monkeypatch,
     stacks: int, with_mask: bool,
 ) -> None:  # fmt: skip
-    # A wrong proposal would seldom make a wrong result, but rows that are redone.
+    # A wrong proposal would rarely make a result wrong, but it would make rows be redone.
     assert route
     monkeypatch.setattr(linear, "choose_scheme", lambda *_: Scheme(64, 8))
     monkeypatch.setattr(chunked, "ROWS", 7)
@@ -201,7 +201,7 @@ def test_few_proposals_prove_every_row(
         found = top.indices if stacks == 1 else top.indices[:, stack]
         np.testing.assert_array_equal(found.numpy(), expected)
     assert int(top.stats.rows_redone) == 0
-    # The 6 that look best of every row, and few others: the scan's slack is small.
+    # Scored are the 6 best proposals of every row, and few others: the scan's slack is small.
     assert 6 * 15 * stacks <= int(top.stats.survivors) < 7 * 15 * stacks
 
 

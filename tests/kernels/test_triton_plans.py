@@ -1,4 +1,4 @@
-"""Which plan serves a call. See test_triton.py for when this runs."""
+"""The choice of a plan for a Triton scan. test_triton.py says when this runs."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def encode() -> None:
 
 
 def timer(seconds: dict[Plan, float]):
-    """Answer with what a plan is said to take."""
+    """Return the time that a plan is said to take."""
     return lambda call: (call(), seconds[plans._forced["linear_topk"]])[1]
 
 

@@ -160,3 +160,18 @@ def test_what_is_stored_shares_memory_and_makes_the_same_sae():
     again.W_dec.data[3, 1] = 42
     assert sae.W_dec[3, 1] == 42
     assert all(p.requires_grad for p in again.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_forward_is_encode_then_decode(dtype):
+    sae, x = make(7, 40, 5, dtype), torch.randn(3, 4, 7, dtype=dtype)
+    out, top = sae(x), sae.encode(x)
+    reconstruction = sae.decode(top.values, top.indices)
+    assert torch.equal(out.values, top.values)
+    assert torch.equal(out.indices, top.indices)
+    assert torch.equal(out.reconstruction, reconstruction)
+    expected = fvu(x.reshape(-1, 7), reconstruction.reshape(-1, 7))
+    assert out.fvu.dtype == expected.dtype
+    # fvu sees the rounded reconstruction, and the op the one before it is rounded.
+    tolerance = {"rtol": 2e-2, "atol": 0} if dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(out.fvu, expected, **tolerance)

@@ -24,7 +24,7 @@ inline void check_latents(const char* name, int64_t latents) {
           std::string(name) + ": expected fewer than 2^31 latents, got " + std::to_string(latents));
 }
 
-// Checks what pack_panels makes of `latents` rows of length `depth`.
+// Checks the panels that pack_panels makes from `latents` rows of length `depth`.
 inline void check_panels(const Array<const float>& panels, int64_t latents, int64_t depth) {
   panels.expect("panels", {panel_count(latents), depth, kPanel});
 }

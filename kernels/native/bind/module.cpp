@@ -17,7 +17,7 @@ void register_facts(pybind11::module_& m) {
         const CodesIsa* codes = current_codes_isa();
         return codes ? codes->name : name;
       },
-      "Name of the instruction set in use.");
+      "The name of the instruction set in use.");
   m.def(
       "codes_planes",
       [](int64_t depth) {
@@ -60,8 +60,8 @@ void register_facts(pybind11::module_& m) {
 PYBIND11_MODULE(_native, m) {
   using namespace twinsae;
   m.doc() =
-      "Native CPU kernels of twinsae. Float32 and int64 numpy arrays, C-contiguous; outputs\n"
-      "are written in place. Anything else raises ValueError.";
+      "The C++ kernels of twinsae, for CPUs. They take C-contiguous numpy arrays and write to\n"
+      "outputs in place. A wrong dtype, shape or layout raises ValueError.";
   register_facts(m);
   register_linear(m);
   register_pairs(m);

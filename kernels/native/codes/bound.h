@@ -1,4 +1,4 @@
-// What codes tell of a score, and why: the proof of the bound, and every constant in it.
+// The bound that codes give on a score: its proof, and every constant in it.
 //
 // Norms are Euclidean, u = 2^-24 is the largest relative error of one float32 rounding, and D is
 // the length of a row. Bounds hold to first order in u: second orders are below D u < 0.4 % of the
@@ -27,7 +27,7 @@
 //    of two planes' products is at most 2 * 127^2 * kMaxDepth < 2^31; tokens are stored with 128
 //    added (see PanelBounds), which is taken off again modulo 2^32. For int16 codes see kLongest.
 //
-// 2. The score. What decides is the float32 number f = dot(x, w) + start, where start is the bias,
+// 2. The score. The float32 number f = dot(x, w) + start decides, where start is the bias,
 //    or minus a price. With the names of RowBound and PanelBounds, and in fused steps, the scans
 //    compute
 //
@@ -89,22 +89,23 @@ constexpr float kLowUnit = 1.0f / 254.0f;  // c: h leaves half a unit at most, s
 // scales is a normal number: at least (kSmallest / (127 sqrt(D)))^2, some 1e-35.
 constexpr float kLargest = 1e15f, kSmallest = 1e-13f;
 
-// A factor of norms. A sum of squares is at least 8 sums of at most D / 8 positive terms each, and
-// their sum. It is off by at most (D / 8 + 8) u of itself, its root by half of that, 2.3e-4. The
+// A factor that makes up for the rounding of norms. A sum of squares is at least 8 sums of at most
+// D / 8 positive terms each, and their sum. It is off by at most (D / 8 + 8) u of itself, its root by half of that, 2.3e-4. The
 // root, the products with scales and the sum of two norms round a few times more.
 constexpr float kUp = 1.0f + 1e-3f;
 
-// Of |w|: how far off is what two planes leave of a row. For each entry, w - s h is rounded, and so
-// is the unit s c of l: u s / 2 each, u s sqrt(D) together, and s <= |w| / 127: 1.93 u |w|.
+// A share of |w|: the rounding of the rest that two planes leave of a row. For each entry, w - s h
+// is rounded, and so is the unit s c of l: u s / 2 each, u s sqrt(D) together, and s <= |w| / 127:
+// 1.93 u |w|.
 constexpr float kCodeRounding = 2e-7f;
 
-// Of |w|: how far off a rotated row is. A rotation is two Hadamard transforms of at most 2^15
+// A share of |w|: how far off a rotated row is. A rotation is two Hadamard transforms of at most 2^15
 // entries. Each rounds every entry 15 times for sums and differences and once for the product with
 // 1 / sqrt(size), a factor that has two roundings itself. These steps only scale the length of a
 // row, so that together they are off by (1 + u)^36 - 1 = 2.146e-6.
 constexpr float kRotationError = 2.2e-6f;
 
-// Times sqrt(D): the norm of what residual misses where each square that it sums is below 2^-126. A
+// Times sqrt(D), it is the norm that residual misses if each square that it sums is below 2^-126. A
 // CPU that flushes such numbers to zero (torch.set_flush_denormal) loses all of them.
 constexpr float kLostSquare = 0x1p-63f;
 
@@ -112,21 +113,22 @@ constexpr float kLostSquare = 0x1p-63f;
 constexpr float kMostInt8 = 127.0f;
 
 // int16 codes: a row of codes is no longer than kLongest, so that by Cauchy and Schwarz no partial
-// sum of products is more than kLongest^2 < 2^31. To round each entry adds sqrt(D) / 2 to the
-// length; what float32 rounds in the norm, the scale and the quotients adds less than 0.02, for
-// which kLengthRounding is taken off.
+// sum of products is more than kLongest^2 < 2^31. Rounding each entry adds sqrt(D) / 2 to the
+// length. The float32 rounding of the norm, the scale and the quotients adds less than 0.02, and
+// kLengthRounding is taken off for it.
 constexpr float kMostInt16 = 32767.0f, kLongest = 46340.0f, kLengthRounding = 8.0f;
 
-// Of |x| |w|: see 2. The first is 100 u, where 89 u are needed; the other is 1.1 u, where u is.
+// Shares of |x| |w|: see 2. The first is 100 u, and 89 u are needed; the other is 1.1 u, and u is
+// needed.
 constexpr float kFixedRounding = 6e-6f, kRoundingOf32 = 6.6e-8f;
 inline float score_rounding(int64_t depth) {
   return kFixedRounding + static_cast<float>(depth / 32) * kRoundingOf32;
 }
 
-// Of |start|: see 2. 8 u = 4.8e-7 are needed.
+// A share of |start|: see 2. 8 u = 4.8e-7 are needed.
 constexpr float kStartRounding = 4e-6f;
 
-// Of a row's price and the margin: see 4. 3 v are needed.
+// A share of a row's price and of the margin: see 4. 3 v are needed.
 constexpr double kPriceRounding = 0x1p-51;
 
 // One quantised row. Where it has no bound `residual` is infinite.

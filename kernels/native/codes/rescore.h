@@ -48,7 +48,7 @@ void score_places(const ByColumn& index, Survivors& survivors, int threads, cons
       for (int64_t at = index.starts[c]; at < index.starts[c + 1]; ++at) {
         const int64_t place = index.places[at];
         if (survivors.settled(place)) continue;
-        if (at + 1 < index.starts[end]) {  // no hardware foresees which row is next
+        if (at + 1 < index.starts[end]) {  // no CPU predicts the next row
           const float* next = left(survivors.row(index.places[at + 1]));
           for (int64_t i = 0; i < depth; i += kLine) __builtin_prefetch(next + i);
         }

@@ -1,4 +1,4 @@
-// What all scans of codes share: they multiply tokens with packed columns and list the survivors.
+// The loop of all scans of codes: it multiplies tokens with packed columns and lists the survivors.
 #pragma once
 #include <algorithm>
 #include <cmath>

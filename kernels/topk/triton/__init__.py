@@ -1,4 +1,4 @@
-"""The scans on a GPU, in Triton: `linear` says how they work, `bound` proves what they propose."""
+"""The scans in Triton, on a GPU. linear.py says how they work; bound.py has the proof."""
 
 from .linear import linear_topk
 from .mutual import mutual_topk

@@ -1,8 +1,8 @@
-"""How far a scan that proposes may be from the float32 sum that decides: a proved bound.
+"""Proves a bound: how far a proposing scan is from the float32 score that decides.
 
-Such a scan reads half-precision operands. Half-precision inputs are read as they are. A float32
+A proposing scan reads half-precision numbers. Half-precision inputs are read as they are. A float32
 matrix is scaled by a power of two 2^n, so that its largest number is in [2^14, 2^15) (if |n| <= 63
-allows that), and rounded to float16; the scores are scaled back, which is exact.
+allows that), and rounded to float16. The scores are scaled back, which is exact.
 
 Let s be the exact <x, w>, t what the scan computes and r the float32 sum of the re-score. Then
 |t - r| <= |t - s| + |r - s|, and with P = sum |x_d w_d| <= |x| |w| (Cauchy-Schwarz):
@@ -14,19 +14,21 @@ Let s be the exact <x, w>, t what the scan computes and r the float32 sum of the
   Products of two half-precision numbers are exact in float32.
 - the scan's sum: tensor cores align some products and the sum so far, cut off what is below the
   last bit of the largest, and do not round (Fasi, Higham, Mikaitis and Pranesh, Numerical behavior
-  of NVIDIA tensor cores, PeerJ Comput. Sci. 7:e330, 2021). Adding b products costs at most b + 2
-  units of 2^-23 of the largest partial sum, b >= 4 of them at a time: at most D * 1.5 * 2^-23 of
-  P(1 + 2^-9) in all. D * 2^-22 is taken, as g / (1 - g) for what the errors do to one another.
-- the re-score: D products and sums, in any order, each rounded once at most: D * 2^-24 of P,
-  likewise (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1).
+  of NVIDIA tensor cores, PeerJ Comput. Sci. 7:e330, 2021). To add b products costs at most b + 2
+  units of 2^-23 of the largest partial sum, and they are added b >= 4 at a time: at most
+  D * 1.5 * 2^-23 of P(1 + 2^-9) in all. We take g = D * 2^-22, as g / (1 - g), because each error
+  also enlarges the later ones.
+- the re-score: D products and sums, in any order, each rounded once at most: g = D * 2^-24 of P, as
+  g / (1 - g) (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1).
 - the norms |x| and |w| are float32 sums themselves: D * 2^-24 of each.
 - numbers below 2^-126 may count as zero: at most 2^-126 of each operand, each product and each
-  partial sum. Norms are enlarged by sqrt(D) * 2^-50, whose products exceed that.
+  partial sum. Norms are enlarged by sqrt(D) * 2^-50, and the products of these exceed that.
 
-So r <= t + row_slack * latent_slack as float32 numbers, because rounding keeps order, and so with
-the bias added to both. **A proposal's score is the right side: no latent's own score ranks above
-its proposal.** Where a norm is above 2^60 or no number, sums could overflow and the bound says
-nothing: then slack and proposal are NaN, rank first, and a row with too many of them is redone.
+So r <= t + row_slack * latent_slack as float32 numbers, because rounding keeps order. It still
+holds with the bias added to both sides. **A proposal's score is the right side: no latent's own
+score ranks above its proposal.** If a norm is above 2^60 or no number, sums could overflow and
+there is no bound. Then slack and proposal are NaN, which rank first, and a row with too many of
+them is computed again.
 """
 
 import math
@@ -38,11 +40,11 @@ from torch import Tensor
 
 HALF_OPERANDS = 2 * 2.0**-11 + 2.0**-22
 LARGEST = 2.0**60  # norms up to this have no sums that overflow
-MOST_SCALED = 63  # of |n|: the scales of two matrices together are at least 2^-126
+MOST_SCALED = 63  # the largest |n|: the product of two matrices' scales is at least 2^-126
 
 
 class Rough(NamedTuple):
-    """Rows as a scan that proposes reads them."""
+    """Rows as a proposing scan reads them."""
 
     matrix: Tensor
     """(R, D) float16 or bfloat16."""
@@ -53,7 +55,7 @@ class Rough(NamedTuple):
 
 
 class Slack(NamedTuple):
-    """A scan's score t of row n and latent l proposes t * scale + rows[n] * latents[l]."""
+    """The proposal for a scan's score t of row n and latent l: t * scale + rows[n] * latents[l]."""
 
     rows: Tensor
     """(N,) float32."""
@@ -64,7 +66,7 @@ class Slack(NamedTuple):
 
 
 def rough(matrix: Tensor) -> Rough:
-    """Round the rows of a contiguous matrix (R, D) for a scan that proposes."""
+    """Return the rows of a contiguous matrix (R, D), rounded for a proposing scan."""
     norms = torch.linalg.vector_norm(matrix, dim=1, dtype=torch.float32)
     norms = norms + math.sqrt(matrix.shape[1]) * 2.0**-50
     norms = torch.where(norms <= LARGEST, norms, math.nan)
@@ -82,7 +84,7 @@ def rough(matrix: Tensor) -> Rough:
 
 
 def packed_rough(packed: Sequence[Tensor]) -> Rough | None:
-    """Return what `pack` made for a GPU; None: it made nothing, or something for a CPU."""
+    """Return what `pack` made for a GPU, or None if it made nothing or something for a CPU."""
     return Rough(*packed) if packed and packed[0].dtype == torch.float16 else None
 
 
@@ -93,11 +95,13 @@ def slack_of(rows: Rough, latents: Rough, dtype: torch.dtype) -> Slack:
 
 
 def relative_error(dim: int, dtype: torch.dtype) -> float:
-    """Return c of |t - r| <= c |x| |w|, for computed norms; NaN where nothing can be said."""
+    """Return c of |t - r| <= c |x| |w|, for computed norms, or NaN if there is no bound."""
     operands = HALF_OPERANDS if dtype == torch.float32 else 0.0
     scan, score, norm = (_compounded(dim * unit) for unit in (2.0**-22, 2.0**-24, 2.0**-24))
     exact = operands + (1 + operands) * scan + score
-    return exact * (1 + norm) ** 2 * (1 + 2.0**-18)  # and the roundings of this line and the slack
+    return (
+        exact * (1 + norm) ** 2 * (1 + 2.0**-18)
+    )  # the last factor: this line and slack round too
 
 
 def _compounded(error: float) -> float:

@@ -1,8 +1,8 @@
-"""Proposals by way of torch's products (cuBLAS on a GPU): blocks of scores in one small buffer.
+"""Makes proposals from torch's products (cuBLAS on a GPU), a block of scores at a time.
 
-A block's scores are turned into the keys of its groups before the next block is made, so that the
-buffer stays in the L2 cache. Nobody vouches for the bits of such a product, nor that they are the
-same for another shape or alignment: it proposes only, and the re-score decides.
+A block's scores become the keys of its groups before the next block is made, so that their small
+buffer stays in the L2 cache. The bits of such a product may differ for another shape or alignment.
+It therefore only proposes, and the re-score decides.
 """
 
 from collections.abc import Iterator
@@ -19,49 +19,50 @@ from .rescore import Scores
 from .scan import eligible_order, keep_best
 from .scheme import Scheme
 
-ROWS, LATENTS = 2048, 4096  # of a block: 32 MiB of scores; whole groups
-FILTER_ROWS, FILTER_COLS, WARPS = 32, 128, 4  # of a program
+ROWS, LATENTS = 2048, 4096  # the size of a block, in whole groups: 32 MiB of scores
+FILTER_ROWS, FILTER_COLS, WARPS = 32, 128, 4  # the size of one program of filter_groups
 
 
 @triton.jit
 def filter_groups(
-    scores, row_slack, latent_slack, scale, bias, mask, floor, keys,
+    scores_ptr, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, mask_ptr, floor_ptr, keys_ptr,
     row_count, first, latents, width, group_count, stack, stacks,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUP: tl.constexpr, KEPT: tl.constexpr,
 ):  # fmt: skip
     """Write the KEPT best keys of every GROUP latents of a block of scores.
 
-    Scheme: what `scan_groups` does with its tiles, for scores that another product made. Bound:
-    bound.py.
+    It does what `scan_groups` does with its tiles, for the scores of another product. bound.py has
+    the proof.
 
     Args:
-        scores: (N, width) float32: latents `first` and following of one stack.
-        row_slack: (N,) float32; latent_slack (S * L,) float32; scale (1,) float32.
-        bias: (S * L,) or None; mask (S * L,) bool or None; floor (N,) float32 or None.
-        keys: (N, S, group_count, KEPT) int64, written.
+        scores_ptr: (N, width) float32: scores of `width` latents of one stack, from `first` on.
+        row_slack_ptr: (N,) float32; latent_slack_ptr: (S * L,) float32; scale_ptr: (1,) float32.
+        bias_ptr: (S * L,) or None; mask_ptr: (S * L,) bool or None.
+        floor_ptr: (N,) float32 or None.
+        keys_ptr: (N, S, group_count, KEPT) int64, written.
         row_count: N; first: a multiple of GROUP; latents: L; group_count: ceil(L / GROUP).
-        stack: which; stacks: S.
+        stack: the number of the stack; stacks: S.
 
     """
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     inner = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     there = (rows < row_count)[:, None] & (inner < width)[None, :]
     places = rows.to(tl.int64)[:, None] * width + inner[None, :]
-    block = tl.load(scores + places, mask=there, other=0.0)
+    block = tl.load(scores_ptr + places, mask=there, other=0.0)
     cols = first + inner
     order = eligible_order(
-        block, row_slack, latent_slack, scale, bias, mask, floor, rows, cols, stack, row_count,
-        latents,
+        block, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, mask_ptr, floor_ptr,
+        rows, cols, stack, row_count, latents,
     )  # fmt: skip
     groups = (first + tl.program_id(1) * BLOCK_N) // GROUP + tl.arange(0, BLOCK_N // GROUP)
     outputs = rows.to(tl.int64) * stacks + stack
-    keep_best(order, keys, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
+    keep_best(order, keys_ptr, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
 
 
 def chunked_keys(scores: Scores, scheme: Scheme) -> Tensor:
-    """Return what a fused scan would: (N * S, groups * kept) keys of scores with their slack.
+    """Return the keys that a fused scan would, (N * S, groups * kept), with slack.
 
-    scores: of rounded operands; their slack is needed.
+    scores: rounded inputs with their slack.
     """
     rows, latents, stacks = scores.x.shape[0], scores.latents, scores.stacks
     group_count = triton.cdiv(latents, scheme.group)
@@ -97,8 +98,8 @@ def chunked_keys(scores: Scores, scheme: Scheme) -> Tensor:
 
 
 def _product(x: Tensor, weight: Tensor, out: Tensor) -> None:
-    """Write x @ weight.T in float32: halves would round the scores."""
-    if not x.is_cuda:  # only a GPU has mixed products
+    """Write x @ weight.T in float32, because half precision would round the scores."""
+    if not x.is_cuda:  # only on a GPU torch multiplies halves to float32
         torch.mm(x.float(), weight.float().T, out=out)
     else:
         torch.mm(x, weight.T, out_dtype=torch.float32, out=out)
@@ -106,7 +107,7 @@ def _product(x: Tensor, weight: Tensor, out: Tensor) -> None:
 
 @contextmanager
 def _float32_sums(device: torch.device) -> Iterator[None]:
-    """Inside, sums of half-precision products on a GPU are float32, whatever was asked for."""
+    """In this context, half-precision products on a GPU have float32 sums in any case."""
     with ExitStack() as stack:
         stack.enter_context(exact_products(device))
         if device.type == "cuda":

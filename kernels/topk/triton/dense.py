@@ -1,4 +1,4 @@
-"""The k best of rows on a GPU by way of all their keys: any k, any row."""
+"""Finds the k best of rows on a GPU from all their scores, for any k and any rows."""
 
 import torch
 import triton
@@ -8,7 +8,7 @@ from .scan import INDEX_BITS, MISSING, score_all
 from .select import MOST, ranked
 from .tiles import BAND, full_tile
 
-KEYS_AT_ONCE = 1 << 25  # 256 MiB
+KEYS_AT_ONCE = 1 << 25  # the most keys of a chunk: 256 MiB
 
 
 def dense_topk(
@@ -23,10 +23,11 @@ def dense_topk(
 
     Args:
         x: (R, D).
-        weight: (L, D); bias (L,) or None; mask (L,) bool or None. A mask leaves its latents out
-            before the product.
+        weight: (L, D).
+        bias: (L,) or None.
         k: 1 or more.
         floor: (R,) float32, or None for no floor.
+        mask: (L,) bool, or None. Latents that are False are left out before the product.
 
     Returns:
         values (R, k) float32 and indices (R, k) int64; 0 and -1 in missing places.
@@ -35,7 +36,7 @@ def dense_topk(
     values = torch.zeros((x.shape[0], k), dtype=torch.float32, device=x.device)
     indices = torch.full_like(values, -1, dtype=torch.int64)
     own = None
-    if mask is not None:  # ascends, so that ties still go to the lower index
+    if mask is not None:  # `own` ascends, so that ties still go to the lower index
         own = mask.nonzero().squeeze(1)
         weight, bias = weight[own], None if bias is None else bias[own]
     latents = weight.shape[0]
@@ -56,12 +57,12 @@ def dense_topk(
 def _best(keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k best scores and indices of each row's keys (R, L); 0 and -1 in missing places.
 
-    A few rows are redone in most calls: `ranked` does that in 4 launches where torch.topk needs 30.
+    Most calls redo a few rows. `ranked` takes 4 launches for that, and torch.topk 30.
     """
     if k <= MOST:
         scores, indices, _ = ranked(keys, k)
         return scores, indices
-    # Keys are distinct where it matters: torch.topk has no ties to break its own way.
+    # All keys except MISSING are distinct, so that torch.topk has no ties to break.
     return scores_and_indices(keys.topk(k, dim=1).values)
 
 
@@ -79,7 +80,7 @@ def _all_keys(x: Tensor, weight: Tensor, bias: Tensor | None, floor: Tensor | No
 
 
 def scores_and_indices(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Take keys apart: float32 scores and int64 indices, 0 and -1 for MISSING."""
+    """Return the float32 scores and int64 indices of keys; 0 and -1 for MISSING."""
     order = (keys >> 32).to(torch.int32)
     scores = (order ^ ((order >> 31) & INDEX_BITS.value)).view(torch.float32)
     indices = INDEX_BITS.value - (keys & INDEX_BITS.value)

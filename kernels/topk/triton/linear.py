@@ -1,16 +1,18 @@
-"""The scans in Triton (GPU), after the scheme of a product in parts and a certificate.
+"""linear_topk in Triton, on a GPU: a fused product and selection, and a proof for each row.
 
-One kernel multiplies, and keeps of each row the best few keys of every group of consecutive
-latents; a second one takes the best of those. A row is proved if in every group the last key kept
-is no better than the k-th best: what was not kept is worse still. Rows that are not proved are done
-again with all their scores. Where the odds of that are poor (large k, few latents), all rows are
-done so, some at a time. Nothing depends on the order in which programs run.
+One kernel multiplies. For each row it keeps the best few keys of every group of consecutive
+latents. A second kernel takes the best of those. A row is proved if in every group the last key
+that was kept is no better than the k-th best key: all keys that were not kept are worse still. Rows
+that are not proved are computed again with all their scores. If that is likely for many rows (a
+large k, few latents), all rows are computed so, some at a time. Nothing depends on the order in
+which programs run.
 
-Half-precision inputs are multiplied exactly and summed in float32: their scan's scores are the
-result's. Float32 inputs are scanned in float16, which proposes; a float32 score of each proposal
-decides, and keys bear a slack, so that the certificate holds for it (bound.py). So do those
-of the chunked route (chunked.py), which plans.py may choose for any dtype. A float32
-input's score has the same bits by all routes, a half-precision one's by all but the chunked one.
+Half-precision inputs are multiplied exactly and summed in float32, and the scan's scores are the
+result's. Float32 inputs are scanned in float16, which only proposes. A float32 score of each
+proposal decides. The keys of proposals include a slack, so that the proof holds for float32 scores
+(bound.py). That is also true of the chunked route (chunked.py), which plans.py may choose for any
+dtype. All routes give the score of float32 inputs the same bits; for half-precision inputs all
+except the chunked one do.
 """
 
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from ...launch import capturing, describable, on_device, ready
+from ..interface import LinearTopKInputs, Ranked
 from .bound import packed_rough, rough, slack_of
 from .chunked import FILTER_COLS, chunked_keys
 from .dense import dense_topk
@@ -37,20 +40,12 @@ from .tiles import BAND, Tile
 __all__ = ["linear_topk", "mutual_topk", "pairs_above"]
 
 
-def linear_topk(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    packed: Sequence[Tensor],
-    k: int,
-    floor: Tensor,
-    mask: Tensor | None,
-    groups: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See api.linear_topk; floor (N,) float32. Values and indices (N, groups, k)."""
-    floor = ready(floor)
+def linear_topk(inputs: LinearTopKInputs) -> Ranked:
+    """See api.linear_topk."""
+    x, bias, mask, k, groups = inputs.x, inputs.bias, inputs.mask, inputs.k, inputs.groups
+    floor = ready(inputs.floor)
     scores = Scores(
-        ready(x), ready(weight), None if bias is None else ready(bias),
+        ready(x), ready(inputs.weight), None if bias is None else ready(bias),
         None if mask is None else mask.contiguous(), floor, groups,
     )  # fmt: skip
     values = scores.x.new_empty((x.shape[0], groups, k), dtype=torch.float32)
@@ -58,7 +53,7 @@ def linear_topk(
     survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
     again: list[Tensor | slice] = [slice(None)] * groups
     with on_device(x):
-        chosen = chosen_keys(scores, k, packed)
+        chosen = chosen_keys(scores, k, inputs.packed)
         if chosen is not None:
             best_values, best_indices, least = ranked(chosen.keys, k)
             values.copy_(best_values.view(values.shape))
@@ -79,11 +74,11 @@ def linear_topk(
 
 
 def chosen_keys(scores: Scores, k: int, packed: Sequence[Tensor]) -> Chosen | None:
-    """Find keys among which are the k best of nearly all rows.
+    """Find keys that include the k best of nearly all rows.
 
-    A row is proved if `unseen` is no better than the least of its k best; others are to be done
-    again with all their scores. None: do all rows so. That is where too few would be proved, and
-    while a CUDA graph is recorded, where one cannot ask which rows are not.
+    A row is proved if `unseen` is no better than the least of its k best. The caller computes all
+    scores of the other rows, or of all rows if this returns None. It does so if too few rows would
+    be proved, and while a CUDA graph is recorded, because nothing can then tell which rows are not.
     """
     if capturing() or k > MOST or scores.x.shape[0] == 0:
         return None
@@ -116,15 +111,16 @@ def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:
     )  # fmt: skip
     grid = triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols), scores.stacks
     described = tile.described and all(describable(t) for t in (scores.x, scores.weight))
-    x, weight = scores.x, scores.weight
+    matrices = [scores.x, scores.weight, None, None]
     if described:
-        x = TensorDescriptor.from_tensor(x, [tile.rows, tile.depth])
-        weight = TensorDescriptor.from_tensor(weight, [tile.cols, tile.depth])
+        x = TensorDescriptor.from_tensor(scores.x, [tile.rows, tile.depth])
+        weight = TensorDescriptor.from_tensor(scores.weight, [tile.cols, tile.depth])
+        matrices = [None, None, x, weight]
     scan_groups[grid](
-        x, weight, *(scores.slack or (None,) * 3), scores.bias, scores.mask, scores.floor,
+        *matrices, *(scores.slack or (None,) * 3), scores.bias, scores.mask, scores.floor,
         keys, rows, latents, scores.x.shape[1], group_count,
         BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
-        GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND, DESCRIBED=described,
+        GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND,
         num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     return keys

@@ -1,6 +1,6 @@
-"""The best partners of both sides on a GPU: one fused scan, a block of rows at a time.
+"""mutual_topk in Triton, on a GPU: one fused scan for both sides, a block of rows at a time.
 
-Scheme, certificate and bound are those of linear_topk, for each side: see linear.py.
+Scheme, proof and bound are those of linear_topk, for each side: see linear.py.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import triton
 from torch import Tensor
 
 from ...launch import capturing, on_device, ready
+from ..interface import MutualTopKInputs, RankedBothWays
 from .bound import Slack, packed_rough, rough, slack_of
 from .dense import dense_topk
 from .plans import plan_for
@@ -20,24 +21,17 @@ from .scheme import Scheme, choose_scheme, contenders
 from .select import MOST, choose, ranked
 from .tiles import BAND, Tile
 
-KEYS_AT_ONCE = 1 << 26  # of one side of a block: 512 MiB
+KEYS_AT_ONCE = 1 << 26  # the most keys of one side of a block: 512 MiB
 
 
-def mutual_topk(
-    a: Tensor,
-    b: Tensor,
-    packed: Sequence[Tensor],
-    m: int,
-    row_floor: Tensor,
-    col_floor: Tensor,
-    _exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """See api.mutual_topk; row_floor (L_A,) and col_floor (L_B,) float32, applied at the end."""
-    left, right = ready(a), ready(b)
+def mutual_topk(inputs: MutualTopKInputs) -> RankedBothWays:
+    """See api.mutual_topk. Floors are applied at the end."""
+    a, m = inputs.a, inputs.m
+    left, right = ready(a), ready(inputs.b)
     survivors, redone = torch.zeros((2,), dtype=torch.int64, device=a.device).unbind()
     survivors, redone = survivors.clone(), redone.clone()
     with on_device(a):
-        sides = None if capturing() else _fast(left, right, packed, m)
+        sides = None if capturing() else _fast(left, right, inputs.packed, m)
         if sides is None:
             rows = dense_topk(left, right, None, m, None, None)
             cols = dense_topk(right, left, None, m, None, None)
@@ -50,7 +44,7 @@ def mutual_topk(
                 survivors += best.rescored
                 redone += again.shape[0]
             rows, cols = ((best.values, best.indices) for best in sides)
-    for (values, indices), floor in ((rows, row_floor), (cols, col_floor)):
+    for (values, indices), floor in ((rows, inputs.row_floor), (cols, inputs.col_floor)):
         below = values <= floor[:, None]
         values.masked_fill_(below, 0)
         indices.masked_fill_(below, -1)
@@ -58,7 +52,7 @@ def mutual_topk(
 
 
 def _fast(a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int) -> tuple[Best, Best] | None:
-    """Find the best of the rows and those of the columns; None: too few would be proved."""
+    """Return the best of rows and the best of columns, or None if too few would be proved."""
     if m > MOST:
         return None
     tile = plan_for("mutual_topk", a, b.shape[0], m).tile
@@ -82,7 +76,8 @@ def _fast(a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int) -> tuple[Best,
         chosen, unseen = choose(row_keys, count, scheme.kept)
         row_best.append(_best(chosen, unseen, m, replace(of_rows, x=a[rows])))
         chosen, unseen = choose(col_keys, count, scheme.kept)
-        # A key's lowest bits hold the complement of its row, which is one of the block's so far.
+        # A key's lowest bits hold the complement of a row's number, which counts from the block's
+        # first row until here.
         col_chosen.append(torch.where(chosen == MISSING, chosen, chosen - start))
         col_unseen.append(unseen)
     col_best = _best(torch.cat(col_chosen, 1), torch.stack(col_unseen).amax(0), m, of_cols)
@@ -90,7 +85,7 @@ def _fast(a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int) -> tuple[Best,
 
 
 def _best(chosen: Tensor, unseen: Tensor, m: int, scores: Scores) -> Best:
-    """Find the m best of the chosen keys, (R, count), where those not chosen are below `unseen`."""
+    """Find the m best of the chosen keys, (R, count). No other key is above `unseen`."""
     if scores.slack is not None:
         return best_of_chosen(chosen, unseen, m, scores)
     values, indices, least = ranked(chosen, m)
@@ -124,6 +119,6 @@ def _scan(
 
 
 def _block_rows(cols: int, scheme: Scheme) -> int:
-    """Count the rows of a block: whole groups, so that a group of rows lies in one block."""
+    """Return how many rows a block has: whole groups, so that no group lies in two blocks."""
     keys_of_row: int = triton.cdiv(cols, scheme.group) * scheme.kept
     return max(1, KEYS_AT_ONCE // keys_of_row // scheme.group) * scheme.group

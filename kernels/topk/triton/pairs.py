@@ -1,11 +1,11 @@
-"""Pairs above their prices on a GPU: tiles append to one list, which is sorted afterwards.
+"""pairs_above in Triton, on a GPU: tiles append to one list, which is sorted afterwards.
 
-Every score is compared with a float32 bound that is not above its prices (`lowered`); the exact
-comparison, in float64, is made where a tile passes any. Half-precision scores decide so at once.
+A tile compares every score with a float32 bound that is not above its prices (`lowered`). If any
+score passes, it makes the exact comparison, in float64. Half-precision scores are decided so.
 Float32 inputs are scanned in float16: the list then holds every pair whose score with its slack
-(bound.py) is above that bound, and a float32 score of each decides. If there are far more of
-those than pairs are wanted, all is scanned in full float32. Both ways give a score the same bits:
-whether a pair is above its prices does not depend on the capacity.
+(bound.py) is above the float32 bound, and a float32 score of each decides. If the list has many
+more pairs than are wanted, the scan is repeated in full float32. Both ways give a score the same
+bits, so that the capacity does not change which pairs are above their prices.
 """
 
 from collections.abc import Sequence
@@ -18,25 +18,26 @@ from torch import Tensor
 
 from ...backends import interpreting
 from ...launch import on_device, ready
+from ..interface import Listed, PairsAboveInputs
 from .bound import Slack, packed_rough, rough, slack_of
 from .plans import plan_for
 from .scan import scores_of_tile, with_slack
 from .tiles import BAND, Tile, full_tile
 
-DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # of a program
-ROOM = 1 << 16  # proposals beyond twice the pairs that are wanted
+DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # for confirm_pairs
+ROOM = 1 << 16  # how many more proposals fit the list than twice the capacity
 
 
 @triton.jit
 def halves(tile):
-    """Two (M, N / 2): the left and the right columns of a tile (M, N)."""
+    """Return the left and the right half of the columns of a tile (M, N), two (M, N / 2)."""
     parts = tl.reshape(tile, (tile.shape[0], 2, tile.shape[1] // 2))
     return tl.split(tl.permute(parts, (0, 2, 1)))
 
 
 @triton.jit
 def quarters(tile):
-    """Four (M, N / 4): the columns of a tile (M, N) from the left to the right."""
+    """Return the columns of a tile (M, N) from left to right, as four (M, N / 4)."""
     left, right = halves(tile)
     first, second = halves(left)
     third, fourth = halves(right)
@@ -45,113 +46,123 @@ def quarters(tile):
 
 @triton.jit
 def append(
-    scores, above, row_price, col_price, margin, pairs, count, capacity, rows, cols, col_count
-):
+    scores, above, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, count_ptr, capacity,
+    rows, cols, col_count,
+):  # fmt: skip
     """Append row * C + col of each pair that is above, int8 (M, N), and above its exact prices."""
-    if row_price is not None:
+    if row_price_ptr is not None:
         inside = above != 0
-        u = tl.load(row_price + rows, mask=tl.max(above, 1) != 0, other=0.0)
-        v = tl.load(col_price + cols, mask=tl.max(above, 0) != 0, other=0.0)
-        bound = u[:, None] + v[None, :] - tl.load(margin)
+        u = tl.load(row_price_ptr + rows, mask=tl.max(above, 1) != 0, other=0.0)
+        v = tl.load(col_price_ptr + cols, mask=tl.max(above, 0) != 0, other=0.0)
+        bound = u[:, None] + v[None, :] - tl.load(margin_ptr)
         above = (inside & (scores.to(tl.float64) > bound)).to(tl.int8)
     of_row = tl.sum(above.to(tl.int32), 1)
     found = tl.sum(of_row, 0)
     if found > 0:
-        # The only atomic of all kernels.
-        first = tl.atomic_add(count, found.to(tl.int64))
+        # This is the only atomic operation of all kernels.
+        first = tl.atomic_add(count_ptr, found.to(tl.int64))
         room = tl.maximum(tl.minimum(capacity - first, found), 0).to(tl.int32)
         before = tl.cumsum(of_row, 0) - of_row
         place = before[:, None] + tl.cumsum(above.to(tl.int32), 1) - 1
         pair = rows[:, None] * col_count + cols[None, :]
-        tl.store(pairs + first + place, pair, mask=(above != 0) & (place < room))
+        tl.store(pairs_ptr + first + place, pair, mask=(above != 0) & (place < room))
 
 
 @triton.jit
 def list_pairs(
-    a, b, row_slack, col_slack, scale, row_low, col_low, row_price, col_price, margin,
-    blocks, pairs, count, capacity, row_count, col_count, dim,
+    a_ptr, b_ptr, row_slack_ptr, col_slack_ptr, scale_ptr, row_low_ptr, col_low_ptr,
+    row_price_ptr, col_price_ptr, margin_ptr, blocks_ptr, pairs_ptr, count_ptr, capacity,
+    row_count, col_count, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Append row * C + col of every pair above its prices; the order is not defined.
 
-    Scheme: a fused product and a filter with known thresholds, one atomic for a tile that passes
-    any. Bound: bound.py, where slack is given. A NaN is listed where it proposes only.
+    It is a fused product and a filter with known thresholds; a tile that passes any score makes
+    one atomic addition. With slack, bound.py has the proof, and a NaN is listed too.
 
     Args:
-        a: (R, D); b: (C, D).
-        row_slack: (R,) float32; col_slack (C,) float32; scale (1,) float32: see
-            bound.Slack; or all None.
-        row_low: (R,) float32; col_low: (C,) float32: see `lowered`.
-        row_price: (R,) float64; col_price: (C,) float64; margin: (1,) float64. With slack they are
-            None, and what is above the lowered prices is listed.
-        blocks: (P, 4) int64: row, end of rows, col, end of cols of each program's part.
-        pairs: (capacity,) int64, written.
-        count: (1,) int64, added to: pairs found, those beyond the capacity included.
+        a_ptr: (R, D); b_ptr: (C, D).
+        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (1,) float32: see
+            bound.Slack. All are None without slack.
+        row_low_ptr: (R,) float32; col_low_ptr: (C,) float32: see `lowered`.
+        row_price_ptr: (R,) float64; col_price_ptr: (C,) float64; margin_ptr: (1,) float64. With
+            slack they are None, and every pair above the lowered prices is listed.
+        blocks_ptr: (P, 4) int64: the first row, the end of the rows, the first column and the end
+            of the columns of each program's part.
+        pairs_ptr: (capacity,) int64, written.
+        count_ptr: (1,) int64, added to: how many pairs were found, also beyond the capacity.
+        capacity: how many pairs the list holds.
+        row_count: R; col_count: C; dim: D.
 
     """
-    block = blocks + tl.program_id(0).to(tl.int64) * 4
+    block = blocks_ptr + tl.program_id(0).to(tl.int64) * 4
     rows = tl.load(block) + tl.arange(0, BLOCK_M)
     cols = tl.load(block + 2) + tl.arange(0, BLOCK_N)
     row_inside, col_inside = rows < tl.load(block + 1), cols < tl.load(block + 3)
-    scores = scores_of_tile(a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K)
-    scores = with_slack(scores, row_slack, col_slack, scale, rows, cols, row_inside, col_inside)
-    low = tl.load(row_low + rows, mask=row_inside, other=0.0)[:, None]
-    low = low + tl.load(col_low + cols, mask=col_inside, other=0.0)[None, :]
+    scores = scores_of_tile(
+        a_ptr, b_ptr, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K
+    )
+    scores = with_slack(
+        scores, row_slack_ptr, col_slack_ptr, scale_ptr, rows, cols, row_inside, col_inside
+    )
+    low = tl.load(row_low_ptr + rows, mask=row_inside, other=0.0)[:, None]
+    low = low + tl.load(col_low_ptr + cols, mask=col_inside, other=0.0)[None, :]
     above = scores > low
-    if row_slack is not None:
+    if row_slack_ptr is not None:
         above = above | (scores != scores)
     above = (above & row_inside[:, None] & col_inside[None, :]).to(tl.int8)
     if tl.max(tl.max(above, 1), 0) > 0:
-        # A quarter at a time, which takes a quarter of the registers.
+        # One quarter at a time takes a quarter of the registers.
         QUARTER: tl.constexpr = BLOCK_N // 4
         parts, above_parts = quarters(scores), quarters(above)
         for part in tl.static_range(4):
             append(
-                parts[part], above_parts[part], row_price, col_price, margin, pairs, count,
-                capacity, rows, tl.load(block + 2) + part * QUARTER + tl.arange(0, QUARTER),
-                col_count,
+                parts[part], above_parts[part], row_price_ptr, col_price_ptr, margin_ptr,
+                pairs_ptr, count_ptr, capacity, rows,
+                tl.load(block + 2) + part * QUARTER + tl.arange(0, QUARTER), col_count,
             )  # fmt: skip
 
 
 @triton.jit
 def confirm_pairs(
-    a, b, row_price, col_price, margin, pairs, above, count, col_count, dim,
+    a_ptr, b_ptr, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, above_ptr,
+    count, col_count, dim,
     BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """Write which pairs are above their prices by a float32 score.
+    """Write which pairs are above their prices, by float32 scores.
 
-    Scheme: rows of both sides are gathered; a score is the same chain of fused steps as in
-    `list_pairs` without slack, so that it has the same bits. Bound: bound.py says that it is
-    not above the pair's proposal.
+    The rows of both sides are gathered. A score is the same chain of fused steps as in `list_pairs`
+    without slack, so that it has the same bits. bound.py proves that it is not above the pair's
+    proposal.
 
     Args:
-        a: (R, D); b: (C, D); prices and margin as in `list_pairs`.
-        pairs: (count,) int64: row * C + col.
-        above: (count,) int8, written: 0 or 1.
-        count: how many; col_count: C; dim: D.
+        a_ptr: (R, D); b_ptr: (C, D); prices and margin as in `list_pairs`.
+        pairs_ptr: (count,) int64: row * C + col.
+        above_ptr: (count,) int8, written: 0 or 1.
+        count: how many pairs there are; col_count: C; dim: D.
 
     """
     place = tl.program_id(0).to(tl.int64) * BLOCK_P + tl.arange(0, BLOCK_P)
     there = place < count
-    pair = tl.load(pairs + place, mask=there, other=0)
+    pair = tl.load(pairs_ptr + place, mask=there, other=0)
     row, col = pair // col_count, pair % col_count
     depth = tl.arange(0, BLOCK_K)
     sums = tl.zeros((BLOCK_P, 1, 1), tl.float32)
     for start in range(0, dim, BLOCK_K):
         inside = there[:, None] & (start + depth < dim)[None, :]
-        left = tl.load(a + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
-        right = tl.load(b + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        left = tl.load(a_ptr + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        right = tl.load(b_ptr + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
         sums = tl.dot(left[:, None, :], right[:, :, None], sums, input_precision="ieee")
     score = tl.reshape(sums, (BLOCK_P,)).to(tl.float64)
-    u = tl.load(row_price + row, mask=there, other=0.0)
-    v = tl.load(col_price + col, mask=there, other=0.0)
-    is_above = score > u + v - tl.load(margin)
-    tl.store(above + place, is_above.to(tl.int8), mask=there)
+    u = tl.load(row_price_ptr + row, mask=there, other=0.0)
+    v = tl.load(col_price_ptr + col, mask=there, other=0.0)
+    is_above = score > u + v - tl.load(margin_ptr)
+    tl.store(above_ptr + place, is_above.to(tl.int8), mask=there)
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What pairs of rows (R,) and columns (C,) must be above, float64."""
+    """The prices of rows (R,) and columns (C,), and the margin, float64."""
 
     rows: Tensor
     cols: Tensor
@@ -162,9 +173,10 @@ class Prices:
         """Return float32 numbers (R,) and (C,) whose float32 sums are not above the prices.
 
         With e = |u| + |v| + |margin|, the float64 bound u + v - margin has an error of at most
-        2^-51 e, and the float32 sum of two numbers one of at most 2^-24 of them. Each number is
-        lowered by more than its share: by 2^-50 of what it is made of, then by 2^-22 of itself, and
-        rounded down. NaN and infinity stay what they are, or become NaN where nothing is above.
+        2^-51 e. The float32 sum of two numbers has an error of at most 2^-24 of them. Each number
+        is lowered by more than its share: first by 2^-50 of the terms that it is the sum of, then
+        by 2^-22 of itself, and it is rounded down. NaN and infinity stay what they are, or become
+        NaN if no score can be above them.
         """
         margin = self.margin + (self.cols.abs() + self.margin.abs()) * 2.0**-50
         return _below(self.rows), _below(self.cols - margin)
@@ -177,28 +189,18 @@ def _below(price: Tensor) -> Tensor:
     return torch.where(rounded.double() > lower, down, rounded)
 
 
-def pairs_above(
-    a: Tensor,
-    b: Tensor,
-    packed: Sequence[Tensor],
-    row_price: Tensor,
-    col_price: Tensor,
-    margin: float,
-    tiles: Tensor | None,
-    capacity: int,
-    _exact: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def pairs_above(inputs: PairsAboveInputs) -> Listed:
     """See api.pairs_above."""
+    a, b, capacity = inputs.a, inputs.b, inputs.capacity
     left, right = ready(a), ready(b)
-    # A float argument of a kernel would be float32.
-    prices = Prices(
-        row_price.contiguous(), col_price.contiguous(), row_price.new_full((1,), margin)
-    )
-    tiles = _checked(tiles, a, b)
+    # The margin is a tensor, because a float argument of a kernel would be float32.
+    margin = inputs.row_price.new_full((1,), inputs.margin)
+    prices = Prices(inputs.row_price.contiguous(), inputs.col_price.contiguous(), margin)
+    tiles = _checked(inputs.tiles, a, b)
     with on_device(a):
         found = None
         if a.dtype == torch.float32:
-            found = _confirmed(left, right, packed, prices, tiles, capacity)
+            found = _confirmed(left, right, inputs.packed, prices, tiles, capacity)
         if found is None:
             tile = full_tile("pairs_above", left.dtype)
             pairs, count = _listed(left, right, None, prices, tiles, capacity, tile)
@@ -213,7 +215,7 @@ def pairs_above(
 def _confirmed(
     a: Tensor, b: Tensor, packed: Sequence[Tensor], prices: Prices, tiles: Tensor, capacity: int
 ) -> tuple[Tensor, int, int] | None:
-    """Return the pairs, how many they are and how many were scored; None: too many to score."""
+    """Return the pairs, their number, and how many were scored; None if those are too many."""
     most = 2 * capacity + ROOM
     tile = plan_for("pairs_above", a, b.shape[0], 1).tile
     rows, cols = rough(a), packed_rough(packed) or rough(b)
@@ -234,7 +236,7 @@ def _confirmed(
 def _listed(
     a: Tensor, b: Tensor, slack: Slack | None, prices: Prices, tiles: Tensor, most: int, tile: Tile
 ) -> tuple[Tensor, int]:
-    """Return a list of pairs, of at most `most`, and how many there are."""
+    """Return a list of at most `most` pairs, and how many pairs there are."""
     most = min(most, a.shape[0] * b.shape[0])
     pairs = torch.empty(most, dtype=torch.int64, device=a.device)
     count = pairs.new_zeros(1)
@@ -251,7 +253,7 @@ def _listed(
 
 
 def _checked(tiles: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
-    """Return the tiles, all of the matrix if there are none; raise if one is no block of it."""
+    """Return the tiles, or the whole matrix if None; raise if one is no block of the matrix."""
     size = a.shape[0], b.shape[0]
     if tiles is None:
         return torch.tensor([[0, size[0], 0, size[1]]], device=a.device)
@@ -267,7 +269,7 @@ def _checked(tiles: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _blocks(tiles: Tensor, height: int, width: int) -> Tensor:
-    """Cut the tiles into parts of at most (height, width), (P, 4), BAND parts wide as the scans."""
+    """Cut the tiles into parts (P, 4) of at most (height, width), in the order of the scans."""
     rows, row_ends, cols, col_ends = tiles.unbind(1)
     high = (row_ends - rows + height - 1) // height
     wide = (col_ends - cols + width - 1) // width

@@ -1,7 +1,7 @@
-"""Which route and which cut serve a call: a rule, or what was measured on this GPU.
+"""Chooses the route and the tile of a scan: by a rule, or by what was measured on this GPU.
 
-`tune(call)` measures, on demand only, and keeps the result in a file. Nothing else measures, so
-that no call is ever late, least of all one that a CUDA graph records.
+Only `tune(call)` measures. It keeps the result in a file. No other call measures, so that none is
+delayed, above all none that a CUDA graph records.
 """
 
 import json
@@ -27,11 +27,11 @@ Route = Literal["fused", "chunked"]
 
 @dataclass(frozen=True)
 class Plan:
-    """How a call is served."""
+    """The route and the tile of one call."""
 
     route: Route
     tile: Tile
-    """Of the fused route."""
+    """How the fused route cuts the product; the chunked route does not read it."""
 
     def __str__(self) -> str:
         """Return the name in the cache's file."""
@@ -41,7 +41,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Question:
-    """What a plan is chosen for. Sizes are rounded up to powers of two."""
+    """The facts that a plan is chosen by. Its name has sizes rounded up to powers of two."""
 
     op: str
     device: torch.device
@@ -59,7 +59,7 @@ class Question:
         return f"{machine(self.device)}, {self.op} {dtype} {sizes}"
 
     def plans(self) -> list[Plan]:
-        """List the plans that may serve it; the first needs no measurement."""
+        """List the plans to choose from. The first is taken where nothing was measured."""
         tiles = tiles_for(self.op, capability(self.device))
         found = [Plan("fused", tile) for tile in tiles]
         return [*found, Plan("chunked", tiles[0])] if self.op == "linear_topk" else found
@@ -70,7 +70,7 @@ _asked: list[Question] | None = None  # a list while `tune` listens
 
 
 def plan_for(op: str, x: Tensor, latents: int, k: int) -> Plan:
-    """Return the plan for a call of `op`: one that is forced, measured, or the first.
+    """Return the plan for a call of `op`: the forced one, the measured one, or the first.
 
     Args:
         op: "linear_topk", "mutual_topk" or "pairs_above".
@@ -90,7 +90,7 @@ def plan_for(op: str, x: Tensor, latents: int, k: int) -> Plan:
 
 @contextmanager
 def forced(op: str, plan: Plan) -> Iterator[None]:
-    """Inside, `plan` serves every call of `op`."""
+    """In this context, `plan` serves every call of `op`."""
     before = _forced.copy()
     _forced[op] = plan
     try:
@@ -103,17 +103,17 @@ def forced(op: str, plan: Plan) -> Iterator[None]:
 def tune(
     call: Callable[[], object], timer: Callable[[Callable[[], object]], float] | None = None
 ) -> Plan:
-    """Measure the plans for a call, and keep the fastest for calls of about its sizes.
+    """Measure the plans for a call, and keep the fastest for calls of similar sizes.
 
     Args:
-        call: calls one scan on a GPU, once, outside of a CUDA graph.
-        timer: takes such a call and returns its seconds. None: the median of some runs.
+        call: calls one scan on a GPU once, outside a CUDA graph.
+        timer: takes such a call and returns its seconds. None takes the median of some runs.
 
     Returns:
-        The plan that this process, and later ones, take from now on.
+        The fastest plan, which this process and later ones take from now on.
 
     Raises:
-        RuntimeError: a CUDA graph is being recorded, or nothing was called that has a choice.
+        RuntimeError: a CUDA graph is being recorded, or the call has no plan to choose.
 
     """
     if capturing():
@@ -122,7 +122,7 @@ def tune(
     seconds = {}
     for plan in question.plans():
         with forced(question.op, plan):
-            call()  # compiles
+            call()  # compiles the kernels
             seconds[plan] = (timer or _median)(call)
     best = min(seconds, key=lambda plan: seconds[plan])
     _write(str(question), str(best))
@@ -156,13 +156,13 @@ def capability(device: torch.device) -> int:
 
 
 def machine(device: torch.device) -> str:
-    """Name all that a measurement depends on but the call."""
+    """Return a text with all that a measurement depends on, except the call."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "interpreter"
     return f"{name} sm_{capability(device)}, triton {triton.__version__}, torch {torch.__version__}"
 
 
 def cache_file() -> Path:
-    """Return where measured plans are kept."""
+    """Return the path of the file that keeps measured plans."""
     folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(folder) / "twinsae" / "plans.json"
 

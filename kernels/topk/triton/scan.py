@@ -1,26 +1,27 @@
-"""The product on a GPU, tile by tile, and what is kept of each tile.
+"""The kernels that multiply on a GPU, tile by tile, and keep the best keys of each tile.
 
-A score's bits depend on its own row and latent only, as long as BLOCK_K is the same: every kernel
-multiplies with `scores_of_tile` or `described_scores`. A float32 score is one chain of fused steps
-from the first column to the last, whatever BLOCK_K. Scans that only propose (bound.py) add a
-slack to each score, so that it is not below what it stands for.
+A score's bits depend on its own row and latent only, as long as BLOCK_K is the same, because every
+kernel multiplies with `scores_of_tile` or `described_scores`. A float32 score is one chain of fused
+steps from the first column to the last, whatever BLOCK_K is. Proposing scans (bound.py) add a slack
+to each score, so that it is not below the score of the full float32 product.
 
-Scores are compared as keys: int64, the score's bits in the order of numbers above the complement of
-the latent's index, so that the larger key is the larger score or the lower index.
+Scores are compared as int64 keys. The upper half of a key holds the score's bits, mapped so that
+integers compare as the scores do. The lower half holds the complement of the latent's index. So the
+larger key has the larger score or, of equal scores, the lower index.
 """
 
 import triton
 import triton.language as tl
 
-LEAST = tl.constexpr(-(2**31))  # below every ordered score
-MISSING = -(2**63)  # the key of no score: below every key
-NAN_BITS = tl.constexpr(0x7FC00000)  # above infinity's
+LEAST = tl.constexpr(-(2**31))  # stands for no score; below every ordered score
+MISSING = -(2**63)  # the key that stands for no score; below every other key
+NAN_BITS = tl.constexpr(0x7FC00000)  # larger than the bits of infinity
 INDEX_BITS = tl.constexpr(0x7FFFFFFF)
 
 
 @triton.jit
 def tile_of_program(program, row_tiles, col_tiles, BAND: tl.constexpr):
-    """(row tile, column tile): BAND row tiles wide, column after column."""
+    """Return a program's row tile and column tile. BAND row tiles share each column tile."""
     band = program // (BAND * col_tiles)
     first = band * BAND
     width = tl.minimum(row_tiles - first, BAND)
@@ -30,13 +31,13 @@ def tile_of_program(program, row_tiles, col_tiles, BAND: tl.constexpr):
 
 @triton.jit
 def scores_of_tile(
-    x, weight, rows, latents, row_count, latent_count, dim,
+    x_ptr, weight_ptr, rows, latents, row_count, latent_count, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK_M, BLOCK_N) float32: <x[rows], weight[latents]>; 0 outside of the matrices."""
+    """Return <x[rows], weight[latents]>, (BLOCK_M, BLOCK_N) float32; 0 outside the matrices."""
     depth = tl.arange(0, BLOCK_K)
-    left = x + rows.to(tl.int64)[:, None] * dim + depth[None, :]
-    right = weight + latents.to(tl.int64)[None, :] * dim + depth[:, None]
+    left = x_ptr + rows.to(tl.int64)[:, None] * dim + depth[None, :]
+    right = weight_ptr + latents.to(tl.int64)[None, :] * dim + depth[:, None]
     row_inside = (rows < row_count)[:, None]
     latent_inside = (latents < latent_count)[None, :]
     scores = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
@@ -50,28 +51,29 @@ def scores_of_tile(
 
 @triton.jit
 def described_scores(
-    x, weight, row, latent, dim,
+    x_desc, weight_desc, row, latent, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """(BLOCK_M, BLOCK_N) float32: what `scores_of_tile` gives, read by tensor descriptors.
+    """Return the same as `scores_of_tile`, but read by tensor descriptors.
 
     Args:
-        x: descriptor of (N, D), its block (BLOCK_M, BLOCK_K); weight: likewise of (S * L, D).
-        row, latent: where the tile starts. What is outside of the matrices counts as 0; a tile may
+        x_desc: descriptor of (N, D) with blocks (BLOCK_M, BLOCK_K).
+        weight_desc: descriptor of (S * L, D) with blocks (BLOCK_N, BLOCK_K).
+        row, latent: where the tile starts. Numbers outside the matrices count as 0; a tile may
             reach into the next stack.
         dim: D.
 
     """
     scores = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for start in range(0, dim, BLOCK_K):
-        a, b = x.load([row, start]), weight.load([latent, start])
+        a, b = x_desc.load([row, start]), weight_desc.load([latent, start])
         scores = tl.dot(a, b.T, scores, input_precision="ieee")
     return scores
 
 
 @triton.jit
 def ordered(scores):
-    """int32 in the order of the scores: NaN first; the two zeros are equal."""
+    """Return int32 that compare as the scores do. NaN is largest; the two zeros are equal."""
     bits = tl.where(scores == 0, 0.0, scores).to(tl.int32, bitcast=True)
     bits = tl.where(scores != scores, NAN_BITS, bits)
     return bits ^ ((bits >> 31) & INDEX_BITS)
@@ -79,58 +81,63 @@ def ordered(scores):
 
 @triton.jit
 def score_of_ordered(order):
-    """float32: the inverse of `ordered`."""
+    """Return the float32 scores of `ordered`."""
     return (order ^ ((order >> 31) & INDEX_BITS)).to(tl.float32, bitcast=True)
 
 
 @triton.jit
 def key_of(order, index):
-    """int64: see the head of this file."""
+    """Return the int64 keys; the head of this file says what they are."""
     key = (order.to(tl.int64) << 32) | (index ^ INDEX_BITS).to(tl.int64)
     return tl.where(order == LEAST, order.to(tl.int64) << 32, key)
 
 
 @triton.jit
-def with_slack(scores, row_slack, latent_slack, scale, rows, latents, row_inside, latent_inside):
-    """Make proposals of a scan's scores, if there is slack: see bound.Slack."""
-    if row_slack is not None:
-        of_row = tl.load(row_slack + rows, mask=row_inside, other=0.0)
-        of_latent = tl.load(latent_slack + latents, mask=latent_inside, other=0.0)
-        scores = scores * tl.load(scale) + of_row[:, None] * of_latent[None, :]
+def with_slack(
+    scores, row_slack_ptr, latent_slack_ptr, scale_ptr, rows, latents, row_inside, latent_inside
+):
+    """Turn a scan's scores into proposals if there is slack: see bound.Slack."""
+    if row_slack_ptr is not None:
+        of_row = tl.load(row_slack_ptr + rows, mask=row_inside, other=0.0)
+        of_latent = tl.load(latent_slack_ptr + latents, mask=latent_inside, other=0.0)
+        scores = scores * tl.load(scale_ptr) + of_row[:, None] * of_latent[None, :]
     return scores
 
 
 @triton.jit
 def eligible_order(
-    scores, row_slack, latent_slack, scale, bias, mask, floor, rows, cols, stack, row_count, latents
-):
-    """(rows, cols) int32: the ordered scores of the stack's latents, or LEAST."""
+    scores, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, mask_ptr, floor_ptr,
+    rows, cols, stack, row_count, latents,
+):  # fmt: skip
+    """Return the ordered scores of the stack's latents (rows, cols), LEAST if not eligible."""
     own = cols < latents
     stacked = stack * latents + cols
     inside = rows < row_count
-    scores = with_slack(scores, row_slack, latent_slack, scale, rows, stacked, inside, own)
-    if bias is not None:
-        scores += tl.load(bias + stacked, mask=own, other=0.0).to(tl.float32)[None, :]
+    scores = with_slack(
+        scores, row_slack_ptr, latent_slack_ptr, scale_ptr, rows, stacked, inside, own
+    )
+    if bias_ptr is not None:
+        scores += tl.load(bias_ptr + stacked, mask=own, other=0.0).to(tl.float32)[None, :]
     limit = tl.full((rows.shape[0],), float("-inf"), tl.float32)
-    if floor is not None:
-        limit = tl.load(floor + rows, mask=inside, other=float("inf"))
+    if floor_ptr is not None:
+        limit = tl.load(floor_ptr + rows, mask=inside, other=float("inf"))
     allowed = own
-    if mask is not None:
-        allowed = own & (tl.load(mask + stacked, mask=own, other=0) != 0)
+    if mask_ptr is not None:
+        allowed = own & (tl.load(mask_ptr + stacked, mask=own, other=0) != 0)
     eligible = ((scores > limit[:, None]) | (scores != scores)) & allowed[None, :]
     return tl.where(eligible, ordered(scores), LEAST)
 
 
 @triton.jit
-def keep_best(order, keys, rows, groups, row_count, group_count, GROUP: tl.constexpr,
+def keep_best(order, keys_ptr, rows, groups, row_count, group_count, GROUP: tl.constexpr,
               KEPT: tl.constexpr):  # fmt: skip
     """Write the KEPT best keys of each row's groups.
 
     Args:
         order: (rows, groups * GROUP) int32: ordered scores or LEAST.
-        keys: (row_count, group_count, KEPT) int64, written: each group's descend.
-        rows: where each row's keys stand; row_count: there are no more than these.
-        groups: which groups of the latents these are.
+        keys_ptr: (row_count, group_count, KEPT) int64, written: each group's keys descend.
+        rows: each row's place in keys_ptr; places from row_count on are not written.
+        groups: the numbers of these groups of latents.
 
     """
     order = tl.reshape(order, (rows.shape[0], groups.shape[0], GROUP))
@@ -144,27 +151,29 @@ def keep_best(order, keys, rows, groups, row_count, group_count, GROUP: tl.const
         chosen = tl.min(tl.where(order == best[:, :, None], member, GROUP), 2)
         order = tl.where(member == chosen[:, :, None], LEAST, order)
         key = key_of(best, groups[None, :] * GROUP + chosen)
-        tl.store(keys + places * KEPT + place, key, mask=inside)
+        tl.store(keys_ptr + places * KEPT + place, key, mask=inside)
 
 
 @triton.jit
 def scan_groups(
-    x, weight, row_slack, latent_slack, scale, bias, mask, floor, keys,
-    row_count, latents, dim, group_count,
+    x_ptr, weight_ptr, x_desc, weight_desc, row_slack_ptr, latent_slack_ptr, scale_ptr,
+    bias_ptr, mask_ptr, floor_ptr, keys_ptr, row_count, latents, dim, group_count,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
-    GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr, DESCRIBED: tl.constexpr,
+    GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
 ):  # fmt: skip
     """Write the KEPT best keys of every GROUP consecutive latents.
 
-    Scheme: a fused product and group top-m, see linear.py. With slack: bound.py.
+    linear.py says what for. With slack, bound.py has the proof.
 
     Args:
-        x: (N, D); weight (S * L, D): descriptors of blocks of the tile if DESCRIBED, else pointers.
-        bias (S * L,) or None; mask (S * L,) bool or None.
-        row_slack: (N,) float32; latent_slack (S * L,) float32; scale (1,) float32: see
-            bound.Slack; or all None.
-        floor: (N,) float32.
-        keys: (N, S, group_count, KEPT) int64, written: each group's descend.
+        x_ptr: (N, D); weight_ptr: (S * L, D). They are None where descriptors are given.
+        x_desc: descriptor of x with blocks (BLOCK_M, BLOCK_K), or None.
+        weight_desc: descriptor of the weight with blocks (BLOCK_N, BLOCK_K), or None.
+        row_slack_ptr: (N,) float32; latent_slack_ptr: (S * L,) float32; scale_ptr: (1,) float32:
+            see bound.Slack. All are None without slack.
+        bias_ptr: (S * L,) or None; mask_ptr: (S * L,) bool or None.
+        floor_ptr: (N,) float32.
+        keys_ptr: (N, S, group_count, KEPT) int64, written: each group's keys descend.
         row_count: N.
         latents: L.
         dim: D.
@@ -176,42 +185,42 @@ def scan_groups(
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
-    if DESCRIBED:
+    if x_desc is not None:
         scores = described_scores(
-            x, weight, row_tile * BLOCK_M, stack * latents + col_tile * BLOCK_N, dim,
+            x_desc, weight_desc, row_tile * BLOCK_M, stack * latents + col_tile * BLOCK_N, dim,
             BLOCK_M, BLOCK_N, BLOCK_K,
         )  # fmt: skip
     else:
         stacked, last = stack * latents + cols, stack * latents + latents
         scores = scores_of_tile(
-            x, weight, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K
+            x_ptr, weight_ptr, rows, stacked, row_count, last, dim, BLOCK_M, BLOCK_N, BLOCK_K
         )
     order = eligible_order(
-        scores, row_slack, latent_slack, scale, bias, mask, floor, rows, cols, stack, row_count,
-        latents,
+        scores, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, mask_ptr, floor_ptr,
+        rows, cols, stack, row_count, latents,
     )  # fmt: skip
     groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
     stacks = tl.num_programs(1)
     outputs = rows.to(tl.int64) * stacks + stack
-    keep_best(order, keys, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
+    keep_best(order, keys_ptr, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
 
 
 @triton.jit
 def scan_both(
-    a, b, row_slack, col_slack, scale, row_keys, col_keys,
+    a_ptr, b_ptr, row_slack_ptr, col_slack_ptr, scale_ptr, row_keys_ptr, col_keys_ptr,
     row_count, col_count, dim, row_groups, col_groups,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
     GROUP: tl.constexpr, KEPT: tl.constexpr, BAND: tl.constexpr,
 ):  # fmt: skip
     """Write the best keys of each row's groups of columns and of each column's groups of rows.
 
-    Scheme and bound as in `scan_groups`, for both sides of one tile.
+    It does what `scan_groups` does, for both sides of one tile.
 
     Args:
-        a: (R, D); b: (C, D).
-        row_slack: (R,) float32; col_slack (C,) float32; scale (1,) float32: see
-            bound.Slack; or all None.
-        row_keys: (R, row_groups, KEPT) int64, written; col_keys: (C, col_groups, KEPT).
+        a_ptr: (R, D); b_ptr: (C, D).
+        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (1,) float32: see
+            bound.Slack. All are None without slack.
+        row_keys_ptr: (R, row_groups, KEPT) int64, written; col_keys_ptr: (C, col_groups, KEPT).
         row_count: R; col_count: C; dim: D.
         row_groups: ceil(C / GROUP); col_groups: ceil(R / GROUP).
 
@@ -220,36 +229,39 @@ def scan_both(
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
-    scores = scores_of_tile(a, b, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K)
-    order = eligible_order(
-        scores, row_slack, col_slack, scale, None, None, None, rows, cols, 0, row_count, col_count
+    scores = scores_of_tile(
+        a_ptr, b_ptr, rows, cols, row_count, col_count, dim, BLOCK_M, BLOCK_N, BLOCK_K
     )
+    order = eligible_order(
+        scores, row_slack_ptr, col_slack_ptr, scale_ptr, None, None, None,
+        rows, cols, 0, row_count, col_count,
+    )  # fmt: skip
     order = tl.where((rows < row_count)[:, None], order, LEAST)
     groups = col_tile * (BLOCK_N // GROUP) + tl.arange(0, BLOCK_N // GROUP)
-    keep_best(order, row_keys, rows, groups, row_count, row_groups, GROUP, KEPT)
+    keep_best(order, row_keys_ptr, rows, groups, row_count, row_groups, GROUP, KEPT)
     groups = row_tile * (BLOCK_M // GROUP) + tl.arange(0, BLOCK_M // GROUP)
-    keep_best(tl.trans(order), col_keys, cols, groups, col_count, col_groups, GROUP, KEPT)
+    keep_best(tl.trans(order), col_keys_ptr, cols, groups, col_count, col_groups, GROUP, KEPT)
 
 
 @triton.jit
 def score_all(
-    x, weight, bias, floor, keys, row_count, latents, dim,
+    x_ptr, weight_ptr, bias_ptr, floor_ptr, keys_ptr, row_count, latents, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BAND: tl.constexpr,
 ):  # fmt: skip
     """Write the keys of all latents, (N, L) int64. Arguments as in `scan_groups`, for one stack.
 
-    Scheme: all scores in full precision, for a sort. There is nothing to prove.
+    All scores have full precision, so that there is nothing to prove.
     """
     row_tiles, col_tiles = tl.cdiv(row_count, BLOCK_M), tl.cdiv(latents, BLOCK_N)
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
     rows = row_tile * BLOCK_M + tl.arange(0, BLOCK_M)
     cols = col_tile * BLOCK_N + tl.arange(0, BLOCK_N)
     scores = scores_of_tile(
-        x, weight, rows, cols, row_count, latents, dim, BLOCK_M, BLOCK_N, BLOCK_K
+        x_ptr, weight_ptr, rows, cols, row_count, latents, dim, BLOCK_M, BLOCK_N, BLOCK_K
     )
     order = eligible_order(
-        scores, None, None, None, bias, None, floor, rows, cols, 0, row_count, latents
+        scores, None, None, None, bias_ptr, None, floor_ptr, rows, cols, 0, row_count, latents
     )
     inside = (rows < row_count)[:, None] & (cols < latents)[None, :]
     places = rows.to(tl.int64)[:, None] * latents + cols[None, :]
-    tl.store(keys + places, key_of(order, cols[None, :]), mask=inside)
+    tl.store(keys_ptr + places, key_of(order, cols[None, :]), mask=inside)

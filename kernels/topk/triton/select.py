@@ -1,4 +1,4 @@
-"""The best keys of rows on a GPU: a search for the k-th key, then its betters by rank."""
+"""Selects the k best keys of rows on a GPU, and ranks them."""
 
 import torch
 import triton
@@ -7,26 +7,27 @@ from torch import Tensor
 
 from .scan import INDEX_BITS, MISSING, score_of_ordered
 
-MOST = 256  # the largest k: a row's choice fits the registers of one program
-CHUNK = 4096  # keys that one program searches, of one row or of several
-RANKED = 32  # keys that are compared at once
+MOST = 256  # the largest k, whose keys fit the registers of one program
+CHUNK = 4096  # how many keys one program searches, of one row or of several
+RANKED = 32  # how many keys a key is compared with at once
 
 
 @triton.jit
 def choose_best(
-    keys, chosen, unseen, row_count, count, k,
+    keys_ptr, chosen_ptr, unseen_ptr, row_count, count, k,
     KEPT: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr, K: tl.constexpr,
     NONE: tl.constexpr,
 ):  # fmt: skip
     """Write the k largest of each chunk of a row's distinct keys, in any order.
 
-    Scheme: the k-th largest key is found from its highest bit down: a bit is set if k keys still
-    reach it. Bound: `unseen` is what the certificate of linear.py compares; there is no rounding.
+    The bits of the k-th largest key are found from the highest down: a bit is set if k keys are
+    still at least that large. linear.py compares `unseen` in its proof. Nothing is rounded.
 
     Args:
-        keys: (R, count) int64; NONE may stand more than once.
-        chosen: (R, chunks, k) int64, written; NONE where there are fewer than k.
-        unseen: (R, chunks) int64, written: the largest of the keys at places KEPT - 1 modulo KEPT.
+        keys_ptr: (R, count) int64; NONE may stand more than once.
+        chosen_ptr: (R, chunks, k) int64, written; NONE in the places that are left.
+        unseen_ptr: (R, chunks) int64, written: the largest key at a place that is KEPT - 1 modulo
+            KEPT, that is, of each group's last key.
         row_count: R.
         count: keys of a row.
         k: 1 to K.
@@ -37,7 +38,7 @@ def choose_best(
     chunk = tl.program_id(1)
     place = chunk * BLOCK + tl.arange(0, BLOCK)
     there = inside[:, None] & (place < count)[None, :]
-    key = tl.load(keys + row[:, None] * count + place[None, :], mask=there, other=NONE)
+    key = tl.load(keys_ptr + row[:, None] * count + place[None, :], mask=there, other=NONE)
     found = tl.minimum(tl.sum((key != NONE).to(tl.int32), 1), k)
     one = tl.full((), 1, tl.int64)
     threshold = tl.full((ROWS,), NONE, tl.int64)
@@ -53,29 +54,29 @@ def choose_best(
     best = (key >= threshold[:, None]) & (key != NONE)
     out = row * tl.num_programs(1) + chunk
     position = tl.cumsum(best.to(tl.int32), 1) - 1
-    # Without eligible keys every threshold is reached by none: k still bounds the positions.
-    tl.store(chosen + out[:, None] * k + position, key, mask=best & (position < k))
+    # If no key is eligible, no key reaches any threshold; k still bounds the positions.
+    tl.store(chosen_ptr + out[:, None] * k + position, key, mask=best & (position < k))
     rest = tl.arange(0, K)[None, :]
     missing = inside[:, None] & (rest >= found[:, None]) & (rest < k)
-    tl.store(chosen + out[:, None] * k + rest, NONE, mask=missing)
+    tl.store(chosen_ptr + out[:, None] * k + rest, NONE, mask=missing)
     last = tl.where((place % KEPT == KEPT - 1)[None, :], key, NONE)
-    tl.store(unseen + out, tl.max(last, 1), mask=inside)
+    tl.store(unseen_ptr + out, tl.max(last, 1), mask=inside)
 
 
 @triton.jit
 def rank_chosen(
-    chosen, values, indices, least, row_count, k,
+    chosen_ptr, values_ptr, indices_ptr, least_ptr, row_count, k,
     ROWS: tl.constexpr, BLOCK: tl.constexpr, K: tl.constexpr, NONE: tl.constexpr,
 ):  # fmt: skip
     """Write each row's distinct keys as scores and indices, in descending order.
 
-    Scheme: a key's place is the number of larger ones. Nothing is rounded, and there are no ties.
+    A key's place is the number of larger keys. Nothing is rounded, and there are no ties.
 
     Args:
-        chosen: (R, k) int64; NONE is no key.
-        values: (R, k) float32, written; 0 in missing places.
-        indices: (R, k) int64, written; -1 in missing places.
-        least: (R,) int64, written: the smallest key, NONE if there are fewer than k.
+        chosen_ptr: (R, k) int64; NONE is no key.
+        values_ptr: (R, k) float32, written; 0 in missing places.
+        indices_ptr: (R, k) int64, written; -1 in missing places.
+        least_ptr: (R,) int64, written: the smallest key, NONE if there are fewer than k.
         row_count: R.
         k: 1 to K.
 
@@ -85,28 +86,31 @@ def rank_chosen(
     slot = tl.arange(0, K)[None, :]
     own = inside & (slot < k)
     start_of_row = row[:, None] * k
-    key = tl.load(chosen + start_of_row + slot, mask=own, other=NONE)
+    key = tl.load(chosen_ptr + start_of_row + slot, mask=own, other=NONE)
     rank = tl.zeros((ROWS, K), tl.int32)
     for start in range(0, k, BLOCK):
         other = start + tl.arange(0, BLOCK)[None, :]
         there = inside & (other < k)
-        others = tl.load(chosen + start_of_row + other, mask=there, other=NONE)
+        others = tl.load(chosen_ptr + start_of_row + other, mask=there, other=NONE)
         rank += tl.sum((others[:, None, :] > key[:, :, None]).to(tl.int32), 2)
     real = key != NONE
     found = tl.sum(real.to(tl.int32), 1)[:, None]
     score = score_of_ordered((key >> 32).to(tl.int32))
     index = (key ^ INDEX_BITS) & INDEX_BITS
-    tl.store(values + start_of_row + rank, score, mask=real)
-    tl.store(indices + start_of_row + rank, index, mask=real)
+    tl.store(values_ptr + start_of_row + rank, score, mask=real)
+    tl.store(indices_ptr + start_of_row + rank, index, mask=real)
     missing = own & (slot >= found)
-    tl.store(values + start_of_row + slot, tl.zeros((ROWS, K), tl.float32), mask=missing)
-    tl.store(indices + start_of_row + slot, tl.full((ROWS, K), -1, tl.int64), mask=missing)
+    tl.store(values_ptr + start_of_row + slot, tl.zeros((ROWS, K), tl.float32), mask=missing)
+    tl.store(indices_ptr + start_of_row + slot, tl.full((ROWS, K), -1, tl.int64), mask=missing)
     smallest = tl.min(tl.where(own, key, tl.max(key, 1)[:, None]), 1)
-    tl.store(least + row, smallest, mask=row < row_count)
+    tl.store(least_ptr + row, smallest, mask=row < row_count)
 
 
 def ranked(chosen: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the k best of each row's distinct keys, (R, count): values, indices, the least key."""
+    """Return values and indices of the k best of each row's keys, (R, count), and the least key.
+
+    A row's keys are distinct.
+    """
     chosen = narrowed(chosen, k)
     values = torch.empty(chosen.shape, dtype=torch.float32, device=chosen.device)
     indices, least = torch.empty_like(chosen), torch.empty_like(chosen[:, 0])

@@ -1,4 +1,4 @@
-"""How products are cut on a GPU, and the cuts that a call may choose from."""
+"""Lists the tiles that a product on a GPU may be cut into."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ...backends import interpreting
 
 @dataclass(frozen=True)
 class Tile:
-    """How a product is cut. All have one `depth`, so that they give equal bits."""
+    """The size of a tile and how it runs. All for one dtype have one depth, for equal bits."""
 
     rows: int
     cols: int
@@ -17,13 +17,14 @@ class Tile:
     warps: int
     stages: int
     archs: tuple[int, ...] = ()
-    """Compute capabilities (90 is sm_90) that it is for; () for all."""
+    """Compute capabilities of the GPUs that it is for (90 is sm_90); () for all."""
     described: bool = False
-    """Whether `scan_groups` reads by tensor descriptors, where rows are whole 16 bytes."""
+    """Whether `scan_groups` reads by tensor descriptors, if rows are multiples of 16 bytes."""
 
 
-# The first of a list that is for a GPU is taken where nothing was measured. They are for the GPUs
-# for which `make aot` found neither spills nor too much shared memory; each list has one for all.
+# Where nothing was measured, the first tile of a list that is for the GPU is taken. A tile is for
+# the GPUs where `make aot` finds no spills and not too much shared memory. Each list has one for
+# all GPUs.
 LISTED = (80, 90, 100, 120)
 HALF_TILES = {
     "linear_topk": (
@@ -33,23 +34,23 @@ HALF_TILES = {
     "mutual_topk": (Tile(128, 128, 64, 16, 3, (90,)), Tile(128, 128, 64, 8, 3)),
     "pairs_above": (Tile(128, 64, 64, 8, 3),),
 }  # fmt: skip
-"""For bfloat16 and float16, on tensor cores; scans of float32 inputs, which propose, read float16.
-Times of the cuts on an H100: docs/benchmarks-gpu.md."""
+"""For bfloat16 and float16, on tensor cores. Scans that propose for float32 inputs read float16.
+docs/benchmarks-gpu.md has the times of these tiles on an H100."""
 FLOAT_TILE, PAIRS_FLOAT_TILE = Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 8, 3)
 """For scores in float32, without tensor cores."""
-INTERPRETED = Tile(32, 256, 64, 4, 1)  # its time goes by the number of tiles
-BAND = 8  # row tiles that take turns on one column tile, so that both stay in the L2 cache
+INTERPRETED = Tile(32, 256, 64, 4, 1)  # large, because the interpreter takes the same time for any
+BAND = 8  # row tiles that share a column tile one after another, so that both stay in the L2 cache
 
 
 def tiles_for(op: str, arch: int) -> list[Tile]:
-    """Return the cuts of an op's scans on a GPU."""
+    """Return the tiles that an op's scans may take on a GPU."""
     if interpreting():
         return [INTERPRETED]
     return [tile for tile in HALF_TILES[op] if not tile.archs or arch in tile.archs]
 
 
 def full_tile(op: str, dtype: torch.dtype) -> Tile:
-    """Return how products are cut where every score counts as it is."""
+    """Return the tile of a scan whose scores are the result's."""
     if interpreting():
         return INTERPRETED
     if dtype != torch.float32:
