@@ -1,4 +1,4 @@
-"""A whole `bench gpu` of the Triton kernels in Triton's interpreter, a process of its own."""
+"""A whole `bench gpu` of the Triton kernels, in the interpreter of Triton, in another process."""
 
 import json
 import os
@@ -19,10 +19,10 @@ import sys
 from pathlib import Path
 
 import torch
-from twinsae.bench.gpu.clock import CpuClock
+from twinsae.bench.clock import CpuClock
 from twinsae.bench.gpu.plan import Plan
 from twinsae.bench.gpu.run import Run
-from twinsae.bench.inputs import Shape
+from twinsae.bench.problem import Shape
 
 toy = Shape(3, 8, 20, 3)
 plan = Plan(
@@ -46,6 +46,6 @@ def test_triton_kernels_pass_and_are_timed(dtype: str, tmp_path: Path) -> None:
     assert found["finished"]
     assert {check["kernel"] for check in found["checks"]} == KERNELS
     assert {check["dtype"] for check in found["checks"]} == {dtype, "float32"}
-    ours = {timing["op"] for timing in found["timings"] if timing["variant"] == "twinsae"}
+    ours = {timing["task"]["job"] for timing in found["timings"] if timing["way"] == "twinsae"}
     assert ours == {"encode", "decode", "autoencode", "grads", "step"}
-    assert found["matches"][0]["variant"] == "twinsae"
+    assert found["matches"][0]["way"] == "twinsae"

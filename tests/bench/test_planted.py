@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from twinsae.bench.instances import planted_pair
+from twinsae.bench.planted import planted_pair
 
 
 @pytest.mark.parametrize(("num_latents", "d_in"), [(5000, 64), (401, 7), (1, 2), (9, 3)])
