@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchGpu:
-    """Check every kernel on an NVIDIA GPU; time those that are right.
+    """Check every kernel on a GPU, then time those that pass.
 
-    The folder OUT gets the numbers (gpu.json), the table (gpu.md) and a plot (gpu.svg). The exit
-    code is 1 if a kernel is wrong.
+    It needs an NVIDIA GPU. The folder OUT gets the numbers (gpu.json), the table (gpu.md) and a
+    plot (gpu.svg). The exit code is 1 if a kernel is wrong.
     """
 
     example: ClassVar[str] = "twinsae bench gpu --out runs/bench-gpu --minutes 8"
