@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -30,8 +31,11 @@ def describe() -> str:
 
 def versions(packages: Sequence[str] = PACKAGES) -> list[str]:
     """Return the names and versions of those packages that are installed."""
-    installed = {package.name: package.version for package in metadata.distributions()}
-    return [f"{name} {installed[name]}" for name in packages if name in installed]
+    found = []
+    for name in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return found
 
 
 def warnings() -> list[str]:

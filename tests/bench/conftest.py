@@ -1,6 +1,7 @@
 """Stand-ins for the peers, which CI does not install, and toy runs of `bench gpu`."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -15,6 +16,15 @@ from twinsae.bench.gpu.results import Results
 from twinsae.bench.gpu.run import Run
 from twinsae.bench.inputs import Inputs, random_inputs
 from twinsae.bench.problem import Shape
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Use one thread: on toy sizes, to start others takes longer than the work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class SparseCoder(nn.Module):
