@@ -17,8 +17,8 @@ from .refuse import refuse, score_rounding
 if TYPE_CHECKING:
     from .clock import Call
 
-CANDIDATES = 32  # m
-TILE = 1024  # rows of the product at a time
+CANDIDATES = 32  # m: partners of each latent
+TILE = 1024  # rows of the product that are computed at a time
 FAISS = "faiss-cpu IndexFlatIP"
 
 Best = tuple[Tensor, Tensor]  # values and indices, (L, m) each
@@ -70,7 +70,7 @@ def torch_product(a: Tensor, b: Tensor) -> None:
 
 
 def faiss_best(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best]:
-    """Find the same by faiss-cpu's exact index."""
+    """Find the same partners as `torch_best` with the exact index of faiss-cpu."""
     faiss = import_module("faiss")
     faiss.omp_set_num_threads(torch.get_num_threads())
 

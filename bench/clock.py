@@ -15,16 +15,16 @@ from .machine import processor
 Call = Callable[[], object]
 Name = TypeVar("Name", bound=Hashable)
 
-LEAST_ROUNDS = 3  # even where the time is up
+LEAST_ROUNDS = 3  # this many rounds are made even if the time is up
 
 
 class Peak(NamedTuple):
     """By how many bytes memory grew at most during a call."""
 
     total: int
-    """The results of the call count."""
+    """The growth, with the results of the call."""
     result: int
-    """The size of the results."""
+    """The size of the results, in bytes."""
 
     @property
     def above_result(self) -> int:
@@ -49,16 +49,16 @@ class CpuClock:
     ) -> dict[Name, list[float]]:
         """Time several ways of doing one thing.
 
-        The ways take turns, so that a slow moment of a shared machine falls on all of them. Only
-        the ratios of times of one call of this function mean anything.
+        The ways take turns, so that a slow moment of a shared machine falls on all of them. Compare
+        only times that one call of this function returned.
 
         Args:
-            ways: name -> call without arguments.
+            ways: {name: call without arguments}.
             rounds: how often each way is timed, after one call that warms it up.
             enough: asked after each round from the third on; True ends the measurement.
 
         Returns:
-            Name -> the seconds of each timed call.
+            {name: the seconds of each timed call}.
         """
         for call in ways.values():
             call()
@@ -82,10 +82,10 @@ class CpuClock:
         return {name: median(taken) for name, taken in self.samples(ways, rounds).items()}
 
     def flush(self) -> None:
-        """Empty the caches of what the last call left there, where that can be done."""
+        """Remove what the last call left in the caches; on a CPU this does nothing."""
 
     def mark(self) -> Any:
-        """Return this moment."""
+        """Return the present moment, in the unit of the clock."""
         return time.perf_counter()
 
     def between(self, start: Any, stop: Any) -> float:
@@ -96,7 +96,7 @@ class CpuClock:
         """Wait until all work is done."""
 
     def peak(self, call: Call) -> Peak:
-        """Make a call and return by how much memory grew; a CPU is sampled every 10 ms."""
+        """Make a call and return by how much memory grew; it is looked at every 10 ms."""
         with PeakMemory() as memory:
             result = call()
         size = bytes_of(result)

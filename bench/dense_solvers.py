@@ -38,13 +38,13 @@ class DenseSolver:
 
 @dataclass(frozen=True)
 class Solved:
-    """The result of a solver, its time and its memory."""
+    """The result of a solver, with its time and its memory."""
 
     columns: Columns
     """(L,): the column of each row."""
     seconds: float
     peak_bytes: int
-    """Memory beyond the matrix."""
+    """The peak of memory beyond the matrix."""
 
 
 def solve_in_child(solver: DenseSolver, cost: Cost, limit: float) -> Solved | None:

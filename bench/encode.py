@@ -16,7 +16,7 @@ from .refuse import refuse, score_rounding
 from .roofline import codes_rate, roofline_note
 
 PACKED, TORCH, NUMPY = f"{OURS}, packed before", "torch", "product by numpy"
-SPARE_BYTES = 64 * 2**20  # an encoding may take so much, and two int8 copies of the weight
+SPARE_BYTES = 64 * 2**20  # an encoding may take this much and two int8 copies of the weight
 
 Encode = Callable[[], tuple[Any, ...]]
 """Returns the values and the indices (N, k) of the active latents, and perhaps more."""

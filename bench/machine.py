@@ -20,7 +20,7 @@ SLOWING = "OPENBLAS_CORETYPE"
 
 
 def describe() -> str:
-    """Return the number of threads, the processor, the instruction set of our kernels, versions."""
+    """Return threads, processor, the instruction set that our kernels use, and versions."""
     from ..kernels import _native  # here, so that this file imports where the extension is missing
 
     return (
@@ -39,7 +39,7 @@ def versions(packages: Sequence[str] = PACKAGES) -> list[str]:
 
 
 def warnings() -> list[str]:
-    """Return a line on what makes other libraries slow here, and how to change it."""
+    """Return lines that say what makes other libraries slow here, and how to avoid it."""
     if SLOWING not in os.environ:
         return []
     return [

@@ -26,10 +26,10 @@ from .measurement import OURS, Measurement, Task, summary
 from .planted import Planted, planted_pair
 from .refuse import WrongResultError
 
-CANDIDATES = 32  # m of the graph that is not priced
+CANDIDATES = 32  # partners of each latent in the graph of candidates
 DENSE_SECONDS = 7200.0  # the time limit of a dense solver
-SAME_OBJECTIVE = 1e-6  # a pair; the whole numbers of OR-tools are no more precise
-_BLOCK = 1024  # rows of the dense matrix made at a time
+SAME_OBJECTIVE = 1e-6  # for each pair; the whole numbers of OR-tools are no more precise
+_BLOCK = 1024  # rows of the dense matrix that are computed at a time
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What was measured: one row for each way of doing a task."""
+"""Holds what was measured: a `Measurement` for each way of doing a `Task`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ PRODUCT = "product alone"
 
 @dataclass(frozen=True)
 class Task:
-    """What is measured; the ways of one task are compared with one another."""
+    """A job on one problem; the ways of doing it are compared with one another."""
 
     job: str
-    """Such as "encode"."""
+    """The name of the job, such as "encode"."""
     sizes: Mapping[str, int]
-    """By the letters of the field: N, D, L, k."""
+    """The sizes by the letters of the field: N, D, L, k."""
     source: str
     """Where the inputs are from, such as "random"."""
     operations: int
@@ -39,17 +39,19 @@ class Measurement:
     p20: float
     """The 20th percentile, in seconds."""
     p80: float
+    """The 80th percentile, in seconds."""
     rounds: int
+    """How often it was timed."""
     peak_bytes: int
     """By how much memory grew at most in one call, beyond the inputs."""
     notes: Sequence[str] = ()
-    """What else is worth a few words."""
+    """Remarks for the table."""
     redone: float | None = None
     """The share of rows that the bound of a scan did not prove and that were scored again."""
 
 
 def summary(task: Task, way: str, seconds: Sequence[float], peak_bytes: int) -> Measurement:
-    """Return the measurement of a way from the seconds of its calls."""
+    """Return the measurement of a way, given the seconds of its calls."""
     p20, middle, p80 = (float(p) for p in np.percentile(seconds, (20, 50, 80)))
     return Measurement(task, way, middle, p20, p80, len(seconds), peak_bytes)
 
@@ -58,7 +60,7 @@ def measure(task: Task, ways: Mapping[str, Call], rounds: int) -> list[Measureme
     """Time ways of doing a task on the CPU, one of which is `OURS`.
 
     Returns:
-        One measurement for each way; its memory is beyond inputs and results.
+        One measurement for each way. Its memory is beyond inputs and results.
     """
     clock = CpuClock()
     peaks = {way: clock.peak(call).above_result for way, call in ways.items()}

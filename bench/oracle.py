@@ -1,4 +1,4 @@
-"""The right results of the kernels, by the float64 reference, and how far off rounding may be.
+"""Compares results of the kernels with the float64 reference, within the bounds of rounding.
 
 A sum of n float32 terms in any order is off by at most n u times the sum of their magnitudes
 (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1; u = 2^-24). For long
@@ -21,9 +21,9 @@ from .refuse import WrongResultError, refuse, refuse_unequal, score_rounding
 U = 2.0**-24
 MEAN = 1e-5  # relative error allowed in deviations from a mean over rows
 ROWS = 48  # how many rows of a problem are compared
-LATENTS = 16  # how many latents
-CHUNK_BYTES = 1 << 29  # of a part of the weight in float64
-OURS, PEER = 0.5, 4.0  # roundings to the dtype of the result: once at the end, or on the way too
+LATENTS = 16  # how many latents of a problem are compared, beside the most and least active
+CHUNK_BYTES = 1 << 29  # size of the part of a weight that is converted to float64 at a time
+OURS, PEER = 0.5, 4.0  # ulps: ours are rounded once at the end, those of peers on the way too
 
 
 def some(count: int, most: int, device: torch.device) -> Tensor:
@@ -155,7 +155,7 @@ def check_error(
 def check_autoencoded(
     found: Autoencoded, problem: Problem, rows: Tensor, exact: bool = False
 ) -> None:
-    """Raise WrongResultError unless those rows were decoded and compared with their inputs right.
+    """Raise WrongResultError unless reconstruction, squares and deviations of those rows are right.
 
     Args:
         found: the result for those rows.

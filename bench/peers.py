@@ -1,7 +1,7 @@
 """Other people's TopK libraries, where they are installed, with our weights in them.
 
-All are asked for the same thing: the squared error of one batch and its gradients, without AuxK.
-AuxK is off in ours too, and costs nothing while no latent is dead.
+All compute the squared error of one batch and its gradients, without AuxK. AuxK is off in our step
+too, and it costs nothing while no latent is dead.
 
 sparsify: https://github.com/EleutherAI/sparsify. flex-sae offers a loss of the decoder alone
 (https://huggingface.co/t-tech/flex-sae), so torch encodes for it. Both are called by the names
@@ -34,11 +34,11 @@ Loss = Literal["fvu", "per token", "of unknown scale"]
 
 @dataclass(frozen=True)
 class Peer:
-    """What one library does with our weights; None where it has no such function."""
+    """The functions of one library with our weights in them; None where it has no such function."""
 
     name: str
     loss: Loss
-    """The FVU; the squared error of a token, which is the FVU times V / N; or not documented."""
+    """The FVU; or the squared error of a token, which is the FVU times V / N; or not documented."""
     step: Callable[[Tensor], Mapping[str, Tensor]] | None
     """x (N, D) -> {"loss": scalar, and each gradient of `GRADIENTS` in the shape of ours}."""
     encode: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
@@ -71,7 +71,7 @@ def _sparsify(weights: Weights, total_variance: Tensor | None) -> Iterator[Peer]
     """Make a module of sparsify around our tensors, without copies."""
     device = weights.W_enc.device
     if device.type == "cpu":
-        # Before the import: else it calls its Triton kernels, which need a GPU, if it finds Triton.
+        # Set before the import: else, if Triton is installed, it calls kernels that need a GPU.
         os.environ.setdefault("SPARSIFY_DISABLE_TRITON", "1")
     library = import_module(SPARSIFY)
     config = library.SparseCoderConfig(num_latents=len(weights.W_enc), k=weights.k)
@@ -117,7 +117,7 @@ def _dictionary_learning(weights: Weights) -> Iterator[Peer]:
         "b_dec": weights.b_dec,
     }
     coder = trainer.ae
-    coder.load_state_dict(state, strict=False)  # k and threshold stay
+    coder.load_state_dict(state, strict=False)  # k and threshold keep their values
     parameters = coder.encoder.weight, coder.encoder.bias, coder.decoder.weight, coder.b_dec
     own, loss = dict(zip(GRADIENTS, parameters, strict=True)), trainer.loss
     yield Peer(
@@ -129,7 +129,7 @@ def _dictionary_learning(weights: Weights) -> Iterator[Peer]:
 
 
 def _sae_lens(weights: Weights) -> Iterator[Peer]:
-    """Make both of its TopK SAEs; they return codes (N, L) and no indices."""
+    """Make both kinds of its TopK SAE; they return codes (N, L) and no indices."""
     # For a decoder of unit rows both compute the same function; rescaling is the default.
     for name, rescale in (("SAELens", True), ("SAELens, no rescaling", False)):
         yield Peer(name, "per token", step=_sae_lens_step(weights, rescale))
@@ -195,7 +195,7 @@ def _backward(
     parameters: Mapping[str, Any],
     transposed: Sequence[str] = (),
 ) -> dict[str, Tensor]:
-    """Run both passes; take the gradients away from the parameters, so that none is added to.
+    """Run both passes, and remove the gradients from the parameters so that none adds up.
 
     Those that are named in ``transposed`` belong to parameters that the peer holds transposed.
     """

@@ -14,7 +14,7 @@ SHARED_COSINE, PARTIAL_COSINE = (0.7, 0.99), (0.3, 0.7)
 SPLIT_INTO = 3
 MEAN_SHARE = 0.2  # part of the squared length of an unrelated latent, along one common direction
 SPECTRUM = -0.5  # numbers along the k-th other direction are about k^-0.5
-_BLOCK = 4096  # rows made at a time
+_BLOCK = 4096  # rows that are made at a time
 
 
 @dataclass(frozen=True)

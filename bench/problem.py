@@ -1,4 +1,4 @@
-"""What is measured on: the sizes, the weights of one autoencoder, a batch, and random numbers."""
+"""Describes what is measured on: sizes, the weights of an autoencoder, a batch of inputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-BIAS = 0.5  # standard deviation, where scores have 1: some latents are active far more often
-MISSING_EVERY = 7  # every so many of the places of a problem of whole numbers are missing
-_AT_ONCE = 1 << 26  # numbers made at a time
+BIAS = 0.5  # standard deviation of biases; scores have 1, so some latents are far more active
+MISSING_EVERY = 7  # every seventh place of a problem of whole numbers is missing
+_AT_ONCE = 1 << 26  # numbers that are made at a time
 
 
 class Shape(NamedTuple):
@@ -40,7 +40,7 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 class Weights(NamedTuple):
-    """One TopK autoencoder: what a peer gets. Its encoder sees x - b_dec."""
+    """The weights of one TopK autoencoder, as peers take them; its encoder sees x - b_dec."""
 
     k: int
     W_enc: Tensor
@@ -55,7 +55,7 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """An autoencoder, a batch, and all that the kernels take, of one dtype on one device.
+    """An autoencoder, a batch, and all other inputs of the kernels, of one dtype on one device.
 
     Scores have standard deviation 1, and the largest ones lie anywhere, as in a trained dictionary
     whose latents stand in no order.
@@ -147,7 +147,7 @@ def random_problem(shape: Shape, numbers: Numbers) -> Problem:
 
 
 def timing_problem(shape: Shape, numbers: Numbers) -> Problem:
-    """Return a problem to take times on.
+    """Return a problem on which the ways of a job are timed.
 
     The decoder begins as the encoder, as in training, so that a step that chooses other latents has
     another error. The bias of the decoder is 0, because some peers subtract it first.

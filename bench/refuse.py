@@ -1,4 +1,4 @@
-"""The gate before every clock: a result that is wrong is refused, and its time is not taken."""
+"""Refuses wrong results: they are compared before anything is timed."""
 
 import math
 
@@ -11,7 +11,7 @@ class WrongResultError(RuntimeError):
 
 
 def refuse(what: str, found: Tensor, expected: Tensor, allowed: Tensor | float) -> None:
-    """Raise an error where two results differ by more than is allowed, or where either is NaN.
+    """Raise an error if two results differ by more than is allowed, or if either holds a NaN.
 
     Args:
         what: names the result in the message.
@@ -53,7 +53,8 @@ def score_rounding(left: Tensor, right: Tensor, bias: Tensor | None = None) -> f
     """Bound the rounding of the float32 scores left @ right.T + bias.
 
     Each of D roundings is at most 2^-24 of the largest partial sum. They have either sign, so
-    their sum grows with sqrt(D). The bound is twice that, because two results are compared.
+    their sum is about sqrt(D) of them. The bound is four times that: two results are compared, and
+    each may be twice as far off.
 
     Args:
         left: (N, D).

@@ -1,4 +1,4 @@
-"""How fast this processor can multiply the codes of a scan, and how much of that a scan reaches."""
+"""Measures how fast this processor multiplies codes, and says what share of that a scan reaches."""
 
 import torch
 

@@ -12,8 +12,8 @@ from ..kernels.topk import linear_topk, pack
 from .clock import CpuClock
 from .problem import Shape
 
-LATENTS = Shape(1024, 576, 131072, 32)  # L grows from 1/16 of it
-TOKENS = Shape(8192, 576, 20736, 32)  # N grows from 1/16 of it
+LATENTS = Shape(1024, 576, 131072, 32)  # L grows from a sixteenth of this to all of it
+TOKENS = Shape(8192, 576, 20736, 32)  # N grows in the same way
 PARTS = (16, 8, 4, 2, 1)
 
 IN_CALL, BEFORE = "packed in the call", "packed before"
@@ -21,7 +21,7 @@ IN_CALL, BEFORE = "packed in the call", "packed before"
 
 @dataclass(frozen=True)
 class Growth:
-    """Times of one encoding while one of its sizes doubles and the others stay."""
+    """The times of an encoding while one of its sizes grows and the others stay."""
 
     grows: Literal["N", "L"]
     """The size that grows."""
@@ -42,7 +42,7 @@ def bench_growth(grows: Literal["N", "L"], shape: Shape, rounds: int) -> Growth:
     """Time `linear_topk` on random numbers, per latent (L) or per token (N); all sizes take turns.
 
     Args:
-        grows: the size that grows from a sixteenth to all of that of ``shape``.
+        grows: the size that grows, from a sixteenth of that of ``shape`` to all of it.
         shape: the largest sizes.
         rounds: how often each size is timed.
     """

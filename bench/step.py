@@ -1,4 +1,4 @@
-"""Times forward and backward of one training step: the FVU and its gradients, no optimiser."""
+"""Times forward and backward of one training step, without the optimiser."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,7 +25,7 @@ RELATIVE_ROUNDING = 1e-4  # of sums of up to N k products, in the Frobenius norm
 
 
 def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
-    """Time the trainer's own path beside a TopK SAE in plain torch with autograd, and peers.
+    """Time our trainer's gradients beside a TopK SAE in plain torch with autograd, and peers.
 
     Raises:
         WrongResultError: our gradients, or those of a peer, are wrong.
@@ -46,7 +46,7 @@ def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     _check_peers(sae, x, stack, peers)
     weight = sae.encoder.weight.detach()
     ways: dict[str, Call] = {
-        OURS: partial(ours, memory),  # as the trainer does
+        OURS: partial(ours, memory),  # the trainer keeps the memory of its gradients too
         f"{OURS}, gradients in new memory": partial(ours, None),
         "torch autograd": lambda: torch.autograd.grad(torch_fvu(sae, x, variance), parameters),
         PRODUCT: lambda: x @ weight.T,

@@ -25,7 +25,7 @@ PACKAGES = {
 }
 STOCK = "stock"
 BATCHES = 8
-UNTIMED = 3  # first steps of each, which map memory and let latents become dead
+UNTIMED = 3  # the first steps map memory and let latents become dead
 SAME_FVU = 0.02  # relative; rounding changes the choice of latents, and the runs drift apart
 # AuxK gives the encoder of sparsify a gradient only when plugged, so the two learn differently.
 OTHER_AUXK = "sparsify"

@@ -1,4 +1,4 @@
-"""The cases in which the kernels of an autoencoder are checked; `pair_cases` has those of a match.
+"""The cases in which the kernels of an autoencoder are checked; `pair_cases` is for a match.
 
 float32 computes sums of whole numbers exactly in any order, so these results must be equal. Those
 of real numbers may be off by rounding (`oracle`). Every call is made twice and gives equal bits.

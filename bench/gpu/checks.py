@@ -12,9 +12,9 @@ from .cuda_clock import LostDeviceError
 from .results import Check
 from .setting import Case, Setting
 
-ODD_SHAPE = Shape(257, 771, 9_001, 33)  # no multiple of a tile
+ODD_SHAPE = Shape(257, 771, 9_001, 33)  # no size is a multiple of a tile
 REAL_SHAPES = (Shape(512, 768, 32_768, 64), Shape(256, 4_096, 16_384, 32))
-BIG, BIG_D = 2**31, 4096  # numbers in one tensor, and its width
+BIG, BIG_D = 2**31, 4096  # how many numbers one tensor exceeds, and its width
 BIG_BYTES = 48 << 30  # free memory that a check of so many numbers needs in a half dtype
 
 

@@ -1,4 +1,4 @@
-"""The clock of a CUDA device, and the error that says that the device is lost."""
+"""Measures time and memory on a CUDA device."""
 
 from functools import cached_property
 from typing import Any
@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ..clock import Call, CpuClock, Peak, bytes_of
 
-FLUSHED = 2  # times the size of the L2 cache
+FLUSHED = 2  # a flush writes this many times the size of the L2 cache
 L2_BYTES = 128 << 20  # where the driver does not tell the size of the cache
 
 
 class LostDeviceError(Exception):
-    """The device does not work any more: this process cannot measure anything else."""
+    """The device does not work any more, so that this process cannot measure anything else."""
 
 
 class CudaClock(CpuClock):
@@ -71,7 +71,7 @@ class CudaClock(CpuClock):
         torch.cuda.empty_cache()
 
     def answers(self) -> bool:
-        """Return whether the GPU still works; an illegal access ends that for this process."""
+        """Return whether the GPU still works; after an illegal access, this process has lost it."""
         try:
             torch.cuda.synchronize()
         except RuntimeError:

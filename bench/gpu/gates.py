@@ -1,4 +1,4 @@
-"""What a way must return before it is timed, on the problem on which it is timed."""
+"""Checks the result of a way, on the problem on which it is then timed."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,8 +16,8 @@ Gate = Callable[[Way, Sequence[Tensor]], None]
 """Raises WrongResultError if the result of a way is wrong."""
 
 LOSS = {torch.float32: 1e-4}
-HALF_LOSS = 0.02  # relative; rounded scores choose other latents among those that are nearly equal
-_AT_ONCE = 256  # rows decoded at a time
+HALF_LOSS = 0.02  # relative; rounded scores choose other latents where scores are nearly equal
+_AT_ONCE = 256  # rows that are decoded at a time
 
 
 def _roundings(way: Way) -> float:
@@ -51,7 +51,7 @@ def decode_gate(problem: Problem) -> Gate:
 
 
 def autoencode_gate(problem: Problem) -> Gate:
-    """Return both of these; the reconstruction must be that of the latents that were found."""
+    """Return the comparisons of encode and of decode, for the latents that were found."""
     encoded = encode_gate(problem)
     rows = oracle.some(len(problem.x), oracle.ROWS, problem.x.device)
 

@@ -25,7 +25,7 @@ class OutOfTimeError(Exception):
 
 
 def match_ways(device: torch.device) -> dict[str, Source]:
-    """Return the sources of candidates by way: FAISS too, where it is installed for this device."""
+    """Return {way: source of candidates}; FAISS is one where it is installed for the device."""
     found: dict[str, Source] = {OURS: "scan"}
     if find_spec("faiss") and (device.type == "cpu" or hasattr(import_module("faiss"), "knn_gpu")):
         found[FAISS] = "faiss"

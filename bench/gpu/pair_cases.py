@@ -11,7 +11,7 @@ from ..problem import Problem, Shape, random_problem, whole_problem
 from ..refuse import WrongResultError, refuse_unequal, score_rounding
 from .setting import Case, Setting, same_twice
 
-RARE = 3.0  # standard deviations of the scores above which pairs are listed
+RARE = 3.0  # pairs are listed above this many standard deviations of the scores
 MARGIN = 0.5
 
 
@@ -50,7 +50,9 @@ def _mutual(setting: Setting, problem: Problem) -> list[tuple[str, Tensor, Tenso
 def pairs_whole(setting: Setting, shape: Shape) -> None:
     """List pairs by whole scores; the list must be exact."""
     problem = whole_problem(shape, setting.numbers())
-    spread = 2 / 3 * shape.d_in**0.5  # of a sum of D products of two of -1, 0 and 1
+    spread = (
+        2 / 3 * shape.d_in**0.5
+    )  # standard deviation of a sum of D products of two random numbers of -1, 0, 1
     _pairs(setting, problem, float(round(RARE * spread)), 0.0)
 
 

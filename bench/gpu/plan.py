@@ -1,4 +1,4 @@
-"""What a run checks and times; the shapes that tell most come first."""
+"""Says what a run checks and times; the most important shapes come first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ MATCH = (131_072, 4_096)
 
 
 def shapes_by_importance() -> list[Shape]:
-    """Return all shapes: those with the first of each size come first, in both widths."""
+    """Return all shapes; those with the first choice of N, L and k come first."""
     every = [
         Shape(n, d, latents, k)
         for latents in LATENTS

@@ -1,4 +1,4 @@
-"""All that a run finds; it is on disk as soon as it is known."""
+"""Holds the results of a run, and writes them to disk."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -23,7 +23,7 @@ class Check:
 
 @dataclass
 class Results:
-    """All that was found so far."""
+    """All results so far."""
 
     header: dict[str, Any]
     checks: list[Check] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""One run of checks and then times, until all is done or the time is over."""
+"""Runs the checks and then the times, until all is done or the time is over."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -252,7 +252,7 @@ class Run:
         self.results.save(self.file)
         self.clock.release()
 
-    # What is not timed
+    # Failures, and what is left out
 
     def _failed(self, what: str, error: Exception, ours: bool = True) -> None:
         """Note that something raised an error.

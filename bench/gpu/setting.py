@@ -1,4 +1,4 @@
-"""Where the case of a check runs, and the rule that a second run must give equal bits."""
+"""Says where a check runs, and compares the bits of two runs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""The jobs of an autoencoder by the ops of torch, with which the kernels are compared.
+"""Does the jobs of an autoencoder by the ops of torch, beside which the kernels are timed.
 
-They round to the dtype on the way (scores, and gradients, which our kernels keep in float32).
+These ops round scores and gradients to the dtype; our kernels keep both in float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..problem import Problem
 
-CHUNK_ROWS, CHUNK_LATENTS = 2048, 8192  # a buffer of 32 MiB in a half dtype: within the L2 cache
+CHUNK_ROWS, CHUNK_LATENTS = 2048, 8192  # 32 MiB in a half dtype, which fits into the L2 cache
 
 Tensors = Sequence[Tensor]
 

@@ -203,7 +203,7 @@ def _peers(
     """Return the ways of the peers that can do a job; ``run_of`` says how one does it."""
     try:
         peers = installed_peers(problem.weights, GPU_PEERS, total_variance)
-    except Exception as error:  # raised again where the peers would be timed: ours are timed first
+    except Exception as error:  # it is raised again when the peers are timed, after ours
         return [Way("peers", partial(_fail, error))]
     runs = [(peer, run) for peer in peers if (run := run_of(peer, problem)) is not None]
     return [

@@ -11,11 +11,11 @@ Ways = Mapping[str, Measurement]
 
 
 class Column(NamedTuple):
-    """One column of numbers."""
+    """One column of a table."""
 
     title: str
     cell: Callable[[Measurement, Ways], str]
-    """Takes a measurement, and all measurements of its task."""
+    """The text of a cell, from a measurement and all measurements of its task."""
     meaning: str
     """A sentence that stands below the table."""
 

@@ -45,7 +45,7 @@ def run_gpu(plan: Plan, clock: CpuClock, out: Path, console: Console) -> int:
     run = Run(plan, clock, out / JSON, tell)
     try:
         run.go()
-    finally:  # also after Ctrl-C or an error, with what was found until then
+    finally:  # after Ctrl-C or an error, the results so far are written
         text = results_text(run.results)
         with atomic_write(out / TABLE) as temporary:
             temporary.write_text(text + "\n")

@@ -34,7 +34,7 @@ class BenchMatch:
     seeds: tuple[int, ...] = (0,)
     """One planted pair is made and matched for each seed."""
     against: bool = False
-    """Also time the dense solvers that are installed and fit, and the candidates alone."""
+    """Also time dense solvers that are installed and fit into memory, and the candidates alone."""
 
     def __post_init__(self) -> None:
         if (self.latents is None) != (self.d_in is None):

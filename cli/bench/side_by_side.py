@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _SideBySide:
-    """The options and the run of all these commands."""
+    """The options that these commands share, and their run."""
 
     benches: ClassVar[Sequence[str]]
 

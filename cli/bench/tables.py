@@ -20,7 +20,7 @@ UNITS = {"L": "latent", "N": "token"}
 
 
 def print_table(console: "Console", table: str) -> None:
-    """Print a table, before it what makes other libraries slow here, and after it the machine."""
+    """Print a table, with warnings before it and a line on the machine after it."""
     for text in (*warnings(), table, "", describe()):
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 

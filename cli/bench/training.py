@@ -22,7 +22,7 @@ class BenchTraining:
     example: ClassVar[str] = "twinsae bench training --shape 2048 576 20736 32 --rounds 5"
 
     activations: Annotated[Path | None, Argument(paths.existing)] = None
-    """A .safetensors or .npy file to train on; by default runs/demo's, if it fits, or random."""
+    """A .safetensors or .npy file to train on; by default that of runs/demo or random numbers."""
     shape: Annotated[tuple[int, int, int, int] | None, Argument(positive, metavar="N D L K")] = None
     """Sizes (tokens, width, latents, active) instead of the usual ones."""
     rounds: Annotated[int, Argument(positive)] = 5

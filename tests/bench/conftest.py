@@ -20,7 +20,7 @@ from twinsae.bench.problem import Shape
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Use one thread: on toy sizes, to start others takes longer than the work."""
+    """Use one thread: on toy sizes, more threads cost more time than they save."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -36,7 +36,7 @@ def saes(tmp_path: Path) -> list[str]:
 
 
 class FlatIndex:
-    """What faiss's IndexFlatIP does, in numpy."""
+    """A stand-in for IndexFlatIP of faiss, in numpy."""
 
     def __init__(self, dim: int) -> None:
         self.rows = np.empty((0, dim), np.float32)
@@ -148,7 +148,7 @@ def test_the_usual_inputs_are_random_and_the_demos(monkeypatch, tmp_path: Path) 
     assert torch.equal(trained.x, store["activations"])
     for sae, seed in ((trained.sae, 0), (trained.other, 1)):
         expected = SAE(SAEConfig(d_in=6, num_latents=40, k=3), seed=seed).W_dec
-        torch.testing.assert_close(sae.W_dec, expected)  # made unit rows once more
+        torch.testing.assert_close(sae.W_dec, expected)  # the rows have unit length again
 
 
 def one_less(values: torch.Tensor) -> torch.Tensor:

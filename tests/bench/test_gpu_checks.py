@@ -68,7 +68,7 @@ def field(name: str, change):
 
 
 def last(add: float):
-    """Change the last number: the first ones are not all that is looked at."""
+    """Change the last number, which shows that not only the first ones are compared."""
 
     def change(numbers: Tensor) -> Tensor:
         if numbers.numel():
@@ -260,7 +260,7 @@ def test_a_product_of_rounded_factors_is_not_float32(monkeypatch) -> None:
 
     break_result(monkeypatch, "linear_topk", rounded)
     setting = Setting(CPU, torch.float32, "native")
-    cases.encode_whole(setting, ODD)  # exact all the same
+    cases.encode_whole(setting, ODD)  # whole numbers lose nothing
     with pytest.raises(WrongResultError, match=r"the best scores: .* numbers are off"):
         cases.encode_real(setting, Shape(40, 768, 600, 8))
 

@@ -40,7 +40,7 @@ def test_the_peak_of_a_call_holds_its_results() -> None:
 
 
 class Cuda:
-    """Those functions of torch.cuda that the clock calls; a way of a test adds to its seconds."""
+    """A stand-in for torch.cuda whose time is the attribute `seconds`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

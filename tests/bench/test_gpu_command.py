@@ -45,7 +45,7 @@ def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def on_cpu(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """Let the command run its plan's options at toy size on a CPU; return the plans asked for."""
+    """Let the command run at toy size on a CPU; return the plans that it asked for."""
     asked: list[Plan] = []
 
     def small(plan: Plan, clock: CpuClock, out: Path, console: Console) -> int:
@@ -142,7 +142,7 @@ def timing(way: str, ms: float, job: str = "step", **changes: object) -> Measure
 
 def test_a_timings_row() -> None:
     found = results()
-    found.square_flops = 2 * 8192 * 768 * 131072 / 1e-3  # that of this product in 1 ms
+    found.square_flops = 2 * 8192 * 768 * 131072 / 1e-3  # twice the speed of ours
     found.timings = [
         timing(OURS, 2.0, redone=6e-5),
         timing("torch", 500.0, peak_bytes=2**30),

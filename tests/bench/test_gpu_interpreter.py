@@ -1,4 +1,4 @@
-"""A whole `bench gpu` of the Triton kernels, in the interpreter of Triton, in another process."""
+"""A whole run of `bench gpu` with the Triton kernels in the interpreter, in another process."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_triton_kernels_pass_and_are_timed(tmp_path: Path) -> None:
     assert found["refused"] == []
     assert found["finished"]
     assert {check["kernel"] for check in found["checks"]} == KERNELS
-    # A match takes float32 whatever the dtype is. `make test-triton` has all kernels in both.
+    # A match is always float32. `make test-triton` tests all kernels in both dtypes.
     assert {check["dtype"] for check in found["checks"]} == {"float16", "float32"}
     ours = {timing["task"]["job"] for timing in found["timings"] if timing["way"] == "twinsae"}
     assert ours == {"encode", "decode", "autoencode", "grads", "step"}

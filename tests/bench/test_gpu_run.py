@@ -36,7 +36,7 @@ COMPILED = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_all_is_checked_and_timed(dtype: torch.dtype, toy) -> None:
-    first = dtype == DTYPES[0]  # the others need not compile, and check their own dtype alone
+    first = dtype == DTYPES[0]  # only the first one compiles, and checks other dtypes
     changes = {"compiled": 1, "other_dtypes": DTYPES} if first else {}
     results = toy.go(replace(toy.plan, dtype=dtype, **changes))
     assert results.refused == []

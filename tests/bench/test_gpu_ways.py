@@ -74,7 +74,7 @@ def test_all_steps_have_the_gradients_of_float64() -> None:
         if way.name == PRODUCT:
             continue
         found, *gradients = way.run()
-        scale = float(loss.detach() / found)  # flex_sae's is another
+        scale = float(loss.detach() / found)  # the loss of flex_sae has another scale
         assert (scale == pytest.approx(1.0, rel=1e-5)) == ("flex_sae" not in way.name)
         for ours, theirs in zip(gradients, expected, strict=True):
             off = (ours.double() * scale - theirs).norm() / theirs.norm()

@@ -26,7 +26,7 @@ TOY = ["--latents", "60", "--d-in", "8"]
 
 
 class SimpleLinearSumAssignment:
-    """What OR-tools' does, by scipy, for arcs that make a square."""
+    """A stand-in for the class of OR-tools, by scipy, for arcs that form a square."""
 
     def __init__(self) -> None:
         self._costs: list[np.ndarray] = []
@@ -46,7 +46,7 @@ class SimpleLinearSumAssignment:
 
 @pytest.fixture
 def with_solvers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make all dense solvers found, whether or not they are installed."""
+    """Let all dense solvers be found, whether or not they are installed."""
     for name in ("ortools", "ortools.graph", "ortools.graph.python"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     or_tools = SimpleNamespace(SimpleLinearSumAssignment=SimpleLinearSumAssignment)
@@ -54,7 +54,7 @@ def with_solvers(monkeypatch: pytest.MonkeyPatch) -> None:
     lapx = SimpleNamespace(lapjv=lambda cost: (0.0, linear_sum_assignment(cost)[1], None))
     monkeypatch.setitem(sys.modules, "lap", lapx)
     monkeypatch.setattr(dense_solvers, "find_spec", lambda _: object())
-    # Another process would not have the stand-ins.
+    # Another process would not have the stand-ins, so all run here.
     monkeypatch.setattr(bench, "solve_in_child", solved_here)
 
 

@@ -102,7 +102,7 @@ def test_rows_on_which_rounding_or_the_relu_decides_are_not_compared() -> None:
         [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0, 0, 1.0 + 1e-7]]
     )
     x = torch.tensor([[3.0, 2, 1], [3.0, 2, 2], [3.0, -1, -1], [0.0, 1, 1]])
-    # Clear; its second and third equal; one positive; three all but equal, of which two are kept.
+    # The rows: clear; second and third score equal; one positive score; three nearly equal scores.
     assert step._unmistakable(sae, x).tolist() == [True, False, False, False]
     every = SAE(SAEConfig(d_in=3, num_latents=2, k=2), seed=0)
     every.encoder.weight.data = torch.eye(3)[:2]
