@@ -67,7 +67,7 @@ def _with_notes(measured: Sequence[Measurement], scan: str) -> list[Measurement]
             ]
             if one.way == OURS:
                 allowed = (2 * weight_bytes + SPARE_BYTES) / 2**20
-                notes.append(f"memory meant to stay below {allowed:,.0f} MiB")
+                notes.append(f"memory should stay below {allowed:,.0f} MiB")
             one = replace(one, notes=notes)
         noted.append(one)
     return noted

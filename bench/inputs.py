@@ -27,7 +27,7 @@ class Inputs:
     x: Tensor
     """(N, D)."""
     source: str
-    """ "random" or "trained"."""
+    """Either "random" or "trained"."""
 
     @property
     def shape(self) -> Shape:

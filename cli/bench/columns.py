@@ -32,7 +32,10 @@ def of_square(square_flops: float | None) -> Column:
             return ""
         return _percent(one.task.operations / one.seconds / square_flops)
 
-    meaning = "Of a square: the speed of the product, as a share of that of a large square product."
+    meaning = (
+        "Of a square: the operations of that product per second of this time, as a share of the "
+        "speed of a large square product."
+    )
     return Column("of a square", cell, meaning)
 
 
@@ -66,11 +69,11 @@ SPREAD = Column(
     lambda one, _: f"{_ms(one.p20)} to {_ms(one.p80)}",
     "20 % to 80 %: percentiles, in ms.",
 )
-FASTER = Column(f"{OURS} is", _faster, f'"{OURS} is 2x": twice as fast as the way of this row.')
+FASTER = Column(f"{OURS} is", _faster, f'"{OURS} is 2.00x": twice as fast as the way of the row.')
 RATE = Column(
     "GFLOP/s",
     lambda one, _: f"{one.task.operations / one.seconds / 1e9:,.0f}",
-    "GFLOP/s: as if the whole product were computed once.",
+    "GFLOP/s: the operations of the whole product, computed once, per second.",
 )
 TOKENS = Column("tokens/s", _tokens, "")
 MEMORY = Column(

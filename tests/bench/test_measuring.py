@@ -58,7 +58,7 @@ def test_encode_says_its_share_of_the_roofline(inputs, monkeypatch) -> None:
         assert notes[way][0] == f"{seconds['torch'] / seconds[way]:.2f}x torch"
         assert notes[way][1] == f"{product / seconds[way]:.2f}x the faster product"
         assert notes[way][2].endswith(f"of 1,000,000,000 GOP/s ({_native.isa()})")
-    assert "memory meant to stay below 64 MiB" in notes[OURS]
+    assert "memory should stay below 64 MiB" in notes[OURS]
 
 
 def test_what_a_scan_says_of_itself() -> None:
