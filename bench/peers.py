@@ -39,7 +39,7 @@ class Peer:
     name: str
     loss: Loss
     """The FVU; or the squared error of a token, which is the FVU times V / N; or not documented."""
-    step: Callable[[Tensor], Mapping[str, Tensor]] | None
+    step: Callable[[Tensor], Mapping[str, Tensor]]
     """x (N, D) -> {"loss": scalar, and each gradient of `GRADIENTS` in the shape of ours}."""
     encode: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     """x (N, D) -> values and indices (N, k) of the active latents, in any order."""

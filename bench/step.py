@@ -52,8 +52,7 @@ def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
         PRODUCT: lambda: x @ weight.T,
     }
     for peer in peers:
-        if peer.step is not None:
-            ways[peer.name] = partial(peer.step, x)
+        ways[peer.name] = partial(peer.step, x)
     task = Task("step", inputs.shape.sizes, inputs.source, 2 * x.numel() * len(weight))
     return measure(task, ways, rounds)
 
@@ -97,8 +96,6 @@ def _check_peers(sae: SAE, x: Tensor, stack: EncoderStack, peers: Sequence[Peer]
     ((values, indices),) = stack.encode(clear)
     ours = fvu_gradients(sae, clear, values, indices, variance)
     for peer in peers:
-        if peer.step is None:
-            continue
         theirs = peer.step(clear)
         scale = float(variance) / len(clear) if peer.loss == "per token" else 1.0
         what = f"step, {peer.name}"

@@ -220,13 +220,9 @@ def _decoder(peer: Peer, problem: Problem) -> Callable[[], Any] | None:
     return decode and (lambda: [decode(problem.values, problem.indices)])
 
 
-def _step(peer: Peer, problem: Problem) -> Callable[[], Any] | None:
-    step = peer.step
-    if step is None:
-        return None
-
+def _step(peer: Peer, problem: Problem) -> Callable[[], Any]:
     def run() -> Tensors:
-        found = step(problem.x)
+        found = peer.step(problem.x)
         return [found["loss"], found["W_dec"], found["encoder_weight"]]
 
     return run
