@@ -7,7 +7,7 @@ import torch
 from twinsae.bench import machine, roofline, scaling
 from twinsae.bench.clock import CpuClock
 from twinsae.bench.encode import PACKED, bench_encode
-from twinsae.bench.measurement import OURS, PRODUCT, Measurement, Task, scan_note
+from twinsae.bench.measurement import OURS, PRODUCT, Measurement, Task, by_task, scan_note, summary
 from twinsae.bench.problem import Shape
 from twinsae.bench.scaling import BEFORE, IN_CALL, Growth, bench_growth
 from twinsae.cli.bench.markdown import markdown_table
@@ -129,6 +129,17 @@ def test_markdown_is_aligned() -> None:
         "| a    |    1 |",
         "| long | 20.5 |",
     ]
+
+
+def test_a_summary_has_the_median_and_percentiles() -> None:
+    one, other = (Task("encode", {"N": size}, "random", 1) for size in (1, 2))
+    found = summary(one, "a", [6.0, 1.0, 2.0, 3.0, 5.0, 4.0], 7)
+    assert (found.seconds, found.p20, found.p80) == (3.5, 2.0, 5.0)
+    assert (found.rounds, found.peak_bytes, found.redone) == (6, 7, None)
+    again = summary(Task("encode", {"N": 1}, "random", 1), "b", [1.0], 0)  # the task is equal
+    last = summary(other, "a", [1.0], 0)
+    grouped = [(task, list(ways)) for task, ways in by_task([found, again, last])]
+    assert grouped == [(one, ["a", "b"]), (other, ["a"])]
 
 
 def test_a_measurements_rows() -> None:
