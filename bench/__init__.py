@@ -1,1 +1,1 @@
-"""Honest numbers: checked against torch, then timed in one run, interleaved, after a warm-up."""
+"""Benchmarks: results are checked first, then all ways take turns in one run, after a warm-up."""

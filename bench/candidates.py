@@ -1,8 +1,9 @@
-"""The m nearest of both sides of two dictionaries: where a matching begins."""
+"""Times the search for the m nearest latents of both sides, with which a match begins."""
 
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,36 +11,31 @@ from torch.nn import functional
 
 from ..kernels.topk import MutualTopK, mutual_topk
 from .inputs import Inputs
-from .measurement import (
-    OURS,
-    PRODUCT,
-    Measurement,
-    Way,
-    measure,
-    refuse_unless_close,
-    scan_fact,
-    score_rounding,
-)
+from .measurement import OURS, PRODUCT, Measurement, Task, measure, scan_note
+from .refuse import refuse, score_rounding
 
-CANDIDATES = 32  # m
-TILE = 1024  # rows of the product at a time
+if TYPE_CHECKING:
+    from .clock import Call
+
+CANDIDATES = 32  # m: partners of each latent
+TILE = 1024  # rows of the product that are computed at a time
 FAISS = "faiss-cpu IndexFlatIP"
 
 Best = tuple[Tensor, Tensor]  # values and indices, (L, m) each
 
 
 @torch.no_grad()
-def bench_candidates(inputs: Inputs, rounds: int) -> Measurement:
+def bench_candidates(inputs: Inputs, rounds: int) -> list[Measurement]:
     """Time `mutual_topk` on two decoders beside torch and, where it is installed, faiss-cpu.
 
     Raises:
-        RuntimeError: our result is wrong.
+        WrongResultError: our result is wrong, or not that of faiss.
     """
     a, b = (functional.normalize(sae.W_dec.detach()) for sae in (inputs.sae, inputs.other))
     m = min(CANDIDATES, len(a))
     found = mutual_topk(a, b, m)
     _check(a, b, found, "torch", torch_best(a, b, m))
-    ways: dict[str, Way] = {
+    ways: dict[str, Call] = {
         OURS: lambda: mutual_topk(a, b, m),
         "torch tiles, topk twice": lambda: torch_best(a, b, m),
         PRODUCT: lambda: torch_product(a, b),
@@ -47,14 +43,14 @@ def bench_candidates(inputs: Inputs, rounds: int) -> Measurement:
     if find_spec("faiss"):
         _check(a, b, found, "faiss", faiss_best(a, b, m))
         ways[FAISS] = lambda: faiss_best(a, b, m)
-    facts = {OURS: scan_fact(found.stats, len(a))}
     sizes = {"L": len(a), "D": a.shape[1], "m": m}
-    measured = measure(sizes, ways, 2 * a.numel() * len(b), rounds)
-    return replace(measured, facts=facts)
+    task = Task("candidates", sizes, inputs.source, 2 * a.numel() * len(b))
+    ours, *others = measure(task, ways, rounds)
+    return [replace(ours, notes=[scan_note(found.stats, len(a))]), *others]
 
 
 def torch_best(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best]:
-    """Return the m best of each row of ``a`` (L, D) and of ``b`` (L, D), in one pass of tiles."""
+    """Find the m best partners of each row of ``a`` (L, D) and of ``b`` (L, D), tile by tile."""
     rows: list[Best] = []
     columns: Best | None = None
     for begin, left in zip(range(0, len(a), TILE), _tiles(a), strict=True):
@@ -68,13 +64,13 @@ def torch_best(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best]:
 
 
 def torch_product(a: Tensor, b: Tensor) -> None:
-    """Compute ``a`` @ ``b``.T, tile by tile, and keep none of it."""
+    """Compute ``a`` @ ``b``.T tile by tile, and keep no tile."""
     for rows in _tiles(a):
         torch.mm(rows, b.T)
 
 
 def faiss_best(a: Tensor, b: Tensor, m: int) -> tuple[Best, Best]:
-    """Ask faiss-cpu's exact index for the m best in both directions."""
+    """Find the same partners as `torch_best` with the exact index of faiss-cpu."""
     faiss = import_module("faiss")
     faiss.omp_set_num_threads(torch.get_num_threads())
 
@@ -110,8 +106,8 @@ def _check(a: Tensor, b: Tensor, found: MutualTopK, peer: str, expected: tuple[B
         ("column", b, a, found.col_values, found.col_indices, expected[1]),
     )
     for name, left, right, values, indices, (best, _) in sides:
-        refuse_unless_close(f"candidates, by {name}: the values", values, best, allowed, peer)
+        refuse(f"candidates, by {name}: the values, beside {peer}", values, best, allowed)
         for rows in _tiles(torch.arange(len(left))):
             named = torch.einsum("nd,nmd->nm", left[rows], right[indices[rows]])
-            what = f"candidates, by {name}: what is named"
-            refuse_unless_close(what, values[rows], named, allowed)
+            what = f"candidates, by {name}: the scores of the latents named"
+            refuse(what, values[rows], named, allowed)

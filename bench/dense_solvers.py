@@ -1,6 +1,6 @@
 """Other people's solvers of the dense assignment problem, where they are installed.
 
-Each runs in a process of its own with a time limit: the loop of lapjv may never end on ties.
+Each runs in its own process with a time limit, because the loop of lapjv may never end on ties.
 """
 
 import time
@@ -21,54 +21,54 @@ from ..common.memory import PeakMemory
 Cost = NDArray[np.float64]
 Columns = NDArray[np.int64]
 
-_STEPS = 1e6  # OR-tools takes whole numbers
+_STEPS = 1e6  # steps in a cost of 1, for OR-tools, which takes whole numbers
 
 
 @dataclass(frozen=True)
 class DenseSolver:
-    """Assigns each row of a square matrix a column of its own, for the least sum."""
+    """Assigns each row of a square matrix its own column, so that the sum of costs is least."""
 
     name: str
     package: str
     bytes_per_pair: int
-    """About what it takes beside the matrix, to know beforehand whether it fits."""
+    """About how much memory it takes beside the matrix; this tells beforehand whether it fits."""
     solve: Callable[[Cost], Columns]
-    """cost (L, L), not negative -> (L,)."""
+    """Costs (L, L), not negative -> the column of each row, (L,)."""
 
 
 @dataclass(frozen=True)
 class Solved:
-    """What a solver found."""
+    """The result of a solver, with its time and its memory."""
 
     columns: Columns
-    """(L,) each row's column."""
+    """(L,): the column of each row."""
     seconds: float
     peak_bytes: int
-    """Memory beyond the matrix."""
+    """The peak of memory beyond the matrix."""
 
 
 def solve_in_child(solver: DenseSolver, cost: Cost, limit: float) -> Solved | None:
-    """Run a solver in another process; it gets the matrix by a temporary file.
+    """Run a solver in another process, which reads the matrix from a temporary file.
 
     Args:
-        solver: who solves.
+        solver: the solver to run.
         cost: (L, L) float64, not negative.
         limit: seconds after which the process is killed.
 
     Returns:
-        What it found, or None if the limit was reached.
+        The result, or None if the limit was reached.
 
     Raises:
         RuntimeError: the process ended without a result.
     """
-    context = get_context("spawn")  # a fork would have our threads' locks
+    context = get_context("spawn")  # a fork would copy the locks of our threads
     receiver, sender = context.Pipe(duplex=False)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "cost.npy"
         np.save(path, cost)
         child = context.Process(target=_solve, args=(solver, path, sender), daemon=True)
         child.start()
-        sender.close()  # the child has the other one: when it ends, the pipe does
+        sender.close()  # only the child holds the other end, so the pipe ends when the child does
         try:
             found: Solved | None = receiver.recv() if receiver.poll(limit) else None
         except EOFError:
@@ -89,7 +89,7 @@ def _solve(solver: DenseSolver, path: Path, sender: Connection) -> None:
 
 
 def dense_solvers() -> list[DenseSolver]:
-    """Return those that are installed."""
+    """Return the solvers that are installed."""
     return [solver for solver in _SOLVERS if find_spec(solver.package)]
 
 

@@ -1,28 +1,18 @@
-"""What is measured on: random numbers of a shape, or trained SAEs and their activations."""
+"""The SAEs that are measured on the CPU: random ones of a shape, or trained ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..sae import SAE, SAEConfig, load_sae
 from ..sae.activations.store import map_activations
+from .problem import Shape, Weights
 
 MAX_TOKENS = 2048
 DEMO = Path("runs/demo")
-
-
-class Shape(NamedTuple):
-    """N tokens of width D, L latents, k active."""
-
-    num_tokens: int
-    d_in: int
-    num_latents: int
-    k: int
-
 
 SHAPES = (Shape(2048, 576, 20736, 32), Shape(2048, 768, 32768, 32), Shape(512, 4096, 32768, 64))
 STEP_SHAPES = (Shape(512, 512, 32768, 32), Shape(2048, 576, 20736, 32))
@@ -30,28 +20,39 @@ STEP_SHAPES = (Shape(512, 512, 32768, 32), Shape(2048, 576, 20736, 32))
 
 @dataclass(frozen=True)
 class Inputs:
-    """One SAE, another of the same shape, and activations for them, all float32."""
+    """One SAE, another SAE of the same shape, and activations for them, all float32."""
 
     sae: SAE
     other: SAE
     x: Tensor
     """(N, D)."""
     source: str
-    """Whether they are random or trained."""
+    """Either "random" or "trained"."""
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """The shape, by the field's letters."""
+    def shape(self) -> Shape:
+        """The sizes."""
         config = self.sae.config
-        sizes = (len(self.x), config.d_in, config.num_latents, config.k)
-        return dict(zip("NDLk", sizes, strict=True))
+        return Shape(len(self.x), config.d_in, config.num_latents, config.k)
+
+    @property
+    def weights(self) -> Weights:
+        """The weights of the first SAE, for the peers."""
+        state = {name: tensor.detach() for name, tensor in self.sae.state_dict().items()}
+        return Weights(
+            self.sae.config.k,
+            state["encoder.weight"],
+            state["encoder.bias"],
+            state["W_dec"],
+            state["b_dec"],
+        )
 
 
 def random_inputs(shape: Shape) -> Inputs:
     """Return untrained SAEs of two seeds and normal activations.
 
     Raises:
-        ValueError: a size is not positive, or k is more than the latents.
+        ValueError: a size is not positive, or k is larger than the number of latents.
     """
     if shape.num_tokens < 1:
         raise ValueError(f"shape: expected 1 or more tokens, got {shape.num_tokens}")
@@ -62,7 +63,7 @@ def random_inputs(shape: Shape) -> Inputs:
 
 
 def demo_inputs() -> Iterator[Inputs]:
-    """Yield the SAEs that `twinsae demo` left in its usual folder, if it did, and activations."""
+    """Yield the SAEs and activations that `twinsae demo` left in its usual folder, if it did."""
     saes = [config.parent for config in sorted(DEMO.glob("*/seed*/cfg.json"))[:2]]
     if len(saes) == 2:
         yield trained_inputs(saes, next(iter(sorted(DEMO.glob("activations/shard_*"))), None))
@@ -73,7 +74,7 @@ def trained_inputs(saes: Sequence[Path], activations: Path | None) -> Inputs:
 
     Args:
         saes: two SAE folders of one shape.
-        activations: a .safetensors or .npy file of (rows, D); None: random ones instead.
+        activations: a .safetensors or .npy file of (rows, D); None means random ones.
 
     Raises:
         ValueError: a file is corrupt, or the shapes do not fit one another.
@@ -92,5 +93,5 @@ def trained_inputs(saes: Sequence[Path], activations: Path | None) -> Inputs:
         )
     for each in (sae, other):
         if each.config.normalize_decoder:
-            each.normalize_decoder()  # bfloat16 files round the rows, which SAELens would notice
+            each.normalize_decoder()  # bfloat16 files round the rows, and SAELens divides by norms
     return replace(inputs, sae=sae, other=other, x=x, source="trained")

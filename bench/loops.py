@@ -1,7 +1,7 @@
-"""Other people's training loops, as they are and with our plug-ins: loss, gradients, optimiser.
+"""Other people's training loops with their optimisers, as they are and with our plug-ins.
 
-The same seed, batches and settings on both sides. With AuxK, a latent counts as dead when it has
-been silent for two batches, so that the loss takes part in runs of a few steps.
+Both use the same seed, batches and settings. With AuxK, a latent counts as dead when it has been
+silent for two batches, so that the loss of dead latents is active in runs of a few steps.
 """
 
 import os
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..sae import plug
-from .inputs import Shape
+from .problem import Shape
 
 LR = 2e-4
 AUXK_ALPHA = 1 / 32
@@ -25,17 +25,17 @@ NEVER = 10**9
 
 @dataclass(frozen=True)
 class Loop:
-    """One SAE in training by a peer's trainer."""
+    """An SAE in training by the trainer of a peer."""
 
     step: Callable[[Tensor], object]
-    """Takes one step on a batch (N, D), optimiser included."""
+    """Trains on one batch (N, D), with the optimiser."""
     reconstruct: Callable[[Tensor], Tensor]
     """x (N, D) -> x^ (N, D)."""
 
 
 def sparsify_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: bool) -> Loop:
-    """Do what sparsify's Trainer does for each batch of activations; it has no step of its own."""
-    os.environ.setdefault("SPARSIFY_DISABLE_TRITON", "1")  # before the import: see peers.py
+    """Do what the Trainer of sparsify does for each batch; it has no method for one step."""
+    os.environ.setdefault("SPARSIFY_DISABLE_TRITON", "1")  # before the import; peers.py says why
     library = import_module("sparsify")
     sign_sgd = import_module("sparsify.sign_sgd").SignSGD
     schedule_free = import_module("schedulefree").ScheduleFreeWrapper
@@ -64,8 +64,8 @@ def sparsify_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: bool) -> Loo
 
 
 def saelens_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: bool) -> Loop:
-    """Use SAELens' SAETrainer.step with its default settings."""
-    library, config = import_module("sae_lens"), import_module("sae_lens.config")
+    """Use SAETrainer.step of SAELens with its default settings."""
+    library = import_module("sae_lens")
     trainer_class = import_module("sae_lens.training.sae_trainer").SAETrainer
     registry = import_module("sae_lens.registry")
     with plug.saelens() if plugged else nullcontext():
@@ -80,29 +80,9 @@ def saelens_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: bool) -> Loop
         )
     )
     sae.b_dec.data.copy_(b_dec)
-    settings: dict[str, Any] = {
-        "total_training_samples": NEVER,
-        "train_batch_size_samples": shape.num_tokens,
-        "dead_feature_window": SILENT_BATCHES if auxk else NEVER,
-        "lr": LR,
-        "lr_end": LR,
-        "lr_scheduler_name": "constant",
-        "lr_warm_up_steps": 0,
-        "lr_decay_steps": 0,
-        "n_restart_cycles": 1,
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.999,
-        "feature_sampling_window": NEVER,
-        "n_batches_for_norm_estimate": 1,
-        "n_checkpoints": 0,
-        "checkpoint_path": None,
-        "save_final_checkpoint": False,
-        "device": "cpu",
-        "autocast": False,
-        "logger": config.LoggingConfig(log_to_wandb=False),
-    }
+    settings = _saelens_settings(shape, auxk)
     with plug.saelens() if plugged else nullcontext():
-        trainer = trainer_class(config.SAETrainerConfig(**settings), sae, iter(()))
+        trainer = trainer_class(settings, sae, iter(()))
 
     def step(x: Tensor) -> None:
         trainer.step(x)
@@ -111,8 +91,33 @@ def saelens_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: bool) -> Loop
     return Loop(step, sae)
 
 
+def _saelens_settings(shape: Shape, auxk: bool) -> Any:
+    config = import_module("sae_lens.config")
+    return config.SAETrainerConfig(
+        total_training_samples=NEVER,
+        train_batch_size_samples=shape.num_tokens,
+        dead_feature_window=SILENT_BATCHES if auxk else NEVER,
+        lr=LR,
+        lr_end=LR,
+        lr_scheduler_name="constant",
+        lr_warm_up_steps=0,
+        lr_decay_steps=0,
+        n_restart_cycles=1,
+        adam_beta1=0.9,
+        adam_beta2=0.999,
+        feature_sampling_window=NEVER,
+        n_batches_for_norm_estimate=1,
+        n_checkpoints=0,
+        checkpoint_path=None,
+        save_final_checkpoint=False,
+        device="cpu",
+        autocast=False,
+        logger=config.LoggingConfig(log_to_wandb=False),
+    )
+
+
 def dictionary_learning_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: bool) -> Loop:
-    """Use dictionary_learning's TopKTrainer.update."""
+    """Use TopKTrainer.update of dictionary_learning."""
     if plugged:
         trainer_class = import_module("twinsae.sae.plug.dictionary_learning").FastTopKTrainer
     else:
@@ -132,7 +137,7 @@ def dictionary_learning_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: b
     )
     trainer.dead_feature_threshold = SILENT_BATCHES * shape.num_tokens
     trainer.ae.b_dec.data.copy_(b_dec)
-    # Not step 0, which computes a geometric median for b_dec.
+    # Step 1, because step 0 computes a geometric median for b_dec.
     return Loop(lambda x: trainer.update(1, x), trainer.ae)
 
 

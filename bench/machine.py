@@ -1,8 +1,9 @@
-"""The machine in one line, for the title of a table of numbers."""
+"""Describes the machine in one line, to stand beside a table of numbers."""
 
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -19,8 +20,8 @@ SLOWING = "OPENBLAS_CORETYPE"
 
 
 def describe() -> str:
-    """Return threads, processor, the instruction set that the kernels use, and versions."""
-    from ..kernels import _native  # here, so that the command can say it where this is missing
+    """Return threads, processor, the instruction set that our kernels use, and versions."""
+    from ..kernels import _native  # here, so that this file imports where the extension is missing
 
     return (
         f"float32, {torch.get_num_threads()} threads, {processor()}; "
@@ -29,23 +30,26 @@ def describe() -> str:
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> list[str]:
-    """Return name and version of those packages that are measured and installed."""
-    installed = {package.name: package.version for package in metadata.distributions()}
-    return [f"{name} {installed[name]}" for name in packages if name in installed]
+    """Return the names and versions of those packages that are installed."""
+    found = []
+    for name in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return found
 
 
 def warnings() -> list[str]:
-    """Return what slows the others down, and how to mend it."""
+    """Return lines that say what makes other libraries slow here, and how to avoid it."""
     if SLOWING not in os.environ:
         return []
     return [
-        f"{SLOWING} is set: numpy's and faiss's products may be slower than they need be; "
+        f"{SLOWING} is set, so products by numpy and faiss may be slower than they could be; "
         f"env -u {SLOWING} twinsae bench ... measures without it"
     ]
 
 
 def processor() -> str:
-    """Return the processor's name and those of its features that matter here."""
+    """Return the name of the processor and those of its features that our kernels use."""
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     names = [line.partition(":")[2] for line in text.splitlines() if line.startswith("model name")]

@@ -1,9 +1,9 @@
-"""The whole exact matching of two dictionaries, alone or against dense solvers."""
+"""Times the whole exact match of two dictionaries, alone or beside dense solvers."""
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,13 +22,14 @@ from ..matching.proof.full_pass import unit_rows
 from ..matching.rows import StoredRows
 from ..sae.formats.dictionary import load_dictionary
 from .dense_solvers import DenseSolver, dense_solvers, solve_in_child
-from .instances import Planted, planted_pair
-from .measurement import OURS, Measurement
+from .measurement import OURS, Measurement, Task, summary
+from .planted import Planted, planted_pair
+from .refuse import WrongResultError
 
-CANDIDATES = 32  # m of the graph that is not priced
-DENSE_SECONDS = 7200.0  # a dense solver gets no more
-SAME_OBJECTIVE = 1e-6  # a pair; OR-tools' whole numbers allow no more
-_BLOCK = 1024  # rows of the dense matrix made at a time
+CANDIDATES = 32  # partners of each latent in the graph of candidates
+DENSE_SECONDS = 7200.0  # the time limit of a dense solver
+SAME_OBJECTIVE = 1e-6  # for each pair; the whole numbers of OR-tools are no more precise
+_BLOCK = 1024  # rows of the dense matrix that are computed at a time
 
 
 @dataclass(frozen=True)
@@ -40,65 +41,76 @@ class Pair:
     b: Tensor
     """(L_B, D)."""
     source: str
-    """Where they are from."""
+    """Where they are from, such as "planted, seed 0"."""
     planted: Planted | None = None
-    """What is known of them."""
+    """The relations that are known, if they were planted."""
 
 
 @contextmanager
 def planted_files(num_latents: int, d_in: int, seed: int) -> Iterator[Pair]:
-    """Make a planted pair in memory-mapped files of a temporary folder, gone afterwards."""
+    """Make a planted pair in memory-mapped files of a temporary folder, which is then removed."""
     with TemporaryDirectory(prefix="twinsae-") as folder:
         made = planted_pair(num_latents, d_in, seed, Path(folder))
         yield Pair(made.a, made.b, f"planted, seed {seed}", made)
 
 
 def trained_pairs(saes: Sequence[Path]) -> Iterator[Pair]:
-    """Yield the decoders, then the encoders, of two SAEs, memory-mapped as they are stored."""
+    """Yield the decoders and then the encoders of two SAEs, memory-mapped as they are stored."""
     for side in ("decoder", "encoder"):
         a, b = (load_dictionary(path, side) for path in saes)
         yield Pair(a, b, f"trained, {side}")
 
 
-def bench_match(pair: Pair, against: bool, progress: Progress) -> Measurement:
-    """Time one `match`; with ``against``, also dense solvers and the candidates' graph alone.
+def bench_match(pair: Pair, against: bool, progress: Progress) -> list[Measurement]:
+    """Time one `match`; with ``against``, also dense solvers and the graph of candidates alone.
 
-    The dense solvers get a ready-made float64 matrix of row_max - S, which suits them best, and its
-    making is not counted; those that are not installed, or that memory does not suffice for, are
-    left out. Everything runs once.
+    The dense solvers get a ready-made float64 matrix of row_max - S, which suits them best; the
+    time that it takes to make it does not count. Solvers that are not installed, or for which
+    memory does not suffice, are left out. Everything runs once.
 
     Raises:
-        RuntimeError: a solver's objective is another one than ours.
+        WrongResultError: the objective of a solver differs from ours.
     """
     started = time.perf_counter()
     matching = match(pair.a, pair.b, progress=progress)
-    seconds = {OURS: time.perf_counter() - started}
-    peak_bytes = {OURS: int(matching.stats["peak_memory_bytes"])}
-    facts = {OURS: _facts(pair, matching)}
+    seconds = time.perf_counter() - started
+    task = match_task(pair)
+    peak_bytes = int(matching.stats["peak_memory_bytes"])
+    measured = [_once(task, OURS, seconds, peak_bytes, match_notes(pair.planted, matching))]
     if against:
         units = StoredRows(pair.a, "a"), StoredRows(pair.b, "b")
-        way = f"top {CANDIDATES} of both sides, not priced"
-        seconds[way], peak_bytes[way], facts[way] = _graph_alone(pair, units, matching)
+        measured.append(_graph_alone(task, pair, units, matching))
         solvers = dense_solvers() if len(pair.a) == len(pair.b) else []
-        for way, measured in _dense(units, matching, solvers):
-            seconds[way], peak_bytes[way], facts[way] = measured
-    sizes = {"L": len(pair.a), "D": pair.a.shape[1]}
-    return Measurement(sizes, seconds, 2 * pair.a.numel() * len(pair.b), peak_bytes, facts)
+        measured.extend(_dense(task, units, matching, solvers))
+    return measured
 
 
-Measured = tuple[float, int, list[str]]  # seconds, peak bytes, facts
 Rows = tuple[StoredRows, StoredRows]
 
 
-def _facts(pair: Pair, matching: Matching) -> list[str]:
-    phases = ", ".join(f"{phase} {took:.1f} s" for phase, took in matching.stats["seconds"].items())
+def match_task(pair: Pair) -> Task:
+    """Return the task of matching a pair."""
+    sizes = {"L": len(pair.a), "D": pair.a.shape[1]}
+    return Task("match", sizes, pair.source, 2 * pair.a.numel() * len(pair.b))
+
+
+def match_notes(planted: Planted | None, matching: Matching) -> list[str]:
+    """Say whether a match is proved, how long its phases took, and what it found."""
     proof = "certified" if matching.certified else "NOT PROVED"
-    facts = [f"{proof}, gap {matching.gap:.1e}", phases]
-    return facts if pair.planted is None else [*facts, planted_found(pair.planted, matching)]
+    took = matching.stats["seconds"].items()
+    phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in took)
+    notes = [f"{proof}, gap {matching.gap:.1e}", phases]
+    return notes if planted is None else [*notes, planted_found(planted, matching)]
+
+
+def _once(
+    task: Task, way: str, seconds: float, peak_bytes: int, notes: Sequence[str]
+) -> Measurement:
+    return replace(summary(task, way, [seconds], peak_bytes), notes=notes)
 
 
 def planted_found(planted: Planted, matching: Matching) -> str:
-    """Return, in words, how many of the planted relations are pairs of the matching."""
+    """Say how many of the planted relations are pairs of the matching."""
     partner, cosine = planted.partner.numpy(), planted.cosine.numpy()
     found = np.zeros(len(partner), dtype=bool)
     found[matching.rows] = partner[matching.rows] == matching.cols
@@ -111,9 +123,10 @@ def planted_found(planted: Planted, matching: Matching) -> str:
     return "found " + ", ".join(f"{hits:,} of {all_:,} {name}" for name, hits, all_ in counts)
 
 
-def _graph_alone(pair: Pair, units: Rows, matching: Matching) -> Measured:
-    """Match the candidates of both sides and look no further."""
+def _graph_alone(task: Task, pair: Pair, units: Rows, matching: Matching) -> Measurement:
+    """Match the candidates of both sides, and price no other pairs."""
     m = min(CANDIDATES, len(pair.a), len(pair.b))
+    way = f"top {CANDIDATES} of both sides, not priced"
     with PeakMemory() as memory:
         started = time.perf_counter()
         a, b = (functional.normalize(rows.float()) for rows in (pair.a, pair.b))
@@ -125,17 +138,18 @@ def _graph_alone(pair: Pair, units: Rows, matching: Matching) -> Measured:
         try:
             found = sparse_assignment(edge_rows, edge_cols, weights, (len(a), len(b)))
         except ValueError as error:
-            return time.perf_counter() - started, memory.peak_bytes, [str(error)]
+            seconds = time.perf_counter() - started
+            return _once(task, way, seconds, memory.peak_bytes, [str(error)])
         seconds = time.perf_counter() - started
     wrong = len(found.rows) - _agreeing(found.rows, found.cols, matching)
     lost = matching.objective - _objective(units, found.rows, found.cols)
-    facts = [f"{wrong:,} of {len(found.rows):,} pairs are others than ours", f"{lost:.3g} lost"]
-    return seconds, memory.peak_bytes, facts
+    notes = [f"{wrong:,} of {len(found.rows):,} pairs differ from ours", f"{lost:.3g} lost"]
+    return _once(task, way, seconds, memory.peak_bytes, notes)
 
 
 def _dense(
-    units: Rows, matching: Matching, solvers: Sequence[DenseSolver]
-) -> Iterator[tuple[str, Measured]]:
+    task: Task, units: Rows, matching: Matching, solvers: Sequence[DenseSolver]
+) -> Iterator[Measurement]:
     size = len(matching.rows)
     fitting = [s for s in solvers if _fits((8 + s.bytes_per_pair) * size**2)]
     if not fitting:
@@ -145,17 +159,20 @@ def _dense(
         way = f"{solver.name}, dense"
         solved = solve_in_child(solver, cost, DENSE_SECONDS)
         if solved is None:
-            yield way, (DENSE_SECONDS, cost.nbytes, [f"stopped after {DENSE_SECONDS:,.0f} s"])
+            note = f"stopped after {DENSE_SECONDS:,.0f} s"
+            yield _once(task, way, DENSE_SECONDS, cost.nbytes, [note])
             continue
         lost = matching.objective - _objective(units, np.arange(size), solved.columns)
         if abs(lost) > SAME_OBJECTIVE * size:
-            raise RuntimeError(f"match: {solver.name}'s objective is {lost:.3g} below ours")
+            raise WrongResultError(
+                f"match: the objective of {solver.name} is {lost:.3g} below ours"
+            )
         same = _agreeing(np.arange(size), solved.columns, matching)
-        facts = [
+        notes = [
             f"{same:,} of {size:,} pairs as ours",
-            "the matrix's memory is counted, its making not",
+            "the memory of the matrix counts, the time to make it does not",
         ]
-        yield way, (solved.seconds, cost.nbytes + solved.peak_bytes, facts)
+        yield _once(task, way, solved.seconds, cost.nbytes + solved.peak_bytes, notes)
 
 
 def _fits(needed: int) -> bool:

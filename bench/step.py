@@ -1,7 +1,8 @@
-"""Forward and backward of one training step: the FVU and all of its gradients, no optimiser."""
+"""Times forward and backward of one training step, without the optimiser."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,26 +14,21 @@ from ..sae.loss import total_variance
 from ..sae.training.gradients import fvu_gradients, gradient_memory
 from ..sae.training.stack import EncoderStack
 from .inputs import Inputs
-from .measurement import (
-    OURS,
-    PRODUCT,
-    Measurement,
-    Way,
-    measure,
-    refuse_unless_close,
-    score_rounding,
-)
-from .peers import PeerStep, peer_steps
+from .measurement import OURS, PRODUCT, Measurement, Task, measure
+from .peers import GRADIENTS, Peer, installed_peers
+from .refuse import refuse, score_rounding
 
-RELATIVE_ROUNDING = 1e-4  # of sums of some N k products, in the Frobenius norm
-NAMES = ("encoder_weight", "encoder_bias", "W_dec", "b_dec")
+if TYPE_CHECKING:
+    from .clock import Call
+
+RELATIVE_ROUNDING = 1e-4  # of sums of up to N k products, in the Frobenius norm
 
 
-def bench_step(inputs: Inputs, rounds: int) -> Measurement:
-    """Time the trainer's own path beside a TopK SAE in plain torch with autograd, and peers.
+def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
+    """Time our trainer's gradients beside a TopK SAE in plain torch with autograd, and peers.
 
     Raises:
-        RuntimeError: our gradients, or a peer's, are wrong.
+        WrongResultError: our gradients, or those of a peer, are wrong.
     """
     x, sae = inputs.x, inputs.sae
     variance = total_variance(x)
@@ -46,24 +42,25 @@ def bench_step(inputs: Inputs, rounds: int) -> Measurement:
         return fvu_gradients(sae, x, values, indices, variance, out=out)
 
     _check(sae, x, stack, variance)
-    peers = peer_steps(sae)
+    peers = installed_peers(inputs.weights)
     _check_peers(sae, x, stack, peers)
     weight = sae.encoder.weight.detach()
-    ways: dict[str, Way] = {
-        OURS: partial(ours, memory),  # as the trainer does
+    ways: dict[str, Call] = {
+        OURS: partial(ours, memory),  # the trainer keeps the memory of its gradients too
         f"{OURS}, gradients in new memory": partial(ours, None),
         "torch autograd": lambda: torch.autograd.grad(torch_fvu(sae, x, variance), parameters),
         PRODUCT: lambda: x @ weight.T,
     }
-    for peer, step in peers.items():
-        ways[peer] = partial(step.run, x)
-    return measure(inputs.sizes, ways, 2 * x.numel() * len(weight), rounds)
+    for peer in peers:
+        ways[peer.name] = partial(peer.step, x)
+    task = Task("step", inputs.shape.sizes, inputs.source, 2 * x.numel() * len(weight))
+    return measure(task, ways, rounds)
 
 
 def torch_fvu(sae: SAE, x: Tensor, variance: Tensor, chosen: Tensor | None = None) -> Tensor:
     """Return the FVU of the rows ``x`` (N, D), a scalar with a gradient, by torch's own ops.
 
-    ``chosen`` (N, k) int64, if given, are the active latents in place of the k largest.
+    ``chosen`` (N, k) int64, if given, are the active latents; else the k largest are.
     """
     scores = torch.relu(functional.linear(x - sae.b_dec, sae.encoder.weight, sae.encoder.bias))
     if chosen is None:
@@ -80,43 +77,43 @@ def _check(sae: SAE, x: Tensor, stack: EncoderStack, variance: Tensor) -> None:
         bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
         largest = torch.relu(x @ sae.encoder.weight.T + bias).topk(sae.config.k).values
         allowed = score_rounding(x, sae.encoder.weight, bias)
-    refuse_unless_close("step: the encoder's values", values, largest, allowed)
+    refuse("step: the values of the encoder", values, largest, allowed)
     ours = fvu_gradients(sae, x, values, indices, variance)
     parameters = (sae.encoder.weight, sae.encoder.bias, sae.W_dec, sae.b_dec)
-    # The same latents on both sides: rounding may swap two that are all but equal. A missing one
-    # stands for any whose value is 0 after the relu, so that nothing flows through it.
+    # Both sides use the same latents, because rounding may swap two that are nearly equal. In place
+    # of a missing latent stands one whose value is 0 after the relu, so that no gradient passes it.
     loss = torch_fvu(sae, x, variance, _without_missing(sae, x, indices))
-    for name, expected in zip(NAMES, torch.autograd.grad(loss, parameters), strict=True):
+    for name, expected in zip(GRADIENTS, torch.autograd.grad(loss, parameters), strict=True):
         _refuse_unless_near(f"step: d{name}", getattr(ours, name), expected)
 
 
-def _check_peers(sae: SAE, x: Tensor, stack: EncoderStack, peers: Mapping[str, PeerStep]) -> None:
-    """Compare on those rows where rounding cannot choose other latents."""
+def _check_peers(sae: SAE, x: Tensor, stack: EncoderStack, peers: Sequence[Peer]) -> None:
+    """Compare the peers with us on those rows where rounding cannot choose other latents."""
     clear = x[_unmistakable(sae, x)]
     if not peers or not len(clear):
         return
     variance = total_variance(clear)
     ((values, indices),) = stack.encode(clear)
     ours = fvu_gradients(sae, clear, values, indices, variance)
-    for peer, step in peers.items():
-        theirs = step.run(clear)
-        scale = float(variance) / len(clear) if step.per_token else 1.0
-        what = f"step, {peer}"
-        _refuse_unless_near(f"{what}: the loss", theirs["loss"], ours.fvu * scale, OURS)
-        for name in NAMES:
+    for peer in peers:
+        theirs = peer.step(clear)
+        scale = float(variance) / len(clear) if peer.loss == "per token" else 1.0
+        what = f"step, {peer.name}"
+        _refuse_unless_near(f"{what}: the loss", theirs["loss"], ours.fvu * scale)
+        for name in GRADIENTS:
             expected = getattr(ours, name) * scale
-            _refuse_unless_near(f"{what}: d{name}", theirs[name], expected, OURS)
+            _refuse_unless_near(f"{what}: d{name}", theirs[name], expected)
 
 
-def _refuse_unless_near(what: str, found: Tensor, expected: Tensor, whose: str = "torch") -> None:
-    root = expected.numel() ** 0.5
-    allowed = RELATIVE_ROUNDING * float(expected.norm()) / root
-    refuse_unless_close(what, (found - expected).norm() / root, torch.zeros(()), allowed, whose)
+def _refuse_unless_near(what: str, found: Tensor, expected: Tensor) -> None:
+    """Compare two tensors by the Frobenius norm of their difference."""
+    allowed = RELATIVE_ROUNDING * float(expected.norm())
+    refuse(f"{what}, in the Frobenius norm", (found - expected).norm(), torch.zeros(()), allowed)
 
 
 @torch.no_grad()
 def _unmistakable(sae: SAE, x: Tensor) -> Tensor:
-    """(N,) bool: rows with k positive scores that lie clear of all others and of 0."""
+    """Return (N,) bool: whether k scores of a row are larger than 0 and all others by a margin."""
     bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
     scores = torch.relu(x @ sae.encoder.weight.T + bias)  # (N, L)
     k = sae.config.k

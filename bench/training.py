@@ -1,44 +1,34 @@
-"""Training loops of other people beside the same loops with our plug-ins."""
+"""Times other people's training loops as they are, and with our plug-ins."""
 
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import Tensor
 
-from ..common.memory import PeakMemory
 from ..sae.activations.store import map_activations
 from ..sae.loss import fvu
-from .inputs import DEMO, STEP_SHAPES, Shape, random_inputs
+from .clock import Call, CpuClock
+from .inputs import DEMO, STEP_SHAPES, random_inputs
 from .loops import LOOPS, Loop
+from .measurement import OURS, Measurement, Task, summary
+from .problem import Shape
+from .refuse import WrongResultError
 
 PACKAGES = {
     "sparsify": "sparsify",
     "SAELens": "sae_lens",
     "dictionary_learning": "dictionary_learning",
 }
+STOCK = "stock"
 BATCHES = 8
-UNTIMED = 3  # steps of each: memory is mapped, and latents get the time to count as dead
-SAME_FVU = 0.02  # relative; rounding chooses other latents, and the runs drift apart
-# AuxK gives sparsify's encoder no gradient unless plugged: the two learn different things.
+UNTIMED = 3  # the first steps map memory and let latents become dead
+SAME_FVU = 0.02  # relative; rounding changes the choice of latents, and the runs drift apart
+# AuxK gives the encoder of sparsify a gradient only when plugged, so the two learn differently.
 OTHER_AUXK = "sparsify"
-
-
-@dataclass(frozen=True)
-class Training:
-    """One trainer, as it is and plugged."""
-
-    peer: str
-    auxk: bool
-    seconds: tuple[float, float]
-    """Median of a step."""
-    peak_bytes: tuple[int, int]
-    """By how much memory grows during a step, beyond the weights and the optimiser's state."""
-    fvu: tuple[float, float]
-    """Of the last batch, after all steps."""
 
 
 def installed_loops() -> list[str]:
@@ -47,15 +37,16 @@ def installed_loops() -> list[str]:
 
 
 def training_activations(shape: Shape, file: Path | None) -> tuple[Tensor, str]:
-    """Return (rows, D) float32, some batches of them, and whether they are real or random.
+    """Return activations (rows, D) in float32 for some batches, and "real" or "random".
 
     Args:
-        shape: says how wide they are.
-        file: a .safetensors or .npy file; None: the demo's, if it was run and fits, else random.
+        shape: the sizes of a batch and of the SAE.
+        file: a .safetensors or .npy file; None means the file of `twinsae demo`, if it is there
+            and fits, else random numbers.
 
     Raises:
         ValueError: the file is corrupt, or its activations are too few or of another width.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     demo = next(iter(sorted(DEMO.glob("activations/shard_*"))), None)
     if file is None and demo is not None and shape == STEP_SHAPES[-1]:
@@ -71,50 +62,51 @@ def training_activations(shape: Shape, file: Path | None) -> tuple[Tensor, str]:
     return x[: len(x) // shape.num_tokens * shape.num_tokens], "real"
 
 
-def bench_training(peer: str, auxk: bool, x: Tensor, shape: Shape, steps: int) -> Training:
-    """Train twice on the same batches of ``x`` (rows, D), the two taking turns step by step.
+def bench_training(
+    peer: str, auxk: bool, x: Tensor, shape: Shape, source: str, steps: int
+) -> list[Measurement]:
+    """Train twice on the same batches of ``x`` (rows, D); the two take turns step by step.
 
     Args:
         peer: a name of `LOOPS`.
-        auxk: whether dead latents are trained, too.
-        x: activations, gone through again and again.
-        shape: the batch's and the SAE's sizes.
-        steps: how many are timed of each.
+        auxk: whether the loss of dead latents is on.
+        x: activations, used again and again.
+        shape: the sizes of a batch and of the SAE.
+        source: "real" or "random".
+        steps: how many steps of each are timed.
+
+    Returns:
+        The trainer as it is (`STOCK`), and with our plug-in; the FVU of the last batch after all
+        steps is a note. Memory is beyond the weights and the state of the optimiser.
 
     Raises:
-        RuntimeError: plugged, the trainer reaches another FVU, and not for the better gradients
-            that sparsify's AuxK gets.
+        WrongResultError: the plugged trainer reaches another FVU. sparsify with AuxK is exempt,
+            because the plug-in corrects its gradients.
     """
-    batches = torch.split(x, shape.num_tokens)
-    loops = [LOOPS[peer](shape, x.mean(dim=0), auxk, plugged) for plugged in (False, True)]
-    seconds: tuple[list[float], list[float]] = ([], [])
-    peaks = [0, 0]
-    for number in range(UNTIMED + steps):
-        batch = batches[number % len(batches)]
-        for i, loop in enumerate(loops):
-            if number == UNTIMED - 1:
-                peaks[i] = _peak(loop, batch)
-                continue
-            started = time.perf_counter()
-            loop.step(batch)
-            if number >= UNTIMED:
-                seconds[i].append(time.perf_counter() - started)
-    stock, plugged = (_fvu(loop, batches[-1]) for loop in loops)
+    batches, clock = torch.split(x, shape.num_tokens), CpuClock()
+    names = (STOCK, OURS)
+    loops = {way: LOOPS[peer](shape, x.mean(dim=0), auxk, way == OURS) for way in names}
+    ways = {way: _steps(loop, batches) for way, loop in loops.items()}
+    for _ in range(UNTIMED - 2):
+        for step in ways.values():
+            step()
+    peaks = {way: clock.peak(step).total for way, step in ways.items()}
+    taken = clock.samples(ways, steps)  # the first step of each warms up
+    stock, plugged = reached = [_fvu(loop, batches[-1]) for loop in loops.values()]
     if not (auxk and peer == OTHER_AUXK) and abs(plugged - stock) > SAME_FVU * stock:
-        raise RuntimeError(f"{peer}: FVU {plugged:.4f} plugged, {stock:.4f} as it is: not timed")
-    return Training(
-        peer,
-        auxk,
-        (median(seconds[0]), median(seconds[1])),
-        (peaks[0], peaks[1]),
-        (stock, plugged),
-    )
+        raise WrongResultError(f"{peer}: FVU {plugged:.4f} plugged, {stock:.4f} stock: not timed")
+    operations = 2 * shape.num_tokens * shape.d_in * shape.num_latents
+    task = Task(f"{peer}, AuxK" if auxk else peer, shape.sizes, source, operations)
+    return [
+        replace(summary(task, way, taken[way], peaks[way]), notes=[f"FVU {value:.4f}"])
+        for way, value in zip(names, reached, strict=True)
+    ]
 
 
-def _peak(loop: Loop, batch: Tensor) -> int:
-    with PeakMemory() as memory:
-        loop.step(batch)
-    return memory.peak_bytes
+def _steps(loop: Loop, batches: Sequence[Tensor]) -> Call:
+    """Return a call that trains on the next batch; after the last one it begins again."""
+    endless = cycle(batches)
+    return lambda: loop.step(next(endless))
 
 
 @torch.no_grad()

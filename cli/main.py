@@ -40,10 +40,10 @@ twinsae demo
 twinsae match runs/demo/layers.15.mlp/seed0 runs/demo/layers.15.mlp/seed1 \\
     --out runs/match"""
 ABOUT_BENCH = """\
-Time the kernels beside torch's and other people's.
+Time our kernels beside torch and other libraries.
 
-Other people's are timed where they are installed. All ways take turns in one run, after a check
-that they agree. Times are medians. The tables are Markdown."""
+Libraries that are not installed are left out. All results are compared first; then all ways take
+turns in one run. Times are medians. The tables are Markdown."""
 
 
 class Command(Protocol):

@@ -9,8 +9,9 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 
 
 def python_folders() -> dict[str, str]:
-    """Return {package: folder} for every folder of the rooms that holds Python files."""
-    folders = {path.parent for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    """Return {package: folder} for every folder of the rooms that holds Python files, not tests."""
+    files = (path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    folders = {path.parent for path in files if not path.name.startswith("test_")}
     relative = [folder.relative_to(ROOT).as_posix() for folder in folders]
     return {"twinsae." + folder.replace("/", "."): folder for folder in relative}
 

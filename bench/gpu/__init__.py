@@ -1,1 +1,1 @@
-"""The GPU's kernels, checked and then measured in one command that keeps to a time."""
+"""Checks and times the kernels on a GPU, in one run with a time limit."""

@@ -1,102 +1,35 @@
-"""What is asked of the kernels of an autoencoder; `pair_cases` asks those of a matching.
+"""The cases in which the kernels of an autoencoder are checked; `pair_cases` is for a match.
 
-Whole numbers have sums that float32 computes exactly in any order: their results must be equal.
-Real numbers may be off by rounding (`oracle`). Every call is made twice and must give equal bits.
+float32 computes sums of whole numbers exactly in any order, so these results must be equal. Those
+of real numbers may be off by rounding (`oracle`). Every call is made twice and gives equal bits.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ...kernels.autoencode import Autoencoded, topk_autoencode
-from ...kernels.backends import Backend
 from ...kernels.decode import decode_error, gather_dot, sparse_decode
 from ...kernels.grads import LatentGrads, latent_grads
 from ...kernels.topk import TopK, linear_topk
-from ..inputs import Shape
-from . import oracle
-from .oracle import WrongError
-from .problem import Numbers, Problem, random_problem
-from .routes import by_route
+from .. import oracle
+from ..problem import Problem, Shape, random_problem, whole_problem
+from ..refuse import refuse_unequal
+from .setting import Case, Setting, same_twice
 
-MISSING_EVERY = 7  # of the places of a problem of whole numbers
 MANY = 300  # more than a fused scan keeps
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where a case runs."""
-
-    device: torch.device
-    dtype: torch.dtype
-    backend: Backend
-
-    def numbers(self) -> Numbers:
-        """Return a source of numbers."""
-        return Numbers(self.dtype, self.device)
-
-
-Case = Callable[[Setting, Shape], None]
-"""Raises WrongError."""
-
-
-def same_twice(call: Callable[[], Result]) -> Result:
-    """Return what a call returns; raise WrongError if it gives other bits the second time."""
-    first, second = call(), call()
-    for ours, again in zip(_tensors(first), _tensors(second), strict=True):
-        if not torch.equal(ours, again):
-            count = int((ours != again).sum())
-            raise WrongError(f"a second run differs in {count:,} of {ours.numel():,} numbers")
-    return first
-
-
-def _tensors(result: object) -> Iterator[Tensor]:
-    if isinstance(result, Tensor):
-        yield result
-    elif isinstance(result, tuple):
-        for part in result:
-            yield from _tensors(part)
-
-
-def whole_problem(setting: Setting, shape: Shape) -> Problem:
-    """Return a problem of -1, 0 and 1, with missing places; one latent is in nearly every row.
-
-    Encoder and decoder are one tensor: the problem may be as large as memory allows.
-    """
-    rows, d_in, latents, k = shape
-    numbers = setting.numbers()
-    indices = numbers.indices(rows, k, first=0, count=latents)
-    indices[:, -1] = latents // 2
-    indices.view(-1)[::MISSING_EVERY] = -1
-    weight = numbers.whole(latents, d_in, most=1)
-    return Problem(
-        k,
-        numbers.whole(rows, d_in, most=1),
-        weight,
-        numbers.whole(latents, most=1),
-        weight,
-        numbers.whole(d_in, most=1),
-        numbers.whole(rows, d_in, most=1),
-        numbers.whole(rows, k, most=1),
-        indices,
-        numbers.whole(rows, k, most=1),
-    )
 
 
 def encode_whole(setting: Setting, shape: Shape) -> None:
-    """Find the k best of whole scores, among them many ties."""
-    problem = whole_problem(setting, shape)
+    """Find the k best of whole scores, many of which are ties."""
+    problem = whole_problem(shape, setting.numbers())
     _whole_topk(setting, problem, problem.k)
 
 
 def encode_masked(setting: Setting, shape: Shape) -> None:
-    """Do so under a mask of half the latents and floors of each row, some above everything."""
-    problem = whole_problem(setting, shape)
+    """Find them with a mask of half the latents and a floor for each row, some infinite."""
+    problem = whole_problem(shape, setting.numbers())
     places = torch.arange(len(problem.W_enc), device=setting.device)
     floor = setting.numbers().whole(len(problem.x), most=9).float()
     floor[::5] = torch.inf
@@ -105,21 +38,21 @@ def encode_masked(setting: Setting, shape: Shape) -> None:
 
 
 def encode_few(setting: Setting, shape: Shape) -> None:
-    """Leave fewer scores above 0 than are asked for."""
-    problem = whole_problem(setting, shape)
+    """Find the k best where fewer than k scores are above 0."""
+    problem = whole_problem(shape, setting.numbers())
     bias = torch.full_like(problem.b_enc, -float(2 * shape.d_in))  # below every score
     bias[:: max(1, len(bias) // (problem.k - 1 or 1) + 1)] = 1.0
     _whole_topk(setting, replace(problem, b_enc=bias), problem.k)
 
 
 def encode_many(setting: Setting, shape: Shape) -> None:
-    """Ask for more than a fused scan keeps."""
-    problem = whole_problem(setting, shape)
+    """Ask for more latents than a fused scan keeps."""
+    problem = whole_problem(shape, setting.numbers())
     _whole_topk(setting, problem, min(MANY, len(problem.W_enc)))
 
 
 def encode_clustered(setting: Setting, shape: Shape) -> None:
-    """Put all winners side by side, so that no certificate holds and rows are done again."""
+    """Put all of the best side by side, so that the bound proves no row and all are redone."""
     problem = random_problem(shape, setting.numbers())
     problem.x.abs_()
     start = len(problem.W_enc) // 2
@@ -127,20 +60,8 @@ def encode_clustered(setting: Setting, shape: Shape) -> None:
     _real_topk(setting, problem)
 
 
-def encode_by(route: str) -> Case:
-    """Return a case that takes a route which may not be the usual one."""
-
-    def run(setting: Setting, shape: Shape) -> None:
-        whole, real = whole_problem(setting, shape), random_problem(shape, setting.numbers())
-        with by_route(route, whole):
-            _whole_topk(setting, whole, whole.k)
-            _real_topk(setting, real)
-
-    return run
-
-
 def encode_stacked(setting: Setting, shape: Shape) -> None:
-    """Encode for two seeds at once: the bits must be those of lone calls."""
+    """Encode for two seeds at once; the bits must be those of a call for each seed."""
     problem = random_problem(shape, setting.numbers())
     x, k, half = problem.x, min(problem.k, len(problem.W_enc) // 2), len(problem.W_enc) // 2
     weight, bias = problem.W_enc[: 2 * half], problem.b_enc[: 2 * half]
@@ -148,8 +69,8 @@ def encode_stacked(setting: Setting, shape: Shape) -> None:
     for group in range(2):
         part = slice(group * half, (group + 1) * half)
         alone = linear_topk(x, weight[part], bias[part], k, backend=setting.backend)
-        oracle.refuse_unequal("the best scores of a seed", both.values[:, group], alone.values)
-        oracle.refuse_unequal("the latents of a seed", both.indices[:, group], alone.indices)
+        refuse_unequal("the best scores of a seed", both.values[:, group], alone.values)
+        refuse_unequal("the latents of a seed", both.indices[:, group], alone.indices)
 
 
 def encode_real(setting: Setting, shape: Shape) -> None:
@@ -169,8 +90,8 @@ def _whole_topk(setting: Setting, problem: Problem, k: int, **options: Tensor) -
     values, indices = oracle.expected_topk(
         problem.x[rows], problem.W_enc, problem.b_enc, k, floor, options.get("mask")
     )
-    oracle.refuse_unequal("the latents", top.indices[rows], indices)
-    oracle.refuse_unequal("the best scores", top.values[rows], values)
+    refuse_unequal("the latents", top.indices[rows], indices)
+    refuse_unequal("the best scores", top.values[rows], values)
 
 
 def _real_topk(setting: Setting, problem: Problem) -> None:
@@ -184,7 +105,7 @@ def _real_topk(setting: Setting, problem: Problem) -> None:
 
 def decode_whole(setting: Setting, shape: Shape) -> None:
     """Decode whole numbers."""
-    _decode(setting, whole_problem(setting, shape), exact=True)
+    _decode(setting, whole_problem(shape, setting.numbers()), exact=True)
 
 
 def decode_real(setting: Setting, shape: Shape) -> None:
@@ -204,7 +125,7 @@ def _decode(setting: Setting, problem: Problem, exact: bool) -> None:
 
 def dot_whole(setting: Setting, shape: Shape) -> None:
     """Take dot products of whole numbers."""
-    _dot(setting, whole_problem(setting, shape), exact=True)
+    _dot(setting, whole_problem(shape, setting.numbers()), exact=True)
 
 
 def dot_real(setting: Setting, shape: Shape) -> None:
@@ -222,7 +143,7 @@ def _dot(setting: Setting, problem: Problem, exact: bool) -> None:
 
 def error_whole(setting: Setting, shape: Shape) -> None:
     """Compare a decoding of whole numbers with its target."""
-    _error(setting, whole_problem(setting, shape), 0.25, exact=True)
+    _error(setting, whole_problem(shape, setting.numbers()), 0.25, exact=True)
 
 
 def error_real(setting: Setting, shape: Shape) -> None:
@@ -244,8 +165,8 @@ def _error(setting: Setting, problem: Problem, factor: float, exact: bool) -> No
 
 
 def grads_whole(setting: Setting, shape: Shape) -> None:
-    """Sum gradients of whole numbers, one latent being in nearly every row."""
-    _grads(setting, whole_problem(setting, shape), exact=True)
+    """Sum gradients of whole numbers; one latent is active in nearly every row."""
+    _grads(setting, whole_problem(shape, setting.numbers()), exact=True)
 
 
 def grads_real(setting: Setting, shape: Shape) -> None:
@@ -264,17 +185,17 @@ def _grads(setting: Setting, problem: Problem, exact: bool) -> None:
 
 
 def autoencode_whole(setting: Setting, shape: Shape) -> None:
-    """Encode and decode whole numbers at once."""
-    problem = whole_problem(setting, shape)
+    """Encode and decode whole numbers in one call."""
+    problem = whole_problem(shape, setting.numbers())
     rows, own, found = _autoencode(setting, problem)
     values, indices = oracle.expected_topk(problem.x[rows], problem.W_enc, problem.b_enc, problem.k)
-    oracle.refuse_unequal("the latents", own.indices, indices)
-    oracle.refuse_unequal("the best scores", own.values, values)
+    refuse_unequal("the latents", own.indices, indices)
+    refuse_unequal("the best scores", own.values, values)
     oracle.check_autoencoded(own, problem.encoded(found.values, found.indices), rows, exact=True)
 
 
 def autoencode_real(setting: Setting, shape: Shape) -> None:
-    """Encode and decode real numbers at once."""
+    """Encode and decode real numbers in one call."""
     problem = random_problem(shape, setting.numbers())
     rows, own, found = _autoencode(setting, problem)
     x, weight, bias = problem.x[rows], problem.W_enc, problem.b_enc
@@ -284,7 +205,7 @@ def autoencode_real(setting: Setting, shape: Shape) -> None:
 
 
 def _autoencode(setting: Setting, problem: Problem) -> tuple[Tensor, Autoencoded, Autoencoded]:
-    """Return some rows, what was found of them, and of all."""
+    """Return some rows, the result for them, and the result for all rows."""
     found = same_twice(
         lambda: topk_autoencode(
             problem.x, problem.W_enc, problem.b_enc, problem.W_dec, problem.b_dec, problem.k,
@@ -325,4 +246,4 @@ ENCODE: dict[str, Case] = {
     "winners side by side": encode_clustered,
     "two seeds": encode_stacked,
 }
-"""More of linear_topk."""
+"""More cases of linear_topk."""

@@ -1,26 +1,27 @@
-"""What a variant must return before it is timed, at the very shape that it is timed at."""
+"""Checks the result of a way, on the problem on which it is then timed."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from . import oracle
-from .oracle import OURS, PEER, WrongError
-from .peers import WITH_FLEX
-from .problem import Problem
-from .variants import Variant, squared_length
+from .. import oracle
+from ..oracle import OURS, PEER
+from ..problem import Problem
+from ..refuse import WrongResultError
+from .torch_ways import squared_length
+from .ways import Way
 
-Gate = Callable[[Variant, Sequence[Tensor]], None]
-"""Raises WrongError if what a variant returned is not right."""
+Gate = Callable[[Way, Sequence[Tensor]], None]
+"""Raises WrongResultError if the result of a way is wrong."""
 
 LOSS = {torch.float32: 1e-4}
-HALF_LOSS = 0.02  # relative; rounded scores choose other latents among those that are all but equal
-_AT_ONCE = 256  # rows decoded at a time
+HALF_LOSS = 0.02  # relative; rounded scores choose other latents where scores are nearly equal
+_AT_ONCE = 256  # rows that are decoded at a time
 
 
-def _roundings(variant: Variant) -> float:
-    return OURS if variant.kernels else PEER
+def _roundings(way: Way) -> float:
+    return OURS if way.kernels else PEER
 
 
 def encode_gate(problem: Problem) -> Gate:
@@ -29,11 +30,11 @@ def encode_gate(problem: Problem) -> Gate:
     x, weight, bias = problem.x[rows], problem.W_enc, problem.b_enc
     expected, _ = oracle.expected_topk(x, weight, bias, problem.k)
 
-    def check(variant: Variant, found: Sequence[Tensor]) -> None:
+    def check(way: Way, found: Sequence[Tensor]) -> None:
         own = found[0][rows].sort(dim=1, descending=True)  # peers give them in any order
         indices = found[1][rows].long().gather(1, own.indices)
         oracle.check_topk(
-            (own.values, indices), x, weight, bias, expected, _roundings(variant)
+            (own.values, indices), x, weight, bias, expected, _roundings(way)
         )  # fmt: skip
 
     return check
@@ -43,22 +44,22 @@ def decode_gate(problem: Problem) -> Gate:
     """Return a comparison of some rows with the float64 reference."""
     rows = oracle.some(len(problem.x), oracle.ROWS, problem.x.device)
 
-    def check(variant: Variant, found: Sequence[Tensor]) -> None:
-        oracle.check_decode(found[0][rows], problem, rows, roundings=_roundings(variant))
+    def check(way: Way, found: Sequence[Tensor]) -> None:
+        oracle.check_decode(found[0][rows], problem, rows, roundings=_roundings(way))
 
     return check
 
 
 def autoencode_gate(problem: Problem) -> Gate:
-    """Return both of these, the decoder's for the latents that were found."""
+    """Return the comparisons of encode and of decode, for the latents that were found."""
     encoded = encode_gate(problem)
     rows = oracle.some(len(problem.x), oracle.ROWS, problem.x.device)
 
-    def check(variant: Variant, found: Sequence[Tensor]) -> None:
+    def check(way: Way, found: Sequence[Tensor]) -> None:
         recon, values, indices = found[:3]
-        encoded(variant, (values, indices))
+        encoded(way, (values, indices))
         own = problem.encoded(values, indices)
-        oracle.check_decode(recon[rows], own, rows, roundings=_roundings(variant))
+        oracle.check_decode(recon[rows], own, rows, roundings=_roundings(way))
 
     return check
 
@@ -66,8 +67,8 @@ def autoencode_gate(problem: Problem) -> Gate:
 def grads_gate(problem: Problem) -> Gate:
     """Return a comparison of some latents with the float64 reference."""
 
-    def check(variant: Variant, found: Sequence[Tensor]) -> None:
-        oracle.check_grads(tuple(found), problem, roundings=_roundings(variant))
+    def check(way: Way, found: Sequence[Tensor]) -> None:
+        oracle.check_grads(tuple(found), problem, roundings=_roundings(way))
 
     return check
 
@@ -75,22 +76,24 @@ def grads_gate(problem: Problem) -> Gate:
 def step_gate(problem: Problem) -> Gate:
     """Return a comparison of the squared error, for a problem that is `encoded`.
 
-    The gradients are those of the choice of latents, which rounding changes: `grads_gate` and the
-    checks of the kernels compare them where all have the same.
+    The gradients depend on the choice of latents, which rounding changes. `grads_gate` and the
+    checks of the kernels compare gradients where all use the same latents.
     """
     error, size = _squared_error(problem), float(squared_length(problem.x))
     allowed = LOSS.get(problem.x.dtype, HALF_LOSS)
 
-    def check(variant: Variant, found: Sequence[Tensor]) -> None:
-        free = variant.name.startswith(WITH_FLEX)  # a sum, or the mean over tokens or numbers
-        scales = (size, 1, len(problem.x), problem.x.numel()) if free else (size,)
+    def check(way: Way, found: Sequence[Tensor]) -> None:
+        any_scale = (size, 1, len(problem.x), problem.x.numel())  # a sum, or a mean over N or N D
+        scales = any_scale if way.of_unknown_scale else (size,)
         loss = float(found[0])
         off = min(abs(loss * scale / error - 1) for scale in scales)
         if not off <= allowed:
-            raise WrongError(f"the squared error is off by {off:.2%}, more than {allowed:.2%}")
+            raise WrongResultError(
+                f"the squared error is off by {off:.2%}, more than {allowed:.2%}"
+            )
         for gradient in found[1:]:
             if gradient.shape != problem.W_dec.shape or not gradient.isfinite().all():
-                raise WrongError("a gradient is not finite, or of another shape")
+                raise WrongResultError("a gradient is not finite, or of another shape")
 
     return check
 
@@ -105,7 +108,7 @@ GATES: dict[str, Callable[[Problem], Gate]] = {
 
 
 def _squared_error(problem: Problem) -> float:
-    """Return the squared error of the reconstruction from the problem's own latents."""
+    """Return the squared error of the reconstruction from the latents of the problem."""
     total = 0.0
     for start in range(0, len(problem.x), _AT_ONCE):
         rows = slice(start, start + _AT_ONCE)

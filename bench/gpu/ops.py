@@ -1,4 +1,4 @@
-"""What a run may check and time, by name; the command line shows them without torch."""
+"""The names of the jobs that a run checks and times; this file does not import torch."""
 
 from typing import Literal
 

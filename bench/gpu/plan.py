@@ -1,4 +1,4 @@
-"""What a run checks and times, the most telling shapes first."""
+"""Says what a run checks and times; the most important shapes come first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ...kernels.backends import Backend
-from ..inputs import Shape
+from ..problem import Shape
 from .checks import BIG, BIG_BYTES, BIG_D, ODD_SHAPE, REAL_SHAPES
 from .ops import OPS, Op
 
@@ -18,7 +18,7 @@ KERNELS: dict[Op, tuple[str, ...]] = {
     "step": ("linear_topk", "decode_error", "latent_grads"),
     "match": ("mutual_topk", "pairs_above"),
 }
-"""What is checked for an op."""
+"""The kernels that are checked for each job."""
 
 TOKENS, WIDTHS, LATENTS, ACTIVE = (
     (8_192, 4_096),
@@ -30,7 +30,7 @@ MATCH = (131_072, 4_096)
 
 
 def shapes_by_importance() -> list[Shape]:
-    """Return all shapes: the first of each list, and then what differs from it in ever more."""
+    """Return all shapes; those with the first choice of N, L and k come first."""
     every = [
         Shape(n, d, latents, k)
         for latents in LATENTS
@@ -50,21 +50,21 @@ def shapes_by_importance() -> list[Shape]:
 
 @dataclass(frozen=True)
 class Plan:
-    """All sizes of a run; the defaults are a GPU's."""
+    """All settings of a run; the defaults are for a GPU."""
 
     dtype: torch.dtype = torch.bfloat16
-    """Of what is timed; a match is always float32."""
+    """The dtype of the timed inputs; a match is always float32."""
     minutes: float = 8.0
-    """After so many it ends, whatever is left."""
+    """The run ends after so many minutes, even if something is left."""
     ops: Sequence[Op] = OPS
     backend: Backend = "triton"
     compiler: str = "inductor"
-    """torch.compile's backend."""
+    """The backend of torch.compile."""
     shapes: Sequence[Shape] = field(default_factory=shapes_by_importance)
     compiled: int = 2
-    """At how many of the first shapes torch.compile is timed: compiling takes its time."""
+    """At how many of the first shapes torch.compile is timed; compiling takes long."""
     match: tuple[int, int] = MATCH
-    """L and D."""
+    """L and D of the whole match."""
     match_after: int = 2
     """How many shapes come before the match."""
     square: int = 8_192
@@ -74,4 +74,4 @@ class Plan:
     big: tuple[int, int] = (BIG, BIG_D)
     big_bytes: int = BIG_BYTES
     other_dtypes: Sequence[torch.dtype] = (torch.float32, torch.bfloat16, torch.float16)
-    """Checked too, when all is timed."""
+    """Dtypes that are checked too, when all is timed."""

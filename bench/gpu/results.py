@@ -1,4 +1,4 @@
-"""All that a run finds, on disk as soon as it is known."""
+"""Holds the results of a run, and writes them to disk."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...common.files import atomic_write
+from ..measurement import Measurement
 
 
 @dataclass(frozen=True)
@@ -16,75 +17,31 @@ class Check:
     case: str
     dtype: str
     problem: str
-    """How wrong it is; empty: right."""
+    """What is wrong and by how much; empty if the kernel is right."""
     seconds: float
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One variant of one job at one shape."""
-
-    op: str
-    variant: str
-    N: int
-    D: int
-    L: int
-    k: int
-    ms: float
-    """Median."""
-    p20: float
-    p80: float
-    rounds: int
-    peak_bytes: int
-    """Most memory during a call, above its inputs; results included."""
-    tokens_per_second: float
-    of_product: float | None
-    """The encoder's bare cuBLAS product at the same shape, as a share of this time."""
-    of_square: float | None
-    """The encoder's operations per second, as a share of a large square cuBLAS product's."""
-    redone: float | None
-    """Share of rows that were not proved and were scored again."""
-
-
-@dataclass(frozen=True)
-class MatchTiming:
-    """One whole match."""
-
-    variant: str
-    L: int
-    D: int
-    seconds: float
-    peak_bytes: int
-    """Of the device, above the dictionaries."""
-    host_peak_bytes: int
-    objective: float
-    gap: float
-    phases: dict[str, float]
-    found: str
-    """How much of what was planted."""
 
 
 @dataclass
 class Results:
-    """What was found so far."""
+    """All results so far."""
 
     header: dict[str, Any]
     checks: list[Check] = field(default_factory=list)
     square_flops: float | None = None
     """Operations a second of a large square product."""
-    tuned: dict[str, str] = field(default_factory=dict)
-    """Shape -> the route and cut of the scan that were measured to be the fastest."""
-    timings: list[Timing] = field(default_factory=list)
-    matches: list[MatchTiming] = field(default_factory=list)
+    timings: list[Measurement] = field(default_factory=list)
+    """Times of the kernels; memory counts their results."""
+    matches: list[Measurement] = field(default_factory=list)
+    """Times of whole matches."""
     refused: list[str] = field(default_factory=list)
-    """What is wrong, or could not run, and was not timed; with the reason."""
+    """What is wrong, or could not run, with the reason; it was not timed."""
     wrong: bool = False
-    """Whether any of it is a wrong result, or failure, of ours."""
+    """Whether any result of ours is wrong, or any of our kernels failed."""
     skipped: list[str] = field(default_factory=list)
     """What was left out or not reached, with the reason."""
     finished: bool = False
 
     def save(self, file: Path) -> None:
-        """Write all of it as JSON, whole or not at all."""
+        """Write all as JSON; the file is replaced in one step."""
         with atomic_write(file) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")

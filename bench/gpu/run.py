@@ -1,4 +1,4 @@
-"""One run: checks, then times, in the order of what they tell, until it is done or out of time."""
+"""Runs the checks and then the times, until all is done or the time is over."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -7,47 +7,45 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import torch
 
-from ...kernels.topk import linear_topk
 from ...matching.solver.candidates import Source
-from ..inputs import Shape
-from ..instances import Planted
+from ..clock import CpuClock
 from ..machine import PACKAGES, versions
-from ..measurement import PRODUCT
+from ..match import Pair
+from ..measurement import PRODUCT, Task, summary
+from ..problem import Numbers, Problem, Shape, dtype_name, timing_problem
+from ..refuse import WrongResultError
 from . import matches
-from .cases import Setting
-from .checks import Job, big_jobs, dtype_name, run_check, said, usual_jobs
-from .clock import CpuClock, LostDeviceError
+from .checks import Job, big_jobs, run_check, said, usual_jobs
+from .cuda_clock import LostDeviceError
 from .gates import GATES, Gate
 from .matches import OutOfTimeError
 from .ops import Op
-from .oracle import WrongError
 from .plan import KERNELS, Plan
-from .problem import Numbers, Problem, timing_problem
-from .results import Results, Timing
-from .routes import route_names, tune
-from .variants import VARIANTS, Means, Variant, chunked_encode
+from .results import Results
+from .setting import Setting
+from .torch_ways import chunked_encode
+from .ways import WAYS, Means, Way
 
 GPU_PACKAGES = (*PACKAGES, "triton", "faiss-gpu-cu12", "flexsae")
-CHECKS_SHARE = 0.35  # of the time, after which large tensors are not checked any more
-OP_SECONDS = 4.0  # after which an op is not timed again at one shape
-LAST_SECONDS = 15.0  # for the tables and the plot
-MATCH_SECONDS = 90.0  # at least, or a match is not begun
-SOLVING_SECONDS = 30.0  # that a match may not be heard of
+CHECKS_SHARE = 0.35  # Check no more large tensors after this share of the time.
+OP_SECONDS = 4.0  # Begin no further round of a job at one shape after this long.
+LAST_SECONDS = 15.0  # Keep this long for the tables and the plot.
+MATCH_SECONDS = 90.0  # Begin no match when less time is left.
+SOLVING_SECONDS = 30.0  # Stop a match at this long before the end: it may not report for so long.
 
 Tell = Callable[[str], None]
 
 
 class Run:
-    """A run in progress; `results` are on disk whenever something is added.
+    """A run in progress; `results` are written to disk whenever something is added.
 
     Args:
-        plan: what is done.
-        clock: of the device that it is done on.
-        file: the JSON file.
-        tell: takes a line for each thing done.
+        plan: what is checked and timed.
+        clock: measures the device.
+        file: the JSON file of the results.
+        tell: takes a line about each step that is done.
     """
 
     def __init__(self, plan: Plan, clock: CpuClock, file: Path, tell: Tell) -> None:
@@ -58,15 +56,16 @@ class Run:
         self.results = Results(_header(plan, clock))
         self._started = time.monotonic()
         self._refused: dict[tuple[str, torch.dtype], str] = {}
+        self._objectives: list[float] = []
 
     def go(self) -> Results:
-        """Do all that the plan says and that the time allows."""
+        """Do as much of the plan as the time allows."""
         try:
             with torch.no_grad():
                 self._go()
             self.results.finished = True
         except LostDeviceError as lost:
-            gone = "the device answers no more; --only measures the rest in another run"
+            gone = "the device does not work any more; measure the rest in another run with --only"
             self._refuse(f"{lost}: {gone}", ours=True)
         finally:
             self.results.save(self.file)
@@ -96,10 +95,10 @@ class Run:
     # Checks
 
     def _usual_jobs(self) -> Iterator[Job]:
-        return usual_jobs(self.plan.odd, self.plan.real, route_names(self.plan.backend))
+        return usual_jobs(self.plan.odd, self.plan.real)
 
     def _check(self, jobs: Iterable[Job], dtype: torch.dtype, at_least: float = 0.0) -> None:
-        """Run those of some checks that the ops need, while so many seconds are left."""
+        """Run those checks that the jobs need, while at least so many seconds are left."""
         needed = {kernel for op in self.plan.ops for kernel in KERNELS[op]}
         setting = Setting(self.clock.device, dtype, self.plan.backend)
         done = {(check.kernel, check.case, check.dtype) for check in self.results.checks}
@@ -124,8 +123,8 @@ class Run:
         needed = plan.big_bytes * plan.dtype.itemsize // 2
         free = self.clock.free_bytes()
         if free < needed:
-            gib = f"{needed / 2**30:,.0f} GiB free, and {free / 2**30:,.0f} GiB are"
-            self._skip(f"checks beyond {plan.big[0]:,} numbers in a tensor: they take {gib}")
+            gib = f"{needed / 2**30:,.0f} GiB of memory, and {free / 2**30:,.0f} GiB are free"
+            self._skip(f"checks beyond {plan.big[0]:,} numbers in a tensor: they need {gib}")
             return
         share = (1 - CHECKS_SHARE) * 60 * plan.minutes
         self._check(big_jobs(*plan.big), plan.dtype, at_least=share)
@@ -137,106 +136,83 @@ class Run:
         numbers = Numbers(self.plan.dtype, self.clock.device)
         a, b = numbers.normal(size, size), numbers.normal(size, size)
         out = torch.empty_like(a)
-        taken = self.clock.samples(
-            {"square": lambda: torch.mm(a, b, out=out)}, self.plan.rounds, lambda: False
-        )
-        self.results.square_flops = 2 * size**3 / median(taken["square"])
+        taken = self.clock.medians({"square": lambda: torch.mm(a, b, out=out)}, self.plan.rounds)
+        self.results.square_flops = 2 * size**3 / taken["square"]
         self.tell(f"square product: {self.results.square_flops / 1e12:,.1f} TFLOP/s")
 
     def _time_shape(self, shape: Shape, compiled: bool) -> None:
         ops = [op for op in self.plan.ops if op != "match"]
         if not self._in_time():
-            self._skip(f"{', '.join(ops)} at {_sizes(shape)}: out of time")
+            self._skip(f"{', '.join(ops)} at {shape}: out of time")
             return
         try:
             problem = timing_problem(shape, Numbers(self.plan.dtype, self.clock.device))
             found = chunked_encode(problem.x, problem.W_enc, problem.b_enc, problem.k)
             problem = problem.encoded(*found)
-            self._tune(problem)
         except Exception as error:
-            self._failed(f"inputs at {_sizes(shape)}", error)
+            self._failed(f"inputs at {shape}", error)
             return
         for op in ops:
             if self._in_time():
                 self._time_op(op, problem, compiled)
             else:
-                self._skip(f"{op} at {_sizes(shape)}: out of time")
+                self._skip(f"{op} at {shape}: out of time")
             self.clock.release()
 
-    def _tune(self, problem: Problem) -> None:
-        """Let our scan take the fastest route for this shape, where it has a choice."""
-        plan = self.plan
-        refused = ("linear_topk", plan.dtype) in self._refused
-        if refused or not route_names(plan.backend) or not {"encode", "step"} & {*plan.ops}:
-            return
-        x, weight, bias, k = problem.x, problem.W_enc, problem.b_enc, problem.k
-        route = tune(lambda: linear_topk(x, weight, bias, k, backend=plan.backend), self.clock)
-        self.results.tuned[_sizes(problem.shape)] = route
-
     def _time_op(self, op: Op, problem: Problem, compiled: bool) -> None:
-        what = f"{op} at {_sizes(problem.shape)}"
+        what = f"{op} at {problem.shape}"
         if compiled:
             torch.compiler.reset()
         means = Means(self.plan.backend, self.plan.compiler if compiled else None)
         try:
             gate = GATES[op](problem)
             admitted = [
-                (variant, *facts)
-                for variant in VARIANTS[op](problem, means)
-                if (facts := self._admit(what, variant, gate, len(problem.x))) is not None
+                (way, *facts)
+                for way in WAYS[op](problem, means)
+                if (facts := self._admit(what, way, gate, len(problem.x))) is not None
             ]
             started = time.monotonic()
             taken = self.clock.samples(
-                {variant.name: variant.run for variant, *_ in admitted},
+                {way.name: way.run for way, *_ in admitted},
                 self.plan.rounds,
                 lambda: time.monotonic() - started > OP_SECONDS or not self._in_time(),
             )
         except Exception as error:
             self._failed(what, error)
             return
-        product = median(taken[PRODUCT]) if PRODUCT in taken else None
-        for variant, peak, redone in admitted:
-            own = _timing(op, variant.name, problem, taken[variant.name], peak)
-            own = replace(own, redone=redone)
-            self.results.timings.append(own if product is None else self._with_shares(own, product))
+        operations = 2 * problem.x.numel() * len(problem.W_enc)
+        task = Task(op, problem.shape.sizes, "random", operations)
+        self.results.timings.extend(
+            replace(summary(task, way.name, taken[way.name], peak), redone=redone)
+            for way, peak, redone in admitted
+        )
         self.results.save(self.file)
         times = ", ".join(f"{name} {1e3 * median(own):.3g} ms" for name, own in taken.items())
         self.tell(f"{what}: {times}; {self._left():.0f} s left")
 
-    def _admit(
-        self, what: str, variant: Variant, gate: Gate, rows: int
-    ) -> tuple[int, float | None] | None:
-        """Return a variant's peak memory and its share of rows redone; None: it is not timed."""
+    def _admit(self, what: str, way: Way, gate: Gate, rows: int) -> tuple[int, float | None] | None:
+        """Return the peak memory of a way and its share of rows redone; None if it is not timed."""
         if not self._in_time():
-            self._skip(f"{what}, {variant.name}: out of time")
+            self._skip(f"{what}, {way.name}: out of time")
             return None
-        for kernel in variant.kernels:
+        for kernel in way.kernels:
             if (kernel, self.plan.dtype) in self._refused:
-                self._refuse(f"not timed: {what}, {variant.name}: {kernel} is wrong", ours=True)
+                self._refuse(f"not timed: {what}, {way.name}: {kernel} is wrong", ours=True)
                 return None
         try:
-            found = variant.run()
+            found = way.run()
             self.clock.synchronize()
-            if variant.name != PRODUCT:
-                gate(variant, found)
+            if way.name != PRODUCT:
+                gate(way, found)
             stats = getattr(found, "stats", None)
             redone = None if stats is None else int(stats.rows_redone) / rows
             del found
-            return self.clock.peak_bytes(variant.run), redone
-        except WrongError as wrong:
-            self._refuse(f"not timed: {what}, {variant.name}: {wrong}", bool(variant.kernels))
+            return self.clock.peak(way.run).total, redone
+        except WrongResultError as wrong:
+            self._refuse(f"not timed: {what}, {way.name}: {wrong}", bool(way.kernels))
         except Exception as error:
-            self._failed(f"{what}, {variant.name}", error, bool(variant.kernels))
+            self._failed(f"{what}, {way.name}", error, bool(way.kernels))
         return None
-
-    def _with_shares(self, timing: Timing, product: float) -> Timing:
-        rate = 2 * timing.N * timing.D * timing.L / (timing.ms / 1e3)
-        square = self.results.square_flops
-        return replace(
-            timing,
-            of_product=1e3 * product / timing.ms,
-            of_square=rate / square if square else None,
-        )
 
     def _time_matches(self) -> None:
         if "match" not in self.plan.ops:
@@ -251,37 +227,38 @@ class Run:
             return
         try:
             made = matches.planted_on(self.clock.device, *self.plan.match)
-            variants = matches.match_variants(self.clock.device)
+            ways = matches.match_ways(self.clock.device)
         except Exception as error:
             self._failed(what, error)
             return
-        for variant, source in variants.items():
-            self._time_match(f"{what}, {variant}", variant, source, made)
+        for way, source in ways.items():
+            self._time_match(f"{what}, {way}", way, source, made)
 
-    def _time_match(self, what: str, variant: str, source: Source, made: Planted) -> None:
+    def _time_match(self, what: str, way: str, source: Source, pair: Pair) -> None:
         try:
-            found = matches.time_match(
-                variant, source, made, self.clock, lambda: self._left() > SOLVING_SECONDS
+            found, objective = matches.time_match(
+                way, source, pair, self.clock, lambda: self._left() > SOLVING_SECONDS
             )
             self.results.matches.append(found)
-            matches.refuse_another_objective(self.results.matches)
+            self._objectives.append(objective)
+            matches.refuse_another_objective(self._objectives, len(pair.a))
             self.tell(f"{what}: {found.seconds:.1f} s; {self._left():.0f} s left")
         except OutOfTimeError:
             self._skip(f"{what}: out of time")
-        except WrongError as wrong:
+        except WrongResultError as wrong:
             self._refuse(f"{what}: {wrong}", ours=True)
         except Exception as error:
             self._failed(what, error)
         self.results.save(self.file)
         self.clock.release()
 
-    # What is not timed
+    # Failures, and what is left out
 
     def _failed(self, what: str, error: Exception, ours: bool = True) -> None:
-        """Note that something raised.
+        """Note that something raised an error.
 
         Raises:
-            LostDeviceError: and the device does not work any more.
+            LostDeviceError: the device does not work any more.
         """
         if not self.clock.answers():
             raise LostDeviceError(f"{what}: {said(error)}") from error
@@ -301,27 +278,11 @@ class Run:
         self.results.save(self.file)
 
     def _left(self) -> float:
-        """Return the seconds that may still be spent."""
+        """Return the seconds that are left for checks and times."""
         return self._started + 60 * self.plan.minutes - LAST_SECONDS - time.monotonic()
 
     def _in_time(self) -> bool:
         return self._left() > 0
-
-
-def _timing(
-    op: str, variant: str, problem: Problem, seconds: list[float], peak_bytes: int
-) -> Timing:
-    p20, middle, p80 = (1e3 * float(p) for p in np.percentile(seconds, (20, 50, 80)))
-    rows, d_in, latents, k = problem.shape
-    return Timing(
-        op, variant, rows, d_in, latents, k, middle, p20, p80, len(seconds), peak_bytes,
-        rows / (middle / 1e3), None, None, None,
-    )  # fmt: skip
-
-
-def _sizes(shape: Shape) -> str:
-    rows, d_in, latents, k = shape
-    return f"N = {rows:,}, D = {d_in:,}, L = {latents:,}, k = {k:,}"
 
 
 def _header(plan: Plan, clock: CpuClock) -> dict[str, object]:
@@ -331,6 +292,6 @@ def _header(plan: Plan, clock: CpuClock) -> dict[str, object]:
         "dtype": dtype_name(plan.dtype),
         "backend": plan.backend,
         "minutes": plan.minutes,
-        "inputs": "normal numbers; scores have deviation 1, biases 0.5",
+        "inputs": "normal numbers; the standard deviation is 1 for scores, 0.5 for biases",
         "versions": versions(GPU_PACKAGES),
     }

@@ -1,1 +1,1 @@
-"""`twinsae bench`: the kernels' speed and memory on this machine."""
+"""`twinsae bench`: measures the speed and the memory of the kernels on this machine."""

@@ -1,4 +1,4 @@
-"""`twinsae bench gpu`: every kernel checked on a GPU and, if it is right, timed."""
+"""`twinsae bench gpu`: checks every kernel on a GPU and times those that are right."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchGpu:
-    """Check every kernel on an NVIDIA GPU and time the right.
+    """Check every kernel on a GPU, then time those that pass.
 
-    OUT gets the numbers (gpu.json), the table (gpu.md) and a plot (gpu.svg). The exit code is 1 if
-    a kernel is wrong.
+    It needs an NVIDIA GPU. The folder OUT gets the numbers (gpu.json), the table (gpu.md) and a
+    plot (gpu.svg). The exit code is 1 if a kernel is wrong.
     """
 
     example: ClassVar[str] = "twinsae bench gpu --out runs/bench-gpu --minutes 8"
@@ -24,11 +24,11 @@ class BenchGpu:
     out: Annotated[Path, Argument(metavar="OUT")] = Path("runs/bench-gpu")
     """Folder for the numbers, the table and the plot."""
     minutes: float = 8.0
-    """The run ends after so many minutes and lists what it did not reach."""
+    """The run ends after so many minutes, and lists what it did not reach."""
     dtype: Literal["bf16", "fp16", "fp32"] = "bf16"
-    """Dtype of the timed inputs."""
+    """The dtype of the timed inputs."""
     only: tuple[Op, ...] = OPS
-    """What is checked and timed, for another run after one kernel has stopped the GPU."""
+    """Check and time only these, for example after one kernel has stopped the GPU."""
 
     def __post_init__(self) -> None:
         if not self.minutes > 0:
@@ -36,7 +36,7 @@ class BenchGpu:
 
     def run(self, console: "Console") -> int:
         """Print the table; return 1 if a kernel is wrong."""
-        from ...bench.gpu.clock import find_gpu
+        from ...bench.gpu.cuda_clock import find_gpu
         from ...bench.gpu.plan import Plan
         from .gpu_report import DTYPES, run_gpu
 

@@ -1,4 +1,4 @@
-"""Tables in Markdown, aligned, to read in a terminal and to paste into a page."""
+"""Makes aligned tables in Markdown, to read in a terminal and to paste into a page."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers
     """Return the lines of a table.
 
     Args:
-        header: the columns' names.
-        rows: as many cells in each.
-        numbers: the columns that are aligned to the right.
+        header: the names of the columns.
+        rows: one cell for each column.
+        numbers: the names of the columns that are aligned to the right.
     """
     columns = list(zip(header, *rows, strict=True))
     widths = [max(3, *map(len, column)) for column in columns]

@@ -1,4 +1,4 @@
-"""`twinsae bench match`: whole exact matches, once each."""
+"""`twinsae bench match`: times whole exact matches, once each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ SIZES = ((32768, 768), (131072, 256), (131072, 768))  # L and D
 class BenchMatch:
     """Time the whole exact match of two dictionaries, once.
 
-    The dictionaries are planted: made so that much is known of which latents they share.
+    The dictionaries are planted: they are made with known pairs of shared latents.
     """
 
     example: ClassVar[str] = "twinsae bench match --latents 131072 --d-in 4096"
 
     saes: Annotated[tuple[Path, Path] | None, Argument(paths.sae)] = None
-    """Two SAEs to match in place of planted dictionaries."""
+    """Two SAEs to match instead of planted dictionaries."""
     latents: Annotated[int | None, Argument(positive)] = None
     """Latents of each planted dictionary, with --d-in; by default three usual sizes."""
     d_in: Annotated[int | None, Argument(positive)] = None
     """Width of the planted dictionaries, with --latents."""
     seeds: tuple[int, ...] = (0,)
-    """One planted pair for each."""
+    """One planted pair is made and matched for each seed."""
     against: bool = False
-    """Also time dense solvers that are installed and fit, and the candidates alone."""
+    """Also time dense solvers that are installed and fit into memory, and the candidates alone."""
 
     def __post_init__(self) -> None:
         if (self.latents is None) != (self.d_in is None):
@@ -46,12 +46,11 @@ class BenchMatch:
         from ..progress import open_progress
         from .tables import measurements_table, print_table
 
-        results = []
+        measured = []
         for pair in self._pairs():
             with open_progress(console) as progress:
-                measured = bench_match(pair, self.against, progress)
-            results.append(("match", pair.source, measured))
-        print_table(console, measurements_table(results))
+                measured.extend(bench_match(pair, self.against, progress))
+        print_table(console, measurements_table(measured))
 
     def _pairs(self) -> Iterator["Pair"]:
         from ...bench.match import planted_files, trained_pairs

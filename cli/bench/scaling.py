@@ -1,4 +1,4 @@
-"""`twinsae bench scaling`: how times grow with latents and tokens."""
+"""`twinsae bench scaling`: times how an encoding grows with latents and tokens."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchScaling:
-    """Time the encoder per latent and per token as they grow."""
+    """Time the encoder per latent and per token, at growing sizes."""
 
     example: ClassVar[str] = "twinsae bench scaling"
 

@@ -1,4 +1,4 @@
-"""`twinsae bench encode`, `step`, `candidates` and `all`: kernels beside other ways of the same."""
+"""`twinsae bench encode`, `step`, `candidates` and `all`: our kernels beside other libraries."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _SideBySide:
-    """What these commands have in common."""
+    """The options that these commands share, and their run."""
 
     benches: ClassVar[Sequence[str]]
 
     saes: Annotated[tuple[Path, Path] | None, Argument(paths.sae)] = None
-    """Two SAEs of one shape to measure on, too; by default those of runs/demo, if there are."""
+    """Measure also on two SAEs of one shape; by default on those in runs/demo, if there are any."""
     activations: Annotated[Path | None, Argument(paths.existing)] = None
-    """A .safetensors or .npy file of activations for --saes; by default random ones."""
+    """A .safetensors or .npy file of activations for --saes; by default they are random."""
     shape: Annotated[tuple[int, int, int, int] | None, Argument(positive, metavar="N D L K")] = None
-    """One shape of random inputs (tokens, width, latents, active) in place of the usual ones."""
+    """One shape of random inputs (tokens, width, latents, active) instead of the usual ones."""
     rounds: Annotated[int, Argument(positive)] = 5
     """How often each way is timed."""
 
@@ -33,33 +33,35 @@ class _SideBySide:
         if self.activations is not None and self.saes is None:
             raise ValueError("--activations needs --saes, whose inputs they are")
         if self.shape is not None and self.shape[3] > self.shape[2]:
-            raise ValueError(f"--shape: {self.shape[3]} active latents of only {self.shape[2]}")
+            raise ValueError(
+                f"--shape: expected K of at most L = {self.shape[2]:,}, got {self.shape[3]:,}"
+            )
 
     def run(self, console: "Console") -> None:
         """Time, and print one table."""
         from ...bench.candidates import bench_candidates
         from ...bench.encode import bench_encode
         from ...bench.step import bench_step
-        from .tables import measurements_table, print_table, sizes_of
+        from .tables import measurements_table, print_table
 
-        ways = {"encode": bench_encode, "step": bench_step, "candidates": bench_candidates}
-        results = []
+        benches = {"encode": bench_encode, "step": bench_step, "candidates": bench_candidates}
+        measured = []
         for what in self.benches:
             for inputs in self._inputs(what):
-                with console.status(f"{what}: {sizes_of(inputs.sizes)}, {inputs.source}"):
-                    measured = ways[what](inputs, self.rounds)
-                results.append((what, inputs.source, measured))
-        print_table(console, measurements_table(results))
+                with console.status(f"{what}: {inputs.shape}, {inputs.source}"):
+                    measured.extend(benches[what](inputs, self.rounds))
+        print_table(console, measurements_table(measured))
 
     def _inputs(self, what: str) -> Iterator["Inputs"]:
         from ...bench import inputs
+        from ...bench.problem import Shape
 
         if self.shape is not None:
-            shapes: Sequence[inputs.Shape] = [inputs.Shape(*self.shape)]
+            shapes: Sequence[Shape] = [Shape(*self.shape)]
         elif what == "step":
             shapes = inputs.STEP_SHAPES
         else:
-            # All pairs of latents of the last shape are ten trillion operations.
+            # All pairs of latents of the last shape would take ten trillion operations.
             shapes = inputs.SHAPES[:2] if what == "candidates" else inputs.SHAPES
         yield from map(inputs.random_inputs, shapes)
         if self.saes is not None:
@@ -70,7 +72,7 @@ class _SideBySide:
 
 @dataclass(frozen=True)
 class BenchEncode(_SideBySide):
-    """Time the encoder: from inputs to active latents."""
+    """Time the encoder, from inputs to active latents."""
 
     example: ClassVar[str] = "twinsae bench encode --shape 2048 576 20736 32"
     benches: ClassVar[Sequence[str]] = ("encode",)
@@ -86,9 +88,9 @@ class BenchStep(_SideBySide):
 
 @dataclass(frozen=True)
 class BenchCandidates(_SideBySide):
-    """Time the search for nearest latents, of both sides.
+    """Time the search for the nearest latents of both sides.
 
-    Of two dictionaries, each latent's 32 nearest in the other are found.
+    It finds for each latent of two dictionaries the 32 nearest latents of the other one.
     """
 
     example: ClassVar[str] = "twinsae bench candidates --shape 1 576 20736 32"

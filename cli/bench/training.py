@@ -1,4 +1,4 @@
-"""`twinsae bench training`: other people's training loops, as they are and plugged."""
+"""`twinsae bench training`: times other people's training loops, stock and plugged."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,31 +13,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchTraining:
-    """Time other people's trainers, as they are and plugged.
+    """Time other people's trainers, with and without our plug-ins.
 
-    sparsify, SAELens and dictionary_learning train the same batches with and without our plug-ins.
+    sparsify, SAELens and dictionary_learning train on the same batches in both ways. "stock" is a
+    trainer as it is, and "twinsae" the same trainer with our plug-in.
     """
 
     example: ClassVar[str] = "twinsae bench training --shape 2048 576 20736 32 --rounds 5"
 
     activations: Annotated[Path | None, Argument(paths.existing)] = None
-    """A .safetensors or .npy file to train on; by default runs/demo's, if it fits, or random."""
+    """A .safetensors or .npy file to train on; by default that of runs/demo or random numbers."""
     shape: Annotated[tuple[int, int, int, int] | None, Argument(positive, metavar="N D L K")] = None
-    """Sizes (tokens, width, latents, active) in place of the usual ones."""
+    """Sizes (tokens, width, latents, active) instead of the usual ones."""
     rounds: Annotated[int, Argument(positive)] = 5
     """How many steps of each are timed."""
 
     def run(self, console: "Console") -> None:
         """Train, and print one table."""
-        from ...bench.inputs import STEP_SHAPES, Shape
+        from ...bench.inputs import STEP_SHAPES
+        from ...bench.problem import Shape
         from ...bench.training import bench_training, installed_loops, training_activations
-        from .tables import print_table, training_table
+        from .tables import TRAINING_COLUMNS, measurements_table, print_table
 
         shape = Shape(*self.shape) if self.shape else STEP_SHAPES[-1]
         x, source = training_activations(shape, self.activations)
-        results = []
+        measured = []
         for peer in installed_loops():
             for auxk in (False, True):
                 with console.status(f"training: {peer}"):
-                    results.append(bench_training(peer, auxk, x, shape, self.rounds))
-        print_table(console, training_table(results, shape, source))
+                    own = bench_training(peer, auxk, x, shape, source, self.rounds)
+                measured.extend(own)
+        print_table(console, measurements_table(measured, TRAINING_COLUMNS))

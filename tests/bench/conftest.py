@@ -1,6 +1,7 @@
-"""Stand-ins for the peers, which CI does not install, and a toy run of `bench gpu`."""
+"""Stand-ins for the peers, which CI does not install, and toy runs of `bench gpu`."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -8,32 +9,53 @@ import pytest
 import torch
 from torch import Tensor, nn
 from twinsae.bench import peers
+from twinsae.bench.clock import CpuClock
 from twinsae.bench.gpu import matches
-from twinsae.bench.gpu import peers as gpu_peers
-from twinsae.bench.gpu.clock import CpuClock
 from twinsae.bench.gpu.plan import Plan
 from twinsae.bench.gpu.results import Results
 from twinsae.bench.gpu.run import Run
-from twinsae.bench.inputs import Inputs, Shape, random_inputs
+from twinsae.bench.inputs import Inputs, random_inputs
+from twinsae.bench.problem import Shape
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Use one thread: on toy sizes, more threads cost more time than they save."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class SparseCoder(nn.Module):
-    def __init__(self, d_in: int, config: SimpleNamespace) -> None:
+    """The interface of sparsify around plain torch."""
+
+    def __init__(self, d_in: int, config: SimpleNamespace, device=None, dtype=None) -> None:
         super().__init__()
         self.k = config.k
-        self.encoder = nn.Linear(d_in, config.num_latents)
-        self.W_dec = nn.Parameter(torch.empty(config.num_latents, d_in))
-        self.b_dec = nn.Parameter(torch.empty(d_in))
+        self.encoder = nn.Linear(d_in, config.num_latents, device=device, dtype=dtype)
+        self.W_dec = nn.Parameter(torch.empty_like(self.encoder.weight))
+        self.b_dec = nn.Parameter(torch.empty(d_in, device=device, dtype=dtype))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         scores = torch.relu(self.encoder(x - self.b_dec))
         values, indices = scores.topk(self.k)
         return values.flip(1), indices.flip(1), scores
 
-    def forward(self, x: Tensor) -> SimpleNamespace:
-        values, indices, _ = self.encode(x)
-        error = torch.einsum("nk,nkd->nd", values, self.W_dec[indices]) + self.b_dec - x
-        return SimpleNamespace(fvu=error.square().sum() / (x - x.mean(0)).square().sum())
+    def decode(self, values: Tensor, indices: Tensor) -> Tensor:
+        return torch.einsum("nk,nkd->nd", values, self.W_dec[indices]) + self.b_dec
+
+    def forward(self, x: Tensor, total_variance: Tensor | None = None) -> SimpleNamespace:
+        error = (self.decode(*self.encode(x)[:2]) - x).float()
+        size = (x - x.mean(0)).square().sum() if total_variance is None else total_variance
+        return SimpleNamespace(fvu=error.square().sum() / size)
+
+
+def flex_loss(
+    indices: Tensor, weight: Tensor, vals: Tensor, bias: Tensor, target: Tensor
+) -> Tensor:
+    decoded = torch.einsum("nk,nkd->nd", vals, weight[indices]) + bias
+    return (decoded - target).float().square().sum(1).mean()
 
 
 class AutoEncoderTopK(nn.Module):
@@ -89,19 +111,25 @@ def module(name: str, **contents: object) -> ModuleType:
     return made
 
 
-@pytest.fixture
-def with_peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make `bench.peers` find all three, whether or not they are installed."""
+def pretend_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes = [
         module("sparsify", SparseCoder=SparseCoder, SparseCoderConfig=SimpleNamespace),
         module("dictionary_learning.trainers.top_k", TopKTrainer=TopKTrainer),
         module("sae_lens", TopKTrainingSAE=TopKTrainingSAE, TopKTrainingSAEConfig=SimpleNamespace),
         module("sae_lens.saes.sae", TrainStepInput=SimpleNamespace),
+        module("flex_sae", **{peers.FLEX_LOSS: flex_loss}),
     ]
     for fake in fakes:
         monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    monkeypatch.setattr(peers, "find_spec", lambda _: object())
-    monkeypatch.delenv("SPARSIFY_DISABLE_TRITON", raising=False)
+    monkeypatch.setattr(peers, "find_spec", lambda name: name != "flexsae" or None)
+    monkeypatch.setenv("SPARSIFY_DISABLE_TRITON", "restored after the test")
+    monkeypatch.delenv("SPARSIFY_DISABLE_TRITON")
+
+
+@pytest.fixture
+def with_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `bench.peers` find all peers, whether or not they are installed."""
+    pretend_peers(monkeypatch)
 
 
 @pytest.fixture
@@ -111,7 +139,7 @@ def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def inputs() -> Inputs:
-    """A toy SAE whose biases are not zero, so that their gradients' paths all count."""
+    """A toy SAE whose biases are not zero, so that they matter in every gradient."""
     made = random_inputs(Shape(num_tokens=19, d_in=6, num_latents=70, k=5))
     generator = torch.Generator().manual_seed(1)
     for bias in (made.sae.encoder.bias, made.sae.b_dec):
@@ -139,7 +167,7 @@ GPU_TOY = Plan(
 
 
 class Toy:
-    """Runs of `bench gpu` on a CPU's clock, without peers."""
+    """Runs `bench gpu` with the clock of a CPU."""
 
     plan = GPU_TOY
 
@@ -150,15 +178,21 @@ class Toy:
         return Run(plan, CpuClock(), self.file, lambda _: None).go()
 
     def timed(self, results: Results) -> dict[tuple[str, int], set[str]]:
-        """(op, D) -> the variants that were timed."""
+        """Return {(job, D): the ways that were timed}."""
         found: dict[tuple[str, int], set[str]] = {}
         for timing in results.timings:
-            found.setdefault((timing.op, timing.D), set()).add(timing.variant)
+            task = timing.task
+            found.setdefault((task.job, task.sizes["D"]), set()).add(timing.way)
         return found
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
-    for module in (gpu_peers, matches):
-        monkeypatch.setattr(module, "find_spec", lambda _: None)
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_peers: None) -> Toy:  # noqa: ARG001
+    monkeypatch.setattr(matches, "find_spec", lambda _: None)
     return Toy(tmp_path)
+
+
+@pytest.fixture
+def toy_with_peers(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    pretend_peers(monkeypatch)
+    return toy

@@ -1,4 +1,4 @@
-"""Every benchmark at toy size, the gate before its clock, and the clock."""
+"""Every benchmark at toy size, and the comparisons that come before the times."""
 
 import sys
 from pathlib import Path
@@ -7,9 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from twinsae.bench import candidates, encode, inputs, measurement, step
-from twinsae.bench.inputs import Shape, trained_inputs
-from twinsae.bench.timing import interleaved_medians
+from twinsae.bench import candidates, encode, inputs, step
+from twinsae.bench.clock import CpuClock
+from twinsae.bench.inputs import trained_inputs
+from twinsae.bench.measurement import OURS
+from twinsae.bench.peers import GRADIENTS
+from twinsae.bench.problem import Shape
+from twinsae.bench.refuse import WrongResultError, refuse
 from twinsae.cli.bench.side_by_side import BenchCandidates, BenchEncode, BenchStep
 from twinsae.cli.main import main
 from twinsae.kernels.topk import linear_topk, mutual_topk
@@ -32,7 +36,7 @@ def saes(tmp_path: Path) -> list[str]:
 
 
 class FlatIndex:
-    """What faiss's IndexFlatIP does, in numpy."""
+    """A stand-in for IndexFlatIP of faiss, in numpy."""
 
     def __init__(self, dim: int) -> None:
         self.rows = np.empty((0, dim), np.float32)
@@ -48,7 +52,7 @@ class FlatIndex:
 
 @pytest.fixture(autouse=True)
 def without_a_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing but what a test asks for is measured."""
+    """Nothing is measured except what a test asks for."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -102,7 +106,7 @@ def test_trained_saes_and_their_activations(
         (["--activations", "."], "--activations needs --saes"),
         (["--activations", "x.npy"], "--activations: x.npy does not exist"),
         (["--shape", "0", "2", "3", "1"], "--shape: expected 1 or more, got 0"),
-        (["--shape", "1", "2", "3", "4"], "--shape: 4 active latents of only 3"),
+        (["--shape", "1", "2", "3", "4"], "--shape: expected K of at most L = 3, got 4"),
         (["--latents", "3"], "there is no option --latents"),
         ([*TOY, "--saes", "nowhere", "nowhere"], "nowhere does not exist"),
     ],
@@ -144,7 +148,7 @@ def test_the_usual_inputs_are_random_and_the_demos(monkeypatch, tmp_path: Path) 
     assert torch.equal(trained.x, store["activations"])
     for sae, seed in ((trained.sae, 0), (trained.other, 1)):
         expected = SAE(SAEConfig(d_in=6, num_latents=40, k=3), seed=seed).W_dec
-        torch.testing.assert_close(sae.W_dec, expected)  # made unit rows once more
+        torch.testing.assert_close(sae.W_dec, expected)  # the rows have unit length again
 
 
 def one_less(values: torch.Tensor) -> torch.Tensor:
@@ -171,25 +175,25 @@ def wrong_mutual(*args: object) -> object:
 @pytest.mark.parametrize("broken", [wrong_linear, misnaming_linear])
 def test_a_wrong_encoding_is_not_timed(broken, inputs, monkeypatch) -> None:
     monkeypatch.setattr(encode, "linear_topk", broken)
-    with pytest.raises(RuntimeError, match=r"encode, twinsae: .*not timed"):
+    with pytest.raises(WrongResultError, match=r"encode, twinsae: the .* are off"):
         encode.bench_encode(inputs, 1)
 
 
 @pytest.mark.usefixtures("without_faiss")
 def test_wrong_candidates_are_not_timed(inputs, monkeypatch) -> None:
     monkeypatch.setattr(candidates, "mutual_topk", wrong_mutual)
-    with pytest.raises(RuntimeError, match=r"by column: the values.*not timed"):
+    with pytest.raises(WrongResultError, match=r"by column: the values.* are off"):
         candidates.bench_candidates(inputs, 1)
 
 
 @pytest.mark.usefixtures("with_faiss")
 def test_candidates_are_compared_with_faiss_too(inputs, monkeypatch) -> None:
     monkeypatch.setattr(candidates, "faiss_best", lambda a, b, m: candidates.torch_best(b, a, m))
-    with pytest.raises(RuntimeError, match=r"by row: the values.* from faiss's.*not timed"):
+    with pytest.raises(WrongResultError, match=r"by row: the values, beside faiss: .* are off"):
         candidates.bench_candidates(inputs, 1)
 
 
-@pytest.mark.parametrize("name", step.NAMES)
+@pytest.mark.parametrize("name", GRADIENTS)
 def test_a_wrong_gradient_is_not_timed(name, inputs, monkeypatch) -> None:
     def broken(*args: object) -> object:
         gradients = step_gradients(*args)
@@ -197,7 +201,7 @@ def test_a_wrong_gradient_is_not_timed(name, inputs, monkeypatch) -> None:
 
     step_gradients = step.fvu_gradients
     monkeypatch.setattr(step, "fvu_gradients", broken)
-    with pytest.raises(RuntimeError, match=f"step: d{name}.*not timed"):
+    with pytest.raises(WrongResultError, match=f"step: d{name}, .* are off"):
         step.bench_step(inputs, 1)
 
 
@@ -205,7 +209,7 @@ def test_fewer_active_latents_than_k_are_checked_too(inputs) -> None:
     torch.nn.init.constant_(inputs.sae.encoder.bias, -0.6)
     assert (inputs.sae.encode(inputs.x).indices < 0).any()
     for bench_one in (encode.bench_encode, step.bench_step):
-        assert measurement.OURS in bench_one(inputs, 1).seconds
+        assert OURS in {one.way for one in bench_one(inputs, 1)}
 
 
 def test_torch_best_merges_its_tiles(monkeypatch) -> None:
@@ -222,8 +226,8 @@ def test_torch_best_merges_its_tiles(monkeypatch) -> None:
 
 def test_ways_take_turns_and_nan_is_no_match() -> None:
     calls: list[str] = []
-    medians = interleaved_medians({way: lambda way=way: calls.append(way) for way in "ab"}, 2)
+    medians = CpuClock().medians({way: lambda way=way: calls.append(way) for way in "ab"}, 2)
     assert calls == ["a", "b"] * 3
     assert set(medians) == {"a", "b"}
-    with pytest.raises(RuntimeError, match="not timed"):
-        measurement.refuse_unless_close("x", torch.tensor([1.0]), torch.tensor([torch.nan]), 1.0)
+    with pytest.raises(WrongResultError, match="x: 1 of 1 numbers are off"):
+        refuse("x", torch.tensor([1.0]), torch.tensor([torch.nan]), 1.0)

@@ -1,46 +1,46 @@
-"""The clocks, CUDA's with a stand-in for CUDA, and the plan."""
+"""The clocks, with a stand-in for CUDA, and the plan."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
-from twinsae.bench.gpu import clock as clocks
-from twinsae.bench.gpu.clock import CpuClock, CudaClock, find_gpu
+from twinsae.bench import clock
+from twinsae.bench.clock import CpuClock
+from twinsae.bench.gpu import cuda_clock
+from twinsae.bench.gpu.cuda_clock import CudaClock, find_gpu
 from twinsae.bench.gpu.plan import OPS, Plan, shapes_by_importance
-from twinsae.bench.inputs import Shape
+from twinsae.bench.problem import Shape
 
 MIB = 2**20
-
-
-def never() -> bool:
-    return False
 
 
 def test_ways_take_turns_after_a_warm_up() -> None:
     calls: list[str] = []
     ways = {way: lambda way=way: calls.append(way) for way in "ab"}
-    taken = CpuClock().samples(ways, 4, never)
+    taken = CpuClock().samples(ways, 4)
     assert calls == ["a", "b"] * 5
     assert {way: len(seconds) for way, seconds in taken.items()} == {"a": 4, "b": 4}
     assert all(0 <= second < 1 for seconds in taken.values() for second in seconds)
 
 
 def test_enough_ends_it_after_three_rounds() -> None:
-    assert len(CpuClock().samples({"a": list}, 9, lambda: True)["a"]) == clocks.LEAST_ROUNDS
-    assert CpuClock().samples({}, 3, never) == {}
+    assert len(CpuClock().samples({"a": list}, 9, lambda: True)["a"]) == clock.LEAST_ROUNDS
+    assert CpuClock().samples({}, 3) == {}
 
 
 def test_the_peak_of_a_call_holds_its_results() -> None:
     def call() -> torch.Tensor:
         return torch.ones(64 * MIB, dtype=torch.uint8)
 
-    assert 60 * MIB < CpuClock().peak_bytes(call) < 72 * MIB
+    peak = CpuClock().peak(call)
+    assert 60 * MIB < peak.total < 72 * MIB
+    assert peak.result == 64 * MIB
     assert CpuClock().free_bytes() > 64 * MIB
     assert CpuClock().answers()
 
 
 class Cuda:
-    """As much of torch.cuda as the clock calls: a GPU that runs one second for each thing asked."""
+    """A stand-in for torch.cuda whose time is the attribute `seconds`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -110,7 +110,7 @@ def test_cuda_is_timed_by_events_after_a_flush(cuda: Cuda) -> None:
         cuda.told.append("call")
         cuda.seconds += 2.0
 
-    taken = CudaClock().samples({"a": way, "b": way}, 3, never)
+    taken = CudaClock().samples({"a": way, "b": way}, 3)
     assert taken == {"a": [2.0] * 3, "b": [2.0] * 3}
     one = ["flush", "event", "call", "event"]
     assert cuda.told == ["call", "call", *(3 * [*one, *one, "synchronize"])]
@@ -120,7 +120,7 @@ def test_cudas_peak_is_above_what_is_there(cuda: Cuda) -> None:
     def way() -> None:
         cuda.most = cuda.allocated + 40
 
-    assert CudaClock().peak_bytes(way) == 40
+    assert CudaClock().peak(way) == (40, 0)
     assert cuda.told == ["synchronize", "synchronize"]
     assert CudaClock().free_bytes() == 7
 
@@ -133,14 +133,16 @@ def test_a_gpu_that_is_lost_does_not_answer(cuda: Cuda) -> None:
 
 def test_what_is_flushed_is_larger_than_the_cache(cuda: Cuda, monkeypatch) -> None:
     properties = cuda.get_device_properties(torch.device("cuda"))
-    assert clocks._l2_bytes(properties) == 50
-    assert clocks._l2_bytes(SimpleNamespace()) == clocks._l2_bytes(SimpleNamespace(L2_cache_size=0))
+    assert cuda_clock._l2_bytes(properties) == 50
+    assert cuda_clock._l2_bytes(SimpleNamespace()) == cuda_clock._l2_bytes(
+        SimpleNamespace(L2_cache_size=0)
+    )
     monkeypatch.undo()
     monkeypatch.setattr(torch, "cuda", cuda)
     made = CudaClock()
     made.device = torch.device("cpu")
     monkeypatch.setattr(cuda, "get_device_properties", lambda _: properties)
-    assert made._scratch.nbytes == clocks.FLUSHED * 50
+    assert made._scratch.nbytes == cuda_clock.FLUSHED * 50
 
 
 @pytest.mark.usefixtures("cuda")

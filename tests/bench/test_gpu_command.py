@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from twinsae.bench.gpu import cases, clock, matches, peers
-from twinsae.bench.gpu.clock import CpuClock
+from twinsae.bench import peers
+from twinsae.bench.clock import CpuClock
+from twinsae.bench.gpu import cases, cuda_clock, matches
 from twinsae.bench.gpu.plan import Plan
 from twinsae.bench.gpu.plot import save_plot
-from twinsae.bench.gpu.results import Check, MatchTiming, Results, Timing
+from twinsae.bench.gpu.results import Check, Results
 from twinsae.bench.gpu.run import Run
-from twinsae.bench.inputs import Shape
-from twinsae.bench.measurement import OURS
+from twinsae.bench.measurement import OURS, PRODUCT, Measurement, Task
+from twinsae.bench.problem import Shape
 from twinsae.cli.bench import gpu_report
-from twinsae.cli.bench.gpu_report import results_text, run_gpu, timings_table
+from twinsae.cli.bench.gpu_report import results_text, run_gpu
 from twinsae.cli.main import main
 
 SMALL = Plan(
@@ -44,7 +45,7 @@ def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def on_cpu(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """Let the command run its plan's options at toy size on a CPU; return the plans asked for."""
+    """Let the command run at toy size on a CPU; return the plans that it asked for."""
     asked: list[Plan] = []
 
     def small(plan: Plan, clock: CpuClock, out: Path, console: Console) -> int:
@@ -52,7 +53,7 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         own = replace(SMALL, dtype=plan.dtype, minutes=plan.minutes, ops=plan.ops)
         return run_gpu(own, clock, out, console)
 
-    monkeypatch.setattr(clock, "find_gpu", CpuClock)
+    monkeypatch.setattr(cuda_clock, "find_gpu", CpuClock)
     monkeypatch.setattr(gpu_report, "run_gpu", small)
     return asked
 
@@ -81,10 +82,14 @@ def test_numbers_table_and_plot(
     assert (plan.dtype, plan.minutes, plan.ops) == (torch.float16, 2.0, ("encode", "match"))
     assert {path.name for path in out.iterdir()} == FILES
     saved = json.loads((out / "gpu.json").read_text())
-    assert {timing["op"] for timing in saved["timings"]} == {"encode"}
+    assert {timing["task"]["job"] for timing in saved["timings"]} == {"encode"}
     shown, table = capsys.readouterr().out, (out / "gpu.md").read_text()
     assert table.strip() in shown
-    for expected in ("dtype: float16", "| encode, N = 20, D = 16, L = 200, k = 4 |", "certified"):
+    for expected in (
+        "dtype: float16",
+        "| encode, N = 20, D = 16, L = 200, k = 4, random |",
+        "certified",
+    ):
         assert expected in table
     picture = (out / "gpu.svg").read_text()
     assert picture.rstrip().endswith("</svg>")
@@ -108,7 +113,7 @@ def test_a_wrong_kernel_is_in_the_exit_code(
     table = (tmp_path / "gpu.md").read_text()
     assert "Wrong or failed:\n- wrong: linear_topk, whole numbers, float32: the best" in table
     assert "- not timed: encode at N = 20, D = 16, L = 200, k = 4, twinsae: linear_topk" in table
-    assert "| decode, N = 20, D = 16, L = 200, k = 4 | twinsae " in table
+    assert "| decode, N = 20, D = 16, L = 200, k = 4, random | twinsae " in table
     assert "twinsae" in capsys.readouterr().out
 
 
@@ -117,7 +122,7 @@ def test_what_there_is_is_written_after_ctrl_c(tmp_path: Path, monkeypatch) -> N
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Run, "_time_matches", stop)
-    plan = replace(SMALL, match_after=1)
+    plan = replace(SMALL, ops=("encode", "match"), match_after=1)
     with pytest.raises(KeyboardInterrupt):
         run_gpu(plan, CpuClock(), tmp_path, Console(quiet=True))
     assert {path.name for path in tmp_path.iterdir()} == FILES
@@ -127,21 +132,32 @@ def test_what_there_is_is_written_after_ctrl_c(tmp_path: Path, monkeypatch) -> N
     assert "The run was not finished." in table
 
 
-def timing(variant: str, ms: float, **changes: object) -> Timing:
-    made = Timing("step", variant, 8192, 768, 131072, 64, ms, 0.9 * ms, 2 * ms, 20, 3 << 20, 5e6,
-                  None, None, None)  # fmt: skip
+def timing(way: str, ms: float, job: str = "step", **changes: object) -> Measurement:
+    sizes = {"N": 8192, "D": 768, "L": 131072, "k": 64}
+    sizes |= {name: changes.pop(name) for name in sizes if name in changes}
+    task = Task(job, sizes, "random", 2 * sizes["N"] * sizes["D"] * sizes["L"])
+    made = Measurement(task, way, ms / 1e3, 0.9 * ms / 1e3, 2 * ms / 1e3, 20, 3 << 20)
     return replace(made, **changes)
 
 
 def test_a_timings_row() -> None:
-    own = timing(OURS, 2.0, of_product=0.8, of_square=0.505, redone=6e-5)
-    lines = timings_table([own, timing("torch", 5.0, peak_bytes=2**30)]).splitlines()
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:4]]
-    what = "step, N = 8,192, D = 768, L = 131,072, k = 64"
-    assert cells == [
-        [what, OURS, "2.000", "1.800 to 4.000", "", "5,000,000", "3 MiB", "80%", "50%", "0.006%"],
-        ["", "torch", "5.000", "4.500 to 10.000", "2.50x", "5,000,000", "1.00 GiB", "", "", ""],
+    found = results()
+    found.square_flops = 2 * 8192 * 768 * 131072 / 1e-3  # twice the speed of ours
+    found.timings = [
+        timing(OURS, 2.0, redone=6e-5),
+        timing("torch", 500.0, peak_bytes=2**30),
+        timing(PRODUCT, 1.6),
     ]
+    lines = [line for line in results_text(found).splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:4]]
+    what = "step, N = 8,192, D = 768, L = 131,072, k = 64, random"
+    assert cells == [
+        [what, OURS, "2.000", "1.800 to 4.000", "", "4,096,000", "3 MiB", "80%", "50%", "0.006%"],
+        ["", "torch", "500.0", "450.0 to 1,000.0", "250.00x", "16,384", "1.00 GiB", "0.320%",
+         "0.200%", ""],
+    ]  # fmt: skip
+    found.timings = found.timings[:1]
+    assert f"| 4,096,000 | {'3 MiB':>11} | {'':>14} | {'':>11} |" in results_text(found)
 
 
 def results() -> Results:
@@ -154,17 +170,15 @@ def test_the_page_says_everything() -> None:
     found = results()
     found.checks = [Check("a", "b", "c", "", 0.1), Check("a", "b", "c", "off", 0.1)]
     found.square_flops = 6.5e14
-    found.tuned = {"N = 3": "chunked 128x128"}
     found.timings = [timing(OURS, 2.0)]
-    found.matches = [
-        MatchTiming(OURS, 9, 8, 12.34, 5 << 20, 6 << 20, 4.5, 1e-12, {"solve": 3.21}, "found 1")
-    ]
+    task = Task("match", {"L": 9, "D": 8}, "planted, seed 0", 1296)
+    notes = ["certified, gap 1.0e-12", "solve 3.2 s", "found 1"]
+    found.matches = [Measurement(task, OURS, 12.34, 12.34, 12.34, 1, 5 << 20, notes)]
     found.refused, found.skipped = ["wrong: that"], ["this: out of time"]
     text = results_text(found)
     for expected in (
         "device: H100", "versions: torch 2, triton 3", "1 of 2 checks passed.", "650.0 TFLOP/s",
-        "The scan's fastest route and cut:\n- N = 3: chunked 128x128",
-        "| step, N = 8,192", "solve 3.2 s", "certified, gap 1.0e-12; found 1",
+        "| step, N = 8,192", "12,340.0", "certified, gap 1.0e-12; solve 3.2 s; found 1",
         "Wrong or failed:\n- wrong: that", "Left out:\n- this: out of time", "not finished",
     ):  # fmt: skip
         assert expected in text
@@ -179,7 +193,7 @@ def test_the_plot_takes_whatever_there_is(tmp_path: Path) -> None:
     found.timings = [
         timing(OURS, 2.0),
         timing("torch", 5.0, L=32768),
-        timing("peer", 5.0, D=4096, op="decode"),
+        timing("peer", 5.0, D=4096, job="decode"),
         timing("other k", 5.0, k=32),
     ]
     save_plot(found, tmp_path / "gpu.svg")

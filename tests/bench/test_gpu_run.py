@@ -1,4 +1,4 @@
-"""Whole runs of `bench gpu` at toy size on a CPU's clock: what is found, and what goes wrong."""
+"""Whole runs of `bench gpu` at toy size with the clock of a CPU, with and without failures."""
 
 import json
 import sys
@@ -8,11 +8,12 @@ from types import ModuleType
 import pytest
 import torch
 from torch import Tensor
-from twinsae.bench.gpu import cases, matches, run, variants
-from twinsae.bench.gpu.clock import CpuClock
+from twinsae.bench.clock import CpuClock
+from twinsae.bench.gpu import cases, matches, run, ways
 from twinsae.bench.gpu.plan import KERNELS
-from twinsae.bench.inputs import Shape
 from twinsae.bench.measurement import OURS, PRODUCT
+from twinsae.bench.problem import Shape, dtype_name
+from twinsae.bench.refuse import WrongResultError
 
 DTYPES = (torch.bfloat16, torch.float32, torch.float16)
 STEP = "cuBLAS + torch.topk + embedding_bag, autograd"
@@ -35,7 +36,9 @@ COMPILED = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_all_is_checked_and_timed(dtype: torch.dtype, toy) -> None:
-    results = toy.go(replace(toy.plan, dtype=dtype, compiled=1, other_dtypes=DTYPES))
+    first = dtype == DTYPES[0]  # only the first one compiles, and checks other dtypes
+    changes = {"compiled": 1, "other_dtypes": DTYPES} if first else {}
+    results = toy.go(replace(toy.plan, dtype=dtype, **changes))
     assert results.refused == []
     assert not results.wrong
     assert results.finished
@@ -43,35 +46,41 @@ def test_all_is_checked_and_timed(dtype: torch.dtype, toy) -> None:
         (op, d_in): {OURS}
         | OWN.get(op, set())
         | TORCH[op]
-        | (COMPILED[op] if d_in == 64 else set())
+        | (COMPILED[op] if first and d_in == 64 else set())
         for op in TORCH
         for d_in in (64, 32)
     }
     for t in results.timings:
-        assert (t.N, t.L, t.k) == ((40, 600, 8) if t.D == 64 else (33, 500, 4))
-        assert 0 < t.p20 <= t.ms <= t.p80
+        sizes = t.task.sizes
+        assert sizes in [shape.sizes for shape in toy.plan.shapes]
+        assert 0 < t.p20 <= t.seconds <= t.p80
         assert t.rounds == 3
-        assert t.tokens_per_second == pytest.approx(t.N / t.ms * 1e3)
-        assert (t.of_product is None) == (t.of_square is None) == (t.op in ("decode", "grads"))
-        told = t.op in ("encode", "autoencode") and t.variant == OURS
+        assert t.task.operations == 2 * sizes["N"] * sizes["D"] * sizes["L"]
+        told = t.task.job in ("encode", "autoencode") and t.way == OURS
         assert (t.redone is None) == (not told)
-        if t.variant == PRODUCT:
-            assert t.of_product == pytest.approx(1.0)
-            rate = 2 * t.N * t.D * t.L / t.ms * 1e3
-            assert t.of_square == pytest.approx(rate / results.square_flops)
-    (match,) = results.matches
-    assert (match.variant, match.L, match.D) == (OURS, 300, 16)
-    assert match.seconds > 0
-    assert "found " in match.found
+    assert results.square_flops > 0
+    assert len(results.matches) == 1
     dtypes = {check.dtype for check in results.checks}
-    assert dtypes == {"bfloat16", "float32", "float16"}
+    own = dtype_name(dtype)
+    assert dtypes == ({"bfloat16", "float32", "float16"} if first else {own, "float32"})
     assert {check.kernel for check in results.checks} == {k for ks in KERNELS.values() for k in ks}
-    assert [line for line in results.skipped if "torch.compile at all but the first 1" in line]
+    left_out = f"torch.compile at all but the first {int(first)} shapes"
+    assert any(left_out in line for line in results.skipped)
     saved = json.loads(toy.file.read_text())
-    assert saved["header"]["dtype"] == str(dtype).removeprefix("torch.")
+    assert saved["header"]["dtype"] == own
     assert any(version.startswith("torch ") for version in saved["header"]["versions"])
     assert len(saved["timings"]) == len(results.timings)
     assert saved["finished"]
+
+
+def test_a_match_is_timed_and_says_what_it_found(toy) -> None:
+    (match,) = toy.go(replace(toy.plan, ops=("match",))).matches
+    assert (match.way, match.task.sizes) == (OURS, {"L": 300, "D": 16})
+    assert match.seconds > 0
+    certified, _, found, host = match.notes
+    assert certified.startswith("certified, gap ")
+    assert found.startswith("found ")
+    assert host.startswith("host memory ")
 
 
 def test_only_what_is_asked_for(toy) -> None:
@@ -92,7 +101,7 @@ def wrong_decode(right):
 
 def test_a_wrong_kernel_is_not_timed_and_the_others_are(toy, monkeypatch) -> None:
     monkeypatch.setattr(cases, "sparse_decode", wrong_decode(cases.sparse_decode))
-    results = toy.go(toy.plan)
+    results = toy.go(replace(toy.plan, ops=("encode", "decode")))
     assert results.wrong
     assert results.finished
     for (op, _), found in toy.timed(results).items():
@@ -108,8 +117,8 @@ def test_a_wrong_kernel_is_not_timed_and_the_others_are(toy, monkeypatch) -> Non
 
 
 def test_a_kernel_that_is_wrong_only_at_the_shape_timed_is_not_timed(toy, monkeypatch) -> None:
-    monkeypatch.setattr(variants, "sparse_decode", wrong_decode(variants.sparse_decode))
-    results = toy.go(toy.plan)
+    monkeypatch.setattr(ways, "sparse_decode", wrong_decode(ways.sparse_decode))
+    results = toy.go(replace(toy.plan, ops=("encode", "decode")))
     assert results.wrong
     assert all(not check.problem for check in results.checks)
     assert all((OURS in found) == (op != "decode") for (op, _), found in toy.timed(results).items())
@@ -125,7 +134,7 @@ def spoil_encode(right):
 
 
 def test_a_step_with_other_latents_is_not_timed(toy, monkeypatch) -> None:
-    monkeypatch.setattr(variants, "linear_topk", spoil_encode(variants.linear_topk))
+    monkeypatch.setattr(ways, "linear_topk", spoil_encode(ways.linear_topk))
     results = toy.go(replace(toy.plan, ops=("encode", "autoencode", "step")))
     for (op, _), found in toy.timed(results).items():
         assert (OURS in found) == (op == "autoencode")
@@ -135,21 +144,21 @@ def test_a_step_with_other_latents_is_not_timed(toy, monkeypatch) -> None:
 
 @pytest.mark.parametrize("field", ["dW_dec", "dW_enc"])
 def test_wrong_sums_are_not_timed(field: str, toy, monkeypatch) -> None:
-    right = variants.latent_grads
+    right = ways.latent_grads
 
     def spoilt(*given: object, **options: object) -> object:
         sums = right(*given, **options)
         return sums._replace(**{field: sums._asdict()[field] * 1.01})
 
-    monkeypatch.setattr(variants, "latent_grads", spoilt)
+    monkeypatch.setattr(ways, "latent_grads", spoilt)
     results = toy.go(replace(toy.plan, ops=("grads",)))
     assert all(OURS not in found for found in toy.timed(results).values())
     assert any(f"twinsae: {field}: " in line for line in results.refused)
 
 
 def test_a_wrong_peer_is_not_timed_and_is_no_fault_of_ours(toy, monkeypatch) -> None:
-    monkeypatch.setattr(variants, "bag_decode", lambda *given: given[0] @ given[0].T)
-    monkeypatch.setattr(variants, "chunked_encode", lambda *_: 1 / 0)
+    monkeypatch.setattr(ways, "bag_decode", lambda *given: given[0] @ given[0].T)
+    monkeypatch.setattr(ways, "chunked_encode", lambda *_: 1 / 0)
     results = toy.go(replace(toy.plan, ops=("encode", "decode")))
     assert not results.wrong
     for (op, _), found in toy.timed(results).items():
@@ -163,12 +172,12 @@ def test_memory_that_does_not_suffice_is_said(toy, monkeypatch) -> None:
     def too_much(*_: object) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(variants, "dense_grads", too_much)
+    monkeypatch.setattr(ways, "dense_grads", too_much)
     monkeypatch.setattr(CpuClock, "free_bytes", lambda _: 2**30)
     results = toy.go(replace(toy.plan, ops=("grads",), big_bytes=48 << 30))
     assert not results.wrong
     assert any(line.endswith("scatter + cuBLAS: out of memory") for line in results.refused)
-    assert any("48 GiB free, and 1 GiB are" in line for line in results.skipped)
+    assert any("48 GiB of memory, and 1 GiB are free" in line for line in results.skipped)
     assert not any("beyond" in check.case for check in results.checks)
 
 
@@ -223,16 +232,15 @@ def test_faiss_may_find_the_candidates_and_must_agree(toy, monkeypatch) -> None:
     monkeypatch.setattr(matches, "match", other)
     results = toy.go(replace(toy.plan, ops=("match",)))
     assert asked == ["scan", "faiss"]
-    assert [match.variant for match in results.matches] == [OURS, matches.FAISS]
+    assert [match.way for match in results.matches] == [OURS, matches.FAISS]
     assert not results.wrong
-    apart = [replace(results.matches[0], objective=value) for value in (1.0, 1.1)]
-    with pytest.raises(matches.WrongError, match=r"objectives are 0\.1 apart"):
-        matches.refuse_another_objective(apart)
-    # A GPU's needs FAISS's GPU functions.
+    with pytest.raises(WrongResultError, match=r"objectives are 0\.1 apart"):
+        matches.refuse_another_objective([1.0, 1.1], 300)
+    # On a GPU, faiss must have its GPU functions.
     monkeypatch.setitem(sys.modules, "faiss", ModuleType("faiss"))
-    assert list(matches.match_variants(torch.device("cuda"))) == [OURS]
+    assert list(matches.match_ways(torch.device("cuda"))) == [OURS]
     sys.modules["faiss"].knn_gpu = None
-    assert list(matches.match_variants(torch.device("cuda"))) == [OURS, matches.FAISS]
+    assert list(matches.match_ways(torch.device("cuda"))) == [OURS, matches.FAISS]
 
 
 def test_a_lost_gpu_ends_the_run_and_keeps_what_there_is(toy, monkeypatch) -> None:
@@ -240,13 +248,13 @@ def test_a_lost_gpu_ends_the_run_and_keeps_what_there_is(toy, monkeypatch) -> No
         monkeypatch.setattr(CpuClock, "answers", lambda _: False)
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(variants, "sparse_decode", lost)
-    results = toy.go(toy.plan)
+    monkeypatch.setattr(ways, "sparse_decode", lost)
+    results = toy.go(replace(toy.plan, ops=("encode", "decode", "grads")))
     assert results.wrong
     assert not results.finished
     assert set(toy.timed(results)) == {("encode", 64)}
     assert "decode at N = 40" in results.refused[-1]
-    assert "the device answers no more" in results.refused[-1]
+    assert "the device does not work any more" in results.refused[-1]
     assert len(json.loads(toy.file.read_text())["timings"]) == len(results.timings)
 
 
@@ -254,11 +262,11 @@ def test_ctrl_c_keeps_what_there_is(toy, monkeypatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(variants.VARIANTS, "grads", stop)
+    monkeypatch.setitem(ways.WAYS, "grads", stop)
     with pytest.raises(KeyboardInterrupt):
-        toy.go(toy.plan)
+        toy.go(replace(toy.plan, ops=("encode", "grads")))
     saved = json.loads(toy.file.read_text())
-    assert {timing["op"] for timing in saved["timings"]} == {"encode", "decode", "autoencode"}
+    assert {timing["task"]["job"] for timing in saved["timings"]} == {"encode"}
     assert not saved["finished"]
     assert [path.name for path in toy.file.parent.iterdir()] == [toy.file.name]
 

@@ -12,8 +12,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from twinsae.bench import dense_solvers
 from twinsae.bench import match as bench
-from twinsae.bench.instances import planted_pair
 from twinsae.bench.match import Pair, bench_match, planted_files, planted_found
+from twinsae.bench.measurement import Measurement
+from twinsae.bench.planted import planted_pair
+from twinsae.bench.refuse import WrongResultError
 from twinsae.cli.bench import match as command
 from twinsae.cli.main import main
 from twinsae.common.progress import silent
@@ -24,7 +26,7 @@ TOY = ["--latents", "60", "--d-in", "8"]
 
 
 class SimpleLinearSumAssignment:
-    """What OR-tools' does, by scipy, for arcs that make a square."""
+    """A stand-in for the class of OR-tools, by scipy, for arcs that form a square."""
 
     def __init__(self) -> None:
         self._costs: list[np.ndarray] = []
@@ -44,7 +46,7 @@ class SimpleLinearSumAssignment:
 
 @pytest.fixture
 def with_solvers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make all dense solvers found, whether or not they are installed."""
+    """Let all dense solvers be found, whether or not they are installed."""
     for name in ("ortools", "ortools.graph", "ortools.graph.python"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     or_tools = SimpleNamespace(SimpleLinearSumAssignment=SimpleLinearSumAssignment)
@@ -52,7 +54,7 @@ def with_solvers(monkeypatch: pytest.MonkeyPatch) -> None:
     lapx = SimpleNamespace(lapjv=lambda cost: (0.0, linear_sum_assignment(cost)[1], None))
     monkeypatch.setitem(sys.modules, "lap", lapx)
     monkeypatch.setattr(dense_solvers, "find_spec", lambda _: object())
-    # Another process would not have the stand-ins.
+    # Another process would not have the stand-ins, so all run here.
     monkeypatch.setattr(bench, "solve_in_child", solved_here)
 
 
@@ -62,6 +64,11 @@ def solved_here(solver: dense_solvers.DenseSolver, cost: np.ndarray, _: float):
 
 def named(name: str) -> dense_solvers.DenseSolver:
     return next(s for s in dense_solvers.dense_solvers() if s.name == name)
+
+
+def measured(pair: Pair) -> dict[str, Measurement]:
+    """Measure all ways of a match; return them by way."""
+    return {one.way: one for one in bench_match(pair, against=True, progress=silent)}
 
 
 def test_a_solver_in_a_process_of_its_own() -> None:
@@ -77,9 +84,9 @@ def test_a_solver_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) ->
     assert dense_solvers.solve_in_child(named("scipy"), np.zeros((2, 2)), 0.0) is None
     monkeypatch.setattr(bench, "solve_in_child", lambda *_: None)
     made = planted_pair(60, 8)
-    measured = bench_match(Pair(made.a, made.b, ""), against=True, progress=silent)
-    assert measured.facts["scipy, dense"] == ["stopped after 7,200 s"]
-    assert measured.seconds["scipy, dense"] == bench.DENSE_SECONDS
+    stopped = measured(Pair(made.a, made.b, ""))["scipy, dense"]
+    assert stopped.notes == ["stopped after 7,200 s"]
+    assert stopped.seconds == bench.DENSE_SECONDS
 
 
 def test_a_solver_that_dies_says_so() -> None:
@@ -168,15 +175,14 @@ def test_what_candidates_alone_get_wrong(monkeypatch: pytest.MonkeyPatch) -> Non
     pair = Pair(made.a, made.b, "planted", made)
     monkeypatch.setattr(bench, "CANDIDATES", 6)
     monkeypatch.setattr(bench, "dense_solvers", list)
-    measured = bench_match(pair, against=True, progress=silent)
-    ((wrong, lost),) = (facts for way, facts in measured.facts.items() if way.startswith("top 6"))
+    wrong, lost = measured(pair)["top 6 of both sides, not priced"].notes
     similarity = (made.a @ made.b.T).numpy().astype(np.float64)
     allowed = np.zeros_like(similarity, dtype=bool)
     np.put_along_axis(allowed, np.argsort(-similarity, 1)[:, :6], True, axis=1)
     np.put_along_axis(allowed, np.argsort(-similarity, 0)[:6], True, axis=0)
     _, best = linear_sum_assignment(similarity, maximize=True)
     _, pruned = linear_sum_assignment(np.where(allowed, similarity, -100), maximize=True)
-    assert wrong == f"{(best != pruned).sum()} of 300 pairs are others than ours"
+    assert wrong == f"{(best != pruned).sum()} of 300 pairs differ from ours"
     assert (best != pruned).any()
     rows = np.arange(300)
     expected = similarity[rows, best].sum() - similarity[rows, pruned].sum()
@@ -187,9 +193,9 @@ def test_candidates_alone_may_leave_no_matching(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(bench, "CANDIDATES", 1)
     monkeypatch.setattr(bench, "dense_solvers", list)
     a, b = torch.eye(6, 3) + 1e-3, torch.randn(9, 3)
-    measured = bench_match(Pair(a, b, "odd"), against=True, progress=silent)
+    found = measured(Pair(a, b, "odd"))
     assert any(
-        "there is no full assignment" in note for notes in measured.facts.values() for note in notes
+        "there is no full assignment" in note for one in found.values() for note in one.notes
     )
 
 
@@ -198,20 +204,19 @@ def test_another_objective_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "dense_solvers", lambda: [wrong])
     monkeypatch.setattr(bench, "solve_in_child", solved_here)
     made = planted_pair(60, 8)
-    with pytest.raises(RuntimeError, match="bad's objective is"):
-        bench_match(Pair(made.a, made.b, ""), against=True, progress=silent)
+    with pytest.raises(WrongResultError, match="the objective of bad is"):
+        measured(Pair(made.a, made.b, ""))
 
 
 @pytest.mark.usefixtures("with_solvers")
 def test_solvers_that_do_not_fit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "available_memory", lambda: 60 * 60 * 9)
     made = planted_pair(60, 8)
-    measured = bench_match(Pair(made.a, made.b, ""), against=True, progress=silent)
-    assert "lapjv, dense" in measured.seconds
-    assert "OR-tools, dense" not in measured.seconds
+    found = measured(Pair(made.a, made.b, ""))
+    assert "lapjv, dense" in found
+    assert "OR-tools, dense" not in found
     monkeypatch.setattr(bench, "available_memory", lambda: 60 * 60 * 8)
-    measured = bench_match(Pair(made.a, made.b, ""), against=True, progress=silent)
-    assert len(measured.seconds) == 2
+    assert len(measured(Pair(made.a, made.b, ""))) == 2
 
 
 def test_the_dense_matrix(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ import time
 import pytest
 import torch
 from twinsae.bench import machine, roofline, scaling
+from twinsae.bench.clock import CpuClock
 from twinsae.bench.encode import PACKED, bench_encode
-from twinsae.bench.inputs import Shape
-from twinsae.bench.measurement import OURS, PRODUCT, Measurement, peak_above_outputs, scan_fact
+from twinsae.bench.measurement import OURS, PRODUCT, Measurement, Task, by_task, scan_note, summary
+from twinsae.bench.problem import Shape
 from twinsae.bench.scaling import BEFORE, IN_CALL, Growth, bench_growth
 from twinsae.cli.bench.markdown import markdown_table
 from twinsae.cli.bench.tables import growth_table, measurements_table
@@ -35,46 +36,46 @@ def test_the_roofline_is_the_best_of_a_few_runs(monkeypatch) -> None:
     assert roofline.codes_rate() == 800.0
     assert asked == [torch.get_num_threads()] * roofline.REPEATS
     # 3 products of 1e11 operations in half a second are 600e9 a second.
-    assert roofline.roofline_fact(10**11, 576, 0.5, 800.0) == [
-        f"75% of 800 GOP/s ({_native.isa()})"
-    ]
+    note = roofline.roofline_note(10**11, 576, 0.5, 800.0)
+    assert note == f"75% of 800 GOP/s ({_native.isa()})"
 
 
 def test_no_share_without_int8(monkeypatch) -> None:
     set_roofline(monkeypatch, 0.0, 1)
-    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.codes_rate()) == []
+    assert roofline.roofline_note(10**11, 576, 0.5, roofline.codes_rate()) == ""
     set_roofline(monkeypatch, 800.0, 0)
-    assert roofline.roofline_fact(10**11, 576, 0.5, roofline.codes_rate()) == []
+    assert roofline.roofline_note(10**11, 576, 0.5, roofline.codes_rate()) == ""
 
 
 @pytest.mark.usefixtures("without_peers")
 def test_encode_says_its_share_of_the_roofline(inputs, monkeypatch) -> None:
     set_roofline(monkeypatch, 1e9, 1)
     measured = bench_encode(inputs, 1)
-    facts, seconds = measured.facts, measured.seconds
+    notes = {one.way: one.notes for one in measured}
+    seconds = {one.way: one.seconds for one in measured}
     for way in (OURS, PACKED):
         product = min(seconds[PRODUCT], seconds["product by numpy"])
-        assert facts[way][0] == f"{seconds['torch'] / seconds[way]:.2f}x torch"
-        assert facts[way][1] == f"{product / seconds[way]:.2f}x the faster product"
-        assert facts[way][2].endswith(f"of 1,000,000,000 GOP/s ({_native.isa()})")
-    assert "memory meant to stay below 64 MiB" in facts[OURS]
+        assert notes[way][0] == f"{seconds['torch'] / seconds[way]:.2f}x torch"
+        assert notes[way][1] == f"{product / seconds[way]:.2f}x the faster product"
+        assert notes[way][2].endswith(f"of 1,000,000,000 GOP/s ({_native.isa()})")
+    assert "memory should stay below 64 MiB" in notes[OURS]
 
 
 def test_what_a_scan_says_of_itself() -> None:
     stats = ScanStats(torch.tensor(30), torch.tensor(2))
-    assert scan_fact(stats, 4) == ["7.5 survivors re-scored per row", "2 rows redone"]
-    assert scan_fact(ScanStats(*torch.zeros(2, dtype=torch.int64)), 4) == ["all scored in float32"]
+    assert scan_note(stats, 4) == "7.5 survivors re-scored per row; 2 rows redone"
+    assert scan_note(ScanStats(*torch.zeros(2, dtype=torch.int64)), 4) == "all scored in float32"
 
 
 def test_peak_memory_is_above_the_outputs() -> None:
     def call() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         spare = torch.ones(64 * MIB, dtype=torch.uint8)
         result = torch.ones(32 * MIB, dtype=torch.uint8), {"a": spare[: 16 * MIB].clone()}
-        time.sleep(0.1)  # the peak is sampled
+        time.sleep(0.1)  # memory is looked at every 10 ms
         return result
 
-    assert 60 * MIB < peak_above_outputs(call) < 72 * MIB
-    assert peak_above_outputs(lambda: None) < 4 * MIB
+    assert 60 * MIB < CpuClock().peak(call).above_result < 72 * MIB
+    assert CpuClock().peak(lambda: None).above_result < 4 * MIB
 
 
 @pytest.mark.parametrize(("grows", "sizes"), [("N", [2, 4, 8, 16, 32]), ("L", [5, 10, 20, 40, 80])])
@@ -86,9 +87,9 @@ def test_growth_times_each_size(grows, sizes, monkeypatch) -> None:
         lambda x, weight, *_: calls.append((len(x), len(getattr(weight, "weight", weight)))),
     )
     monkeypatch.setattr(
-        scaling,
-        "interleaved_medians",
-        lambda ways, rounds: {way: call() or rounds * way[1] for way, call in ways.items()},
+        CpuClock,
+        "medians",
+        lambda _, ways, rounds: {way: call() or rounds * way[1] for way, call in ways.items()},
     )
     growth = bench_growth(grows, Shape(32, 6, 80, 3), 2)
     for way in (IN_CALL, BEFORE):
@@ -130,15 +131,22 @@ def test_markdown_is_aligned() -> None:
     ]
 
 
+def test_a_summary_has_the_median_and_percentiles() -> None:
+    one, other = (Task("encode", {"N": size}, "random", 1) for size in (1, 2))
+    found = summary(one, "a", [6.0, 1.0, 2.0, 3.0, 5.0, 4.0], 7)
+    assert (found.seconds, found.p20, found.p80) == (3.5, 2.0, 5.0)
+    assert (found.rounds, found.peak_bytes, found.redone) == (6, 7, None)
+    again = summary(Task("encode", {"N": 1}, "random", 1), "b", [1.0], 0)  # the task is equal
+    last = summary(other, "a", [1.0], 0)
+    grouped = [(task, list(ways)) for task, ways in by_task([found, again, last])]
+    assert grouped == [(one, ["a", "b"]), (other, ["a"])]
+
+
 def test_a_measurements_rows() -> None:
-    result = Measurement(
-        {"N": 1000, "k": 2},
-        {OURS: 0.5, "torch": 1.25},
-        10**9,
-        {OURS: 3 * MIB, "torch": 2**30},
-        {OURS: ["one", "two"]},
-    )
-    lines = measurements_table([("encode", "random", result)]).splitlines()
+    task = Task("encode", {"N": 1000, "k": 2}, "random", 10**9)
+    ours = Measurement(task, OURS, 0.5, 0.4, 0.6, 5, 3 * MIB, ["one", "two"])
+    torchs = Measurement(task, "torch", 1.25, 1.2, 1.3, 5, 2**30)
+    lines = measurements_table([ours, torchs]).splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:4]]
     assert cells == [
         ["encode, N = 1,000, k = 2, random", OURS, "500.0", "", "2", "3 MiB", "one; two"],

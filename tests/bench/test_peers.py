@@ -1,31 +1,40 @@
-"""The peers hold our weights and are asked for our loss; one that differs is not timed."""
+"""The peers get our weights and compute our loss; a peer that differs is not timed."""
 
 import os
 import sys
 
 import pytest
 import torch
-from twinsae.bench import encode, peers, step
+from twinsae.bench import encode, step
+from twinsae.bench.inputs import Inputs
+from twinsae.bench.measurement import Measurement
+from twinsae.bench.peers import GRADIENTS, Peer, installed_peers
+from twinsae.bench.refuse import WrongResultError
 from twinsae.sae import SAE, SAEConfig
 
-PARAMETERS = ("encoder.weight", "encoder.bias", "W_dec", "b_dec")  # in the order of step.NAMES
+PARAMETERS = ("encoder.weight", "encoder.bias", "W_dec", "b_dec")  # in the order of GRADIENTS
 STEPS = {"sparsify", "dictionary_learning", "SAELens", "SAELens, no rescaling"}
+
+
+def peers_by_name(inputs: Inputs) -> dict[str, Peer]:
+    return {peer.name: peer for peer in installed_peers(inputs.weights)}
+
+
+def ways(measured: list[Measurement]) -> set[str]:
+    return {one.way for one in measured}
 
 
 @pytest.mark.usefixtures("with_peers")
 def test_all_peers_are_compared_and_timed(inputs) -> None:
-    measured = step.bench_step(inputs, 1)
-    assert set(measured.seconds) >= STEPS
-    assert set(measured.seconds) == set(measured.peak_bytes)
+    assert ways(step.bench_step(inputs, 1)) >= STEPS
     assert os.environ["SPARSIFY_DISABLE_TRITON"] == "1"
-    measured = encode.bench_encode(inputs, 1)
-    assert {"sparsify", "dictionary_learning"} < set(measured.seconds)
+    assert {"sparsify", "dictionary_learning"} < ways(encode.bench_encode(inputs, 1))
 
 
 @pytest.mark.usefixtures("without_peers")
 def test_peers_that_are_not_installed_are_left_out(inputs) -> None:
-    assert peers.peer_steps(inputs.sae) == peers.peer_encoders(inputs.sae) == {}
-    assert not STEPS & set(step.bench_step(inputs, 1).seconds)
+    assert installed_peers(inputs.weights) == []
+    assert not STEPS & ways(step.bench_step(inputs, 1))
 
 
 @pytest.mark.usefixtures("with_peers")
@@ -39,20 +48,20 @@ def test_a_peers_step_gives_float64s_loss_and_gradients(peer, inputs) -> None:
     top = scores.topk(sae.config.k)
     codes = torch.zeros_like(scores).scatter(1, top.indices, top.values)
     error = (codes @ W_dec + b_dec - x).square().sum()
-    per_token = peers.peer_steps(sae)[peer].per_token
+    per_token = peers_by_name(inputs)[peer].loss == "per token"
     assert per_token == (peer != "sparsify")
     loss = error / (len(x) if per_token else (x - x.mean(0)).square().sum())
-    found = peers.peer_steps(sae)[peer].run(inputs.x)
+    found = peers_by_name(inputs)[peer].step(inputs.x)
     torch.testing.assert_close(found["loss"].double(), loss.detach(), rtol=1e-5, atol=0)
-    for name, expected in zip(step.NAMES, torch.autograd.grad(loss, parameters), strict=True):
+    for name, expected in zip(GRADIENTS, torch.autograd.grad(loss, parameters), strict=True):
         torch.testing.assert_close(found[name].double(), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.usefixtures("with_peers")
 def test_a_second_step_does_not_add_to_the_first(inputs) -> None:
-    for peer in peers.peer_steps(inputs.sae).values():
-        first = peer.run(inputs.x)
-        assert all(torch.equal(first[name], value) for name, value in peer.run(inputs.x).items())
+    for peer in installed_peers(inputs.weights):
+        first = peer.step(inputs.x)
+        assert all(torch.equal(first[name], value) for name, value in peer.step(inputs.x).items())
 
 
 @pytest.mark.usefixtures("with_peers")
@@ -60,7 +69,7 @@ def test_a_peer_with_another_loss_is_not_timed(inputs, monkeypatch) -> None:
     trainer = sys.modules["dictionary_learning.trainers.top_k"].TopKTrainer
     right = trainer.loss
     monkeypatch.setattr(trainer, "loss", lambda self, x, step: 1.01 * right(self, x, step))
-    with pytest.raises(RuntimeError, match=r"step, dictionary_learning: the loss.*not timed"):
+    with pytest.raises(WrongResultError, match=r"step, dictionary_learning: the loss.* are off"):
         step.bench_step(inputs, 1)
 
 
@@ -83,7 +92,7 @@ def test_a_peer_that_encodes_otherwise_is_not_timed(inputs, monkeypatch) -> None
     coder = sys.modules["sparsify"].SparseCoder
     right = coder.encode
     monkeypatch.setattr(coder, "encode", lambda self, x: right(self, x + 0.01))
-    with pytest.raises(RuntimeError, match=r"encode, sparsify: .*not timed"):
+    with pytest.raises(WrongResultError, match=r"encode, sparsify: .* are off"):
         encode.bench_encode(inputs, 1)
 
 
@@ -93,7 +102,7 @@ def test_rows_on_which_rounding_or_the_relu_decides_are_not_compared() -> None:
         [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0, 0, 1.0 + 1e-7]]
     )
     x = torch.tensor([[3.0, 2, 1], [3.0, 2, 2], [3.0, -1, -1], [0.0, 1, 1]])
-    # Clear; its second and third equal; one positive; three all but equal, of which two are kept.
+    # The rows: clear; second and third score equal; one positive score; three nearly equal scores.
     assert step._unmistakable(sae, x).tolist() == [True, False, False, False]
     every = SAE(SAEConfig(d_in=3, num_latents=2, k=2), seed=0)
     every.encoder.weight.data = torch.eye(3)[:2]

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 import torch
 from twinsae.bench import training
-from twinsae.bench.inputs import Shape
+from twinsae.bench.problem import Shape
+from twinsae.bench.refuse import WrongResultError
 from twinsae.cli.main import main
 from twinsae.sae.formats.tensors import save_tensors
 
@@ -16,9 +19,11 @@ def test_all_trainers_are_measured_with_and_without_auxk(tmp_path, capsys):
     assert main(["bench", "training", *arguments, *activations]) == 0
     shown = capsys.readouterr().out
     for peer in ("sparsify", "SAELens", "dictionary_learning"):
-        for row in (f"| {peer} ", f"| {peer}, AuxK "):
-            assert shown.count(row) == 1
-    assert "N = 32, D = 8, L = 60, k = 4, real activations" in shown
+        for job in (peer, f"{peer}, AuxK"):
+            row = rf"\| {job}, N = 32, D = 8, L = 60, k = 4, real +\| stock "
+            assert len(re.findall(row, shown)) == 1
+    assert shown.count("| twinsae | ") == shown.count("| stock ") == 6
+    assert shown.count("FVU ") == 12
 
 
 def test_a_plug_in_that_trains_otherwise_is_not_timed(monkeypatch):
@@ -28,15 +33,15 @@ def test_a_plug_in_that_trains_otherwise_is_not_timed(monkeypatch):
         return loops(shape, b_dec + 5 * plugged, auxk, plugged)
 
     monkeypatch.setitem(training.LOOPS, "sparsify", wrong)
-    with pytest.raises(RuntimeError, match=r"sparsify: FVU .* plugged, .* not timed"):
-        training.bench_training("sparsify", False, torch.randn(64, 8), SHAPE, 1)
+    with pytest.raises(WrongResultError, match=r"sparsify: FVU .* plugged, .* not timed"):
+        training.bench_training("sparsify", False, torch.randn(64, 8), SHAPE, "random", 1)
 
 
 def test_sparsifys_auxk_is_timed_though_it_trains_otherwise():
     torch.manual_seed(0)
     x = torch.randn(100, 8).exp()[:96]
-    result = training.bench_training("sparsify", True, x, SHAPE, 2)
-    stock, plugged = result.fvu
+    measured = training.bench_training("sparsify", True, x, SHAPE, "random", 2)
+    stock, plugged = (float(one.notes[0].removeprefix("FVU ")) for one in measured)
     assert abs(plugged - stock) > training.SAME_FVU * stock
 
 

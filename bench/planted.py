@@ -1,4 +1,4 @@
-"""Two dictionaries as two seeds give them, of any size, with what they share known."""
+"""Makes two dictionaries of any size, like those of two seeds, that share known latents."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from torch.nn import functional
 
 from ..common.blocks import slices
 
-SHARED, PARTIAL, SPLIT = 0.35, 0.125, 0.125  # parts of A's latents; the rest is independent
+SHARED, PARTIAL, SPLIT = 0.35, 0.125, 0.125  # parts of the latents of A; the rest is unrelated
 SHARED_COSINE, PARTIAL_COSINE = (0.7, 0.99), (0.3, 0.7)
 SPLIT_INTO = 3
-MEAN_SHARE = 0.2  # of an unrelated latent's squared length, along one direction that all have
-SPECTRUM = -0.5  # the k-th of the other directions is k^-0.5 long
-_BLOCK = 4096  # rows made at a time
+MEAN_SHARE = 0.2  # part of the squared length of an unrelated latent, along one common direction
+SPECTRUM = -0.5  # numbers along the k-th other direction are about k^-0.5
+_BLOCK = 4096  # rows that are made at a time
 
 
 @dataclass(frozen=True)
@@ -26,26 +26,26 @@ class Planted:
     b: Tensor
     """(L, D) float32."""
     partner: Tensor
-    """(L,) int64: the latent of B that A's latent was made from or for, -1 if it is independent.
-    Three latents of A share one of B where they split it; all others have one of their own."""
+    """(L,) int64: the related latent of B for each latent of A, -1 where there is none. Three
+    latents of A that split a latent of B share it; all others have one of their own."""
     cosine: Tensor
-    """(L,) float32: the similarity to that partner; 0 without one."""
+    """(L,) float32: the cosine to that latent; 0 where there is none."""
 
 
 @torch.no_grad()
 def planted_pair(num_latents: int, d_in: int, seed: int = 0, folder: Path | None = None) -> Planted:
-    """Make two dictionaries of which much is known.
+    """Make two dictionaries whose relations are known.
 
     Unrelated latents are random with a common direction and a power-law spectrum: at D = 768 their
-    cosines have mean 0.24 and standard deviation 0.13, and the best of 4,000 is about 0.56. Of A's
-    latents 35 % have a twin in B at a cosine from 0.7 to 0.99, 12.5 % one at 0.3 to 0.7, and 12.5 %
-    split, by three, a latent of B at 0.3 to 0.7. B is shuffled.
+    cosines have mean 0.24 and standard deviation 0.13, and the best of 4,000 is about 0.56. Of the
+    latents of A, 35 % have a twin in B at a cosine from 0.7 to 0.99, 12.5 % have one at 0.3 to 0.7,
+    and 12.5 % split latents of B, three for each, at 0.3 to 0.7. B is shuffled.
 
     Args:
-        num_latents: L of both.
+        num_latents: L of both, 1 or more.
         d_in: D, 2 or more.
         seed: the same seed gives the same numbers.
-        folder: where to make them as two memory-mapped files; None: in memory.
+        folder: holds them as two memory-mapped files; None keeps them in memory.
 
     Raises:
         ValueError: a size is too small.
@@ -58,7 +58,7 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0, folder: Path | None
     a, b = (_empty(num_latents, d_in, folder and folder / name) for name in ("a", "b"))
     for side in (a, b):
         _fill_unrelated(side, random)
-    place = torch.randperm(num_latents, generator=random)  # of each latent in the shuffled B
+    place = torch.randperm(num_latents, generator=random)  # where each latent is in the shuffled B
     groups = int(SPLIT * num_latents) // SPLIT_INTO
     shared, paired = (int(part * num_latents) for part in (SHARED, SHARED + PARTIAL))
     related = paired + SPLIT_INTO * groups
@@ -94,6 +94,6 @@ def _fill_unrelated(out: Tensor, random: torch.Generator) -> None:
 
 
 def _at_cosine(unit: Tensor, noise: Tensor, cosine: Tensor) -> Tensor:
-    """Return unit rows at given cosines from ``unit``, in the direction of ``noise``."""
+    """Return unit rows at the given cosines to ``unit``, turned in the direction of ``noise``."""
     aside = functional.normalize(noise - (noise * unit).sum(1, keepdim=True) * unit)
     return cosine[:, None] * unit + (1 - cosine[:, None].square()).sqrt() * aside

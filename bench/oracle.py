@@ -1,9 +1,9 @@
-"""What is right, from the float64 reference, and how far off rounding may be.
+"""Compares results of the kernels with the float64 reference, within the bounds of rounding.
 
-Sums of n float32 terms in any order are off by at most n u times the sum of the terms' magnitudes
+A sum of n float32 terms in any order is off by at most n u times the sum of their magnitudes
 (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1; u = 2^-24). For long
-dot products that would hide TF32's rounding: theirs is `score_rounding`, which grows with sqrt(D).
-Results of a half dtype are rounded once more, at the end.
+dot products this bound would hide the rounding of TF32, so their bound is `score_rounding`, which
+grows with sqrt(D). Results of a half dtype are rounded once more, at the end.
 
 Only some rows (or latents) of a large problem are compared; the first and the last are among them.
 """
@@ -11,63 +11,29 @@ Only some rows (or latents) of a large problem are compared; the first and the l
 import torch
 from torch import Tensor
 
-from ...kernels.autoencode import Autoencoded
-from ...kernels.decode import DecodedError, decode_error, gather_dot, sparse_decode
-from ...kernels.grads import LatentGrads, latent_grads
-from ...kernels.topk import linear_topk
-from ..measurement import score_rounding
+from ..kernels.autoencode import Autoencoded
+from ..kernels.decode import DecodedError, decode_error, gather_dot, sparse_decode
+from ..kernels.grads import LatentGrads, latent_grads
+from ..kernels.topk import linear_topk
 from .problem import Problem
+from .refuse import WrongResultError, refuse, refuse_unequal, score_rounding
 
 U = 2.0**-24
-MEAN = 1e-5  # relative, of deviations from a mean over rows
-ROWS = 48  # compared of a problem
-LATENTS = 16
-CHUNK_BYTES = 1 << 29  # of the weight in float64
-OURS, PEER = 0.5, 4.0  # roundings to the result's dtype: one, or some on the way too
-
-
-class WrongError(Exception):
-    """A result is not what it should be; the message says by how much."""
+MEAN = 1e-5  # relative error allowed in deviations from a mean over rows
+ROWS = 48  # how many rows of a problem are compared
+LATENTS = 16  # how many latents of a problem are compared, beside the most and least active
+CHUNK_BYTES = 1 << 29  # size of the part of a weight that is converted to float64 at a time
+OURS, PEER = 0.5, 4.0  # ulps: ours are rounded once at the end, those of peers on the way too
 
 
 def some(count: int, most: int, device: torch.device) -> Tensor:
-    """Return up to `most` of the places 0 to count - 1, evenly, the first and last among them."""
+    """Return up to ``most`` of the places 0 to count - 1, evenly, with the first and the last."""
     chosen = min(count, most)
     return torch.linspace(0, max(0, count - 1), chosen, device=device, dtype=torch.float64).long()
 
 
-def refuse(what: str, found: Tensor, expected: Tensor, allowed: Tensor | float) -> None:
-    """Raise WrongError where two results differ by more than is allowed, or either is NaN.
-
-    Args:
-        what: names the result.
-        found: any shape.
-        expected: the same shape.
-        allowed: a number, or as `expected`.
-    """
-    if found.shape != expected.shape:
-        raise WrongError(f"{what}: shape {tuple(found.shape)} instead of {tuple(expected.shape)}")
-    off = (found.double() - expected.double()).abs()
-    excess = off - allowed
-    bad = ~(excess <= 0)
-    if bad.any():
-        place = int(excess.nan_to_num(nan=torch.inf).argmax())
-        worst = float(off.flatten()[place])
-        limits = torch.as_tensor(allowed, dtype=torch.float64, device=off.device).expand_as(off)
-        limit = float(limits.flatten()[place])
-        raise WrongError(
-            f"{what}: {int(bad.sum()):,} of {bad.numel():,} numbers are off, the worst by "
-            f"{worst:.3g} where {limit:.3g} is allowed"
-        )
-
-
-def refuse_unequal(what: str, found: Tensor, expected: Tensor) -> None:
-    """Raise WrongError unless both are equal, `expected` rounded to `found`'s dtype."""
-    refuse(what, found, expected.to(found.dtype), 0.0)
-
-
 def scores(x: Tensor, weight: Tensor) -> Tensor:
-    """Return x @ weight.T in float64, (R, L), the weight (L, D) being converted in chunks."""
+    """Return x @ weight.T in float64, (R, L); the weight (L, D) is converted in chunks."""
     step = max(1, CHUNK_BYTES // (8 * max(1, weight.shape[1])))
     parts = torch.split(weight, step)
     return torch.cat([x.double() @ part.double().T for part in parts], dim=1)
@@ -81,7 +47,7 @@ def expected_topk(
     floor: Tensor | float = 0.0,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the float64 reference's k best of the rows x (R, D), the weight (L, D) in chunks."""
+    """Return the k best of the rows x (R, D) by the float64 reference, weight (L, D) in chunks."""
     step = max(k, CHUNK_BYTES // (8 * max(1, weight.shape[1])))
     starts = range(0, max(1, len(weight) - k + 1), step)  # the last chunk has k latents or more
     values, indices = [], []
@@ -108,10 +74,13 @@ def check_topk(
     expected: Tensor,
     roundings: float = OURS,
 ) -> None:
-    """Raise WrongError unless values and indices (R, k) are the best of the rows, but for rounding.
+    """Refuse values and indices (R, k) that are not the best of their rows up to rounding.
 
-    A score that is off by e moves the j-th best of its row by no more than e: the values must be
-    near the expected ones, and near the scores of the latents that they name, all of them others.
+    A score that is off by e moves the j-th best score of its row by at most e. So the values must
+    be near the expected ones, and near the scores of the latents named, and no latent is repeated.
+
+    Raises:
+        WrongResultError: they are not.
     """
     values, indices = found
     named = indices >= 0
@@ -126,13 +95,13 @@ def check_topk(
     ascending = torch.where(named, indices, filler).sort(1).values
     repeated = int((ascending.diff(dim=1) == 0).sum())
     if repeated:
-        raise WrongError(f"{repeated:,} latents are named twice in their rows")
+        raise WrongResultError(f"{repeated:,} latents are named twice in their rows")
 
 
 def check_decode(
     out: Tensor, problem: Problem, rows: Tensor, exact: bool = False, roundings: float = OURS
 ) -> None:
-    """Raise WrongError unless out (R, D) is sparse_decode's result for those rows."""
+    """Raise WrongResultError unless out (R, D) is the result of sparse_decode for those rows."""
     values, indices, weight = _named(problem, rows)
     bias = problem.b_dec.double()
     right = sparse_decode(values, indices, weight, bias, backend="reference")
@@ -145,7 +114,7 @@ def check_decode(
 
 
 def check_gather_dot(out: Tensor, problem: Problem, rows: Tensor, exact: bool = False) -> None:
-    """Raise WrongError unless out (R, k) is gather_dot(g, indices, W_dec) of those rows."""
+    """Raise WrongResultError unless out (R, k) is gather_dot(g, indices, W_dec) of those rows."""
     _, indices, weight = _named(problem, rows)
     left = problem.g[rows].double()
     right = gather_dot(left, indices, weight, backend="reference")
@@ -160,7 +129,7 @@ def check_gather_dot(out: Tensor, problem: Problem, rows: Tensor, exact: bool = 
 def check_error(
     found: DecodedError, problem: Problem, scale: Tensor, rows: Tensor, exact: bool = False
 ) -> None:
-    """Raise WrongError unless this is decode_error's result for those rows, the target being x."""
+    """Raise WrongResultError unless this is the result of decode_error for those rows of x."""
     values, indices, weight = _named(problem, rows)
     bias, target, factor = problem.b_dec.double(), problem.x[rows].double(), scale.double()
     right = decode_error(values, indices, weight, bias, target, factor, backend="reference")
@@ -186,13 +155,13 @@ def check_error(
 def check_autoencoded(
     found: Autoencoded, problem: Problem, rows: Tensor, exact: bool = False
 ) -> None:
-    """Raise WrongError unless those rows were decoded and compared with their inputs as they are.
+    """Raise WrongResultError unless reconstruction, squares and deviations of those rows are right.
 
     Args:
-        found: of those rows.
-        problem: with the latents found, `encoded`; `check_topk` says whether these are right.
+        found: the result for those rows.
+        problem: has the latents found (`encoded`); `check_topk` says whether these are right.
         rows: (R,) int64.
-        exact: whole numbers.
+        exact: whether all numbers are whole, so that float32 does not round.
     """
     check_decode(found.recon, problem, rows, exact)
     values, indices, weight = _named(problem, rows)
@@ -210,7 +179,14 @@ def check_autoencoded(
 def check_grads(
     found: tuple[Tensor, ...], problem: Problem, exact: bool = False, roundings: float = OURS
 ) -> None:
-    """Raise WrongError unless dW_dec, dW_enc (L, D), and db_enc, fired if given, are right."""
+    """Raise WrongResultError unless the sums of gradients are right.
+
+    Args:
+        found: dW_dec, dW_enc (L, D), and, if given, db_enc and fired (L,).
+        problem: the latents and the gradients that were summed.
+        exact: whether all numbers are whole, so that float32 does not round.
+        roundings: `OURS` or `PEER`.
+    """
     latents = _telling_latents(problem)
     names = torch.full((len(problem.W_enc),), -1, device=latents.device)
     names[latents] = torch.arange(len(latents), device=latents.device)
@@ -222,9 +198,7 @@ def check_grads(
 
     def reference(*tensors: Tensor) -> LatentGrads:
         values, d_values, x, g = tensors
-        return latent_grads(
-            values, d_values, indices, x, g, len(latents), backend="reference"
-        )  # fmt: skip
+        return latent_grads(values, d_values, indices, x, g, len(latents), backend="reference")
 
     right = reference(*parts, *sides)
     size = reference(*(t.abs() for t in (*parts, *sides)))
@@ -237,8 +211,42 @@ def check_grads(
             refuse(name, ours[latents], theirs, slack)
 
 
+def check_pairs(
+    a: Tensor,
+    b: Tensor,
+    pairs: tuple[Tensor, Tensor],
+    least: Tensor,
+    slack: float,
+    tiles: Tensor | None,
+) -> None:
+    """Raise WrongResultError unless the right pairs of some rows are listed.
+
+    Args:
+        a: (R, D).
+        b: (C, D).
+        pairs: rows and columns of the pairs found, (P,) int64 each.
+        least: (C,) float64; a pair is listed if its score is larger.
+        slack: how far rounding may move a score.
+        tiles: (T, 4) as `pairs_above` takes them, or None.
+    """
+    rows = some(len(a), ROWS, a.device)
+    above = scores(a[rows], b) - least  # (R, C)
+    inside = torch.ones_like(above, dtype=torch.bool) if tiles is None else _inside(rows, b, tiles)
+    place = torch.full((len(a),), -1, device=a.device)
+    place[rows] = torch.arange(len(rows), device=a.device)
+    own = place[pairs[0]] >= 0
+    listed = torch.zeros_like(inside)
+    listed[place[pairs[0][own]], pairs[1][own]] = True
+    missing = int((inside & (above > slack) & ~listed).sum())
+    extra = int((listed & ~(inside & (above > -slack))).sum())
+    if missing or extra:
+        raise WrongResultError(
+            f"of {len(rows)} rows {missing:,} pairs are missing and {extra:,} are too many"
+        )
+
+
 def _telling_latents(problem: Problem) -> Tensor:
-    """Return some latents: the first, the last, the busiest, an idle one, and others evenly."""
+    """Return some latents: evenly spaced ones, and the most and the least active one."""
     count = len(problem.W_enc)
     fired = torch.bincount(problem.indices.flatten().clamp(min=0), minlength=count)
     telling = torch.stack([fired.argmax(), fired.argmin()])
@@ -247,7 +255,7 @@ def _telling_latents(problem: Problem) -> Tensor:
 
 
 def _named(problem: Problem, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return values, indices and the decoder's rows that these name, in float64."""
+    """Return values, indices, and the rows of the decoder that the indices name, in float64."""
     indices = problem.indices[rows]
     own, places = torch.unique(indices.clamp(min=0), return_inverse=True)
     local = torch.where(indices < 0, -1, places)
@@ -255,19 +263,19 @@ def _named(problem: Problem, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _dots(x: Tensor, weight: Tensor, indices: Tensor) -> Tensor:
-    """(R, k) float64: <x[n], weight[indices[n, j]]>, a row at a time."""
+    """Return <x[n], weight[indices[n, j]]>, (R, k) float64, computed row by row."""
     rows = [weight[own].double() @ row.double() for row, own in zip(x, indices, strict=True)]
     return torch.stack(rows) if rows else x.new_zeros(indices.shape, dtype=torch.float64)
 
 
 def _squares_slack(error: Tensor, off: Tensor) -> Tensor:
-    """Return by how much sums (R,) of squares of errors (R, D) may be off, these being so."""
+    """Return by how much sums (R,) of squares of errors (R, D) may be off, if those are off."""
     own = (error.shape[1] + 2) * U * error.square().sum(1) * 1.01
     return own + (2 * error.abs() * off + off.square()).sum(1)
 
 
 def _sum_slack(size: Tensor, right: Tensor, terms: int, result: Tensor, roundings: float) -> Tensor:
-    """Return by how much sums may be off; peers may round their partial sums, too."""
+    """Return by how much sums may be off; peers may round their partial sums too."""
     rounded = right.abs() if roundings == OURS else size
     return (terms + 3) * U * size + roundings * _eps(result) * rounded + _tiny(result)
 
@@ -277,5 +285,16 @@ def _eps(result: Tensor) -> float:
 
 
 def _tiny(result: Tensor) -> float:
-    """Return the distance of subnormal numbers, which have no relative precision."""
+    """Return the distance between subnormal numbers, which have no relative precision."""
     return torch.finfo(result.dtype).tiny * torch.finfo(result.dtype).eps
+
+
+def _inside(rows: Tensor, b: Tensor, tiles: Tensor) -> Tensor:
+    """Return (R, C) bool: which pairs of those rows lie in a tile."""
+    cols = torch.arange(len(b), device=b.device)
+    inside = torch.zeros((len(rows), len(b)), dtype=torch.bool, device=b.device)
+    for row_start, row_stop, col_start, col_stop in tiles:
+        of_rows = (rows >= row_start) & (rows < row_stop)
+        of_cols = (cols >= col_start) & (cols < col_stop)
+        inside |= of_rows[:, None] & of_cols
+    return inside
