@@ -23,7 +23,7 @@ from twinsae.kernels.decode import sparse_decode
 from twinsae.kernels.grads import LatentGrads, latent_grads
 from twinsae.kernels.topk import MutualTopK, Pairs, TopK, linear_topk, mutual_topk, pairs_above
 
-SMALL, LARGE = Shape(512, 512, 8192, 32), Shape(2048, 576, 20736, 32)
+SMALL, LARGE = Shape(512, 512, 8192, 32), Shape(1024, 576, 20736, 32)
 RUNS: tuple[tuple[Backend, Shape], ...] = (
     ("reference", SMALL),  # the reference takes too long at the large shape
     ("native", SMALL),
