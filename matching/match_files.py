@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, silent
-from ..sae.formats.dictionary import Side, load_dictionary, load_firing_counts
+from ..sae.formats.dictionary import load_firing_counts, read_dictionary
+from ..sae.formats.orientation import Orientation, Side
 from ..sae.formats.paths import weight_file
 from ..sae.hub import LocatedSAE, locate
 from .criteria.overlap import chance_floor, mmcs, overlap, pw_mcc
@@ -49,6 +50,7 @@ def match_files(
     work_dir: StrPath | None = None,
     memory_limit: int | None = None,
     verify: bool = False,
+    orientation: Orientation | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Match two SAEs' decoders, encoders or both, and write the matchings and a summary.
@@ -72,6 +74,7 @@ def match_files(
         memory_limit: as for `match`.
         verify: prove each matching again by `verify`; under "verified" in the summary, None for
             numbers that a matching of broken form does not have.
+        orientation: as for `load_dictionary`, of both SAEs, where their files do not tell it.
         progress: told how far each phase of each side has come.
 
     Returns:
@@ -91,7 +94,7 @@ def match_files(
     told = progress or silent
     given = zip("ab", (a, b), strict=True)
     places = [locate(path, progress=_named(letter, told)) for letter, path in given]
-    inputs = [_load(place, chosen) for place in places]
+    inputs = [_load(place, chosen, orientation) for place in places]
     for side in chosen:
         check_feasible(inputs[0].rows[side], inputs[1].rows[side], options[side])
     out = Path(out)
@@ -135,17 +138,18 @@ def _below(work_dir: StrPath | None, side: Side) -> Path | None:
     return None if work_dir is None else Path(work_dir) / side
 
 
-def _load(place: LocatedSAE, sides: tuple[Side, ...]) -> _Input:
+def _load(place: LocatedSAE, sides: tuple[Side, ...], orientation: Orientation | None) -> _Input:
     path = place.path
     file = weight_file(path)
     if file.suffix == ".npy" and len(sides) > 1:
         raise ValueError(f"{path} holds one array, which cannot be both decoder and encoder")
-    weights = {side: load_dictionary(path, side) for side in sides}
-    rows = {side: StoredRows(weight, f"{path} ({side})") for side, weight in weights.items()}
-    shapes = {tuple(weight.shape) for weight in weights.values()}
-    if len(shapes) != 1:
-        raise ValueError(f"{path}: decoder and encoder differ in shape: {sorted(shapes)}")
-    ((num_latents, d_in),) = shapes
+    found = {side: read_dictionary(path, side, orientation=orientation) for side in sides}
+    rows = {side: StoredRows(part.weight, f"{path} ({side})") for side, part in found.items()}
+    shapes = {side: tuple(part.weight.shape) for side, part in found.items()}
+    if len({num_latents for num_latents, _ in shapes.values()}) != 1:
+        raise ValueError(f"{path}: decoder and encoder differ in latents: {shapes}")
+    num_latents, d_in = shapes[sides[0]]
+    first = found[sides[0]]
     fired = load_firing_counts(path)
     if fired is not None and len(fired) != num_latents:
         raise ValueError(f"{path}: {len(fired):,} firing counts for {num_latents:,} latents")
@@ -156,7 +160,10 @@ def _load(place: LocatedSAE, sides: tuple[Side, ...]) -> _Input:
         "sha256": sha256(file),
         "num_latents": num_latents,
         "d_in": d_in,
-        "dtype": str(weights[sides[0]].dtype).removeprefix("torch."),
+        "dtype": str(first.weight.dtype).removeprefix("torch."),
+        "family": first.family,
+        "layout": first.layout,
+        "evidence": list(first.evidence),
         "fired_known": fired is not None,
     }
     return _Input(facts, rows, fired)

@@ -1,5 +1,7 @@
 """Which latents of an SAE are active on a token, for each activation that SAEs come with."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -28,6 +30,10 @@ def active_latents(
     """
     if config.activation == "topk":
         return linear_topk(rows, weight, bias, config.k)
+    if config.activation == "raw_topk":
+        return linear_topk(rows, weight, bias, config.k, floor=-math.inf)
+    if config.activation == "abs_topk":
+        return _abs_topk(rows, weight, bias, config.k)
     if config.activation == "groupmax":
         return group_max(rows, weight, bias, config.k)
     return _above(rows, weight, bias, threshold)
@@ -41,6 +47,18 @@ def group_max(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
     first = torch.arange(k, device=rows.device) * (len(weight) // k)
     return top._replace(
         values=top.values.reshape(shape), indices=indices.where(indices < 0, indices + first)
+    )
+
+
+def _abs_topk(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
+    """Return the k largest scores by absolute value, with their signs: those of W and -W."""
+    both = torch.cat([weight, -weight]), torch.cat([bias, -bias])
+    top = linear_topk(rows, *both, k)
+    negative = top.indices >= len(weight)
+    values, indices = top.values, top.indices
+    return top._replace(
+        values=values.where(~negative, -values),
+        indices=indices.where(~negative, indices - len(weight)),
     )
 
 

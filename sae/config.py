@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Activation = Literal["topk", "groupmax", "relu", "jumprelu"]
-Normalization = Literal["none", "layer_norm", "constant_norm"]
+Activation = Literal["topk", "groupmax", "relu", "jumprelu", "raw_topk", "abs_topk"]
+Normalization = Literal["none", "layer_norm", "constant_norm", "standardize"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,16 @@ class SAEConfig:
     normalize_decoder: bool = True
     """Keep the decoder's rows at unit norm."""
     activation: Activation = "topk"
-    """Active are: the k largest; the largest of each of k groups; all; all above a threshold."""
+    """Active are, of positive scores: the k largest; the largest of each of k groups; all; all
+    above a threshold. Of all scores: the k largest; the k largest by absolute value."""
     transcode: bool = False
     """The encoder reads x, not x - b_dec."""
     skip_connection: bool = False
     """Add x @ W_skip.T to the reconstruction."""
     normalization: Normalization = "none"
     """What is done to each token first, and undone at last: see `SAE`."""
+    d_out: int = 0
+    """Width of the reconstruction; 0 means d_in. Others are transcoders'."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a size that is not positive, or k that does not fit num_latents."""
@@ -37,6 +40,13 @@ class SAEConfig:
         if self.num_latents == 0:
             object.__setattr__(self, "num_latents", self.d_in * self.expansion_factor)
         _check_positive(num_latents=self.num_latents)
+        if self.d_out == 0:
+            object.__setattr__(self, "d_out", self.d_in)
+        _check_positive(d_out=self.d_out)
+        if self.d_out != self.d_in and not self.transcode:
+            raise ValueError(
+                f"d_out: {self.d_out} differs from d_in, so b_dec cannot be subtracted"
+            )
         _check_choice("activation", self.activation, get_args(Activation))
         _check_choice("normalization", self.normalization, get_args(Normalization))
         if self.activation in ("relu", "jumprelu"):
@@ -54,13 +64,13 @@ class SAEConfig:
         shapes: dict[str, tuple[int, ...]] = {
             "encoder.weight": (self.num_latents, self.d_in),
             "encoder.bias": (self.num_latents,),
-            "W_dec": (self.num_latents, self.d_in),
-            "b_dec": (self.d_in,),
+            "W_dec": (self.num_latents, self.d_out),
+            "b_dec": (self.d_out,),
         }
         if self.activation == "jumprelu":
             shapes["threshold"] = (self.num_latents,)
         if self.skip_connection:
-            shapes["W_skip"] = (self.d_in, self.d_in)
+            shapes["W_skip"] = (self.d_out, self.d_in)
         return shapes
 
     @property

@@ -2,12 +2,13 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..common.files import StrPath
 from .config import SAEConfig
 from .formats.paths import WEIGHT_FILES, FormatName, find_saes
 from .formats.registry import FORMATS, load
+from .formats.source import SIDECARS
 from .hub import locate
 
 
@@ -40,11 +41,12 @@ def convert(source: StrPath, target: StrPath, to: FormatName) -> list[Conversion
             the message names the setting.
         OSError: a file could not be written.
     """
-    source, target = locate(source).path, Path(target)
+    found = locate(source)
+    source, target = found.path, Path(target)
     several = source.is_dir() and not any((source / name).is_file() for name in WEIGHT_FILES)
     saes = find_saes(source) if several else []
     if not saes:
-        return [_convert(source, target, to)]
+        return [_convert(source, target, to, **found.settings)]
     suffix = FORMATS[to].suffix
     targets = [target / sae.relative_to(source) for sae in saes]
     return [
@@ -53,10 +55,10 @@ def convert(source: StrPath, target: StrPath, to: FormatName) -> list[Conversion
     ]
 
 
-def _convert(source: Path, target: Path, to: FormatName) -> Conversion:
-    sae = load(source)
+def _convert(source: Path, target: Path, to: FormatName, **settings: Any) -> Conversion:
+    sae = load(source, **settings)
     FORMATS[to].save(sae, target)
-    again = FORMATS[to].load(target)
+    again = load(target)
     left = (*sae.left, *_changed(sae.config, again.config), *_other_files(source))
     return Conversion(source, target, left)
 
@@ -72,6 +74,6 @@ def _other_files(source: Path) -> list[str]:
     """Return the files beside the weights: training states, firing counts."""
     if not source.is_dir():
         return []
-    read = {*WEIGHT_FILES, "cfg.json", "config.json", "activation_scaler.json"}
+    read = {*WEIGHT_FILES, *SIDECARS, "activation_scaler.json"}
     files = sorted(file.name for file in source.iterdir() if file.is_file())
     return [f"file {name}" for name in files if name not in read]

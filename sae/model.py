@@ -29,7 +29,8 @@ class SAEOutput(NamedTuple):
     indices: Tensor
     """(..., k) int64, the active latents; -1 where fewer than k are positive."""
     fvu: Tensor
-    """Scalar, fraction of variance unexplained over all rows, in float32 (float64 for float64)."""
+    """Scalar, fraction of variance unexplained over all rows, in float32 (float64 for float64); NaN
+    where the reconstruction has another width than the activations."""
 
 
 class SAE(nn.Module):
@@ -39,7 +40,7 @@ class SAE(nn.Module):
     ``W_dec`` (L, D), ``b_dec`` (D,); ``threshold`` (L,) with activation "jumprelu", ``W_skip``
     (D, D) with a skip connection. Normalisation "layer_norm" takes (x - mean) / (std + 1e-5), with
     the unbiased std of the token, in place of x, and makes x^ * std + mean of the result;
-    "constant_norm" takes x sqrt(D) / |x|.
+    "standardize" does the first alone; "constant_norm" takes x sqrt(D) / |x|.
 
     Args:
         config: the SAE's shape.
@@ -65,8 +66,11 @@ class SAE(nn.Module):
         self.encoder = nn.Linear(config.d_in, config.num_latents, device="meta")  # drawn above
         self.encoder.weight = nn.Parameter(weight.to(dtype))
         self.encoder.bias = nn.Parameter(torch.zeros(config.num_latents, dtype=dtype))
-        self.W_dec = nn.Parameter(weight.to(dtype, copy=True))
-        self.b_dec = nn.Parameter(torch.zeros(config.d_in, dtype=dtype))
+        if config.d_out == config.d_in:
+            self.W_dec = nn.Parameter(weight.to(dtype, copy=True))
+        else:
+            self.W_dec = nn.Parameter(torch.zeros(config.num_latents, config.d_out, dtype=dtype))
+        self.b_dec = nn.Parameter(torch.zeros(config.d_out, dtype=dtype))
         for name in ("threshold", "W_skip"):
             shape = config.parameter_shapes.get(name)
             parameter = None if shape is None else nn.Parameter(torch.zeros(shape, dtype=dtype))
@@ -108,9 +112,8 @@ class SAE(nn.Module):
         """
         cache = None if cache_dir is None else str(cache_dir)
         options = HubOptions(cache, token, local_files_only)
-        return cls.from_stored(
-            load(locate_pretrained(repo_or_dir, hookpoint, revision, options).path)
-        )
+        found = locate_pretrained(repo_or_dir, hookpoint, revision, options)
+        return cls.from_stored(load(found.path, **found.settings))
 
     @classmethod
     def from_stored(cls, stored: StoredSAE) -> Self:
@@ -148,7 +151,7 @@ class SAE(nn.Module):
         """
         k = values.shape[-1]
         rows = sparse_decode(values.reshape(-1, k), indices.reshape(-1, k), self.W_dec, self.b_dec)
-        return rows.reshape(*values.shape[:-1], self.config.d_in)
+        return rows.reshape(*values.shape[:-1], self.config.d_out)
 
     def forward(self, x: Tensor) -> SAEOutput:
         """Encode and decode activations ``x`` (..., D); see `SAEOutput`."""
@@ -156,16 +159,19 @@ class SAE(nn.Module):
         if (
             self.config.activation == "topk"
             and self.config.normalization == "none"
+            and self.config.d_out == self.config.d_in
             and self.W_skip is None
         ):
             return self._forward_topk(rows, x.shape)
         top = self.encode(x)
         _, undo = self._normalize(rows)
-        reconstruction = undo(self._rows(self.decode(top.values, top.indices)))
+        decoded = self.decode(top.values, top.indices)
+        reconstruction = undo(decoded.reshape(-1, self.config.d_out))
         if self.W_skip is not None:
             reconstruction = reconstruction + rows @ self.W_skip.T
-        loss = fvu(rows, reconstruction)
-        return SAEOutput(reconstruction.reshape(x.shape), top.values, top.indices, loss)
+        shape = (*x.shape[:-1], self.config.d_out)
+        loss = fvu(rows, reconstruction) if shape == x.shape else rows.new_tensor(math.nan)
+        return SAEOutput(reconstruction.reshape(shape), top.values, top.indices, loss)
 
     def _forward_topk(self, rows: Tensor, shape: torch.Size) -> SAEOutput:
         """Do the same as `forward` with one op, for rows (N, D) of activations of this shape."""
@@ -192,10 +198,13 @@ class SAE(nn.Module):
 
     def _normalize(self, rows: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Return what the encoder reads of (N, D), and what undoes that to the reconstruction."""
-        if self.config.normalization == "layer_norm":
+        if self.config.normalization in ("layer_norm", "standardize"):
             mean = rows.mean(dim=1, keepdim=True)
             std = (rows - mean).std(dim=1, keepdim=True)
-            return (rows - mean) / (std + 1e-5), lambda decoded: decoded * std + mean
+            read = (rows - mean) / (std + 1e-5)
+            if self.config.normalization == "standardize":
+                return read, lambda decoded: decoded
+            return read, lambda decoded: decoded * std + mean
         if self.config.normalization == "constant_norm":
             scale = self.config.d_in**0.5 / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
             return rows * scale, lambda decoded: decoded / scale

@@ -1,52 +1,76 @@
 """One side of an SAE, decoder or encoder, as a matrix (L, D), from whatever file holds it."""
 
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...common.files import StrPath
-from .arrays import read_arrays
+from .orientation import Orientation, Side
 from .paths import SPARSIFY, weight_file
+from .registry import find_family
+from .source import Source
 from .tensors import map_tensors
 
-Side = Literal["decoder", "encoder"]
-
 LATENTS = "latents.safetensors"
-# The formats' names; linear layers from latents, and matrices to latents, are stored transposed.
-_KEYS: dict[Side, tuple[tuple[str, bool], ...]] = {
-    "decoder": (("W_dec", False), ("decoder.weight", True)),
-    "encoder": (("encoder.weight", False), ("W_enc", True)),
-}
 
 
-def load_dictionary(path: StrPath, side: Side) -> Tensor:
+class Dictionary(NamedTuple):
+    """One side of an SAE, and how it was told which axis counts latents."""
+
+    weight: Tensor
+    """(L, D), in the dtype that is stored."""
+    family: str
+    """The layout's name: "gemma_scope"."""
+    layout: str
+    """How the file stores the matrices: "encoder (D, L), decoder (L, D)"."""
+    evidence: tuple[str, ...]
+    """What told so, each piece in a few words."""
+
+
+def load_dictionary(path: StrPath, side: Side, *, orientation: Orientation | None = None) -> Tensor:
     """Return one side of an SAE, memory-mapped where the format allows it.
 
     Args:
-        path: an SAE folder of any format, or one file: .safetensors, .npz or .pt with the array
-            ``W_dec`` (L, D) or ``decoder.weight`` (D, L), ``encoder.weight`` (L, D) or ``W_enc``
-            (D, L), or .npy with the array (L, D) itself. Nothing in a file is ever executed: .pt is
-            read with ``weights_only=True``.
+        path: an SAE folder of any layout that the manual's page *Formats* lists, or one file, or
+            .npy with the array (L, D) itself; of several layers, with "#layer=N". Nothing in a file
+            is ever executed: .pt is read with ``weights_only=True``.
         side: "decoder" or "encoder"; of .npy either does.
+        orientation: which axes of encoder/decoder are latents, "DL/LD" for W_enc (D, L) and W_dec
+            (L, D), where nothing in the files tells it.
 
     Returns:
-        (L, D), in the dtype that is stored, as it is stored: no norms are folded.
+        (L, D), in the dtype that is stored, as it is stored: no norms are folded. A large matrix
+        that is stored as (D, L) is turned in a temporary file.
 
     Raises:
         FileNotFoundError: ``path`` does not exist or is a folder without an SAE.
-        ValueError: the file is corrupt, lacks the array, or the array is not 2-D floating-point.
+        ValueError: the file is corrupt, lacks the matrix, the matrix is not 2-D floating-point, or
+            its orientation is not clear; the message has all evidence.
+        OSError: the disk has no room for a turned matrix.
     """
-    file = weight_file(Path(path))
-    weight = _read_npy(file) if file.suffix == ".npy" else _find(file, side)
-    if weight.ndim != 2 or not weight.is_floating_point():
-        raise ValueError(
-            f"{file}: the {side} must be a 2-D floating-point array (num_latents, d_in), "
-            f"not {weight.dtype} of shape {tuple(weight.shape)}"
-        )
-    return weight
+    return read_dictionary(path, side, orientation=orientation).weight
+
+
+def read_dictionary(
+    path: StrPath, side: Side, *, orientation: Orientation | None = None
+) -> Dictionary:
+    """As `load_dictionary`, with what is known of the layout."""
+    source = Source(Path(path), orientation=orientation)
+    if source.file.suffix == ".npy":
+        weight = _read_npy(source.file)
+        if weight.ndim != 2 or not weight.is_floating_point():
+            raise ValueError(
+                f"{source.file}: the {side} must be a 2-D floating-point array "
+                f"(num_latents, d_in), not {weight.dtype} of shape {tuple(weight.shape)}"
+            )
+        return Dictionary(weight, "npy", "(L, D)", ("rows of a .npy file are latents",))
+    family = find_family(source)
+    names = family.names_of(source)
+    weight, found = source.matrix(names, side), source.orient(names)
+    return Dictionary(weight, family.name, found.layout, found.evidence)
 
 
 def load_firing_counts(path: Path) -> Tensor | None:
@@ -66,16 +90,6 @@ def load_firing_counts(path: Path) -> Tensor | None:
     if "fired" not in tensors or tensors["fired"].ndim != 1:
         raise ValueError(f"{counts} has no 1-D array 'fired'; it holds: {', '.join(tensors)}")
     return tensors["fired"].to(torch.int64)
-
-
-def _find(file: Path, side: Side) -> Tensor:
-    arrays = read_arrays(file)
-    for key, transposed in _KEYS[side]:
-        if key in arrays:
-            return arrays[key].T if transposed and arrays[key].ndim == 2 else arrays[key]
-    names = " or ".join(repr(key) for key, _ in _KEYS[side])
-    found = ", ".join(sorted(arrays)) or "nothing"
-    raise ValueError(f"{file} has no {names} (the {side}); it holds: {found}")
 
 
 def _read_npy(file: Path) -> Tensor:

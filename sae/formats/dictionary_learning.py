@@ -1,7 +1,11 @@
-"""Folders of dictionary_learning (https://github.com/saprmarks/dictionary_learning)."""
+"""Folders of dictionary_learning (https://github.com/saprmarks/dictionary_learning).
+
+``ae.pt`` holds tensors alone; ``config.json`` names the class. Without it, the class is inferred
+from the tensors' names, and that is said.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,55 +13,155 @@ import torch
 from torch import Tensor
 
 from ...common.files import atomic_write
-from .arrays import read_pt, save_pt
+from .orientation import Names
 from .paths import DICTIONARY_LEARNING
-from .stored import StoredSAE, checked, encoder_bias, make_config, read_json, refuse, turned
+from .pt import save_pt
+from .source import Source
+from .stored import StoredSAE, build, encoder_bias, refuse
+from .turning import turned
 
 WEIGHTS, CONFIG = DICTIONARY_LEARNING, "config.json"
-TOPK, STANDARD, JUMP = "AutoEncoderTopK", "AutoEncoderNew", "JumpReluAutoEncoder"
-BATCHES = ("BatchTopKSAE", "MatryoshkaBatchTopKSAE")
+TOPK, STANDARD, JUMP, GATED = (
+    "AutoEncoderTopK",
+    "AutoEncoderNew",
+    "JumpReluAutoEncoder",
+    "GatedAutoEncoder",
+)
+BATCH, MATRYOSHKA = "BatchTopKSAE", "MatryoshkaBatchTopKSAE"
+_NOTES = ("lm_name", "layer", "submodule_name", "lr", "steps", "seed")
 
 
-def load(path: Path) -> StoredSAE:
+def names_of(source: Source) -> Names:
+    """Return what the tensors are called."""
+    shapes = source.shapes
+    encoder = "encoder.weight" if "encoder.weight" in shapes else "W_enc"
+    decoder = next((n for n in ("decoder.weight", "W_dec", "decoder") if n in shapes), "W_dec")
+    trainer = _trainer(source)
+    sizes = (trainer.get(name) for name in ("dict_size", "activation_dim"))
+    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    names = Names(
+        encoder,
+        decoder,
+        ("encoder.bias", "b_enc", "gate_bias", "mag_bias", "r_mag", "threshold"),
+        ("b_dec", "bias", "decoder_bias", "decoder.bias"),
+        linear=encoder == "encoder.weight" and decoder == "decoder.weight",
+        num_latents=num_latents,
+        d_in=d_in,
+    )
+    if decoder == "decoder":  # of July 2024: a parameter, not a layer
+        return names._replace(layout="LD/LD", family="the parameter 'decoder' of July 2024")
+    if trainer.get("dict_class") in (JUMP, MATRYOSHKA) and encoder == "W_enc":
+        return names._replace(layout="DL/LD", family=f"{trainer['dict_class']} in {CONFIG}")
+    return names
+
+
+def load(source: Source) -> StoredSAE:
     """Return the SAE of a trainer's folder, or of one ``.pt`` file in it or in its checkpoints.
 
-    The class is what ``config.json`` says, else what the tensors' names tell. It computes what that
-    class does once loaded: BatchTopK by its threshold, AutoEncoder with the decoder's norms moved
-    to the encoder.
+    It computes what the class does once loaded: BatchTopK by its threshold, AutoEncoder with the
+    decoder's norms moved to the encoder. A gated SAE is a JumpReLU one: with the magnitudes' scores
+    p = exp(r_mag) h + mag_bias of h = W x, its gate h + gate_bias > 0 is p > mag_bias -
+    exp(r_mag) gate_bias.
 
     Raises:
-        FileNotFoundError: there is no ``ae.pt``.
         ValueError: the file is corrupt, or its class is not supported.
     """
-    file = path / WEIGHTS if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(f"{path} is no SAE folder: it has no {WEIGHTS}")
-    state = read_pt(file)
-    config = _config_of(file)
-    kind = config.get("trainer", {}).get("dict_class") or _infer(file, state)
-    fields: dict[str, Any] = {"normalize_decoder": False, "activation": "relu"}
-    left = [] if config else [f"the class: {CONFIG} is missing, {kind} is assumed"]
-    if kind in (TOPK, *BATCHES):
-        threshold = float(state["threshold"]) if "threshold" in state else -1.0
-        if kind == TOPK:
-            fields |= {"activation": "topk", "k": int(state["k"]), "normalize_decoder": True}
-            left += [f"threshold = {threshold:g}"] if threshold >= 0 else []
-        elif threshold >= 0:
-            fields["activation"] = "jumprelu"
-    elif kind in (STANDARD, JUMP):
-        fields["transcode"] = True
-        fields["activation"] = "jumprelu" if kind == JUMP else "relu"
-    elif kind != "AutoEncoder":
-        raise ValueError(f"{file}: dict_class = {kind!r} is not supported")
-    ours = _tensors(state)
-    fields["num_latents"], fields["d_in"] = _shape(file, ours)
-    if fields["activation"] == "jumprelu":
-        ours["threshold"] = ours["threshold"].float().expand(fields["num_latents"])
-    sae_config = make_config(file, fields)
-    ours = checked(sae_config, ours, file)
-    if kind == "AutoEncoder":
-        _fold_norms(ours)
-    return StoredSAE(sae_config, ours, (*left, *_left(config)))
+    if "ae" in source.contents and "step" in source.contents:
+        raise source.refused("a backup of a training that was not over")
+    trainer = _trainer(source)
+    kind = trainer.get("dict_class")
+    assumed: tuple[str, ...] = ()
+    if kind is None:
+        kind = _infer(source)
+        why = "does not name it" if source.sidecar else "is missing"
+        assumed = (f"the class: {CONFIG} {why}, {kind} is assumed",)
+    if kind not in _LOADERS:
+        raise ValueError(f"{source.file}: dict_class = {kind!r} is not supported")
+    notes = tuple(f"{name} = {trainer[name]}" for name in _NOTES if trainer.get(name) is not None)
+    names = names_of(source)
+    parts: dict[str, Any] = {
+        "encoder": source.matrix(names, "encoder"),
+        "decoder": source.matrix(names, "decoder"),
+        "encoder_bias": source.optional("encoder.bias", "b_enc"),
+        "b_dec": source.optional("b_dec", "bias", "decoder_bias", "decoder.bias"),
+        "left": (),
+    }
+    _LOADERS[kind](source, trainer, parts)
+    parts["left"] += (*assumed, *notes)
+    return build(source.file, assumed=assumed, **parts)
+
+
+def _topk(source: Source, trainer: dict[str, Any], parts: dict[str, Any]) -> None:
+    k = source.number("k") if "k" in source.contents else trainer.get("k")
+    if isinstance(k, bool) or not isinstance(k, int):
+        raise ValueError(f"{source.file} has no 'k', and no {CONFIG} says it as a whole number")
+    parts |= {"k": k, "normalize_decoder": True}
+    if "threshold" in source.contents:
+        threshold = float(source.tensor("threshold").float().mean())
+        parts["left"] = (f"threshold = {threshold:g}",) if threshold >= 0 else ()
+
+
+def _batch_topk(source: Source, _trainer: dict[str, Any], parts: dict[str, Any]) -> None:
+    if "threshold" not in source.contents:
+        raise source.refused(
+            "a BatchTopK SAE without 'threshold': its codes depend on the batch; it"
+        )
+    threshold = source.tensor("threshold")
+    fitted = bool((threshold >= 0).all())  # -1: never fitted, then relu alone
+    parts |= (
+        {"activation": "jumprelu", "threshold": threshold.float()}
+        if fitted
+        else {"activation": "relu"}
+    )
+
+
+def _jump(source: Source, _trainer: dict[str, Any], parts: dict[str, Any]) -> None:
+    parts |= {"activation": "jumprelu", "transcode": True, "threshold": source.tensor("threshold")}
+
+
+def _standard(_source: Source, _trainer: dict[str, Any], parts: dict[str, Any]) -> None:
+    parts |= {"activation": "relu", "transcode": True}
+
+
+def _folded(_source: Source, _trainer: dict[str, Any], parts: dict[str, Any]) -> None:
+    parts["activation"] = "relu"
+    norms = torch.linalg.vector_norm(parts["decoder"], dim=1, keepdim=True)  # (L, 1)
+    safe = norms.where(norms > 0, 1)
+    parts["decoder"] = parts["decoder"] / safe
+    parts["encoder"] = parts["encoder"] * safe
+    if parts["encoder_bias"] is not None:
+        parts["encoder_bias"] = parts["encoder_bias"] * safe.squeeze(1)
+
+
+def _gated(source: Source, _trainer: dict[str, Any], parts: dict[str, Any]) -> None:
+    parts |= gated(
+        parts["encoder"],
+        source.tensor("gate_bias"),
+        source.tensor("r_mag"),
+        source.tensor("mag_bias"),
+    )
+
+
+def gated(encoder: Tensor, gate_bias: Tensor, r_mag: Tensor, mag_bias: Tensor) -> dict[str, Any]:
+    """Return a gated encoder's parts as those of a JumpReLU one; see `load`."""
+    gain = r_mag.float().exp()
+    return {
+        "encoder": (encoder.float() * gain[:, None]).to(encoder.dtype),
+        "encoder_bias": mag_bias,
+        "threshold": mag_bias.float() - gain * gate_bias.float(),
+        "activation": "jumprelu",
+    }
+
+
+_LOADERS: dict[str, Callable[[Source, dict[str, Any], dict[str, Any]], None]] = {
+    TOPK: _topk,
+    BATCH: _batch_topk,
+    MATRYOSHKA: _batch_topk,
+    JUMP: _jump,
+    STANDARD: _standard,
+    "AutoEncoder": _folded,
+    GATED: _gated,
+}
 
 
 def save(sae: StoredSAE, folder: Path) -> None:
@@ -73,6 +177,7 @@ def save(sae: StoredSAE, folder: Path) -> None:
         activation=("topk", "relu", "jumprelu"),
         skip_connection=(False,),
         normalization=("none",),
+        d_out=(sae.config.d_in,),
     )
     config, ours = sae.config, sae.tensors
     kind = {"topk": TOPK, "relu": STANDARD, "jumprelu": JUMP}[config.activation]
@@ -107,60 +212,22 @@ def save(sae: StoredSAE, folder: Path) -> None:
         temporary.write_text(json.dumps({"trainer": trainer}, indent=4))
 
 
-def _config_of(file: Path) -> dict[str, Any]:
-    for folder in (file.parent, file.parent.parent):  # of checkpoints/ae_<step>.pt
-        if (folder / CONFIG).is_file():
-            return read_json(folder / CONFIG)
-    return {}
+def _trainer(source: Source) -> dict[str, Any]:
+    trainer = source.sidecar.get("trainer", {})
+    if not isinstance(trainer, dict):
+        raise ValueError(f"{source.sidecar_file}: 'trainer' must be an object, not {trainer!r}")
+    return trainer
 
 
-def _infer(file: Path, state: Mapping[str, Any]) -> str:
-    if "gate_bias" in state:
-        return "GatedAutoEncoder"
-    if "group_sizes" in state:
-        return "MatryoshkaBatchTopKSAE"
+def _infer(source: Source) -> str:
+    names = source.contents
+    if "gate_bias" in names:
+        return GATED
+    if "group_sizes" in names:
+        return MATRYOSHKA
     for name, kind in (("k", TOPK), ("W_enc", JUMP), ("bias", "AutoEncoder")):
-        if name in state:
+        if name in names:
             return kind
-    if "decoder.bias" in state:
+    if "decoder.bias" in names:
         return STANDARD
-    raise ValueError(f"{file} is of no known class; it holds: {', '.join(state)}")
-
-
-def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    ours = {name: state[name] for name in ("encoder.weight", "encoder.bias") if name in state}
-    for theirs, name in (
-        ("b_enc", "encoder.bias"),
-        ("b_dec", "b_dec"),
-        ("bias", "b_dec"),
-        ("decoder.bias", "b_dec"),
-        ("W_dec", "W_dec"),
-        ("threshold", "threshold"),
-    ):
-        if theirs in state:
-            ours[name] = state[theirs]
-    for theirs, name in (("W_enc", "encoder.weight"), ("decoder.weight", "W_dec")):
-        if theirs in state:
-            ours[name] = turned(state[theirs])
-    return ours
-
-
-def _shape(file: Path, ours: Mapping[str, Tensor]) -> tuple[int, int]:
-    if "encoder.weight" not in ours or ours["encoder.weight"].ndim != 2:
-        raise ValueError(f"{file} has no encoder; it holds: {', '.join(ours)}")
-    num_latents, d_in = ours["encoder.weight"].shape
-    return num_latents, d_in
-
-
-def _left(config: Mapping[str, Any]) -> tuple[str, ...]:
-    trainer = config.get("trainer", {})
-    names = ("lm_name", "layer", "submodule_name", "lr", "steps", "seed")
-    return tuple(f"{name} = {trainer[name]}" for name in names if trainer.get(name) is not None)
-
-
-def _fold_norms(tensors: dict[str, Tensor]) -> None:
-    norms = torch.linalg.vector_norm(tensors["W_dec"], dim=1, keepdim=True)  # (L, 1)
-    safe = norms.where(norms > 0, 1)
-    tensors["W_dec"] = tensors["W_dec"] / safe
-    tensors["encoder.weight"] = tensors["encoder.weight"] * safe
-    tensors["encoder.bias"] = tensors["encoder.bias"] * safe.squeeze(1)
+    raise ValueError(f"{source.file} is of no known class; it holds: {source.listed()}")

@@ -1,17 +1,16 @@
 """SAE folders in our layout: sparsify's ``cfg.json`` and ``sae.safetensors``, extended.
 
 Layout and keys are those of EleutherAI/sparsify 1.3 (https://github.com/EleutherAI/sparsify) for
-all SAEs that it has. Those that it has not name an activation that it refuses.
+all SAEs that it has, and `sparsify.load` reads both. Those that it has not name an activation that
+it refuses.
 """
 
 from pathlib import Path
 from typing import Any
 
 from ..config import SAEConfig
-from .sparsify import CONFIG, WEIGHTS, read_fields, read_left, read_tensors, to_cfg, write
-from .stored import StoredSAE, check_files, checked, make_config, read_json
-
-_OURS = "twinsae."  # before the name of an activation that is not, or not quite, sparsify's
+from .sparsify import OURS, to_cfg, write
+from .stored import StoredSAE
 
 
 def save(sae: StoredSAE, folder: Path) -> None:
@@ -23,32 +22,13 @@ def save(sae: StoredSAE, folder: Path) -> None:
     write(sae, folder, _to_cfg(sae.config))
 
 
-def load(folder: Path) -> StoredSAE:
-    """Return the SAE of a folder written by `save` or by sparsify, old or new.
-
-    Its parameters have the file's floating-point dtype and are memory-mapped: they are read when
-    used, and changing them changes memory only.
-
-    Raises:
-        FileNotFoundError: ``folder`` lacks one of the two files.
-        ValueError: a file is corrupt, the configuration asks for what this class cannot do (the
-            message names the setting), or a tensor is missing or has the wrong shape.
-    """
-    check_files(folder, CONFIG, WEIGHTS)
-    path = folder / CONFIG
-    cfg = read_json(path)
-    fields = read_fields(path, cfg)
-    fields["activation"] = str(fields.get("activation", "topk")).removeprefix(_OURS)
-    if "normalization" in cfg:
-        fields["normalization"] = cfg["normalization"]
-    config = make_config(path, fields)
-    file = folder / WEIGHTS
-    return StoredSAE(config, checked(config, read_tensors(file, config), file), read_left(cfg))
-
-
 def _to_cfg(config: SAEConfig) -> dict[str, Any]:
     cfg = to_cfg(config)
-    if config.activation not in ("topk", "groupmax") or config.normalization != "none":
+    same_width = config.d_out == config.d_in
+    sparsifys = config.activation in ("topk", "groupmax") and config.normalization == "none"
+    if not sparsifys or not same_width:
         # sparsify ignores keys that it does not know, and would compute something else.
-        cfg |= {"activation": _OURS + config.activation, "normalization": config.normalization}
+        cfg |= {"activation": OURS + config.activation, "normalization": config.normalization}
+    if not same_width:
+        cfg["d_out"] = config.d_out
     return cfg

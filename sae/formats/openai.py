@@ -4,50 +4,68 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from .arrays import read_pt, save_pt
-from .stored import StoredSAE, checked, encoder_bias, make_config, refuse, turned
+from .orientation import Names
+from .pt import save_pt
+from .source import Source
+from .stored import StoredSAE, build, encoder_bias, refuse
+from .turning import turned
 
 # The activation decides the normalisation, which is not stored.
 ACTIVATIONS = {"TopK": ("topk", "layer_norm"), "ReLU": ("relu", "none")}
+TIED = "decoder.linear.weight"
 _STATISTICS = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square")
 
 
-def load(file: Path) -> StoredSAE:
+def names_of(source: Source) -> Names:
+    """Return what the tensors are called."""
+    # A tied decoder holds the encoder's layer, (L, D).
+    decoder = "encoder.weight" if TIED in source.shapes else "decoder.weight"
+    tied = decoder == "encoder.weight"
+    return Names(
+        "encoder.weight",
+        decoder,
+        ("latent_bias",),
+        ("pre_bias",),
+        linear=not tied,
+        layout="LD/LD" if tied else None,
+        family="a tied decoder",
+    )
+
+
+def load(source: Source) -> StoredSAE:
     """Return the SAE of a ``.pt`` file.
 
     Raises:
-        ValueError: the file is corrupt, or its activation is neither TopK nor ReLU.
+        ValueError: a tensor or k is missing, or its activation is neither TopK nor ReLU.
     """
-    state = read_pt(file)
-    settings = dict(state.get("activation_state_dict") or {})
+    names, state = names_of(source), source.contents
+    settings = state.get("activation_state_dict") or {}
+    if not isinstance(settings, dict):
+        raise ValueError(f"{source.file}: 'activation_state_dict' must be a dict, not {settings!r}")
+    settings = dict(settings)
     for name in ("k", "postact_fn"):
         if f"activation.{name}" in state:
             settings.setdefault(name, state[f"activation.{name}"])
     activation = state.get("activation", "TopK" if "k" in settings else "ReLU")
     after = settings.get("postact_fn", "ReLU")
     if activation not in ACTIVATIONS or after != "ReLU":
-        raise ValueError(f"{file}: activation = {activation!r}, {after!r} is not supported")
-    ours = {
-        "encoder.weight": state["encoder.weight"],
-        "encoder.bias": state["latent_bias"],
-        "W_dec": turned(state["decoder.weight"]),
-        "b_dec": state["pre_bias"],
-    }
-    num_latents, d_in = ours["encoder.weight"].shape
+        raise source.refused(f"activation = {activation!r}, {after!r}")
     kind, normalization = ACTIVATIONS[activation]
-    fields: dict[str, Any] = {
-        "d_in": d_in,
-        "num_latents": num_latents,
-        "activation": kind,
-        "normalization": normalization,
-        "normalize_decoder": kind == "topk",
-    }
-    if kind == "topk":
-        fields["k"] = int(settings["k"])
-    left = tuple(f"tensor {name}" for name in _STATISTICS if name in state)
-    config = make_config(file, fields)
-    return StoredSAE(config, checked(config, ours, file), left)
+    fields: dict[str, Any] = {"k": _k(source, settings)} if kind == "topk" else {}
+    return build(
+        source.file,
+        encoder=source.matrix(names, "encoder"),
+        decoder=source.matrix(names, "decoder"),
+        encoder_bias=source.tensor("latent_bias"),
+        b_dec=source.tensor("pre_bias"),
+        activation=kind,
+        normalization=normalization,
+        normalize_decoder=kind == "topk",
+        left=tuple(f"tensor {name}" for name in _STATISTICS if name in state),
+        **fields,
+    )
 
 
 def save(sae: StoredSAE, file: Path) -> None:
@@ -58,7 +76,13 @@ def save(sae: StoredSAE, file: Path) -> None:
         OSError: the write failed.
     """
     config = sae.config
-    refuse(sae.config, "openai's format", activation=("topk", "relu"), skip_connection=(False,))
+    refuse(
+        sae.config,
+        "openai's format",
+        activation=("topk", "relu"),
+        skip_connection=(False,),
+        d_out=(config.d_in,),
+    )
     activation = "TopK" if config.activation == "topk" else "ReLU"
     refuse(
         sae.config, f"openai's format with {activation}", normalization=ACTIVATIONS[activation][1:]
@@ -78,3 +102,12 @@ def save(sae: StoredSAE, file: Path) -> None:
         state["activation_state_dict"] = {"k": config.k, "postact_fn": "ReLU"}
     file.parent.mkdir(parents=True, exist_ok=True)
     save_pt(file, state)
+
+
+def _k(source: Source, settings: dict[str, Any]) -> int:
+    k = settings.get("k")
+    if isinstance(k, Tensor) and k.numel() == 1:
+        k = k.item()
+    if isinstance(k, bool) or not isinstance(k, int | float) or k != int(k):
+        raise ValueError(f"{source.file}: activation TopK needs 'k', a whole number, not {k!r}")
+    return int(k)

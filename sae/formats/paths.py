@@ -5,21 +5,41 @@ from pathlib import Path
 from typing import Literal
 
 FormatName = Literal["native", "sparsify", "saelens", "dictionary_learning", "openai", "arrays"]
+"""The formats that are written."""
 
 SPARSIFY = "sae.safetensors"
 SAELENS = "sae_weights.safetensors"
 DICTIONARY_LEARNING = "ae.pt"
-WEIGHT_FILES: dict[str, FormatName] = {
-    SPARSIFY: "native",
-    SAELENS: "saelens",
-    DICTIONARY_LEARNING: "dictionary_learning",
-}
-"""The file that makes a folder an SAE, and the format that it tells."""
+SHARDS = "model.safetensors.index.json"
+WEIGHT_FILES = (
+    SPARSIFY,
+    SAELENS,
+    DICTIONARY_LEARNING,
+    "params.npz",
+    "params.safetensors",
+    "checkpoints/final.safetensors",
+    "latest_ckpt.safetensors",
+)
+"""The files that make a folder an SAE."""
+
+_OF_MODELS = ("model.safetensors", SHARDS)
+"""Files that make a folder an SAE, too, but others as well: read where such a folder is named."""
 
 ARRAY_SUFFIXES = (".safetensors", ".npz", ".pt")
-"""Of single files that hold several arrays."""
+"""Of single files that hold several arrays and that are written."""
+
+READ_SUFFIXES = (*ARRAY_SUFFIXES, ".pth", ".npy")
+"""Of single files that are read."""
 
 _MOST_NAMED = 10  # SAEs in a message
+
+
+def split_layer(path: Path) -> tuple[Path, int | None]:
+    """Return a path without its "#layer=N", and N, which is None without."""
+    name, mark, layer = path.name.rpartition("#layer=")
+    if not mark or not layer.isdecimal() or path.exists():
+        return path, None
+    return path.with_name(name), int(layer)
 
 
 def weight_file(path: Path) -> Path:
@@ -28,25 +48,35 @@ def weight_file(path: Path) -> Path:
     Raises:
         FileNotFoundError: there is no such file, or the folder holds no SAE; the message names
             those that are near.
-        ValueError: the file's ending is not one that is read.
+        ValueError: the file's ending is not one that is read, or the folder holds several layers.
     """
+    path, _ = split_layer(path)
     if path.is_dir():
-        found = [path / name for name in WEIGHT_FILES if (path / name).is_file()]
-        if not found:
-            raise no_sae(path)
-        return found[0]
+        found = [path / name for name in (*WEIGHT_FILES, *_OF_MODELS) if (path / name).is_file()]
+        if found:
+            return found[0]
+        layers = sorted(path.glob("params_layer_*.safetensors"))
+        if layers:
+            raise ValueError(
+                f"{path} holds {len(layers)} layers: name one file, such as {layers[0]}#layer=0"
+            )
+        raise no_sae(path)
     if not path.is_file():
         raise no_sae(path)
-    if path.suffix not in (*ARRAY_SUFFIXES, ".npy"):
-        endings = ", ".join((*ARRAY_SUFFIXES, ".npy"))
+    if path.suffix not in READ_SUFFIXES and path.name != SHARDS:
+        endings = ", ".join(READ_SUFFIXES)
         raise ValueError(f"{path}: expected an SAE folder or a file ending in one of {endings}")
     return path
 
 
 def find_saes(root: Path) -> list[Path]:
     """Return the SAE folders at or below ``root``, in order: hookpoints, their seeds, trainers."""
-    found = {file.parent for name in WEIGHT_FILES for file in root.rglob(name)}
+    found = {_folder_of(file, name) for name in WEIGHT_FILES for file in root.rglob(name)}
     return sorted(found)
+
+
+def _folder_of(file: Path, name: str) -> Path:
+    return file.parents[name.count("/")]
 
 
 def sae_name(path: Path) -> str:
@@ -61,13 +91,13 @@ def sae_name(path: Path) -> str:
 def no_sae(path: Path) -> FileNotFoundError:
     """Return the error that says that ``path`` is no SAE, and which ones are below or beside it."""
     if path.is_dir():
-        problem = f"{path} is no SAE folder: it has no {', '.join(WEIGHT_FILES)}"
+        problem = f"{path} is no SAE folder: it has no {', '.join(WEIGHT_FILES[:3])} or the like"
         return FileNotFoundError(f"{problem}; SAEs below it: {_listed(path, find_saes(path))}")
     problem = f"{path} does not exist"
     if path.exists() or not path.parent.is_dir():
         return FileNotFoundError(problem)
     beside = sorted(
-        {file.parent for name in WEIGHT_FILES for file in path.parent.glob(f"*/{name}")}
+        {_folder_of(file, name) for name in WEIGHT_FILES for file in path.parent.glob(f"*/{name}")}
     )
     near = f"; SAEs beside it: {_listed(path.parent, beside)}" if beside else ""
     return FileNotFoundError(f"{problem}{near}")

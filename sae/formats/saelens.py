@@ -1,19 +1,39 @@
 """SAE folders of SAELens (https://github.com/decoderesearch/SAELens), of all its versions."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...common.files import atomic_write
+from .dictionary_learning import gated
+from .orientation import Names
 from .paths import SAELENS
-from .stored import StoredSAE, check_files, checked, make_config, read_json, refuse, turned
-from .tensors import map_tensors, save_tensors
+from .source import Source
+from .stored import StoredSAE, build, refuse
+from .tensors import save_tensors
 
 CONFIG, WEIGHTS, SCALER = "cfg.json", SAELENS, "activation_scaler.json"
-ACTIVATIONS = {"topk": "topk", "standard": "relu", "jumprelu": "jumprelu"}
+ACTIVATIONS = {
+    "standard": "relu",
+    "gated": "gated",
+    "topk": "topk",
+    "abstopk": "abs_topk",
+    "jumprelu": "jumprelu",
+    "transcoder": "relu",
+    "skip_transcoder": "relu",
+    "jumprelu_transcoder": "jumprelu",
+    "jumprelu_skip_transcoder": "jumprelu",
+}
+_WRITTEN = {"topk": "topk", "relu": "standard", "jumprelu": "jumprelu"}
+_REASONS = {
+    "matching_pursuit": "its codes come from steps that depend on one another",
+    "temporal": "its codes depend on the whole sequence",
+    "batchtopk": "its codes depend on the batch; save it for inference",
+    "matryoshka_batchtopk": "its codes depend on the batch; save it for inference",
+}
 NORMALIZATIONS = {
     "none": "none",
     "layer_norm": "layer_norm",
@@ -21,46 +41,69 @@ NORMALIZATIONS = {
     # Not a step of the SAE, but a factor that is in the weights once training is over.
     "expected_average_only_in": "none",
 }
-_TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold")
+_TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold", "b_gate", "r_mag", "b_mag", "W_skip")
+_UNIT = "scaling_factor"  # of finetuning, before version 6
 
 
-def load(folder: Path) -> StoredSAE:
+def names_of(source: Source) -> Names:
+    """Return what the tensors are called."""
+    sizes = (source.sidecar.get(name) for name in ("d_sae", "d_in"))
+    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    transcoder = "transcoder" in str(source.sidecar.get("architecture", ""))
+    return Names(
+        "W_enc",
+        "W_dec",
+        ("b_enc", "threshold", "b_gate", "r_mag", "b_mag"),
+        ("b_dec",),
+        num_latents=num_latents,
+        d_in=None if transcoder else d_in,
+        layout="DL/LD",
+        family=f"{CONFIG} of SAELens",
+    )
+
+
+def load(source: Source) -> StoredSAE:
     """Return the SAE of an inference folder or a checkpoint.
 
-    The norms of the decoder's rows (where training divided by them), and a checkpoint's factor of
-    the activations, are folded into the weights: it computes what SAELens would from raw
-    activations, and has the codes of the SAE that SAELens saves for inference.
+    The norms of the decoder's rows (where training divided by them), and a checkpoint's or the
+    registry's factor of the activations, are folded into the weights: it computes what SAELens
+    would from raw activations, and has the codes of the SAE that SAELens saves for inference.
 
     Raises:
-        FileNotFoundError: ``folder`` lacks one of the two files.
         ValueError: a file is corrupt, or the SAE computes something that ours cannot; the message
             names the setting.
     """
-    check_files(folder, CONFIG, WEIGHTS)
-    path, file = folder / CONFIG, folder / WEIGHTS
-    cfg = _modern(read_json(path))
-    tensors = map_tensors(file)
-    scaling = tensors.pop("scaling_factor", torch.ones(()))  # of finetuning, before version 6
-    if not torch.equal(scaling, torch.ones_like(scaling)):
-        raise ValueError(f"{file}: scaling_factor is not supported, other than 1")
-    _check(path, cfg)
-    fields: dict[str, Any] = {
-        "d_in": cfg["d_in"],
-        "num_latents": cfg["d_sae"],
-        "normalize_decoder": False,
+    if source.sidecar_file is None:
+        raise FileNotFoundError(f"{source.path} is no SAE folder: it has no {CONFIG}")
+    cfg = _modern(source.sidecar)
+    if _UNIT in source.contents and not bool((source.tensor(_UNIT) == 1).all()):
+        raise ValueError(f"{source.file}: {_UNIT} is not supported, other than 1")
+    if "b_dec_out" in source.contents:
+        raise ValueError(f"{source.file}: 'b_dec_out' is a transcoder's, but {CONFIG} says SAE")
+    _check(source, cfg)
+    names = names_of(source)
+    parts: dict[str, Any] = {
+        "encoder": source.matrix(names, "encoder"),
+        "decoder": source.matrix(names, "decoder"),
+        "encoder_bias": source.optional("b_enc"),
+        "b_dec": source.tensor("b_dec"),
+        "W_skip": source.optional("W_skip"),
         "activation": ACTIVATIONS[cfg["architecture"]],
         "transcode": not cfg.get("apply_b_dec_to_input", True),
         "normalization": NORMALIZATIONS[cfg["normalize_activations"]],
     }
-    if fields["activation"] == "topk":
-        fields["k"] = cfg["k"]
-    config = make_config(path, fields)
-    ours = checked(config, _by_our_names(tensors), file)
+    if parts["activation"] == "jumprelu":
+        parts["threshold"] = source.tensor("threshold")
+    if parts["activation"] in ("topk", "abs_topk"):
+        parts["k"] = cfg["k"]
+    if parts["activation"] == "gated":
+        biases = (source.tensor(name) for name in ("b_gate", "r_mag", "b_mag"))
+        parts |= gated(parts["encoder"], *biases)
     if cfg.get("rescale_acts_by_decoder_norm", False):
-        _fold_norms(ours)
-    _fold_scaling(ours, folder / SCALER)
-    left = (*_left(cfg), *(f"tensor {name}" for name in tensors.keys() - _TENSORS))
-    return StoredSAE(config, ours, left)
+        _fold_norms(parts)
+    _fold_scaling(source, cfg, parts)
+    unknown = (name for name in source.contents if name not in (*_TENSORS, _UNIT))
+    return build(source.file, left=(*_left(cfg), *(f"tensor {name}" for name in unknown)), **parts)
 
 
 def save(sae: StoredSAE, folder: Path) -> None:
@@ -71,10 +114,17 @@ def save(sae: StoredSAE, folder: Path) -> None:
         OSError: the write failed.
     """
     config = sae.config
-    refuse(sae.config, "SAELens", activation=tuple(ACTIVATIONS.values()), skip_connection=(False,))
+    refuse(
+        sae.config,
+        "SAELens",
+        activation=("topk", "relu", "jumprelu"),
+        normalization=tuple(NORMALIZATIONS.values()),
+        skip_connection=(False,),
+        d_out=(config.d_in,),
+    )
     theirs = {ours: name for name, ours in reversed(NORMALIZATIONS.items())}
     cfg: dict[str, Any] = {
-        "architecture": next(a for a, ours in ACTIVATIONS.items() if ours == config.activation),
+        "architecture": _WRITTEN[config.activation],
         "d_in": config.d_in,
         "d_sae": config.num_latents,
         "dtype": str(sae.tensors["W_dec"].dtype).removeprefix("torch."),
@@ -99,34 +149,34 @@ def save(sae: StoredSAE, folder: Path) -> None:
 def _modern(cfg: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration of any version in the terms of version 6."""
     cfg = {"architecture": "standard", **cfg}
-    if cfg.get("activation_fn_str", cfg.get("activation_fn")) == "topk":
-        cfg |= {"architecture": "topk", "k": cfg["activation_fn_kwargs"]["k"]}
+    function = cfg.get("activation_fn_str", cfg.get("activation_fn"))
+    kwargs = cfg.get("activation_fn_kwargs") or {}
+    if function == "topk":
+        cfg["architecture"] = "topk"
+    elif function not in (None, "relu"):
+        cfg["architecture"] = function  # such as "tanh-relu": refused by its name
+    if cfg["architecture"] == "topk" and "k" not in cfg and isinstance(kwargs, dict):
+        cfg |= {"k": kwargs["k"]} if "k" in kwargs else {}
     normalize = cfg.get("normalize_activations") or "none"
     cfg["normalize_activations"] = "expected_average_only_in" if normalize is True else normalize
     return cfg
 
 
-def _check(path: Path, cfg: dict[str, Any]) -> None:
-    for key in ("d_in", "d_sae", *(("k",) if cfg["architecture"] == "topk" else ())):
-        if key not in cfg:
+def _check(source: Source, cfg: dict[str, Any]) -> None:
+    path = source.sidecar_file
+    for key in ("d_in", "d_sae", *(("k",) if "topk" in str(cfg["architecture"]) else ())):
+        if key not in cfg and cfg["architecture"] not in _REASONS:
             raise ValueError(f"{path} is no SAE configuration: it has no {key!r}")
     for key, known in (("architecture", ACTIVATIONS), ("normalize_activations", NORMALIZATIONS)):
-        if cfg[key] not in known:
-            usable = ", ".join(known)
-            raise ValueError(f"{path}: {key} = {cfg[key]!r} is not supported, only {usable}")
-
-
-def _by_our_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    ours = dict(tensors)
-    if "W_enc" in ours:
-        ours["encoder.weight"] = turned(ours.pop("W_enc"))
-    if "b_enc" in ours:
-        ours["encoder.bias"] = ours.pop("b_enc")
-    return ours
+        if not isinstance(cfg[key], str) or cfg[key] not in known:
+            why = _REASONS.get(str(cfg[key])) or f"only {', '.join(known)}"
+            raise ValueError(f"{path}: {key} = {cfg[key]!r} is not supported: {why}")
 
 
 def _left(cfg: dict[str, Any]) -> tuple[str, ...]:
     metadata = cfg.get("metadata") or cfg
+    if not isinstance(metadata, dict):
+        return ()
     names = ("model_name", "hook_name", "hook_point", "hook_head_index", "dataset_path")
     left = [f"{name} = {metadata[name]}" for name in names if metadata.get(name) is not None]
     if cfg.get("reshape_activations", "none") != "none":
@@ -134,17 +184,41 @@ def _left(cfg: dict[str, Any]) -> tuple[str, ...]:
     return tuple(left)
 
 
-def _fold_norms(tensors: dict[str, Tensor]) -> None:
-    norms = torch.linalg.vector_norm(tensors["W_dec"], dim=1, keepdim=True)  # (L, 1)
+def _fold_norms(parts: dict[str, Any]) -> None:
+    norms = torch.linalg.vector_norm(parts["decoder"], dim=1, keepdim=True)  # (L, 1)
     # A latent whose row is zero is never active, and must stay so.
-    tensors["encoder.weight"] = tensors["encoder.weight"] * norms
-    tensors["encoder.bias"] = tensors["encoder.bias"] * norms.squeeze(1)
-    tensors["W_dec"] = tensors["W_dec"] * (1 / norms.where(norms > 0, 1))
+    parts["encoder"] = parts["encoder"] * norms
+    if parts["encoder_bias"] is not None:
+        parts["encoder_bias"] = parts["encoder_bias"] * norms.squeeze(1)
+    parts["decoder"] = parts["decoder"] * (1 / norms.where(norms > 0, 1))
 
 
-def _fold_scaling(tensors: dict[str, Tensor], scaler: Path) -> None:
-    """Fold in what SAELens multiplied the activations with, if training was not over yet."""
-    factor = read_json(scaler).get("scaling_factor") if scaler.is_file() else None
-    if factor is not None:
-        for name, by in (("encoder.weight", factor), ("W_dec", 1 / factor), ("b_dec", 1 / factor)):
-            tensors[name] = tensors[name] * by
+def _fold_scaling(source: Source, cfg: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Fold in what SAELens multiplies the activations with.
+
+    That is a checkpoint's own factor while training is not over, or what only the registry knows.
+    """
+    factor = _factor(source.file.with_name(SCALER))
+    if factor is None and cfg["normalize_activations"] == "expected_average_only_in":
+        factor = source.scaling
+    if factor is None:
+        return
+    for name, by in (("encoder", factor), ("decoder", 1 / factor), ("b_dec", 1 / factor)):
+        parts[name] = parts[name] * by
+
+
+def _factor(scaler: Path) -> float | None:
+    if not scaler.is_file():
+        return None
+    try:
+        factor = json.loads(scaler.read_text())["scaling_factor"]
+        if factor is None:
+            return None
+        number = float(factor)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{scaler}: expected a number under 'scaling_factor': {error!r}"
+        ) from error
+    if not 0 < number < math.inf:
+        raise ValueError(f"{scaler}: 'scaling_factor' must be positive, not {number}")
+    return number

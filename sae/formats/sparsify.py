@@ -2,21 +2,28 @@
 
 import json
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ...common.files import atomic_write
 from ..config import SAEConfig
+from .orientation import Names
 from .paths import SPARSIFY
-from .stored import StoredSAE, refuse, turned
-from .tensors import map_tensors, save_tensors
+from .source import Source
+from .stored import StoredSAE, checked, make_config, refuse
+from .tensors import save_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG, WEIGHTS = "cfg.json", SPARSIFY
+OURS = "twinsae."
+"""Before the name of an activation that is not, or not quite, sparsify's."""
+
 _FIELDS = (
     "d_in", "num_latents", "expansion_factor", "k", "normalize_decoder", "activation",
-    "skip_connection", "transcode",
+    "skip_connection", "transcode", "normalization", "d_out",
 )  # fmt: skip
+_OTHERS = ("encoder.bias", "b_dec", "threshold", "W_skip")
 
 
 def save(sae: StoredSAE, folder: Path) -> None:
@@ -26,7 +33,13 @@ def save(sae: StoredSAE, folder: Path) -> None:
         ValueError: it has not; the message names the setting.
         OSError: the write failed.
     """
-    refuse(sae.config, "sparsify", activation=("topk", "groupmax"), normalization=("none",))
+    refuse(
+        sae.config,
+        "sparsify",
+        activation=("topk", "groupmax"),
+        normalization=("none",),
+        d_out=(sae.config.d_in,),
+    )
     write(sae, folder, to_cfg(sae.config))
 
 
@@ -57,35 +70,55 @@ def to_cfg(config: SAEConfig) -> dict[str, Any]:
     }
 
 
-def read_fields(path: Path, cfg: dict[str, Any]) -> dict[str, Any]:
-    """Return what `cfg`, the content of ``path``, says of an SAEConfig.
+def names_of(source: Source) -> Names:
+    """Return what the tensors are called: those of today, or of June 2024."""
+    shapes, cfg = source.shapes, source.sidecar
+    old = "encoder.weight" not in shapes and "W_enc" in shapes
+    sizes = (cfg.get(name) for name in ("num_latents", "d_in"))
+    num_latents, d_in = (size if isinstance(size, int) and size > 0 else None for size in sizes)
+    return Names(
+        "W_enc" if old else "encoder.weight",
+        "W_dec",
+        ("encoder.bias", "b_enc", "threshold"),
+        ("b_dec",),
+        num_latents=num_latents,
+        d_in=d_in,
+        layout=None if old else "LD/LD",
+        family=f"{WEIGHTS} of sparsify",
+    )
+
+
+def load(source: Source) -> StoredSAE:
+    """Return the SAE of a folder of sparsify's or ours, old or new.
+
+    Its parameters have the file's floating-point dtype and are memory-mapped: they are read when
+    used, and changing them changes memory only.
 
     Raises:
-        ValueError: it lacks d_in, or is of SAEs with negative values, which newer versions lack.
+        FileNotFoundError: the folder lacks cfg.json.
+        ValueError: a file is corrupt, the configuration asks for what this class cannot do (the
+            message names the setting), or a tensor is missing or has the wrong shape.
     """
+    cfg = source.sidecar
+    if source.sidecar_file is None:
+        raise FileNotFoundError(f"{source.path} is no SAE folder: it has no {CONFIG}")
+    path = source.sidecar_file
     if "d_in" not in cfg:
         raise ValueError(f"{path} is no SAE configuration: it has no 'd_in'")
+    fields = {key: cfg[key] for key in _FIELDS if key in cfg}
+    fields["activation"] = str(fields.get("activation", "topk")).removeprefix(OURS)
     if cfg.get("signed", False):
-        raise ValueError(f"{path}: signed = {cfg['signed']!r} is not supported, only False")
-    return {key: cfg[key] for key in _FIELDS if key in cfg}
-
-
-def read_left(cfg: dict[str, Any]) -> tuple[str, ...]:
-    """Return what a configuration says that concerns training only."""
-    return tuple(f"{key} = {cfg[key]}" for key in ("multi_topk",) if cfg.get(key))
-
-
-def read_tensors(file: Path, config: SAEConfig) -> dict[str, Tensor]:
-    """Return the tensors of sae.safetensors, memory-mapped, by our names.
-
-    Raises:
-        ValueError: the file is corrupt.
-    """
-    tensors = map_tensors(file)
-    if "W_enc" in tensors and "encoder.weight" not in tensors:  # the first versions' name
-        weight = tensors["W_enc"]
-        ours = (config.num_latents, config.d_in)
-        tensors["encoder.weight"] = weight if weight.shape == ours else turned(weight)
-    if "b_enc" in tensors:
-        tensors.setdefault("encoder.bias", tensors["b_enc"])
-    return tensors
+        fields["activation"] = "abs_topk"
+    if fields.get("expansion_factor") == 0:
+        del fields["expansion_factor"]
+    config = make_config(path, fields)
+    names = names_of(source)
+    tensors: dict[str, Tensor] = {
+        "encoder.weight": source.matrix(names, "encoder"),
+        "W_dec": source.matrix(names, "decoder"),
+    }
+    for name, ours in (("b_enc", "encoder.bias"), *((n, n) for n in _OTHERS)):
+        if name in source.contents:
+            tensors[ours] = source.tensor(name)
+    left = tuple(f"{key} = {cfg[key]}" for key in ("multi_topk",) if cfg.get(key))
+    return StoredSAE(config, checked(config, tensors, source.file), left)

@@ -1,6 +1,5 @@
 """An SAE as files hold it, a configuration and tensors: what all formats read and write."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,64 @@ class StoredSAE(NamedTuple):
     """The parameters by their names in `SAE`, all of one dtype; see `parameter_shapes`."""
     left: tuple[str, ...] = ()
     """What its files hold that it has no place for, each in a few words: "threshold = 0.5"."""
+    assumed: tuple[str, ...] = ()
+    """What its files do not say and had to be assumed, each in a few words."""
+
+
+def build(
+    source: Path,
+    *,
+    encoder: Tensor,
+    decoder: Tensor,
+    encoder_bias: Tensor | None,
+    b_dec: Tensor | None,
+    threshold: Tensor | None = None,
+    W_skip: Tensor | None = None,
+    left: tuple[str, ...] = (),
+    assumed: tuple[str, ...] = (),
+    **fields: Any,
+) -> StoredSAE:
+    """Return an SAE made of its parts.
+
+    Args:
+        source: the file they are from, for messages.
+        encoder: (L, D).
+        decoder: (L, d_out).
+        encoder_bias: (L,); None: 0.
+        b_dec: (d_out,); None: 0.
+        threshold: (L,) or one number for all; asks for activation "jumprelu".
+        W_skip: (d_out, D), or None.
+        left: as of `StoredSAE`.
+        assumed: as of `StoredSAE`.
+        fields: of SAEConfig, besides the sizes.
+
+    Raises:
+        ValueError: the parts do not fit together, or a field is wrong.
+    """
+    num_latents, d_in = encoder.shape
+    if len(decoder) != num_latents:
+        raise ValueError(
+            f"{source}: the encoder has {num_latents:,} latents, but the decoder {len(decoder):,}"
+        )
+    d_out = decoder.shape[1]
+    ours = {
+        "encoder.weight": encoder,
+        "encoder.bias": encoder.new_zeros(num_latents) if encoder_bias is None else encoder_bias,
+        "W_dec": decoder,
+        "b_dec": encoder.new_zeros(d_out) if b_dec is None else b_dec,
+    }
+    if threshold is not None:
+        ours["threshold"] = threshold.expand(num_latents) if not threshold.ndim else threshold
+    if W_skip is not None:
+        ours["W_skip"] = W_skip
+        fields["skip_connection"] = True
+    config = make_config(
+        source,
+        {"normalize_decoder": False}
+        | fields
+        | {"d_in": d_in, "num_latents": num_latents, "d_out": d_out},
+    )
+    return StoredSAE(config, checked(config, ours, source), left, assumed)
 
 
 def checked(config: SAEConfig, tensors: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
@@ -61,38 +118,13 @@ def make_config(source: Path, fields: Mapping[str, Any]) -> SAEConfig:
         raise ValueError(f"{source}: {error}") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
-
-    Raises:
-        ValueError: it holds something else.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is no configuration: it is not a JSON object")
-    return content
-
-
-def check_files(folder: Path, *names: str) -> None:
-    """Raise FileNotFoundError unless the folder has all these files."""
-    for name in names:
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} is no SAE folder: it has no {name}")
-
-
-def turned(tensor: Tensor) -> Tensor:
-    """Return the transpose, contiguous, of a matrix; `checked` refuses anything else."""
-    return tensor.T.contiguous() if tensor.ndim == 2 else tensor
-
-
 def encoder_bias(sae: StoredSAE, *, subtracts: bool) -> Tensor:
     """Return the bias (L,) of an encoder that reads x - b_dec if it ``subtracts``, else x."""
     bias = sae.tensors["encoder.bias"]
     if subtracts != sae.config.transcode:
         return bias
+    if subtracts and sae.config.d_out != sae.config.d_in:
+        raise ValueError("b_dec has another width than the input: it cannot be subtracted from it")
     moved = sae.tensors["encoder.weight"].double() @ sae.tensors["b_dec"].double()  # (L,)
     moved = moved.to(bias.dtype)
     return bias + moved if subtracts else bias - moved

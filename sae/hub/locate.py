@@ -48,6 +48,13 @@ class LocatedSAE(NamedTuple):
     """The repository's commit, 40 hexadecimal digits."""
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What SAELens' registry says of it, as `formats.registry.load` takes it."""
+        if self.name is None:
+            return {}
+        return {"overrides": self.name.overrides, "scaling": self.name.scaling}
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What a summary says of where it came from; {} for a path."""
         if self.name is None:

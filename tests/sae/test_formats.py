@@ -7,7 +7,8 @@ import safetensors.torch
 import torch
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
 from twinsae.sae.formats.paths import find_saes
-from twinsae.sae.formats.registry import FORMATS, find_format, load
+from twinsae.sae.formats.registry import FORMATS, find_family, load
+from twinsae.sae.formats.source import Source
 
 N, D, L, K = 40, 6, 15, 3
 
@@ -156,7 +157,7 @@ def test_saelens_topk(tmp_path, p, x, subtract, theirs, norm):
     folder = write_saelens(
         tmp_path / "a", p, normalize_activations=theirs, apply_b_dec_to_input=subtract
     )
-    assert find_format(folder) == "saelens"
+    assert find_family(Source(folder)).name == "saelens"
     loaded = load(folder)
     check(SAE.from_stored(loaded), x, *expected(p, x, subtract=subtract, norm=norm))
     assert loaded.left == ("model_name = gpt2",)
@@ -207,7 +208,7 @@ def test_saelens_before_version_6(tmp_path, p, x):
 
 @pytest.mark.parametrize(
     "cfg",
-    [{"architecture": "gated"}, {"normalize_activations": "covariance_whitening"}],
+    [{"architecture": "temporal"}, {"normalize_activations": "covariance_whitening"}],
 )
 def test_what_saelens_has_and_we_have_not_is_refused_by_name(tmp_path, p, cfg):
     ((name, value),) = cfg.items()
@@ -291,10 +292,9 @@ def test_other_classes_of_dictionary_learning(tmp_path, p, x):
     check(load_sae(folder), x, codes * p["W"].double().norm(dim=1), out)  # as from_pretrained does
 
 
-def test_a_gated_or_unknown_class_is_refused(tmp_path, p):
-    gated = {"encoder.weight": p["E"], "gate_bias": p["b"]}
-    with pytest.raises(ValueError, match="dict_class = 'GatedAutoEncoder' is not supported"):
-        load_sae(write_dictionary(tmp_path / "a", gated))
+def test_an_unknown_class_is_refused(tmp_path, p):
+    with pytest.raises(ValueError, match="dict_class = 'CrossCoder' is not supported"):
+        load_sae(write_dictionary(tmp_path / "a", linear(p), dict_class="CrossCoder"))
     with pytest.raises(ValueError, match="is of no known class; it holds: what"):
         load_sae(write_dictionary(tmp_path / "b", {"what": p["E"]}))
 
@@ -318,7 +318,7 @@ def write_openai(path, p, activation, **settings):
 
 def test_openai(tmp_path, p, x):
     path = write_openai(tmp_path / "6.pt", p, "TopK", k=K, postact_fn="ReLU")
-    assert find_format(path) == "openai"
+    assert find_family(Source(path)).name == "openai"
     loaded = load(path)
     check(SAE.from_stored(loaded), x, *expected(p, x, norm="layer_norm"))
     assert loaded.left == ("tensor stats_last_nonzero",)
@@ -357,7 +357,9 @@ def test_arrays_need_to_tell_what_is_active(tmp_path, p, x):
         load_sae(path)
     safetensors.torch.save_file(arrays | {"k": torch.tensor(K)}, path)
     nothing = {"b": torch.zeros(L), "c": torch.zeros(D)}
-    check(load_sae(path), x, *expected(p | nothing, x))
+    with pytest.raises(ValueError, match=r"nothing tells whether rows or columns of 'W_dec'"):
+        load_sae(path)
+    check(load_sae(path, orientation="DL/LD"), x, *expected(p | nothing, x))
 
 
 # to and fro
@@ -446,5 +448,5 @@ def test_paths_of_no_format_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="SAEs below it: none"):
         load_sae(tmp_path)
     (tmp_path / "c.npy").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"c\.npy: expected a file ending in"):
+    with pytest.raises(ValueError, match=r"c\.npy holds one array, but an SAE has several"):
         load_sae(tmp_path / "c.npy")

@@ -9,6 +9,7 @@ from twinsae.sae.formats.paths import WEIGHT_FILES, find_saes, no_sae, sae_name,
 def make(*saes: Path) -> None:
     for sae, file in zip(saes, [*WEIGHT_FILES] * len(saes), strict=False):
         sae.mkdir(parents=True)
+        (sae / file).parent.mkdir(exist_ok=True)
         (sae / file).touch()
 
 
@@ -33,6 +34,7 @@ def test_of_many_saes_ten_are_named(tmp_path):
 def test_a_folder_is_an_sae_by_one_file(tmp_path, file):
     with pytest.raises(FileNotFoundError, match="is no SAE folder"):
         weight_file(tmp_path)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).touch()
     assert weight_file(tmp_path) == tmp_path / file
     (tmp_path / "a.bin").touch()

@@ -1,0 +1,43 @@
+"""The dicts of tensors that torch saves: .pt and .pth files. Nothing in a file is executed."""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...common.files import atomic_write
+
+
+def map_pt(file: Path) -> dict[str, Any]:
+    """Return the dict in a .pt file: tensors, memory-mapped, numbers and text, no other objects.
+
+    Files of torch before version 1.6 are read whole: they cannot be mapped.
+
+    Raises:
+        ValueError: the file is corrupt, or holds something else.
+    """
+    try:
+        state = torch.load(
+            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+        )
+    except Exception as error:  # a broken pickle makes torch raise any kind
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{file} cannot be read as a .pt state dict: {reason}") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{file} must hold a dict of tensors, not {type(state).__name__}")
+    return {str(key): value for key, value in state.items()}
+
+
+def save_pt(file: Path, state: Mapping[str, Any]) -> None:
+    """Write a dict to a .pt file, atomically.
+
+    Raises:
+        OSError: the write failed.
+    """
+    # Tensors of our own memory: torch writes the whole file that a mapped one is a part of.
+    own = {name: v.clone() if isinstance(v, Tensor) else v for name, v in state.items()}
+    with atomic_write(file) as temporary:
+        torch.save(own, temporary)
