@@ -40,13 +40,12 @@ class SAEConfig:
         if self.num_latents == 0:
             object.__setattr__(self, "num_latents", self.d_in * self.expansion_factor)
         _check_positive(num_latents=self.num_latents)
-        if self.d_out == 0:
-            object.__setattr__(self, "d_out", self.d_in)
-        _check_positive(d_out=self.d_out)
-        if self.d_out != self.d_in and not self.transcode:
-            raise ValueError(
-                f"d_out: {self.d_out} differs from d_in, so b_dec cannot be subtracted"
-            )
+        if self.d_out == self.d_in:
+            object.__setattr__(self, "d_out", 0)
+        if self.d_out < 0:
+            raise ValueError(f"d_out: expected 0 or more, got {self.d_out}")
+        if self.d_out and not self.transcode:
+            raise ValueError(f"d_out: {self.d_out} is not d_in, so b_dec cannot be subtracted")
         _check_choice("activation", self.activation, get_args(Activation))
         _check_choice("normalization", self.normalization, get_args(Normalization))
         if self.activation in ("relu", "jumprelu"):
@@ -59,25 +58,30 @@ class SAEConfig:
             raise ValueError(f"k: {self.num_latents} latents do not make {self.k} equal groups")
 
     @property
+    def out_width(self) -> int:
+        """Width of the reconstruction."""
+        return self.d_out or self.d_in
+
+    @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the SAE's parameters, by their names in `SAE`."""
         shapes: dict[str, tuple[int, ...]] = {
             "encoder.weight": (self.num_latents, self.d_in),
             "encoder.bias": (self.num_latents,),
-            "W_dec": (self.num_latents, self.d_out),
-            "b_dec": (self.d_out,),
+            "W_dec": (self.num_latents, self.out_width),
+            "b_dec": (self.out_width,),
         }
         if self.activation == "jumprelu":
             shapes["threshold"] = (self.num_latents,)
         if self.skip_connection:
-            shapes["W_skip"] = (self.d_out, self.d_in)
+            shapes["W_skip"] = (self.out_width, self.d_in)
         return shapes
 
     @property
     def trainable(self) -> bool:
         """Whether `train` makes such SAEs."""
         usual = self.activation == "topk" and self.normalization == "none"
-        return usual and not self.transcode and not self.skip_connection
+        return usual and not self.transcode and not self.skip_connection and not self.d_out
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,13 @@ class SAE(nn.Module):
         self.encoder = nn.Linear(config.d_in, config.num_latents, device="meta")  # drawn above
         self.encoder.weight = nn.Parameter(weight.to(dtype))
         self.encoder.bias = nn.Parameter(torch.zeros(config.num_latents, dtype=dtype))
-        if config.d_out == config.d_in:
+        if not config.d_out:
             self.W_dec = nn.Parameter(weight.to(dtype, copy=True))
         else:
-            self.W_dec = nn.Parameter(torch.zeros(config.num_latents, config.d_out, dtype=dtype))
-        self.b_dec = nn.Parameter(torch.zeros(config.d_out, dtype=dtype))
+            self.W_dec = nn.Parameter(
+                torch.zeros(config.num_latents, config.out_width, dtype=dtype)
+            )
+        self.b_dec = nn.Parameter(torch.zeros(config.out_width, dtype=dtype))
         for name in ("threshold", "W_skip"):
             shape = config.parameter_shapes.get(name)
             parameter = None if shape is None else nn.Parameter(torch.zeros(shape, dtype=dtype))
@@ -151,7 +153,7 @@ class SAE(nn.Module):
         """
         k = values.shape[-1]
         rows = sparse_decode(values.reshape(-1, k), indices.reshape(-1, k), self.W_dec, self.b_dec)
-        return rows.reshape(*values.shape[:-1], self.config.d_out)
+        return rows.reshape(*values.shape[:-1], self.config.out_width)
 
     def forward(self, x: Tensor) -> SAEOutput:
         """Encode and decode activations ``x`` (..., D); see `SAEOutput`."""
@@ -159,17 +161,17 @@ class SAE(nn.Module):
         if (
             self.config.activation == "topk"
             and self.config.normalization == "none"
-            and self.config.d_out == self.config.d_in
+            and not self.config.d_out
             and self.W_skip is None
         ):
             return self._forward_topk(rows, x.shape)
         top = self.encode(x)
         _, undo = self._normalize(rows)
         decoded = self.decode(top.values, top.indices)
-        reconstruction = undo(decoded.reshape(-1, self.config.d_out))
+        reconstruction = undo(decoded.reshape(-1, self.config.out_width))
         if self.W_skip is not None:
             reconstruction = reconstruction + rows @ self.W_skip.T
-        shape = (*x.shape[:-1], self.config.d_out)
+        shape = (*x.shape[:-1], self.config.out_width)
         loss = fvu(rows, reconstruction) if shape == x.shape else rows.new_tensor(math.nan)
         return SAEOutput(reconstruction.reshape(shape), top.values, top.indices, loss)
 

@@ -177,7 +177,7 @@ def save(sae: StoredSAE, folder: Path) -> None:
         activation=("topk", "relu", "jumprelu"),
         skip_connection=(False,),
         normalization=("none",),
-        d_out=(sae.config.d_in,),
+        d_out=(0,),
     )
     config, ours = sae.config, sae.tensors
     kind = {"topk": TOPK, "relu": STANDARD, "jumprelu": JUMP}[config.activation]

@@ -19,6 +19,8 @@ SECOND = FIRST._replace(encoder="w_enc", decoder="w_dec")
 def names_of(source: Source) -> Names:
     """Return what the tensors are called."""
     names = FIRST if "W_enc" in source.shapes else SECOND
+    if source.file.name == "params.npz":
+        names = names._replace(layout="DL/LD", family="params.npz, as Gemma Scope names it")
     if len(source.shapes.get("b_dec", ())) != 1:  # of each layer
         names = names._replace(outputs=())
     return names
@@ -37,7 +39,7 @@ def load(source: Source) -> StoredSAE:
     if architecture != "jump_relu":
         raise source.refused(f"architecture = {architecture!r}")
     encoder, decoder = source.matrix(names, "encoder"), source.matrix(names, "decoder")
-    if "embedding" in source.file.parts and names is not SECOND:
+    if "embedding" in source.file.parts and names.encoder == FIRST.encoder:
         # Gemma multiplies its embeddings by sqrt(D); these SAEs were trained on the products.
         root = math.sqrt(encoder.shape[1])
         encoder, decoder = encoder / root, decoder * root

@@ -24,11 +24,10 @@ def save(sae: StoredSAE, folder: Path) -> None:
 
 def _to_cfg(config: SAEConfig) -> dict[str, Any]:
     cfg = to_cfg(config)
-    same_width = config.d_out == config.d_in
     sparsifys = config.activation in ("topk", "groupmax") and config.normalization == "none"
-    if not sparsifys or not same_width:
+    if not sparsifys or config.d_out:
         # sparsify ignores keys that it does not know, and would compute something else.
         cfg |= {"activation": OURS + config.activation, "normalization": config.normalization}
-    if not same_width:
+    if config.d_out:
         cfg["d_out"] = config.d_out
     return cfg

@@ -81,7 +81,7 @@ def save(sae: StoredSAE, file: Path) -> None:
         "openai's format",
         activation=("topk", "relu"),
         skip_connection=(False,),
-        d_out=(config.d_in,),
+        d_out=(0,),
     )
     activation = "TopK" if config.activation == "topk" else "ReLU"
     refuse(

@@ -127,7 +127,8 @@ def _of_vectors(
     )
     for vectors, sides, of_latents in groups:
         for vector in vectors:
-            if vector not in shapes or len(shapes[vector]) != 1:
+            # One number may stand for all latents, as a threshold does.
+            if len(shapes.get(vector, ())) != 1 or shapes[vector] == (1,):
                 continue
             for side in sides:
                 if side not in matrices:

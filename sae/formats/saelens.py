@@ -120,7 +120,7 @@ def save(sae: StoredSAE, folder: Path) -> None:
         activation=("topk", "relu", "jumprelu"),
         normalization=tuple(NORMALIZATIONS.values()),
         skip_connection=(False,),
-        d_out=(config.d_in,),
+        d_out=(0,),
     )
     theirs = {ours: name for name, ours in reversed(NORMALIZATIONS.items())}
     cfg: dict[str, Any] = {

@@ -38,7 +38,7 @@ def save(sae: StoredSAE, folder: Path) -> None:
         "sparsify",
         activation=("topk", "groupmax"),
         normalization=("none",),
-        d_out=(sae.config.d_in,),
+        d_out=(0,),
     )
     write(sae, folder, to_cfg(sae.config))
 

@@ -123,7 +123,7 @@ def encoder_bias(sae: StoredSAE, *, subtracts: bool) -> Tensor:
     bias = sae.tensors["encoder.bias"]
     if subtracts != sae.config.transcode:
         return bias
-    if subtracts and sae.config.d_out != sae.config.d_in:
+    if subtracts and sae.config.d_out:
         raise ValueError("b_dec has another width than the input: it cannot be subtracted from it")
     moved = sae.tensors["encoder.weight"].double() @ sae.tensors["b_dec"].double()  # (L,)
     moved = moved.to(bias.dtype)

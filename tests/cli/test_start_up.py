@@ -87,11 +87,11 @@ ERRORS = {
     "match a/seed0 a/seed7 --out o": "B: a/seed7 does not exist; SAEs beside it: seed0, seed1",
     "match a/seed0 no/seed7 --out o": "B: no/seed7 does not exist",
     "match a/seed0 a --out o": "B: a is no SAE folder: it has no sae.safetensors, "
-    "sae_weights.safetensors, ae.pt; SAEs below it: seed0, seed1",
+    "sae_weights.safetensors, ae.pt or the like; SAEs below it: seed0, seed1",
     "match a/seed0 empty --out o": "B: empty is no SAE folder: it has no sae.safetensors, "
-    "sae_weights.safetensors, ae.pt; SAEs below it: none",
+    "sae_weights.safetensors, ae.pt or the like; SAEs below it: none",
     "match a/seed0 text.txt --out o": "B: text.txt: expected an SAE folder or a file ending in one "
-    "of .safetensors, .npz, .pt, .npy",
+    "of .safetensors, .npz, .pt, .pth, .npy",
     "match a/seed0 a/seed1": "the following arguments are required: --out",
     "match a/seed0 a/seed1 --out o --sdie both": "there is no option --sdie; did you mean --side?",
     "match a/seed0 a/seed1 --out o --num-latents 3": "there is no option --num-latents",
@@ -116,7 +116,7 @@ ERRORS = {
     "report a": "DIR: no summary.json in a: expected a folder of `twinsae match`",
     "report no": "DIR: no does not exist",
     "convert empty new --to native": "A: empty is no SAE folder: it has no sae.safetensors, "
-    "sae_weights.safetensors, ae.pt; SAEs below it: none",
+    "sae_weights.safetensors, ae.pt or the like; SAEs below it: none",
     "convert a new --to sealens": "--to: expected one of native, sparsify, saelens, "
     "dictionary_learning, openai, arrays, got 'sealens'; did you mean saelens?",
     "train --out o --k 0": "k: expected a positive number, got 0",

@@ -104,6 +104,8 @@ def test_inputs_are_described(folders, tmp_path):
     a, b = folders
     summary = match_files(a, b, ("decoder",), tmp_path / "out")
     assert summary["identical_inputs"] is False
+    for facts in summary["inputs"].values():
+        assert f"d_in = {facts['d_in']} of the sidecar" in facts.pop("evidence")
     assert summary["inputs"] == {
         name: {
             "path": str(path),
@@ -113,6 +115,8 @@ def test_inputs_are_described(folders, tmp_path):
             "d_in": 8,
             "dtype": dtype,
             "fired_known": True,
+            "family": "sparsify",
+            "layout": "encoder (L, D), decoder (L, D)",
         }
         for name, path, num_latents, dtype in (("a", a, 24, "float32"), ("b", b, 31, "bfloat16"))
     }
@@ -177,13 +181,13 @@ def test_single_files(kind, weights, tmp_path):
         decoder = weights[name][0]
         path = tmp_path / f"{name}.{kind}"
         if kind == "safetensors":
-            save_file({"W_dec": torch.from_numpy(decoder)}, path)
+            save_file({"W_dec": torch.from_numpy(decoder), "b_dec": torch.zeros(8)}, path)
         elif kind == "npz":
-            np.savez(path, W_dec=decoder)
+            np.savez(path, W_dec=decoder, b_dec=np.zeros(8))
         elif kind == "npy":
             np.save(path, decoder)
         else:
-            torch.save({"W_dec": torch.from_numpy(decoder)}, path)
+            torch.save({"W_dec": torch.from_numpy(decoder), "b_dec": torch.zeros(8)}, path)
         paths.append(path)
     match_files(*paths, ("decoder",), tmp_path / "out")
     expected = match(*(weights[name][0] for name in "ab"))
@@ -222,8 +226,8 @@ def test_missing_files_are_refused(folders, tmp_path):
 
 def test_a_file_without_an_encoder_cannot_be_matched_on_both_sides(weights, folders, tmp_path):
     path = tmp_path / "decoder-only.safetensors"
-    save_file({"W_dec": torch.from_numpy(weights["a"][0])}, path)
-    message = "decoder-only.safetensors has no 'encoder.weight'"
+    save_file({"W_dec": torch.from_numpy(weights["a"][0]), "b_dec": torch.zeros(8)}, path)
+    message = r"decoder-only.safetensors has no matrix \(the encoder\); it holds: W_dec, b_dec"
     refused(ValueError, message, path, folders[1], ("decoder", "encoder"), tmp_path / "out")
 
 
@@ -240,7 +244,9 @@ def write(path, **arrays):
 
 
 def test_dictionaries_of_different_width_are_refused(folders, tmp_path):
-    path = write(tmp_path / "wide.safetensors", W_dec=np.ones((24, 9), dtype=np.float32))
+    path = write(
+        tmp_path / "wide.safetensors", W_dec=np.ones((24, 9), np.float32), b_dec=np.ones(9)
+    )
     message = r"wide.safetensors \(decoder\) .* must have the same d_in \(columns\), not 9 and 8$"
     refused(ValueError, message, path, folders[1], ("decoder",), tmp_path / "out")
 
@@ -248,7 +254,7 @@ def test_dictionaries_of_different_width_are_refused(folders, tmp_path):
 def test_sides_of_different_shape_are_refused(weights, folders, tmp_path):
     decoder, encoder = weights["a"]
     path = write(tmp_path / "odd.safetensors", W_dec=decoder, encoder__weight=encoder[:-1])
-    message = r"odd.safetensors: decoder and encoder differ in shape"
+    message = r"odd.safetensors: decoder and encoder differ in latents"
     refused(ValueError, message, path, folders[1], ("decoder", "encoder"), tmp_path / "out")
 
 
