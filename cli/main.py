@@ -17,6 +17,7 @@ from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
 from .help_text import command_help, overview
+from .list_saes import List
 from .match import Match
 from .match_all import MatchAll
 from .options import first_line, parse, suggestion
@@ -88,6 +89,7 @@ TWINSAE = Family(
         "match-all": MatchAll,
         "report": Report,
         "convert": Convert,
+        "list": List,
         "bench": BENCH,
         "doctor": Doctor,
     },

@@ -19,9 +19,9 @@ class Match:
 
     Each latent of the smaller SAE gets one of the other, so that the sum of cosines is the largest.
 
-    A folder may be one of ours, or of sparsify, SAELens or dictionary_learning. A file must hold
-    `W_dec` or `decoder.weight`, `encoder.weight` or `W_enc`. Writes OUT/<side>.npz (rows, cols,
-    cosine, row_price, col_price) and OUT/summary.json.
+    SAEs may be in any layout of the manual's page Formats; which axis of a matrix counts latents is
+    told by evidence in the files, and printed. Writes OUT/<side>.npz (rows, cols, cosine,
+    row_price, col_price) and OUT/summary.json.
     """
 
     example: ClassVar[str] = (
@@ -44,6 +44,8 @@ class Match:
     """Folder for what is done so far: the same command goes on from there if it was stopped."""
     memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
     """Refuse to start if more is needed, such as 8GiB; by default 75 % of what is free."""
+    orientation: Literal["LD/LD", "LD/DL", "DL/LD", "DL/DL"] | None = None
+    """How both files store encoder/decoder (L latents, D wide), where nothing in them tells it."""
     verify: bool = False
     """Prove each result again by an independent pass; exit with an error if it does not hold."""
 
@@ -64,7 +66,17 @@ class Match:
                 work_dir=self.work_dir,
                 memory_limit=self.memory_limit,
                 verify=self.verify,
+                orientation=self.orientation,
                 progress=progress,
+            )
+        for letter, facts in summary["inputs"].items():
+            told = ", ".join(facts["evidence"])
+            console.print(
+                f"{letter}: {facts['num_latents']:,} latents of width {facts['d_in']:,}, "
+                f"{facts['family']}: {facts['layout']} by {told}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
         console.print(sides_table(summary))
         console.print(criteria_table(summary))

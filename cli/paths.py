@@ -7,7 +7,7 @@ from ..common.files import StrPath
 from ..sae.activations import HarvestConfig
 from ..sae.activations.sources import locate_model, locate_text
 from ..sae.formats.paths import find_saes, no_sae, weight_file
-from ..sae.hub.names import is_name, parse_name
+from ..sae.hub.names import HUB, is_name, parse_name
 
 
 def existing(text: str) -> Path:
@@ -35,6 +35,18 @@ def sae(text: str) -> StrPath:
     path = Path(text)
     weight_file(path)
     return path
+
+
+def repository(text: str) -> str:
+    """Read the name of a repository of the Hub, or of a place in it.
+
+    Raises:
+        ValueError: it is not hf:OWNER/REPO, perhaps with @REVISION or :PREFIX.
+    """
+    if not text.startswith(HUB):
+        raise ValueError(f"expected hf:OWNER/REPO[@REVISION][:PREFIX], got {text!r}")
+    parse_name(text)
+    return text
 
 
 def saes(text: str) -> StrPath:

@@ -71,7 +71,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "saelens",
-        lambda s: s.file.name == SAELENS and _has(s, "W_enc", "W_dec"),
+        lambda s: s.file.name == SAELENS and _has(s, "W_dec"),
         saelens.names_of,
         saelens.load,
     ),

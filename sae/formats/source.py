@@ -209,6 +209,26 @@ class Source:
         return matrix if axis == "rows" else turned(matrix)
 
 
+class Metadata(Source):
+    """What is known of an SAE whose files are elsewhere; it has no tensors.
+
+    Args:
+        file: the path of the file with the matrices, wherever it is.
+        shapes: of its tensors by name.
+        sidecar: what its sidecar says.
+    """
+
+    def __init__(
+        self, file: str, shapes: Mapping[str, tuple[int, ...]], sidecar: Mapping[str, Any]
+    ) -> None:
+        self.path = self.file = Path(file)
+        self.layer = self.orientation = self.scaling = self.sidecar_file = None
+        self.overrides = {}
+        # In place of what is read from the disk.
+        self.shapes = self.contents = dict(shapes)
+        self.sidecar = dict(sidecar)
+
+
 def _shards(index: Path) -> dict[str, Tensor]:
     """Return the tensors of all shards that an index of Hugging Face's layout names."""
     try:

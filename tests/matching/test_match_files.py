@@ -105,7 +105,7 @@ def test_inputs_are_described(folders, tmp_path):
     summary = match_files(a, b, ("decoder",), tmp_path / "out")
     assert summary["identical_inputs"] is False
     for facts in summary["inputs"].values():
-        assert f"d_in = {facts['d_in']} of the sidecar" in facts.pop("evidence")
+        assert "b_dec (8,)" in facts.pop("evidence")
     assert summary["inputs"] == {
         name: {
             "path": str(path),

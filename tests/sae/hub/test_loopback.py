@@ -140,3 +140,26 @@ def test_names_are_matched_and_the_summary_tells_which_commit(served, tmp_path):
     assert [made["name"] for made in result["dictionaries"]] == ["seed0", "seed1"]
     written = json.loads((tmp_path / "all" / "seed0--seed1" / "summary.json").read_text())
     assert written["inputs"]["b"]["commit"] == served.commit
+
+
+def test_a_repository_is_listed_without_its_weights(served, capsys):
+    save_file(
+        {"w_dec": torch.zeros(30, 8), "w_enc": torch.zeros(8, 30), "b_enc": torch.zeros(30)},
+        (served.root / REPO / "params.safetensors"),
+    )
+    assert main(["list", f"hf:{REPO}"]) == 0
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    rows = [row for row in rows if row]
+    assert [row[:5] for row in rows] == [
+        [".", "gemma_scope", "30", "8", "F32"],
+        ["layers.6.mlp/seed0", "sparsify", "11", "6", "F32"],
+        ["layers.6.mlp/seed1", "sparsify", "11", "6", "F32"],
+    ]
+    assert "3 SAEs" in out
+    whole = [name for name in served.downloaded() if name.endswith(".safetensors")]
+    assert whole == []
+    assert main(["list", f"hf:{REPO}:layers.6.mlp/seed1"]) == 0
+    assert "seed0" not in capsys.readouterr().out
+    assert main(["list", f"hf:{REPO}:layers.7"]) == 2
+    assert "has no SAE at or below 'layers.7'" in capsys.readouterr().err
