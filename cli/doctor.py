@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 from .options import Argument
+from .paths import sae
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,7 @@ def read_sizes(text: str) -> Sizes:
     """Read latents and width, as in 131072x4096."""
     sizes = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", text)
     if sizes is None:
-        raise ValueError(f"expected LATENTSxWIDTH such as 131072x4096, got {text!r}")
+        raise ValueError(f"--match: expected LATENTSxWIDTH such as 131072x4096, got {text!r}")
     return Sizes(int(sizes[1]), int(sizes[2]))
 
 
@@ -31,11 +32,21 @@ class Doctor:
 
     example: ClassVar[str] = "twinsae doctor --match 131072x4096"
 
-    match: Annotated[Sizes | None, Argument(read_sizes, metavar="LxD")] = None
-    """Also say what memory a match of two dictionaries of L latents of width D takes."""
+    match: Annotated[tuple[str, ...] | None, Argument(metavar="LxD|A B")] = None
+    """Also say what a match takes: of two dictionaries of L latents of width D the memory; of two
+    SAEs, paths or names, what is to download, memory, disk and the predicted time."""
     kernels: bool = False
     """Compile the GPU's kernels for every listed GPU, which takes a minute or two, and show what
     they take and how long they should. Needs no GPU."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what is neither sizes nor two SAEs."""
+        if self.match is not None and len(self.match) == 1:
+            read_sizes(self.match[0])
+        elif self.match is not None and len(self.match) != 2:
+            raise ValueError(f"--match: expected LxD or two SAEs, got {len(self.match)} words")
+        for given in self.match if self.match and len(self.match) == 2 else ():
+            sae(given)
 
     def run(self, console: "Console") -> None:
         """Print the table."""
@@ -48,4 +59,18 @@ class Doctor:
         else:
             from .findings import findings_table
 
-            console.print(findings_table(self.match))
+            sizes = read_sizes(self.match[0]) if self.match and len(self.match) == 1 else None
+            console.print(findings_table(sizes))
+            if self.match and not sizes:
+                self.show_forecast(console, *self.match)
+
+    def show_forecast(self, console: "Console", a: str, b: str) -> None:
+        """Print what a match of two SAEs takes."""
+        from rich.table import Table
+
+        from .forecast import forecast
+
+        table = Table("what", "found", show_header=False, title="their match")
+        for what, found in forecast(a, b):
+            table.add_row(what, found)
+        console.print(table)

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...common.progress import silent
-from ..formats.orientation import Side
 from ..formats.registry import find_family
 from ..formats.source import Metadata
 from .client import HubOptions, Snapshot, download, read_snapshot, tensor_shapes
-from .files import SAEFiles, sae_files, sae_places
+from .files import sae_files, sae_places
 from .names import HubName
+
+if TYPE_CHECKING:
+    from ..formats.orientation import Side
 
 _LARGEST_SIDECAR = 2**20  # bytes
 # Latents and width, as the sidecars of public SAEs name them.
@@ -55,17 +57,25 @@ def list_saes(name: HubName, options: HubOptions) -> Iterator[ListedSAE]:
         found = sae_files(snapshot.files, place)
         if found is not None:
             size = sum(snapshot.files[file].size for file in found.files)
-            yield ListedSAE(place, size, *_described(name.repo, snapshot, found, options))
+            facts = described(name.repo, snapshot, found.files, options)
+            yield ListedSAE(place, size, *facts)
 
 
-def _described(
-    repo: str, snapshot: Snapshot, found: SAEFiles, options: HubOptions
-) -> tuple[str | None, int | None, int | None, str | None]:
-    """Return family, latents, width and dtype."""
-    sidecar = _sidecar(repo, snapshot, found.files, options)
-    weights = [file for file in found.files if file.endswith(".safetensors")]
+class Described(NamedTuple):
+    """What metadata tell of an SAE."""
+
+    family: str | None
+    num_latents: int | None
+    d_in: int | None
+    dtype: str | None
+
+
+def described(repo: str, snapshot: Snapshot, files: list[str], options: HubOptions) -> Described:
+    """Return what metadata tell of the SAE that has these files."""
+    sidecar = _sidecar(repo, snapshot, files, options)
+    weights = [file for file in files if file.endswith(".safetensors")]
     if len(weights) != 1 or options.offline:
-        return None, *_sizes(sidecar), None
+        return Described(None, *_sizes(sidecar), None)
     tensors = tensor_shapes(repo, snapshot.commit, weights[0], options)
     metadata = Metadata(weights[0], {n: shape for n, (_, shape) in tensors.items()}, sidecar)
     try:
@@ -73,14 +83,14 @@ def _described(
         names = family.names_of(metadata)
         axes = metadata.orient(names).axes
     except ValueError:
-        return None, *_sizes(sidecar), None
+        return Described(None, *_sizes(sidecar), None)
     side: Side = "decoder" if "decoder" in axes else "encoder"
     matrix = names.matrix(side)
     if side not in axes or matrix is None:
-        return family.name, *_sizes(sidecar), None
+        return Described(family.name, *_sizes(sidecar), None)
     dtype, shape = tensors[matrix]
     num_latents, d_in = shape if axes[side] == "rows" else shape[::-1]
-    return family.name, num_latents, d_in, dtype
+    return Described(family.name, num_latents, d_in, dtype)
 
 
 def _sidecar(

@@ -252,3 +252,17 @@ def test_demo_at_a_tiny_size(tmp_path, capsys):
 def test_demo_needs_two_seeds(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path), "--seeds", "1"]) == 2
     assert "at least two" in capsys.readouterr().err
+
+
+def test_doctor_forecasts_a_match_of_two_saes(saes, tmp_path, capsys):
+    assert main(["doctor", "--match", *map(str, saes)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "11 and 11 latents, 6 wide" in shown
+    assert "predicted from a probe of this machine" in shown
+    assert re.search(r"fits\W+yes", shown)
+    odd = tmp_path / "odd"
+    save_sae(SAE(SAEConfig(d_in=7, num_latents=11, k=3), seed=2), odd)
+    assert main(["doctor", "--match", str(saes[0]), str(odd)]) == 2
+    assert "A and B must have the same width, not 6 and 7" in capsys.readouterr().err
+    assert main(["doctor", "--match", str(saes[0]), "b", "c"]) == 2
+    assert "expected LxD or two SAEs, got 3 words" in capsys.readouterr().err
