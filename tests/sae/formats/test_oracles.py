@@ -48,9 +48,10 @@ filterwarnings = pytest.mark.filterwarnings
 def _dense(sae: SAE, x: Tensor) -> Tensor:
     top = sae.encode(x)
     values, indices = top.values, top.indices
-    codes = torch.zeros(len(x), sae.num_latents + 1, dtype=values.dtype)
+    latents = sae.config.num_latents
+    codes = torch.zeros(len(x), latents + 1, dtype=values.dtype)
     # What is missing, index -1, goes to the last column.
-    return codes.scatter(1, indices.where(indices >= 0, sae.num_latents), values)[:, :-1]
+    return codes.scatter(1, indices.where(indices >= 0, latents), values)[:, :-1]
 
 
 def _close(ours: Tensor, theirs: Tensor) -> None:

@@ -18,7 +18,7 @@ from sae_lens.loading import pretrained_sae_loaders as loaders
 from safetensors import safe_open
 from torch import Tensor
 
-COMMAND = "python tests/oracles/make_by_saelens_loader.py"
+COMMAND = "python tests/oracles/make_saelens_loaders.py"
 
 
 def load(
@@ -74,7 +74,8 @@ def gemma_scope_1() -> None:
     sizes = {"d_in": D, "d_sae": L}
     for seed, name, loader, repository, folder in (
         (1, "", "gemma_2", "google/gemma-scope-2b-pt-res", "layer_12/width_16k/average_l0_82"),
-        (2, "-embedding", "gemma_2", "google/gemma-scope-2b-pt-res", "embedding/width_4k/average_l0_6"),
+        (2, "-embedding", "gemma_2", "google/gemma-scope-2b-pt-res",
+         "embedding/width_4k/average_l0_6"),
         (3, "-transcoder", "gemma_2_transcoder", "google/gemma-scope-2b-pt-transcoders",
          "layer_3/width_16k/average_l0_54"),
     ):  # fmt: skip
@@ -143,7 +144,8 @@ def qwen_scope() -> None:
         if sidecar:
             config = {
                 "model_type": "topk_sae", "base_model": "Qwen/Qwen3-1.7B-Base", "d_model": D,
-                "d_sae": L, "k": k, "num_layers": 28, "hook_point": "resid_post", "dtype": "float32",
+                "d_sae": L, "k": k, "num_layers": 28, "hook_point": "resid_post",
+                "dtype": "float32",
             }  # fmt: skip
             case.write_json(files / "config.json", config)
         repository = f"Qwen/{files.name}"
