@@ -113,7 +113,8 @@ def finish(
             expected[side] = _array(matrix)
     np.savez(files.parent / "expected.npz", **expected)
     for path in paths:
-        assert (files / path).exists(), f"{files}: {path} is missing"
+        named = path.partition("#")[0]  # without "#layer=N"
+        assert (files / named).exists(), f"{files}: {named} is missing"
     write_json(
         files.parent / "oracle.json",
         {"oracle": oracle, "version": version, "command": command, "paths": paths}
