@@ -1,4 +1,4 @@
-# make demo | test | test-peers | test-triton | aot | saelens-names | sanitize | lint | typecheck | docs | bench | bench-full | bench-peers | package | clean
+# make demo | test | test-peers | oracles | test-triton | aot | saelens-names | sanitize | lint | typecheck | docs | bench | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
@@ -16,7 +16,7 @@ FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers test-triton aot saelens-names sanitize lint links typecheck docs bench bench-full bench-peers package clean
+.PHONY: setup demo test test-peers oracles test-triton aot saelens-names sanitize lint links typecheck docs bench bench-full bench-peers package clean
 
 setup: $(DEV)
 
@@ -54,6 +54,10 @@ aot: $(DEV)
 # What is plugged into other people's trainers, and their files, with the real ones.
 test-peers: $(PEERS)/.installed
 	$(PEERS)/bin/pytest tests/peers
+
+# Tiny SAEs of every public layout, and what their owners' code makes of them: tests/oracles.
+oracles: $(PEERS)/.installed
+	for script in tests/oracles/make_by_*.py; do $(PEERS)/bin/python $$script || exit; done
 
 # The table of SAELens' registry that the package carries.
 saelens-names: $(PEERS)/.installed
