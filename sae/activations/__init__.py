@@ -9,6 +9,7 @@ from .text import builtin_documents, documents
 if TYPE_CHECKING:
     from .harvesting import harvest
     from .language_model import find_module, load_language_model, module_output
+    from .shards import Context, Tokens
     from .store import ActivationStore, open_activations
     from .writer import StoreWriter
 else:
@@ -16,7 +17,9 @@ else:
         __name__,
         {
             "ActivationStore": ".store",
+            "Context": ".shards",
             "StoreWriter": ".writer",
+            "Tokens": ".shards",
             "find_module": ".language_model",
             "harvest": ".harvesting",
             "load_language_model": ".language_model",
@@ -27,8 +30,10 @@ else:
 
 __all__ = [
     "ActivationStore",
+    "Context",
     "HarvestConfig",
     "StoreWriter",
+    "Tokens",
     "builtin_documents",
     "documents",
     "find_module",
