@@ -56,19 +56,14 @@ class Demo:
         from .tables import training_table
 
         harvesting = replace(HarvestConfig(), tokens=self.tokens)
-        folder = self.out / harvesting.hookpoint
-        untrained = self.out / "untrained" / harvesting.hookpoint
+        (hookpoint,) = harvesting.hookpoint
+        folder = self.out / hookpoint
+        untrained = self.out / "untrained" / hookpoint
         with open_progress(console) as progress:
-            store = harvest(harvesting, self.out / "activations", progress=progress)
+            stores = harvest(harvesting, self.out / "activations", progress=progress)
+            store = stores[hookpoint]
             sae_config = SAEConfig(d_in=store.d_in, num_latents=self.latents, k=self.k)
-            train(
-                store,
-                self.out,
-                harvesting.hookpoint,
-                sae_config,
-                self.training(),
-                progress=progress,
-            )
+            train(store, self.out, hookpoint, sae_config, self.training(), progress=progress)
             for seed in self.seeds:
                 save_sae(SAE(sae_config, seed=seed), untrained / f"seed{seed}")
         console.print(training_table(self.out / "log.jsonl"))

@@ -112,13 +112,14 @@ def shard(text: str) -> Shard:
     return Shard(int(part), int(parts))
 
 
-def check_harvest(config: HarvestConfig, store: Path) -> None:
-    """Raise if a harvest that is to begin reads a model or a text that is not there.
+def check_harvest(config: HarvestConfig, stores: Path) -> None:
+    """Raise if a harvest that is to begin in ``stores`` reads a model or a text that is not there.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: the package with the model is not installed.
     """
-    if not (store / "meta.json").exists():
+    begun = [stores, *(stores / hookpoint for hookpoint in config.hookpoint)]
+    if not any((folder / "meta.json").exists() for folder in begun):
         locate_model(config.model)
         locate_text(config.text)

@@ -10,20 +10,24 @@ from ..common.units import format_bytes
 
 
 def training_table(log: Path) -> Table:
-    """Return the last logged line of each seed in `log` (log.jsonl) as a table."""
-    last: dict[int, dict[str, Any]] = {}
+    """Return the last logged line of each hookpoint's seeds in `log` (log.jsonl) as a table."""
+    last: dict[tuple[str, int], dict[str, Any]] = {}
     for line in log.read_text().splitlines():
         entry = json.loads(line)
-        last[entry["seed"]] = entry
+        last[entry["hookpoint"], entry["seed"]] = entry
     table = Table("seed", "tokens seen", "FVU", "L0", "dead latents", title="Trained SAEs")
-    for seed, entry in sorted(last.items()):
-        table.add_row(
+    several = len({hookpoint for hookpoint, _ in last}) > 1
+    if several:
+        table.add_column("hookpoint")
+    for (hookpoint, seed), entry in sorted(last.items()):
+        row = [
             str(seed),
             f"{entry['tokens']:,}",
             f"{entry['fvu']:.4f}",
             f"{entry['l0']:.1f}",
             f"{entry['dead']:,}",
-        )
+        ]
+        table.add_row(*row, *([hookpoint] if several else []))
     return table
 
 

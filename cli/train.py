@@ -32,7 +32,9 @@ class Train:
     out: Annotated[Path, Argument(metavar="OUT")]
     """Folder of the run: OUT/<hookpoint>/seed<N>/ for each seed, and OUT/log.jsonl."""
     activations: Annotated[Path | None, Argument(paths.existing)] = None
-    """A store, or one .safetensors or .npy file; by default harvested into OUT/activations."""
+    """Your own: a file or folder of arrays, or a store; by default made in OUT/activations."""
+    max_norm: float | None = None
+    """Leave out activations whose norm is over so many times the median."""
     latents: int = 0
     """Latents of each SAE; 0 is --expansion-factor times the width of the activations."""
     expansion_factor: int = 32
@@ -47,32 +49,47 @@ class Train:
         SAEConfig(1, self.latents or max(self.k, 1), self.expansion_factor, self.k)
         if self.activations is None:
             paths.check_harvest(self.harvest, self.out / "activations")
+        elif len(self.harvest.hookpoint) > 1:
+            names = " ".join(self.harvest.hookpoint)
+            raise ValueError(f"hookpoint: --activations are of one hookpoint, got {names}")
+        if self.max_norm is not None and not self.max_norm >= 1:
+            raise ValueError(f"max_norm must be at least 1, got {self.max_norm}")
 
     def run(self, console: "Console") -> None:
         """Harvest what is missing, train, and print one line per seed."""
-        from ..sae import train
         from .progress import open_progress
         from .tables import training_table
 
         with open_progress(console) as progress:
-            store = self.open_store(progress)
-            train(
-                store,
-                self.out,
-                self.harvest.hookpoint,
-                self.sae_config(store.d_in),
-                self.training,
-                progress=progress,
-            )
+            stores = self.open_stores(progress)
+            for hookpoint, store in stores.items():
+                named = _named(progress, hookpoint) if len(stores) > 1 else progress
+                self.train_one(hookpoint, store, console, named)
         console.print(training_table(self.out / "log.jsonl"))
-        console.print(f"SAEs: {self.out / self.harvest.hookpoint}", soft_wrap=True)
+        for hookpoint in stores:
+            console.print(f"SAEs: {self.out / hookpoint}", soft_wrap=True)
 
-    def open_store(self, progress: Progress) -> "ActivationStore":
-        """Open the given activations, or harvest them."""
+    def train_one(
+        self, hookpoint: str, store: "ActivationStore", console: "Console", progress: Progress
+    ) -> None:
+        """Train on one store, say what it holds, and note that beside the SAEs."""
+        from ..sae import train
+        from .activations import describe, record
+
+        if self.max_norm is not None:
+            store = store.without_outliers(self.max_norm)
+        for line in describe(store):
+            console.print(f"{hookpoint}: {line}", soft_wrap=True, highlight=False)
+        config = self.sae_config(store.d_in)
+        train(store, self.out, hookpoint, config, self.training, progress=progress)
+        record(store, self.out / hookpoint / "activations.json")
+
+    def open_stores(self, progress: Progress) -> "dict[str, ActivationStore]":
+        """Open the given activations, or harvest them; by hookpoint."""
         from ..sae.activations import harvest, open_activations
 
         if self.activations is not None:
-            return open_activations(self.activations)
+            return {self.harvest.hookpoint[0]: open_activations(self.activations)}
         return harvest(self.harvest, self.out / "activations", progress=progress)
 
     def sae_config(self, d_in: int) -> SAEConfig:
@@ -80,3 +97,12 @@ class Train:
         return SAEConfig(
             d_in=d_in, num_latents=self.latents, expansion_factor=self.expansion_factor, k=self.k
         )
+
+
+def _named(progress: Progress, hookpoint: str) -> Progress:
+    """Return a progress that names the hookpoint with each phase."""
+
+    def told(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
+        progress(f"{phase} {hookpoint}", done, total, unit, **facts)
+
+    return told

@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING
 
 from ...common.lazy import lazy_names
+from .builtin import builtin_documents
 from .config import HarvestConfig
-from .text import builtin_documents, documents
+from .text import Documents, documents
 
 if TYPE_CHECKING:
     from .harvesting import harvest
-    from .language_model import find_module, load_language_model, module_output
+    from .language_model import find_modules, load_language_model, module_outputs
+    from .shards import Context, Tokens
     from .store import ActivationStore, open_activations
     from .writer import StoreWriter
 else:
@@ -16,24 +18,29 @@ else:
         __name__,
         {
             "ActivationStore": ".store",
+            "Context": ".shards",
             "StoreWriter": ".writer",
-            "find_module": ".language_model",
+            "Tokens": ".shards",
+            "find_modules": ".language_model",
             "harvest": ".harvesting",
             "load_language_model": ".language_model",
-            "module_output": ".language_model",
+            "module_outputs": ".language_model",
             "open_activations": ".store",
         },
     )
 
 __all__ = [
     "ActivationStore",
+    "Context",
+    "Documents",
     "HarvestConfig",
     "StoreWriter",
+    "Tokens",
     "builtin_documents",
     "documents",
-    "find_module",
+    "find_modules",
     "harvest",
     "load_language_model",
-    "module_output",
+    "module_outputs",
     "open_activations",
 ]

@@ -1,8 +1,7 @@
-"""Runs a language model over text and stores what one of its modules gives."""
+"""Runs a language model over text and stores what some of its modules give."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -13,63 +12,79 @@ from torch import Tensor, nn
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
 from .config import HarvestConfig
-from .language_model import find_module, load_language_model, module_output
+from .filling import Filling
+from .language_model import find_modules, is_pattern, load_language_model, module_outputs
+from .limits import check_context, check_token_ids
+from .settings import check_settings, settings_of
 from .store import ActivationStore, open_activations, read_meta
 from .text import documents
-from .tokens import token_batches
-from .writer import StoreWriter
+from .tokens import bos_token, first_of_text, token_batches
 
 SINK_RATIO = 4.0
-"""Position 0 is an attention sink where its mean norm is this many times off the others' median."""
+"""A first token is an attention sink where its mean norm is this many times off the median."""
 
 
 def harvest(
     config: HarvestConfig, out: StrPath, *, progress: Progress | None = None
-) -> ActivationStore:
-    """Fill the store ``out`` with activations and return it.
+) -> dict[str, ActivationStore]:
+    """Fill a store with the activations of each hookpoint, in one pass over the text.
 
-    Documents are joined, each followed by the end-of-sequence token, and cut in sequences; the
-    model runs as far as the hooked module, on the GPU if there is one. Called again after it was
-    interrupted, it goes on after the last finished shard, and shards that are gone are made anew;
-    a complete store is just opened. ``meta.json`` tells whether position 0 was left out
-    (``skip_first``) and whether the text ended before ``tokens`` were stored (``text_ended``).
+    The store of a hookpoint is the folder ``out/<hookpoint>``; one that an earlier version left in
+    ``out`` itself is used, too. Texts are joined, each followed by the end-of-sequence token, and
+    cut in sequences (`token_batches`); the model runs as far as the last hooked module, on the GPU
+    if there is one. Called again after it was interrupted, it goes on after the last finished
+    shard, and shards that are gone are made anew; complete stores are just opened, and other
+    hookpoints can be added.
+
+    A store's ``meta.json`` tells, besides the settings: ``bos``, the token that sequences begin
+    with and that is not stored; ``skip_first``, whether the first token after it was left out;
+    ``text_ended``, whether the text ended before ``tokens`` were stored; ``skipped_rows`` of the
+    text, ``blank`` and ``null``; and the spread of ``norms``.
 
     Args:
         config: what to collect.
-        out: the store's folder.
-        progress: told of the phases "model" and "harvest".
+        out: the folder of the stores.
+        progress: told of the phases "model" and "harvest"; of several stores, the least full.
+
+    Returns:
+        The stores by the hookpoints' names, in the order asked for, patterns in that of the model.
 
     Raises:
         FileNotFoundError: there is no such text, or no such model file.
         OSError: the model cannot be loaded, or a shard cannot be written (finished ones stay).
-        ValueError: ``out`` was harvested with other settings; the hookpoint, model or text is
-            wrong; the text holds no token; an activation is NaN or infinite (its shard is not
-            written).
+        ValueError: a store was harvested with other settings; a hookpoint, the model, its
+            tokenizer or the text is wrong; the context is longer than the model's; a token id is
+            out of range; the text holds no token; an activation is NaN or infinite (its shard is
+            not written).
     """
     out, progress = Path(out), progress or silent
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    meta = read_meta(out)
-    settings = _settings(config, device, meta)
-    if meta is not None:
-        _check_settings(meta, settings, out)
-        if meta["complete"] and all((out / shard["file"]).exists() for shard in meta["shards"]):
-            return open_activations(out)
+    if not any(map(is_pattern, config.hookpoint)):
+        plan = _Plan(config, config.hookpoint, out, device)
+        if not plan.unfinished:
+            return plan.open()
     texts = documents(config.text, column=config.text_column, split=config.text_split)
     progress("model", 0, 1, "model")
     model, tokenizer = load_language_model(config.model)
-    source = _Source(model.to(device, getattr(torch, settings["dtype"])), config.hookpoint)
     progress("model", 1, 1, "model")
-    batches = token_batches(texts, tokenizer, config.context, config.sequences)
+    modules = find_modules(model, config.hookpoint)
+    plan = _Plan(config, list(modules), out, device)
+    if not plan.unfinished:
+        return plan.open()
+    check_context(model, config.context)
+    bos = bos_token(tokenizer, config.bos)
+    if bos is not None and config.context < 3:
+        raise ValueError(f"context must be at least 3 with a BOS, got {config.context}")
+    source = _Source(model.to(device, getattr(torch, plan.dtype)), tokenizer, modules)
+    batches = token_batches(texts, tokenizer, config.context, config.sequences, config.bos)
     first = next(batches, None)
     if first is None:
         raise ValueError(f"text {config.text!r} has fewer than two tokens")
-    if meta is None:
-        source.skip_first = _skip_first(config, source, first)
-    else:
-        source.skip_first = meta["skip_first"]
-    facts = {name: settings[name] for name in ("model", "hookpoint", "text", "context")}
-    writer = StoreWriter(out, {**facts, "skip_first": source.skip_first, "settings": settings})
-    return _fill(writer, config, source, chain([first], batches), progress)
+    stores = plan.begin(bos, source, first)
+    _fill(stores, config, source, chain([first], batches), progress)
+    for store in stores:
+        store.finish(config.tokens, texts.skipped)
+    return plan.open()
 
 
 def arithmetic(dtype: str, device: torch.device) -> str:
@@ -84,106 +99,146 @@ def arithmetic(dtype: str, device: torch.device) -> str:
 
 
 class _Source:
-    """A model and its hooked module: token ids in, checked activations out."""
+    """A model and its hooked modules: token ids in, checked activations out."""
 
-    def __init__(self, model: nn.Module, hookpoint: str) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Any, modules: dict[str, nn.Module]) -> None:
         self._model = model
-        self._module = find_module(model, hookpoint)
+        self._tokenizer = tokenizer
+        self._modules = modules
         self._device = next(model.parameters()).device
-        self._hookpoint = hookpoint
-        self.skip_first = False
 
-    def activations(self, input_ids: Tensor, first_token: int) -> Tensor:
-        """(B, T) token ids, of which the first is the text's ``first_token``-th -> (B, T', D).
+    def activations(
+        self, names: Sequence[str], input_ids: Tensor, first_token: int
+    ) -> dict[str, Tensor]:
+        """(B, T) token ids, of which the first is the text's ``first_token``-th -> (B, T, D) each.
 
-        T' is T - 1 with `skip_first`, else T.
+        Where a sequence is padded, the activations mean nothing.
         """
-        output = module_output(self._model, self._module, input_ids.to(self._device))
-        finite = torch.isfinite(output).all(dim=-1)
-        if not finite.all():
-            sequence, position = (int(n) for n in (~finite).nonzero()[0])
-            token = first_token + sequence * input_ids.shape[1] + position
-            raise ValueError(
-                f"{self._hookpoint} gave a NaN or infinite activation at token {token:,} of the "
-                f"text, position {position} of its sequence; nothing of its shard was stored"
+        check_token_ids(input_ids, self._model, self._tokenizer)
+        modules = {name: self._modules[name] for name in names}
+        outputs = module_outputs(self._model, modules, input_ids.to(self._device))
+        for name, output in outputs.items():
+            wrong = ~torch.isfinite(output).all(dim=-1).cpu() & (input_ids >= 0)
+            if wrong.any():
+                sequence, position = (int(n) for n in wrong.nonzero()[0])
+                token = first_token + sequence * input_ids.shape[1] + position
+                raise ValueError(
+                    f"{name} gave a NaN or infinite activation at token {token:,} of the "
+                    f"text, position {position} of its sequence; nothing of its shard was stored"
+                )
+        return {name: output.cpu() for name, output in outputs.items()}
+
+
+class _Plan:
+    """Which stores there are, which are to be filled, and in what dtype the model runs."""
+
+    def __init__(
+        self, config: HarvestConfig, names: Sequence[str], out: Path, device: torch.device
+    ) -> None:
+        self._config = config
+        self._folders = {name: _folder(out, name) for name in names}
+        metas = {name: read_meta(folder) for name, folder in self._folders.items()}
+        self.unfinished = {
+            name: meta for name, meta in metas.items() if not _complete(self._folders[name], meta)
+        }
+        begun = [meta["dtype"] for meta in self.unfinished.values() if meta and "dtype" in meta]
+        # A harvest goes on in the dtype in which it was begun.
+        wanted = begun[0] if begun and config.dtype == "auto" else config.dtype
+        self.dtype = arithmetic(wanted, device)
+        for name, meta in metas.items():
+            if meta is not None:
+                done = config.dtype == "auto" and name not in self.unfinished
+                dtype = meta["dtype"] if done else self.dtype
+                check_settings(meta, settings_of(config, name, dtype), self._folders[name])
+
+    def open(self) -> dict[str, ActivationStore]:
+        """Open the stores, which are complete."""
+        return {name: open_activations(folder) for name, folder in self._folders.items()}
+
+    def begin(self, bos: int | None, source: _Source, first: Tensor) -> list[Filling]:
+        """Begin or take up the unfinished stores; ``first`` is the first batch of token ids."""
+        new = [name for name, meta in self.unfinished.items() if meta is None]
+        skip = {name: meta["skip_first"] for name, meta in self.unfinished.items() if meta}
+        if self._config.skip_first is not None:
+            skip |= dict.fromkeys(new, self._config.skip_first)
+        elif new:
+            outputs = source.activations(new, first, 0)
+            skip |= {name: _is_sink(output, first, bos) for name, output in outputs.items()}
+        return [
+            Filling(
+                name,
+                self._folders[name],
+                settings_of(self._config, name, self.dtype),
+                bos,
+                skip[name],
             )
-        return output[:, int(self.skip_first) :].cpu()
+            for name in self.unfinished
+        ]
 
 
-def _skip_first(config: HarvestConfig, source: _Source, input_ids: Tensor) -> bool:
-    if config.skip_first is not None:
-        return config.skip_first
-    norms = source.activations(input_ids, 0).float().norm(dim=-1)  # (B, T)
-    ratio = norms[:, 0].mean() / norms[:, 1:].median()
+def _folder(out: Path, hookpoint: str) -> Path:
+    """Return the folder of a hookpoint's store; before there were several, it was ``out``."""
+    former = read_meta(out)
+    if former is not None and former.get("hookpoint") == hookpoint:
+        return out
+    return out / hookpoint
+
+
+def _complete(folder: Path, meta: dict[str, Any] | None) -> bool:
+    return (
+        meta is not None
+        and bool(meta["complete"])
+        and all((folder / shard["file"]).exists() for shard in meta["shards"])
+    )
+
+
+def _is_sink(output: Tensor, input_ids: Tensor, bos: int | None) -> bool:
+    """Return whether the first tokens' norms are far off those of the others."""
+    norms = output.float().norm(dim=-1)  # (B, T)
+    first = first_of_text(input_ids, bos)[:, None]  # (B, 1)
+    others = norms[(input_ids >= 0) & (torch.arange(norms.shape[1]) > first)]
+    ratio = norms.gather(1, first).mean() / others.median() if len(others) else 1
     return not 1 / SINK_RATIO <= ratio <= SINK_RATIO
 
 
 def _fill(
-    writer: StoreWriter,
+    stores: list[Filling],
     config: HarvestConfig,
     source: _Source,
     batches: Iterator[Tensor],
     progress: Progress,
-) -> ActivationStore:
+) -> None:
     """Write the shards that are not there yet, and check that the others are of the same text."""
     per_shard = -(-config.shard_rows // (config.sequences * config.context))
-    stored = sum(shard["rows"] for shard in writer.shards.values())
-    number = rows = first_token = 0  # of the next shard
-    progress("harvest", stored, config.tokens, "tokens")
-    while rows < config.tokens and (group := list(islice(batches, per_shard))):
-        ids_sha256 = _digest(group)
-        if number not in writer.shards:
-            parts: list[Tensor] = []
-            for part in _parts(source, group, first_token, config.tokens - rows):
-                parts.append(part)
-                stored += len(part)
-                progress("harvest", stored, config.tokens, "tokens")
-            writer.add(number, torch.cat(parts), ids_sha256=ids_sha256)
-        elif writer.shards[number]["ids_sha256"] != ids_sha256:
-            raise ValueError(
-                f"text {config.text!r} or the tokenizer is not the one that {writer.folder} was "
-                f"begun with (shard {number} had other tokens); use another folder or delete it"
-            )
-        rows += writer.shards[number]["rows"]
-        first_token += sum(input_ids.numel() for input_ids in group)
+    number = first_token = 0  # of the next shard
+
+    def report() -> None:
+        progress("harvest", min(s.made for s in stores), config.tokens, "tokens")
+
+    report()
+    while (waiting := [s for s in stores if s.rows < config.tokens]) and (
+        group := list(islice(batches, per_shard))
+    ):
+        digest = _digest(group)
+        lacking = [s for s in waiting if s.lacks(number, digest, config.text)]
+        for input_ids in group:
+            short = [s for s in lacking if s.wants(config.tokens)]
+            if short:
+                names = [s.name for s in short]
+                outputs = source.activations(names, input_ids, first_token)
+                for store in short:
+                    store.take(outputs[store.name], input_ids, config.tokens)
+                report()
+            first_token += input_ids.numel()
+        for store in lacking:
+            store.write(number, group, digest)
+        for store in waiting:
+            store.passed(number)
         number += 1
-    text_ended = rows < config.tokens
-    if text_ended:
-        progress("harvest", rows, rows, "tokens")
-    return writer.finish(text_ended=text_ended)
-
-
-def _parts(source: _Source, group: list[Tensor], first_token: int, limit: int) -> Iterator[Tensor]:
-    """Yield the activations of each batch, (rows, D), up to ``limit`` rows in all."""
-    for input_ids in group:
-        part = source.activations(input_ids, first_token).flatten(0, 1)[:limit]
-        yield part
-        first_token += input_ids.numel()
-        limit -= len(part)
-        if limit == 0:
-            return
+    if any(s.rows < config.tokens for s in stores):
+        least = min(s.rows for s in stores)
+        progress("harvest", least, least, "tokens")
 
 
 def _digest(group: list[Tensor]) -> str:
     return hashlib.sha256(b"".join(ids.numpy().tobytes() for ids in group)).hexdigest()
-
-
-def _settings(
-    config: HarvestConfig, device: torch.device, meta: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Return the config with "auto" decided: as in the store begun already, else by the device."""
-    if meta is not None and config.dtype == "auto":
-        return asdict(config) | {"dtype": meta["dtype"]}
-    return asdict(config) | {"dtype": arithmetic(config.dtype, device)}
-
-
-def _check_settings(meta: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
-    if "settings" not in meta:
-        raise ValueError(f"{out} holds activations that were not harvested; use another folder")
-    for name, value in asked.items():
-        stored = meta["settings"].get(name)
-        if stored != value:
-            raise ValueError(
-                f"{out} holds activations harvested with {name}={stored!r}, "
-                f"now asked for {value!r}; use another folder or delete this one"
-            )

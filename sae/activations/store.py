@@ -1,9 +1,21 @@
 """Activations on disk: shards that are memory-mapped, checked once, and read in shuffled batches.
 
 A store is a folder with ``meta.json`` and ``shard_00000.safetensors``, ``shard_00001.safetensors``
-..., each holding one tensor ``activations`` (rows, D). ``meta.json`` lists the finished shards with
-their SHA-256; a shard is listed after it is complete on disk, so a killed writer loses at most the
-shard it was working on.
+... Each shard holds these tensors:
+
+| name | shape and dtype | what it is |
+|---|---|---|
+| ``activations`` | (rows, D) float | one row for each stored token |
+| ``sequences`` | (S, T) int32 | the token ids of each sequence that the model was given; -1 after |
+|  |  | the end of a shorter one |
+| ``sequence`` | (rows,) int32 | the sequence that each row belongs to |
+| ``position`` | (rows,) int32 | the place of each row's token in its sequence |
+
+A token with no row was not stored: a BOS, an attention sink, or what came after the last row asked
+for. Stores of format 1, and those written without tokens, have ``activations`` only.
+
+``meta.json`` lists the finished shards with their SHA-256. A shard is listed after it is complete
+on disk, so a killed writer loses at most the shard it was working on.
 """
 
 import hashlib
@@ -17,41 +29,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...common.files import StrPath, sha256
-from ..formats.tensors import map_tensors
+from ...common.files import StrPath
+from .foreign import map_activations, open_file, open_folder
+from .norms import choose_rows, row_norms, spread
+from .shards import Context, Shard, StoredShard
 from .shuffle import shuffled_rows
 
-FORMAT = "twinsae-activations/1"
+FORMAT = "twinsae-activations/2"
+OLD_FORMAT = "twinsae-activations/1"
 META = "meta.json"
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-
-class Shard:
-    """One file of activations, memory-mapped and checked when it is first used."""
-
-    def __init__(self, path: Path, rows: int, checksum: str | None = None) -> None:
-        self.path = path
-        self.rows = rows
-        self._checksum = checksum
-
-    @cached_property
-    def tensor(self) -> Tensor:
-        """(rows, D) in the stored dtype, memory-mapped.
-
-        Raises:
-            ValueError: the file is not the one that was written.
-        """
-        if self._checksum is not None and sha256(self.path) != self._checksum:
-            raise ValueError(
-                f"{self.path} is damaged (its SHA-256 is not the one in {META}); "
-                f"delete this file and harvest again into the same folder: only it is made anew"
-            )
-        return map_activations(self.path)
-
-    @cached_property
-    def checksum(self) -> str:
-        """The SHA-256 of the file."""
-        return self._checksum or sha256(self.path)
+__all__ = ["ActivationStore", "map_activations", "open_activations"]
 
 
 class ActivationStore:
@@ -59,7 +47,8 @@ class ActivationStore:
 
     Attributes:
         path: the store's folder, or the one file.
-        meta: what ``meta.json`` says (of one file: its path).
+        meta: what ``meta.json`` says; of activations that others wrote: ``file``, their path,
+            and of one file the ``shape`` of its array.
         rows: number of activations, one a token.
         d_in: D, the length of an activation.
         dtype: dtype on disk.
@@ -88,6 +77,51 @@ class ActivationStore:
         if len(checksums) == 1:
             return checksums[0]
         return hashlib.sha256("\n".join(checksums).encode()).hexdigest()
+
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """(rows,) float64: the Euclidean length of each activation; all are read.
+
+        Raises:
+            ValueError: an activation is NaN or infinite, or a shard is damaged.
+        """
+        return row_norms(self._shards, self.path)
+
+    @cached_property
+    def norm_spread(self) -> dict[str, float]:
+        """The ``min``, ``median``, ``p99.9`` (99.9th percentile) and ``max`` of `norms`."""
+        known: dict[str, float] | None = self.meta.get("norms")
+        return known or spread(self.norms)
+
+    def without_outliers(self, max_norm: float) -> "ActivationStore":
+        """Return the store without the rows whose norm is over ``max_norm`` times the median.
+
+        The limit counts in medians because lengths differ between models and layers: one number
+        does for all. Nothing on disk changes. Of the new store, ``meta["max_norm"]`` is the number
+        given and ``meta["dropped"]`` how many rows were left out.
+
+        Raises:
+            ValueError: ``max_norm`` is below 1.
+        """
+        if not max_norm >= 1:
+            raise ValueError(f"max_norm must be at least 1, got {max_norm}")
+        keep = self.norms <= max_norm * self.norm_spread["median"]
+        facts = {"max_norm": max_norm, "dropped": int((~keep).sum())}
+        meta = {**self.meta, **facts, "norms": spread(self.norms[keep])}
+        shards = choose_rows(self._shards, keep)
+        return ActivationStore(self.path, meta, shards, self.d_in, self.dtype)
+
+    def context_of(self, row: int) -> Context:
+        """Return the token of a row, within the sequence that the model was given.
+
+        Raises:
+            IndexError: there is no such row.
+            ValueError: the store has no tokens: it is of format 1, or not of a language model.
+        """
+        if not 0 <= row < self.rows:
+            raise IndexError(f"{self.path}: there is no row {row}, only {self.rows:,} rows")
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self._shards[number].context_of(int(row - self._starts[number]))
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return how many batches `batches` yields for one pass over the activations.
@@ -149,8 +183,7 @@ class ActivationStore:
             self._shards, self._starts, ends, ends[1:], strict=False
         ):
             if begin < end:
-                within = torch.from_numpy(ascending[begin:end] - start)
-                part = shard.tensor.index_select(0, within).float()
+                part = shard.take(ascending[begin:end] - start).float()
                 gathered.index_copy_(0, torch.from_numpy(order[begin:end]), part)
         self._refuse_non_finite(gathered, rows)
         return gathered
@@ -164,76 +197,59 @@ class ActivationStore:
 
 
 def open_activations(path: StrPath) -> ActivationStore:
-    """Open a store folder, or one file of your own with a (rows, D) array of floats.
+    """Open a store folder, or activations that others wrote.
+
+    Others' may be: a ``.npy``, ``.npz``, ``.pt`` or ``.safetensors`` file with one array of
+    floats (and any of integers, such as token ids); a folder of such files, all of one width; a
+    folder that ``datasets`` wrote with ``save_to_disk`` and that has one column of vectors, such
+    as SAELens' caches. An array is (rows, d_in), or (N, T, d_in), which is read as N * T rows, of
+    dtype float16, bfloat16, float32 or float64. All but ``.npz`` is memory-mapped.
 
     Args:
-        path: a folder written by `harvest` or `StoreWriter`; or a ``.safetensors`` file with one
-            tensor, or a ``.npy`` file, of dtype float16, bfloat16, float32 or float64.
+        path: a folder written by `harvest` or `StoreWriter`; or a file or folder as above.
 
     Raises:
         FileNotFoundError: there is no such store or file, or one of the store's shards is gone.
-        ValueError: the store is incomplete or not of this format; the file is no 2-D float array.
+        ValueError: the store is incomplete or not of this format; what others wrote cannot be read
+            as activations.
     """
     path = Path(path)
-    if path.is_dir():
-        return _open_folder(path)
+    meta = read_meta(path) if path.is_dir() else None
+    if meta is not None:
+        _check_complete(path, meta)
+        return stored(path, meta)
     if not path.exists():
         raise FileNotFoundError(f"activations {path}: there is no such folder or file")
-    tensor = map_activations(path)
-    shard = Shard(path, len(tensor))
-    return ActivationStore(path, {"file": str(path)}, [shard], tensor.shape[1], tensor.dtype)
+    shards, facts = open_folder(path) if path.is_dir() else open_file(path)
+    first = shards[0].tensor
+    return ActivationStore(path, facts, shards, first.shape[1], first.dtype)
 
 
-def _open_folder(folder: Path) -> ActivationStore:
-    meta = read_meta(folder)
-    if meta is None:
-        raise FileNotFoundError(f"activations {folder}: no {META} in this folder")
+def stored(folder: Path, meta: dict[str, Any]) -> ActivationStore:
+    """Return what ``meta`` lists of a folder, complete or not."""
+    shards = [StoredShard(folder, entry) for entry in meta["shards"]]
+    return ActivationStore(folder, meta, shards, meta["d_in"], getattr(torch, meta["dtype"]))
+
+
+def _check_complete(folder: Path, meta: dict[str, Any]) -> None:
     if not meta["complete"]:
         raise ValueError(
             f"activations {folder} are incomplete ({meta['rows']:,} written so far); "
             f"harvest again into the same folder to continue"
         )
-    shards = [Shard(folder / s["file"], s["rows"], s["sha256"]) for s in meta["shards"]]
-    for shard in shards:
-        if not shard.path.exists():
+    for entry in meta["shards"]:
+        if not (folder / entry["file"]).exists():
             raise FileNotFoundError(
-                f"{shard.path} is gone; harvest again into the same folder: only it is made anew"
+                f"{folder / entry['file']} is gone; "
+                f"harvest again into the same folder: only it is made anew"
             )
-    return ActivationStore(folder, meta, shards, meta["d_in"], getattr(torch, meta["dtype"]))
-
-
-def map_activations(path: Path) -> Tensor:
-    """Return the one (rows, D) float tensor of a ``.safetensors`` or ``.npy`` file, memory-mapped.
-
-    Raises:
-        ValueError: the file is corrupt or does not hold just that.
-    """
-    tensors = _map_npy(path) if path.suffix == ".npy" else map_tensors(path)
-    if len(tensors) != 1:
-        raise ValueError(f"{path}: expected one tensor of activations, found {sorted(tensors)}")
-    (tensor,) = tensors.values()
-    if tensor.ndim != 2 or not tensor.numel() or tensor.dtype not in _DTYPES:
-        raise ValueError(
-            f"{path}: expected a (rows, d_in) array of floats, "
-            f"found shape {tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"
-        )
-    return tensor
-
-
-def _map_npy(path: Path) -> dict[str, Tensor]:
-    try:
-        # Copy-on-write, because torch warns about arrays that cannot be written.
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
-        return {"array": torch.from_numpy(array)}
-    except (ValueError, TypeError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as an array of floats: {error}") from error
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """Return the content of a store's ``meta.json``, or None where there is none.
 
     Raises:
-        ValueError: it is not one of this format.
+        ValueError: it is not one of this format, or of the one before.
     """
     path = folder / META
     if not path.exists():
@@ -242,6 +258,6 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is corrupt: not JSON ({error})") from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+    if not isinstance(meta, dict) or meta.get("format") not in (FORMAT, OLD_FORMAT):
         raise ValueError(f"{path} is not the description of a store of format {FORMAT!r}")
     return meta

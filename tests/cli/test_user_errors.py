@@ -45,7 +45,7 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
 
 def test_a_corrupt_shard(harvesting, fails, tmp_path):
     assert main(harvesting) == 0
-    shard = tmp_path / "run/activations/shard_00001.safetensors"
+    shard = tmp_path / "run/activations/h.1.mlp/shard_00001.safetensors"
     damaged = bytearray(shard.read_bytes())
     damaged[-1] ^= 1
     shard.write_bytes(damaged)

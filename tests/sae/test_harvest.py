@@ -16,13 +16,14 @@ import transformers
 from safetensors.torch import load_file
 from torch import Tensor
 from twinsae.sae.activations import (
+    ActivationStore,
     HarvestConfig,
     StoreWriter,
     documents,
-    harvest,
     load_language_model,
     open_activations,
 )
+from twinsae.sae.activations import harvest as harvest_all
 from twinsae.sae.activations.harvesting import arithmetic
 
 CONTEXT = 16
@@ -44,7 +45,7 @@ def config(model_folder: Path, texts: list[str], tmp_path: Path) -> HarvestConfi
         (folder / f"{number}.txt").write_text(text)
     return HarvestConfig(
         model=str(model_folder),
-        hookpoint="h.1.mlp",
+        hookpoint=("h.1.mlp",),
         text=str(folder),
         tokens=600,
         context=CONTEXT,
@@ -54,13 +55,20 @@ def config(model_folder: Path, texts: list[str], tmp_path: Path) -> HarvestConfi
     )
 
 
+def harvest(config: HarvestConfig, out: Path, **options: Any) -> ActivationStore:
+    """Harvest one hookpoint."""
+    (store,) = harvest_all(config, out, **options).values()
+    return store
+
+
 def read_store(folder: Path) -> Tensor:
     """Return all activations in the order of the text, read without the library."""
-    return torch.cat([load_file(file)["activations"] for file in sorted(folder.glob("shard*"))])
+    files = sorted(folder.glob("*/shard*"))
+    return torch.cat([load_file(file)["activations"] for file in files])
 
 
 def read_bytes(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+    return {file.name: file.read_bytes() for file in folder.glob("*/*")}
 
 
 def reference(
@@ -163,7 +171,7 @@ def test_position_0_is_left_out_where_its_norm_is_far_off(
         model.transformer.wpe.weight[0] = first
 
     # Behind the dropout there is nothing but the sum of the two embeddings.
-    edited = replace(config, model=edit_model(change), hookpoint="drop")
+    edited = replace(config, model=edit_model(change), hookpoint=("drop",))
     store = harvest(edited, tmp_path / "out")
     assert store.meta["skip_first"] is is_sink
     assert (read_store(tmp_path / "out") == others).all() == is_sink
@@ -200,7 +208,7 @@ def test_progress_counts_the_activations(config: HarvestConfig, tmp_path: Path) 
 def load(config: HarvestConfig, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Stands in for `load_language_model`, and gives the same model and tokenizer."""
     model = Mock(return_value=load_language_model(config.model))
-    monkeypatch.setattr(sys.modules[harvest.__module__], "load_language_model", model)
+    monkeypatch.setattr(sys.modules[harvest_all.__module__], "load_language_model", model)
     return model
 
 
@@ -231,7 +239,9 @@ def test_an_interrupted_harvest_goes_on_to_the_same_bytes(
 ) -> None:
     store = harvest(config, tmp_path / "whole")
     interrupted(config, tmp_path / "out", at)
-    finished = {name: (tmp_path / "out" / name) for name in read_bytes(tmp_path / "out")}
+    finished = {
+        name: (tmp_path / "out" / "h.1.mlp" / name) for name in read_bytes(tmp_path / "out")
+    }
     before = {name: path.stat().st_mtime_ns for name, path in finished.items()}
     assert len(before) == ((at - 1) // 128 + 1 if at > 128 else 0)
 
@@ -252,7 +262,6 @@ def test_a_complete_store_is_opened_without_the_model(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("hookpoint", "h.0.mlp"),
         ("tokens", 601),
         ("context", 8),
         ("dtype", "bfloat16"),
@@ -264,7 +273,9 @@ def test_other_settings_in_the_same_folder_are_refused(
 ) -> None:
     interrupted(config, tmp_path / "out", 200)
     before = read_bytes(tmp_path / "out")
-    with pytest.raises(ValueError, match=rf"out holds .* with {field}=.*, now asked for {value!r}"):
+    with pytest.raises(
+        ValueError, match=rf"out/h\.1\.mlp holds .* with {field}=.*, now asked for {value!r}"
+    ):
         harvest(replace(config, **{field: value}), tmp_path / "out")
     assert read_bytes(tmp_path / "out") == before
 
@@ -282,9 +293,11 @@ def test_auto_goes_on_in_the_dtype_of_the_store(
 def test_a_store_that_was_not_harvested_is_not_touched(
     config: HarvestConfig, tmp_path: Path
 ) -> None:
-    StoreWriter(tmp_path / "out", {}).add(0, torch.ones(3, 2))
+    StoreWriter(tmp_path / "out" / "h.1.mlp", {}).add(0, torch.ones(3, 2))
     before = read_bytes(tmp_path / "out")
-    with pytest.raises(ValueError, match="out holds activations that were not harvested"):
+    with pytest.raises(
+        ValueError, match=r"out/h\.1\.mlp holds activations that were not harvested"
+    ):
         harvest(config, tmp_path / "out")
     assert read_bytes(tmp_path / "out") == before
 
@@ -305,7 +318,7 @@ def test_a_shard_that_is_gone_is_made_anew(
 ) -> None:
     store = harvest(config, tmp_path / "out")
     before = read_bytes(tmp_path / "out")
-    (tmp_path / "out" / f"shard_0000{number}.safetensors").unlink()
+    (tmp_path / "out" / "h.1.mlp" / f"shard_0000{number}.safetensors").unlink()
     progress = Mock()
     assert harvest(config, tmp_path / "out", progress=progress).fingerprint == store.fingerprint
     assert read_bytes(tmp_path / "out") == before
@@ -326,7 +339,7 @@ def test_a_bad_activation_is_refused_and_finished_shards_stay(
     # The z comes after two shards of 128 tokens, a batch of 64, a sequence of 16, and 9 tokens.
     path = tmp_path / "spoilt.txt"
     path.write_text("a" * 345 + "z" + "a" * 300)
-    spoilt = replace(config, text=str(path), model=edit_model(change), hookpoint="drop")
+    spoilt = replace(config, text=str(path), model=edit_model(change), hookpoint=("drop",))
     message = "drop gave a NaN or infinite activation at token 345 of the text, position 9 of"
     with pytest.raises(ValueError, match=message):
         harvest(spoilt, tmp_path / "out")
@@ -336,7 +349,7 @@ def test_a_bad_activation_is_refused_and_finished_shards_stay(
         "shard_00001.safetensors",
     ]
     with pytest.raises(ValueError, match=r"incomplete \(256 written so far\)"):
-        open_activations(tmp_path / "out")
+        open_activations(tmp_path / "out" / "drop")
 
 
 @pytest.fixture
@@ -364,7 +377,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
 
 def test_a_wrong_hookpoint_or_text_leaves_nothing(config: HarvestConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'h\.1\.mpl' is no module of .* closest are .*h\.1\.mlp"):
-        harvest(replace(config, hookpoint="h.1.mpl"), tmp_path / "out")
+        harvest(replace(config, hookpoint=("h.1.mpl",)), tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="no/such"):
         harvest(replace(config, text="no/such"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -384,7 +397,7 @@ import sys
 from pathlib import Path
 from twinsae.sae.activations import HarvestConfig, harvest
 model, text, out = sys.argv[1:]
-config = HarvestConfig(model=model, hookpoint="h.1.mlp", text=text, tokens=600, context=16,
+config = HarvestConfig(model=model, hookpoint=("h.1.mlp",), text=text, tokens=600, context=16,
                        sequences=4, dtype="float32", shard_rows=100)
 harvest(config, Path(out), progress=lambda phase, done, *_: print(phase, done, flush=True))
 """
@@ -402,7 +415,7 @@ def test_killed_processes_lose_nothing(config: HarvestConfig, tmp_path: Path) ->
                     os.kill(child.pid, signal.SIGKILL)
                     break
         assert child.returncode == -signal.SIGKILL
-    assert (tmp_path / "out" / "meta.json").exists()
+    assert (tmp_path / "out" / "h.1.mlp" / "meta.json").exists()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     assert read_bytes(tmp_path / "out") == read_bytes(tmp_path / "whole")
 
@@ -429,7 +442,7 @@ def test_smollm2_activations_are_those_of_a_full_forward_pass(
 
     # Loading takes long, and this model is the one that harvest would load.
     load = Mock(return_value=(model, tokenizer))
-    monkeypatch.setattr(sys.modules[harvest.__module__], "load_language_model", load)
+    monkeypatch.setattr(sys.modules[harvest_all.__module__], "load_language_model", load)
     errors = {}
     for dtype in ("float32", "bfloat16"):
         store = harvest(HarvestConfig(tokens=2040, dtype=dtype), tmp_path / dtype)

@@ -8,7 +8,12 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
-from twinsae.sae.activations import find_module, load_language_model, module_output, sources
+from twinsae.sae.activations import (
+    find_modules,
+    load_language_model,
+    module_outputs,
+    sources,
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +32,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Any:
     return load_language_model(str(folder))[0]
+
+
+def find_module(model: nn.Module, hookpoint: str) -> nn.Module:
+    (module,) = find_modules(model, [hookpoint]).values()
+    return module
+
+
+def module_output(model: nn.Module, module: nn.Module, input_ids: Tensor) -> Tensor:
+    return module_outputs(model, {"here": module}, input_ids)["here"]
 
 
 @pytest.fixture
@@ -128,7 +142,7 @@ def test_tokens_in_one_list_are_put_back_in_sequences(input_ids: Tensor) -> None
 @pytest.mark.parametrize(
     ("hookpoint", "message"),
     [
-        ("unused", "the hooked Identity is not run in the forward pass"),
+        ("unused", "hookpoint 'here': this Identity is not run in the forward pass"),
         ("pooled", r"gives \(3, 4\), expected one vector for each of \(3, 7\) tokens"),
         ("mapping", "gives dict, expected one vector for each"),
     ],
@@ -154,7 +168,7 @@ def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
 def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     page = OSError("We couldn't connect to the hub.\nCheck your connection\nor read the page.")
     fail = Mock(side_effect=page)
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fail)
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", fail)
     with pytest.raises(OSError, match="cannot be loaded") as caught:
         load_language_model("owner/name")
     expected = "model 'owner/name' cannot be loaded: We couldn't connect to the hub."

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from twinsae.sae.activations import ActivationStore, StoreWriter, open_activations
+from twinsae.sae.activations import ActivationStore, StoreWriter, Tokens, open_activations
 from twinsae.sae.activations.shuffle import shuffled_rows
 
 WriteStore = Callable[..., tuple[ActivationStore, Tensor]]
@@ -188,7 +188,7 @@ def test_a_shard_that_cannot_be_written_leaves_the_store_as_it_was(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "corrupt: not JSON"), ('{"format": "x"}', "format 'twinsae-activations/1'"), ("[]", "")],
+    [("{", "corrupt: not JSON"), ('{"format": "x"}', "format 'twinsae-activations/2'"), ("[]", "")],
 )
 def test_a_wrong_description_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "meta.json").write_text(content)
@@ -201,62 +201,126 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         open_activations(tmp_path / "none.npy")
     with pytest.raises(FileNotFoundError, match=r"no meta\.json in this folder"):
         open_activations(tmp_path)
+    StoreWriter(tmp_path / "h.1", {}).add(0, torch.ones(3, 2))
+    with pytest.raises(FileNotFoundError, match=r"it has stores in h\.1: give one"):
+        open_activations(tmp_path)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.filterwarnings("error")
-def test_your_own_npy_file(tmp_path: Path, dtype: type, order: str) -> None:
-    x = np.random.default_rng(0).standard_normal((7, 5)).astype(dtype, order=order)
-    np.save(tmp_path / "mine.npy", x)
-    store = open_activations(tmp_path / "mine.npy")
-    assert (store.rows, store.d_in) == (7, 5)
-    (batch,) = store.batches(7, shuffle_seed=0, epochs=1)
-    assert torch.equal(sort_rows(batch), sort_rows(torch.from_numpy(x).float()))
+SEQUENCES = torch.tensor([[7, 8, 9], [5, 6, -1]], dtype=torch.int32)
 
 
-def test_your_own_safetensors_file(tmp_path: Path) -> None:
-    x = torch.randn(6, 4, dtype=torch.float64).bfloat16()
-    save_file({"whatever": x}, tmp_path / "mine.safetensors")
-    store = open_activations(tmp_path / "mine.safetensors")
-    assert (store.rows, store.d_in, store.dtype) == (6, 4, torch.bfloat16)
-    (batch,) = store.batches(6, shuffle_seed=0, epochs=1)
-    assert torch.equal(sort_rows(batch), sort_rows(x).float())
-    before = store.fingerprint
-    save_file({"whatever": -x}, tmp_path / "mine.safetensors")
-    assert open_activations(tmp_path / "mine.safetensors").fingerprint != before
+@pytest.fixture
+def with_tokens(tmp_path: Path) -> ActivationStore:
+    """Two shards of the same two sequences; of the first, position 0 is left out."""
+    writer = StoreWriter(tmp_path / "tokens", {})
+    sequence = torch.tensor([0, 0, 1, 1], dtype=torch.int32)
+    position = torch.tensor([1, 2, 0, 1], dtype=torch.int32)
+    for number in range(2):
+        tokens = Tokens((SEQUENCES + 10 * number * (SEQUENCES > 0)).int(), sequence, position)
+        rows = torch.arange(4.0)[:, None] + 4 * number + 1
+        writer.add(number, rows.expand(4, 2).clone(), tokens)
+    return writer.finish()
 
 
-@pytest.mark.parametrize(
-    ("array", "found"),
-    [
-        (np.ones(3, np.float32), r"shape \(3,\) of float32"),
-        (np.ones((2, 3, 4), np.float32), r"shape \(2, 3, 4\) of float32"),
-        (np.ones((2, 3), np.int64), r"shape \(2, 3\) of int64"),
-        (np.ones((0, 3), np.float32), r"shape \(0, 3\) of float32"),
-        (np.ones((2, 3), ">f4"), "cannot be read as an array of floats"),
-        (np.array([[None]]), "cannot be read as an array of floats"),
-    ],
-)
-def test_an_npy_file_of_something_else_is_refused(
-    tmp_path: Path, array: np.ndarray, found: str
+def test_tokens_are_kept_beside_the_activations(with_tokens: ActivationStore) -> None:
+    shard = load_file(with_tokens.path / "shard_00001.safetensors")
+    assert {name: tensor.dtype for name, tensor in shard.items()} == {
+        "activations": torch.float32,
+        "sequences": torch.int32,
+        "sequence": torch.int32,
+        "position": torch.int32,
+    }
+    found = [with_tokens.context_of(row) for row in range(8)]
+    ids = [context.token_ids.tolist() for context in found]
+    assert ids == [[7, 8, 9]] * 2 + [[5, 6]] * 2 + [[17, 18, 19]] * 2 + [[15, 16]] * 2
+    tokens = [int(context.token_ids[context.position]) for context in found]
+    assert tokens == [8, 9, 5, 6, 18, 19, 15, 16]
+    for row in (-1, 8):
+        with pytest.raises(IndexError, match=f"no row {row}, only 8 rows"):
+            with_tokens.context_of(row)
+
+
+def test_tokens_are_checked_with_their_shard(with_tokens: ActivationStore) -> None:
+    path = with_tokens.path / "shard_00000.safetensors"
+    ids = load_file(path)
+    ids["sequences"][0, 1] += 1
+    save_file(ids, path)
+    with pytest.raises(ValueError, match=r"shard_00000\.safetensors is damaged"):
+        open_activations(with_tokens.path).context_of(0)
+
+
+def test_a_store_of_the_first_format_is_read_without_tokens(
+    write_store: WriteStore, tmp_path: Path
 ) -> None:
-    np.save(tmp_path / "mine.npy", array)
-    with pytest.raises(ValueError, match=rf"mine\.npy.*{found}"):
-        open_activations(tmp_path / "mine.npy")
+    _, x = write_store(5, 3)
+    meta = json.loads((tmp_path / "store" / "meta.json").read_text())
+    del meta["norms"]
+    old = json.dumps(meta | {"format": "twinsae-activations/1"})
+    (tmp_path / "store" / "meta.json").write_text(old)
+    store = open_activations(tmp_path / "store")
+    (batch,) = store.batches(8, shuffle_seed=0, epochs=1)
+    assert torch.equal(sort_rows(batch), x)
+    assert store.norm_spread["max"] == pytest.approx(x.norm(dim=1).max().item())
+    with pytest.raises(ValueError, match="without their tokens"):
+        store.context_of(0)
+    with pytest.raises(ValueError, match="begun by an older version"):
+        StoreWriter(tmp_path / "store", {})
 
 
-@pytest.mark.parametrize("content", [b"", b"no array"])
-def test_a_broken_npy_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "mine.npy").write_bytes(content)
-    with pytest.raises(ValueError, match=r"mine\.npy cannot be read as an array of floats"):
-        open_activations(tmp_path / "mine.npy")
+@pytest.fixture
+def x_with_outliers() -> np.ndarray:
+    x = np.random.default_rng(0).standard_normal((1001, 6)).astype(np.float32)
+    x[::100] *= 500
+    return x
 
 
-def test_two_tensors_in_your_own_file_are_refused(tmp_path: Path) -> None:
-    save_file({"b": torch.ones(2, 2), "a": torch.ones(2, 2)}, tmp_path / "mine.safetensors")
-    with pytest.raises(ValueError, match=r"expected one tensor of activations, found \['a', 'b'\]"):
-        open_activations(tmp_path / "mine.safetensors")
+def test_the_spread_of_norms(x_with_outliers: np.ndarray, tmp_path: Path) -> None:
+    x = x_with_outliers
+    writer = StoreWriter(tmp_path / "store", {})
+    writer.add(0, torch.from_numpy(x[:300]))
+    writer.add(1, torch.from_numpy(x[300:]))
+    writer.finish()
+    norms = np.sort(np.sqrt((x.astype(np.float64) ** 2).sum(axis=1)))
+    expected = {"min": norms[0], "median": norms[500], "p99.9": norms[999], "max": norms[1000]}
+    meta = json.loads((tmp_path / "store" / "meta.json").read_text())
+    assert meta["norms"] == pytest.approx(expected)
+    np.save(tmp_path / "x.npy", x)
+    assert open_activations(tmp_path / "x.npy").norm_spread == pytest.approx(expected)
+
+
+def test_outliers_are_left_out(x_with_outliers: np.ndarray, tmp_path: Path) -> None:
+    x = x_with_outliers
+    writer = StoreWriter(tmp_path / "store", {})
+    for number, part in enumerate(np.split(x, [300, 301])):  # of row 300, an outlier, none is left
+        writer.add(number, torch.from_numpy(part))
+    store = writer.finish()
+    norms = np.linalg.norm(x.astype(np.float64), axis=1)
+    kept = x[norms <= 10 * np.median(norms)]
+    assert len(kept) == 990
+    within = store.without_outliers(10)
+    assert (within.rows, within.meta["dropped"], within.meta["max_norm"]) == (990, 11, 10)
+    assert within.meta["norms"]["max"] < 10 * within.meta["norms"]["median"]
+    (batch,) = within.batches(990, shuffle_seed=0, epochs=1)
+    expected = torch.from_numpy(kept)
+    assert torch.equal(sort_rows(batch), sort_rows(expected))
+    prints = {store.without_outliers(limit).fingerprint for limit in (5, 10, 1e9)}
+    assert within.fingerprint in prints
+    assert 2 <= len(prints | {store.fingerprint}) <= 4
+    assert store.without_outliers(1e9).rows == 1001
+    with pytest.raises(ValueError, match=r"max_norm must be at least 1, got 0\.5"):
+        store.without_outliers(0.5)
+
+
+def test_outliers_do_not_move_the_tokens(with_tokens: ActivationStore) -> None:
+    lengths = with_tokens.norms  # 1 to 8, times a constant
+    within = with_tokens.without_outliers(1)
+    assert within.rows == 4
+    assert lengths.tolist() == pytest.approx([2**0.5 * n for n in range(1, 9)])
+    for row in range(4):
+        assert within.context_of(row).position == with_tokens.context_of(row).position
+    chosen = with_tokens.without_outliers(1.4)  # up to 6.3
+    assert chosen.rows == 6
+    assert chosen.context_of(5).token_ids.tolist() == [17, 18, 19]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

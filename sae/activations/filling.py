@@ -1,0 +1,103 @@
+"""One hookpoint's store while it is filled."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .shards import PADDING, Tokens
+from .tokens import stored_positions
+from .writer import StoreWriter
+
+
+class Filling:
+    """The store of one hookpoint, filled shard by shard.
+
+    Args:
+        name: the hookpoint.
+        folder: the store's.
+        settings: for ``meta.json``, which names some of them outside, too.
+        bos: the token that is not stored where a sequence begins with it.
+        skip_first: whether the first token after that is left out, too.
+
+    Attributes:
+        name: as given.
+        rows: those of the shards passed so far.
+        made: those on disk and in memory.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, settings: dict[str, Any], bos: int | None, skip_first: bool
+    ) -> None:
+        facts = {fact: settings[fact] for fact in ("model", "hookpoint", "text", "context")}
+        facts |= {"bos": bos, "skip_first": skip_first, "settings": settings}
+        self.name = name
+        self._writer = StoreWriter(folder, facts)
+        self._bos, self._skip_first = bos, skip_first
+        self._parts: list[Tensor] = []
+        self._places: list[Tensor] = []
+        self.rows = 0
+        self.made = sum(shard["rows"] for shard in self._writer.shards.values())
+
+    def lacks(self, number: int, digest: str, text: str) -> bool:
+        """Return whether this shard is to be made.
+
+        Raises:
+            ValueError: it is there, but was made of other tokens.
+        """
+        if number not in self._writer.shards:
+            return True
+        if self._writer.shards[number]["ids_sha256"] != digest:
+            raise ValueError(
+                f"text {text!r} or the tokenizer is not the one that {self._writer.folder} was "
+                f"begun with (shard {number} had other tokens); use another folder or delete it"
+            )
+        return False
+
+    def wants(self, tokens: int) -> bool:
+        """Return whether it has fewer rows than ``tokens`` in all."""
+        return self.rows + sum(map(len, self._parts)) < tokens
+
+    def take(self, output: Tensor, input_ids: Tensor, tokens: int) -> None:
+        """Keep a batch's activations for the shard, up to ``tokens`` rows in all.
+
+        Args:
+            output: (B, T, D).
+            input_ids: (B, T), as from `token_batches`.
+            tokens: rows that the store is to have.
+        """
+        room = tokens - self.rows - sum(map(len, self._parts))
+        places = stored_positions(input_ids, self._bos, self._skip_first).nonzero()[:room]
+        self._parts.append(output[places[:, 0], places[:, 1]])
+        self._places.append(places)
+        self.made += len(places)
+
+    def write(self, number: int, group: list[Tensor], digest: str) -> None:
+        """Write what was kept as a shard; ``group`` holds all its batches of token ids."""
+        longest = max(ids.shape[1] for ids in group)
+        sequences = [
+            torch.nn.functional.pad(ids, (0, longest - ids.shape[1]), value=PADDING)
+            for ids in group
+        ]
+        starts = torch.tensor([0, *(len(ids) for ids in group)]).cumsum(0)
+        places = zip(self._places, starts.tolist(), strict=False)
+        sequence = torch.cat([place[:, 0] + start for place, start in places])
+        position = torch.cat([place[:, 1] for place in self._places])
+        tokens = Tokens(torch.cat(sequences).int(), sequence.int(), position.int())
+        self._writer.add(number, torch.cat(self._parts), tokens, ids_sha256=digest)
+        self._parts, self._places = [], []
+
+    def passed(self, number: int) -> None:
+        """Count the rows of a shard that is there."""
+        self.rows += self._writer.shards[number]["rows"]
+
+    def finish(self, tokens: int, skipped: dict[str, int]) -> None:
+        """Declare the store complete.
+
+        Raises:
+            ValueError: it is empty.
+        """
+        if not self.rows:
+            raise ValueError(f"{self.name}: the text has no token that would be stored")
+        self._writer.finish(text_ended=self.rows < tokens, skipped_rows=skipped)
