@@ -9,6 +9,7 @@ from twinsae.sae import SAEConfig, TrainConfig, train
 from twinsae.sae.activations import open_activations
 
 D_IN = 16
+COMMIT = "c0ffee" + "0" * 34
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +37,8 @@ def manual_folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder = tmp_path / "here"
     shutil.copytree(made, folder)
     monkeypatch.chdir(folder)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     return folder
 
 
@@ -57,9 +60,11 @@ def _save_model(folder: Path) -> None:
 
 
 def _save_hub(folder: Path) -> None:
-    """Write SAEs where the Hub's names in the manual lead: a path comes before the Hub."""
-    for name in (
-        "EleutherAI/sae-pythia-160m-32k/layers.6.mlp",
-        "EleutherAI/sae_overlap/k32-sae-mlp-32k-seed3/layers.6.mlp",
-    ):
-        shutil.copytree(folder / "runs/a/seed0", folder / name)
+    """Write SAEs where the Hub's names in the manual lead: to a path, and to the client's cache."""
+    shutil.copytree(folder / "runs/a/seed0", folder / "EleutherAI/sae-pythia-160m-32k/layers.6.mlp")
+    repository = folder / "hub/models--EleutherAI--sae_overlap"
+    for seed in (2, 3):
+        place = f"snapshots/{COMMIT}/k32-sae-mlp-32k-seed{seed}/layers.6.mlp"
+        shutil.copytree(folder / "runs/a/seed0", repository / place)
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text(COMMIT)
