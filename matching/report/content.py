@@ -111,6 +111,10 @@ def _sae(letter: str, match: MatchFolder, log: TrainingLog | None) -> dict[str, 
     return {
         **{key: facts[key] for key in ("path", "file", "sha256", "num_latents", "d_in", "dtype")},
         "letter": letter.upper(),
+        # Matches from before these were recorded have none.
+        "layout": ": ".join(facts[key] for key in ("family", "layout") if key in facts),
+        "evidence": ", ".join(facts.get("evidence", ())),
+        "source": f"{facts['name']} at {facts['commit'][:12]}" if "commit" in facts else "",
         "name": "/".join(filter(None, name)),
         "training": training[0] if training else None,
     }

@@ -120,6 +120,24 @@ def change(folder, edit):
     path.write_text(json.dumps(summary))
 
 
+def test_layouts_evidence_and_names_are_told(tmp_path, write_match, parse):
+    write_match(tmp_path)
+    assert "Layout" not in parse(render(tmp_path)).rows  # of a match before these were recorded
+
+    def edit(summary):
+        for letter, facts in summary["inputs"].items():
+            facts |= {"family": "qwen_scope", "layout": "encoder (L, D), decoder (D, L)"}
+            facts |= {"evidence": ["b_enc (9,)", "b_dec (4,)"]}
+            facts |= {"name": f"hf:o/r:{letter}", "repo": "o/r", "commit": letter * 40}
+
+    change(tmp_path, edit)
+    rows = parse(render(tmp_path)).rows
+    told = "qwen_scope: encoder (L, D), decoder (D, L) by b_enc (9,), b_dec (4,)"
+    assert [plain(cell["text"]) for cell in rows["Layout"]] == [told] * 2
+    names = [plain(cell["text"]) for cell in rows["Name"]]
+    assert names == [f"hf:o/r:{letter} at {letter * 12}" for letter in "ab"]
+
+
 def test_unproved_matching_is_said_to_be(tmp_path, write_match, parse):
     write_match(tmp_path)
     change(tmp_path, lambda s: s["sides"]["encoder"].update(certified=False, gap=0.125))
