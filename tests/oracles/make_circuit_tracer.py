@@ -19,7 +19,7 @@ THRESHOLD = "activation_function.threshold"
 LAYERS = 3
 
 
-def finish(files: Path, path: str, x: Tensor, sae: Any, oracle: str) -> None:  # noqa: ANN401
+def finish(files: Path, path: str, x: Tensor, sae: Any, oracle: str) -> None:
     """Write what circuit-tracer's transcoder makes of the inputs."""
     case.finish(
         files,
@@ -34,7 +34,7 @@ def finish(files: Path, path: str, x: Tensor, sae: Any, oracle: str) -> None:  #
     )
 
 
-def single_layers(loaders: Any) -> None:  # noqa: ANN401
+def single_layers(loaders: Any) -> None:
     """Write layer_<i>.safetensors with each activation, and with a skip connection."""
     for seed, name, activation, skip in (
         (500, "relu", "relu", False),
@@ -65,7 +65,7 @@ def single_layers(loaders: Any) -> None:  # noqa: ANN401
         finish(files, "layer_0.safetensors", p.x, transcoder, "load_transcoder")
 
 
-def gemma_scope(loaders: Any) -> None:  # noqa: ANN401
+def gemma_scope(loaders: Any) -> None:
     """Write what Google publishes, which circuit-tracer reads without SAELens."""
     p = parameters(510)
     files, path = case.new_case("gemma-scope-1-transcoder-by-circuit-tracer"), "layer_0/params.npz"
@@ -84,7 +84,7 @@ def gemma_scope(loaders: Any) -> None:  # noqa: ANN401
     finish(files, path, p.x, transcoder, "load_gemma_scope_2_transcoder")
 
 
-def cross_layers(loaders: Any) -> None:  # noqa: ANN401
+def cross_layers(loaders: Any) -> None:
     """Write cross-layer transcoders of three layers; one layer's dictionaries can be matched."""
     layers = [parameters(520 + layer) for layer in range(LAYERS)]
     decoders = [torch.stack([p.decoder * (1 + i) + i for i in range(LAYERS)], 1) for p in layers]
