@@ -68,8 +68,8 @@ def _refusal(call: Any, path: Path, words: str) -> None:
 
 FAMILIES = {
     "circuit-tracer", "ckkissane", "dictionary-learning", "gemma-scope-1", "gemma-scope-2",
-    "goodfire", "llama-scope-1", "llama-scope-2", "llama-scope-r1", "mlsae", "mwhanna", "openai", "opensae",
-    "qresearch", "qwen-scope", "saelens", "sparsify", "temporal",
+    "goodfire", "llama-scope-1", "llama-scope-2", "llama-scope-r1", "mlsae", "mwhanna", "openai",
+    "opensae", "qresearch", "qwen-scope", "saelens", "sparsify", "temporal",
 }  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_there_are_cases_of_every_family() -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.filterwarnings("ignore")  # an assumed class is told, and is right here
+@pytest.mark.filterwarnings("ignore")  # what was assumed is told, and right here
 @pytest.mark.parametrize("case", CASES)
 def test_codes_and_reconstruction_are_the_owners(case: Case) -> None:
     if "load" in case.refused:
@@ -94,7 +94,7 @@ def test_codes_and_reconstruction_are_the_owners(case: Case) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.filterwarnings("ignore")  # an assumed class is told, and is right here
+@pytest.mark.filterwarnings("ignore")  # what was assumed is told, and right here
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("case", CASES)
 def test_dictionaries_are_the_owners(case: Case, side: Side) -> None:
