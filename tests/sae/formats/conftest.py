@@ -84,7 +84,8 @@ def _written(suffix: str, arrays: Arrays) -> bytes:
         return bytes(safetensors_bytes(arrays))
     buffer = io.BytesIO()
     if suffix == ".npz":
-        np.savez(buffer, **{name: tensor.numpy() for name, tensor in arrays.items()})
+        numpy = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in arrays.items()}
+        np.savez(buffer, **numpy)
     else:
         torch.save(arrays, buffer)
     return buffer.getvalue()
@@ -107,6 +108,8 @@ def _of_arrays(path: Path, file: str) -> Iterator[Damage]:
         renamed = _without(arrays, name) | {f"{name}_": value}
         yield Damage(f"{name} renamed", file, written(renamed))
         if not isinstance(value, Tensor):
+            for what, number in NUMBERS.items():
+                yield Damage(f"{name} {what}", file, written(arrays | {name: number}))
             continue
         for what, damage in ARRAY_DAMAGE.items():
             if value.ndim == 0 and what in ("one row less", "one row more", "empty", "no columns"):
@@ -117,11 +120,21 @@ def _of_arrays(path: Path, file: str) -> Iterator[Damage]:
             lossless = told or (what == "float64" and value.is_floating_point())
             changed = arrays | {name: damage(value)}
             yield Damage(f"{name} {what}", file, written(changed), lossless)
+    if path.suffix == ".npz":
+        yield Damage("code", file, written(arrays | {"code": np.array(Code(), dtype=object)}))
     if path.suffix in (".pt", ".pth"):
+        yield Damage("code", file, lambda: _pickled(arrays | {"code": Code()}))
         yield Damage("a list", file, lambda: _pickled(list(arrays.values())))
         yield Damage("nested", file, lambda: _pickled({"state_dict": arrays}))
         yield Damage("texts for arrays", file, lambda: _pickled(dict.fromkeys(arrays, "text")))
         yield Damage("numbers as names", file, lambda: _pickled(dict(enumerate(arrays.values()))))
+
+
+class Code:
+    """What runs if it is unpickled; no `except Exception` would hide that."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, ("raise SystemExit('a file ran code')",)
 
 
 def _pickled(content: object) -> bytes:
