@@ -19,7 +19,7 @@ THRESHOLD = "activation_function.threshold"
 LAYERS = 3
 
 
-def finish(files: Path, path: str, x: Tensor, sae: Any, oracle: str) -> None:  # noqa: ANN401
+def finish(files: Path, path: str, x: Tensor, sae: Any, oracle: str) -> None:
     """Write what circuit-tracer's transcoder makes of the inputs."""
     case.finish(
         files,
@@ -34,7 +34,7 @@ def finish(files: Path, path: str, x: Tensor, sae: Any, oracle: str) -> None:  #
     )
 
 
-def single_layers(loaders: Any) -> None:  # noqa: ANN401
+def single_layers(loaders: Any) -> None:
     """Write layer_<i>.safetensors with each activation, and with a skip connection."""
     for seed, name, activation, skip in (
         (500, "relu", "relu", False),
@@ -65,7 +65,28 @@ def single_layers(loaders: Any) -> None:  # noqa: ANN401
         finish(files, "layer_0.safetensors", p.x, transcoder, "load_transcoder")
 
 
-def gemma_scope(loaders: Any) -> None:  # noqa: ANN401
+def facebook(loaders: Any) -> None:
+    """Write a layer of facebook/crv-8b-instruct-transcoders; circuit-tracer itself knows its k."""
+    p, repository = parameters(505, latents=200), "facebook/crv-8b-instruct-transcoders"
+    files = case.new_case("circuit-tracer-facebook")
+    path = "crv-8b-instruct-transcoders/layer_0.safetensors"
+    tensors = {"W_enc": p.encoder, "W_dec": p.decoder, "b_enc": p.b_enc, "b_dec": p.b_dec}
+    case.write_safetensors(files / path, tensors)
+    hooks = {"feature_input_hook": "mlp.hook_in", "feature_output_hook": "mlp.hook_out"}
+    case.write_text(
+        (files / path).with_name("config.yaml"),
+        "model_name: meta-llama/Llama-3.1-8B-Instruct\nmodel_kind: transcoder_set\n"
+        + "".join(f"{name}: {hook}\n" for name, hook in hooks.items())
+        + f"scan: {repository}\nactivation: topk\n",
+    )
+    layers = loaders.load_transcoder_set(
+        {0: str(files / path)}, repository, **hooks, activation="topk", lazy_encoder=False,
+        lazy_decoder=False,
+    )  # fmt: skip
+    finish(files, path, p.x, layers[0], "load_transcoder_set")
+
+
+def gemma_scope(loaders: Any) -> None:
     """Write what Google publishes, which circuit-tracer reads without SAELens."""
     p = parameters(510)
     files, path = case.new_case("gemma-scope-1-transcoder-by-circuit-tracer"), "layer_0/params.npz"
@@ -84,7 +105,7 @@ def gemma_scope(loaders: Any) -> None:  # noqa: ANN401
     finish(files, path, p.x, transcoder, "load_gemma_scope_2_transcoder")
 
 
-def cross_layers(loaders: Any) -> None:  # noqa: ANN401
+def cross_layers(loaders: Any) -> None:
     """Write cross-layer transcoders of three layers; one layer's dictionaries can be matched."""
     layers = [parameters(520 + layer) for layer in range(LAYERS)]
     decoders = [torch.stack([p.decoder * (1 + i) + i for i in range(LAYERS)], 1) for p in layers]
@@ -158,6 +179,7 @@ if __name__ == "__main__":
     with torch.no_grad():
         single = take(root, "circuit_tracer.transcoder.single_layer_transcoder")
         single_layers(single)
+        facebook(single)
         gemma_scope(single)
         cross_layers(take(root, "circuit_tracer.transcoder.cross_layer_transcoder"))
         gemma_scope_2_layers()

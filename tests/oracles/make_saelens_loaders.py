@@ -196,28 +196,30 @@ def single_files() -> None:
 
 def mwhanna() -> None:
     """Write layer_3.safetensors in bfloat16, whose two matrices have one latent a row."""
-    p = Parameters(*(tensor.bfloat16().float() for tensor in parameters(41)))
-    files = case.new_case("mwhanna")
-    tensors = {
-        name: tensor.bfloat16()
-        for name, tensor in _by_side(p, "W_enc", "W_dec", turned_encoder=False).items()
-    }
-    case.write_safetensors(files / "layer_3.safetensors", tensors)
-    case.write_text(
-        files / "config.yaml",
-        "model_name: Qwen/Qwen3-0.6B\nmodel_kind: transcoder_set\n"
-        "feature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n"
-        "scan: mwhanna/qwen3-0.6b-transcoders-lowl0\n",
-    )
-    case.write_text(
-        files / "wandb-config.yaml",
-        f"_wandb:\n    value: {{}}\nbatch_size:\n    value: 4096\nd_feature:\n    value: {L}\n"
-        f"d_model:\n    value: {D}\n",
-    )
-    sae = load(
-        files, "mwhanna_transcoder", "mwhanna/qwen3-0.6b-transcoders-lowl0", "layer_3.safetensors"
-    )
-    finish(files, ["layer_3.safetensors"], sae, p.x, "mwhanna_transcoder")
+    for seed, name, size, wandb, sidecar in (
+        (41, "", "0.6b-transcoders-lowl0", "wandb-config.yaml", True),
+        (42, "-14b", "14b-transcoders", "wanb-config.yaml", False),  # as it is spelt there
+    ):
+        p = Parameters(*(tensor.bfloat16().float() for tensor in parameters(seed)))
+        files = case.new_case(f"mwhanna{name}")
+        tensors = _by_side(p, "W_enc", "W_dec", turned_encoder=False)
+        case.write_safetensors(
+            files / "layer_3.safetensors", {k: tensor.bfloat16() for k, tensor in tensors.items()}
+        )
+        if sidecar:
+            case.write_text(
+                files / "config.yaml",
+                "model_name: Qwen/Qwen3-0.6B\nmodel_kind: transcoder_set\n"
+                "feature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n"
+                f"scan: mwhanna/qwen3-{size}\n",
+            )
+        case.write_text(
+            files / wandb,
+            f"_wandb:\n    value: {{}}\nbatch_size:\n    value: 4096\nd_feature:\n    value: {L}\n"
+            f"d_model:\n    value: {D}\n",
+        )
+        sae = load(files, "mwhanna_transcoder", f"mwhanna/qwen3-{size}", "layer_3.safetensors")
+        finish(files, ["layer_3.safetensors"], sae, p.x, "mwhanna_transcoder")
 
 
 def dictionary_learning_1() -> None:
