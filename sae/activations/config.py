@@ -37,8 +37,9 @@ class HarvestConfig:
 
     def __post_init__(self) -> None:
         """Raise for values out of range."""
-        if isinstance(self.hookpoint, str) or not self.hookpoint:
-            raise TypeError(f"hookpoint: expected a tuple of names, got {self.hookpoint!r}")
+        names: object = self.hookpoint  # a plain string would be read as its letters
+        if not isinstance(names, tuple) or not names:
+            raise TypeError(f"hookpoint: expected a tuple of names, got {names!r}")
         least = {"tokens": 1, "context": 2, "sequences": 1, "shard_rows": 1}
         for name, minimum in least.items():
             if getattr(self, name) < minimum:

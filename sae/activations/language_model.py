@@ -76,13 +76,11 @@ def _load_tokenizer(name: str, where: str, options: dict[str, str]) -> Any:
 
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
-        empty = len(tokenizer) == 0
+        words = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
     except Exception as error:  # transformers raises any kind
-        raise ValueError(
-            f"model {name!r}: its tokenizer cannot be loaded: {_line(error)}"
-        ) from error
-    if empty:
-        raise ValueError(f"model {name!r}: it has no tokenizer, or one without tokens")
+        raise ValueError(f"model {name!r}: no tokenizer can be loaded: {_line(error)}") from error
+    if len(words) < 2:  # where the files are missing, transformers makes one of special tokens
+        raise ValueError(f"model {name!r} has no tokenizer: its files are not there")
     return tokenizer
 
 

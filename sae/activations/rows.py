@@ -79,6 +79,8 @@ def streamed_rows(source: str, column: str, split: str) -> Iterator[Row]:
         stream = package.load_dataset(name, config or None, split=split, streaming=True)
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if Path(name).is_file():
+            reason = f"it is a file here, whose path goes without {DATASET!r}"
         raise ValueError(f"text {source!r} cannot be opened: {reason}") from error
     return _dataset_rows(source, stream, column)
 
@@ -96,10 +98,10 @@ def _suffix(path: Path) -> str:
 def _open(path: Path) -> TextIO:
     # newline="": the csv module takes care of line ends within quotes. Excel begins a file with a
     # byte order mark, which utf-8-sig passes over.
-    options = {"encoding": "utf-8-sig", "newline": "" if _suffix(path) == ".csv" else None}
+    newline = "" if _suffix(path) == ".csv" else None
     if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", **options))
-    return path.open(**options)  # type: ignore[arg-type]  # mypy sees one type for both
+        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=newline))
+    return path.open(encoding="utf-8-sig", newline=newline)
 
 
 def _json_lines(file: TextIO, column: str, path: Path) -> Iterator[Row]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from twinsae.cli.main import main
 from twinsae.matching import Certificate
-from twinsae.sae import SAE, SAEConfig, save_sae
+from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
 
 
 @pytest.fixture
@@ -203,6 +203,76 @@ def test_train_on_own_activations_and_match_the_seeds(tmp_path, capsys):
     assert "Trained SAEs" in shown
     saes = [str(run / "here.mlp" / f"seed{seed}") for seed in (3, 5)]
     assert main(["match", *saes, "--out", str(tmp_path / "match")]) == 0
+
+
+def test_train_on_several_hookpoints(tmp_path, model_folder, capsys):
+    letters = np.random.default_rng(0).integers(97, 122, size=700, dtype=np.uint8)
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": letters.tobytes().decode()}) + "\n\n")
+    run = tmp_path / "run"
+    args = f"--out {run} --model {model_folder} --text {tmp_path / 'a.jsonl'} --context 16"
+    sizes = "--tokens 500 --latents 24 --k 4 --batch-size 64 --seeds 0"
+    words = ["train", *args.split(), *sizes.split(), "--hookpoint"]
+    assert main([*words, "h.*.mlp", "h.0"]) == 0
+    out, shown = capsys.readouterr().out, {}
+    assert "1 blank and 0 null rows of the text were skipped" in out
+    for name in ("h.0.mlp", "h.1.mlp", "h.0"):
+        assert (run / name / "seed0" / "sae.safetensors").is_file()
+        norms = json.loads((run / "activations" / name / "meta.json").read_text())["norms"]
+        shown[name] = f"{name}: 500 activations, norm {norms['min']:.4g} to {norms['max']:.4g}, "
+        assert f"train {name}: " in out
+    assert all(line in out for line in shown.values())
+    # Another one into the same folder; and the three are named in the table.
+    assert main([*words, "h.1"]) == 0
+    out = capsys.readouterr().out
+    assert all(f" {name} " in out for name in (*shown, "h.1"))
+    words[words.index("--out") + 1] = str(tmp_path / "other")
+    assert main([*words, "h.*.mpl"]) == 2
+    assert "'h.*.mpl' is no module of GPT2LMHeadModel; the closest" in capsys.readouterr().err
+
+
+def test_train_without_outliers(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(640, 8)).astype(np.float32)
+    x[::80] *= 1000
+    np.save(tmp_path / "x.npy", x.reshape(64, 10, 8))
+    run, other = tmp_path / "run", tmp_path / "other"
+    words = f"--activations {tmp_path / 'x.npy'} --hookpoint x --latents 16 --k 4 --batch-size 64"
+    command = ["train", *words.split(), "--epochs", "3", "--seeds", "0", "--lr", "0.01", "--out"]
+    assert main([*command, str(run)]) == 0
+    out = capsys.readouterr().out
+    assert "the array of shape (64, 10, 8) is read as 640 rows" in out
+    assert "warning: the largest norm is" in out
+    assert json.loads((run / "x" / "activations.json").read_text())["dropped"] == 0
+    assert main([*command, str(other), "--max-norm", "10"]) == 0
+    out = capsys.readouterr().out
+    assert "8 of 640 activations are left out, with a norm over 10 times the median" in out
+    assert "warning" not in out
+    noted = json.loads((other / "x" / "activations.json").read_text())
+    assert (noted["rows"], noted["dropped"], noted["max_norm"]) == (632, 8, 10)
+    norms = np.linalg.norm(x, axis=1)
+    assert noted["norms"]["max"] == pytest.approx(norms[norms < 100].max())
+    # The FVU shown is that of the ordinary rows: a plain one of theirs is as large.
+    sae = load_sae(other / "x" / "seed0")
+    kept = torch.from_numpy(x[norms < 100])
+    last = json.loads((other / "log.jsonl").read_text().splitlines()[-1])
+    assert last["fvu"] == pytest.approx(sae(kept).fvu.item(), rel=0.25)
+    # Other rows are another run.
+    assert main([*command, str(other)]) == 2
+    assert "activations" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--max-norm", "0.5"], "max_norm must be at least 1, got 0.5"),
+        (["--hookpoint", "a", "b"], "hookpoint: --activations are of one hookpoint, got a b"),
+    ],
+)
+def test_options_that_do_not_fit_own_activations(tmp_path, capsys, words, message):
+    np.save(tmp_path / "x.npy", np.ones((4, 2), np.float32))
+    args = ["train", "--out", str(tmp_path), "--activations", str(tmp_path / "x.npy"), *words]
+    assert main(args) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_doctor_says_what_a_match_takes(capsys):

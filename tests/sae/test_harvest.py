@@ -1,6 +1,8 @@
+import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -390,6 +392,200 @@ def test_a_wrong_hookpoint_or_text_leaves_nothing(config: HarvestConfig, tmp_pat
 def test_settings_out_of_range_are_refused(field: str, value: int, least: int) -> None:
     with pytest.raises(ValueError, match=f"{field} must be at least {least}, got {value}"):
         HarvestConfig(**{field: value})
+
+
+def test_a_wrong_type_of_hookpoint_is_refused() -> None:
+    for wrong in ("h.1.mlp", ()):
+        with pytest.raises(TypeError, match="hookpoint: expected a tuple of names, got"):
+            HarvestConfig(hookpoint=wrong)
+
+
+def context_of(store: ActivationStore, row: int) -> tuple[list[int], int]:
+    token_ids, position = store.context_of(row)
+    return token_ids.tolist(), position
+
+
+@pytest.mark.parametrize("skip_first", [False, True])
+def test_every_row_has_its_token(
+    config: HarvestConfig, texts: list[str], tmp_path: Path, skip_first: bool
+) -> None:
+    config = replace(config, tokens=10**9, skip_first=skip_first)
+    store = harvest(config, tmp_path / "out")
+    ids = [token for text in texts for token in [*(ord(c) - 97 for c in text), EOS]]
+    cut = [ids[start : start + CONTEXT] for start in range(0, len(ids), CONTEXT)]
+    expected = [
+        (sequence, place) for sequence in cut for place in range(int(skip_first), len(sequence))
+    ]
+    assert [context_of(store, row) for row in range(store.rows)] == expected
+
+
+def test_several_hookpoints_are_those_of_single_harvests(
+    config: HarvestConfig, tmp_path: Path
+) -> None:
+    names = ("h.1", "h.0.mlp", "h.1.mlp")
+    progress = Mock()
+    together = harvest_all(
+        replace(config, hookpoint=("h.1", "h.*.mlp")), tmp_path / "all", progress=progress
+    )
+    assert tuple(together) == names
+    assert progress.call_args.args == ("harvest", 600, 600, "tokens")
+    for name in names:
+        harvest(replace(config, hookpoint=(name,)), tmp_path / name)
+        one, other = tmp_path / "all" / name, tmp_path / name / name
+        for file in other.iterdir():
+            assert (one / file.name).read_bytes() == file.read_bytes()
+
+
+def test_hookpoints_can_be_added_to_a_folder(
+    config: HarvestConfig, tmp_path: Path, load: Mock
+) -> None:
+    first = harvest(config, tmp_path / "out")
+    before = read_bytes(tmp_path / "out")
+    both = harvest_all(replace(config, hookpoint=("h.0", "h.1.mlp")), tmp_path / "out")
+    assert list(both) == ["h.0", "h.1.mlp"]
+    assert both["h.1.mlp"].fingerprint == first.fingerprint
+    assert (
+        before.items()
+        <= {
+            file.name: file.read_bytes() for file in (tmp_path / "out" / "h.1.mlp").iterdir()
+        }.items()
+    )
+    load.side_effect = OSError
+    assert list(harvest_all(replace(config, hookpoint=("h.0",)), tmp_path / "out")) == ["h.0"]
+
+
+@pytest.mark.parametrize("at", [128, 300])
+def test_several_hookpoints_go_on_after_an_interruption(
+    config: HarvestConfig, tmp_path: Path, at: int
+) -> None:
+    config = replace(config, hookpoint=("h.0", "h.1"))
+    whole = harvest_all(config, tmp_path / "whole")
+    interrupted(config, tmp_path / "out", at)
+    # One of them was ahead, as after a kill between the two files of a shard.
+    ahead = harvest(replace(config, hookpoint=("h.0",)), tmp_path / "out")
+    assert ahead.fingerprint == whole["h.0"].fingerprint
+    again = harvest_all(config, tmp_path / "out")
+    for name, store in whole.items():
+        assert again[name].fingerprint == store.fingerprint
+        assert again[name].meta == store.meta
+
+
+def test_a_store_of_the_version_before_is_used(
+    config: HarvestConfig, tmp_path: Path, load: Mock
+) -> None:
+    store = harvest(config, tmp_path / "new")
+    old = tmp_path / "out"
+    shutil.copytree(tmp_path / "new" / "h.1.mlp", old)
+    meta = json.loads((old / "meta.json").read_text()) | {"format": "twinsae-activations/1"}
+    for name in ("norms", "bos", "skipped_rows"):
+        del meta[name]
+    del meta["settings"]["bos"]
+    (old / "meta.json").write_text(json.dumps(meta))
+    load.side_effect = OSError
+    found = harvest(config, old)
+    assert (found.path, found.fingerprint) == (old, store.fingerprint)
+    with pytest.raises(ValueError, match="harvested with bos='auto', now asked for 'yes'"):
+        harvest(replace(config, bos="yes"), old)
+    (old / "shard_00000.safetensors").unlink()
+    load.side_effect = None
+    with pytest.raises(ValueError, match="begun by an older version of twinsae"):
+        harvest(config, old)
+
+
+@pytest.mark.parametrize("skip_first", [False, True])
+def test_bos_begins_every_sequence_and_is_not_stored(
+    config: HarvestConfig,
+    model_folder: Path,
+    texts: list[str],
+    tmp_path: Path,
+    load: Mock,
+    skip_first: bool,
+) -> None:
+    _, tokenizer = load.return_value
+    tokenizer.bos_token = "?"
+    config = replace(config, bos="yes", skip_first=skip_first, tokens=500)
+    store = harvest(config, tmp_path / "out")
+    assert (store.meta["bos"], store.meta["skip_first"]) == (27, skip_first)
+
+    ids = [token for text in texts for token in [*(ord(c) - 97 for c in text), EOS]]
+    model = transformers.GPT2LMHeadModel.from_pretrained(model_folder).eval()
+    outputs = Mock(return_value=None)
+    model.transformer.h[1].mlp.register_forward_hook(outputs)
+    step = CONTEXT - 1
+    with torch.no_grad():
+        for start in range(0, len(ids), step):
+            model(input_ids=torch.tensor([[27, *ids[start : start + step]]]))
+    expected = torch.cat([call.args[2][0, 1 + skip_first :] for call in outputs.call_args_list])
+    torch.testing.assert_close(read_store(tmp_path / "out"), expected[:500], rtol=1e-5, atol=1e-6)
+    assert context_of(store, 0) == ([27, *ids[:step]], 1 + skip_first)
+
+
+def test_skip_first_looks_behind_the_bos(
+    config: HarvestConfig, edit_model: Callable[[Callable[[Any], None]], str], tmp_path: Path
+) -> None:
+    def change(model: Any) -> None:
+        model.transformer.wte.weight.zero_()
+        model.transformer.wpe.weight.fill_(1)
+        model.transformer.wpe.weight[0] = 9
+
+    # GPT-2's BOS is EOS; the sink is at the BOS, and not at the first token after it.
+    edited = replace(config, model=edit_model(change), hookpoint=("drop",))
+    assert harvest(edited, tmp_path / "no").meta["skip_first"] is True
+    tokenizer = transformers.AutoTokenizer.from_pretrained(edited.model)
+    tokenizer.bos_token = "<eos>"
+    tokenizer.save_pretrained(edited.model)
+    store = harvest(replace(edited, bos="yes"), tmp_path / "yes")
+    assert store.meta["skip_first"] is False
+    assert (read_store(tmp_path / "yes") == 1).all()
+
+
+def test_token_ids_in_place_of_text(
+    config: HarvestConfig, model_folder: Path, tmp_path: Path
+) -> None:
+    rows = [[3, 1, 4, 1, 5], [9, 2], [6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4, 6, 2, 6, 4, 3]]
+    path = tmp_path / "ids.jsonl"
+    path.write_text("\n".join(json.dumps({"input_ids": ids}) for ids in [*rows, None, []]))
+    store = harvest(replace(config, text=str(path), sequences=2, skip_first=False), tmp_path / "a")
+    sequences = [*rows[:2], rows[2][:16], rows[2][16:]]
+    model = transformers.GPT2LMHeadModel.from_pretrained(model_folder).eval()
+    outputs = Mock(return_value=None)
+    model.transformer.h[1].mlp.register_forward_hook(outputs)
+    with torch.no_grad():
+        for ids in sequences:
+            model(input_ids=torch.tensor([ids]))
+    expected = torch.cat([call.args[2][0] for call in outputs.call_args_list])
+    torch.testing.assert_close(read_store(tmp_path / "a"), expected, rtol=1e-5, atol=1e-6)
+    assert store.meta["skipped_rows"] == {"blank": 1, "null": 1}
+    found = [context_of(store, row) for row in range(store.rows)]
+    assert found == [(ids, place) for ids in sequences for place in range(len(ids))]
+
+
+def test_a_token_id_out_of_range_is_one_line(config: HarvestConfig, tmp_path: Path) -> None:
+    path = tmp_path / "ids.jsonl"
+    path.write_text('{"input_ids": [1, 2, 28]}')
+    message = "token id 28 is out of range: the embedding of GPT2LMHeadModel has 28 rows; its tok"
+    with pytest.raises(ValueError, match=message):
+        harvest(replace(config, text=str(path)), tmp_path / "out")
+
+
+def test_a_context_beyond_the_model_is_one_line(config: HarvestConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="context: 17 tokens are more than the 16 positions"):
+        harvest(replace(config, context=17), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_of_which_nothing_would_be_stored_is_refused(
+    config: HarvestConfig, tmp_path: Path, load: Mock
+) -> None:
+    _, tokenizer = load.return_value
+    tokenizer.bos_token = "?"
+    path = tmp_path / "ids.jsonl"
+    path.write_text('{"input_ids": [27, 2]}')
+    config = replace(config, text=str(path), bos="yes", skip_first=True)
+    with pytest.raises(ValueError, match=r"h\.1\.mlp: the text has no token that would be stored"):
+        harvest(config, tmp_path / "out")
+    with pytest.raises(ValueError, match="context must be at least 3 with a BOS, got 2"):
+        harvest(replace(config, context=2), tmp_path / "other")
 
 
 CHILD = """

@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -14,6 +15,7 @@ from twinsae.sae.activations import (
     module_outputs,
     sources,
 )
+from twinsae.sae.activations.limits import check_context
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +155,140 @@ def test_a_module_without_a_vector_for_each_token_is_refused(
     toy = Toy()
     with pytest.raises(ValueError, match=message):
         module_output(toy, find_module(toy, hookpoint), input_ids)
+
+
+@pytest.mark.parametrize(
+    ("hookpoints", "names"),
+    [
+        (["h.*.mlp"], ["h.0.mlp", "h.1.mlp", "h.2.mlp"]),
+        (["h.*"], ["h.0", "h.1", "h.2"]),  # a star stands for no dot
+        (["h.[02].*_1"], ["h.0.ln_1", "h.2.ln_1"]),
+        (["transformer.h.?.mlp"], [f"transformer.h.{i}.mlp" for i in range(3)]),
+        (["h.2", "h.0", "h.*"], ["h.2", "h.0", "h.1"]),
+    ],
+)
+def test_patterns_stand_for_several_modules(model: Any, hookpoints: list, names: list) -> None:
+    found = find_modules(model, hookpoints)
+    assert list(found) == names
+    for name, module in found.items():
+        assert module is model.transformer.get_submodule(name.removeprefix("transformer."))
+
+
+def test_a_pattern_without_a_match_gets_the_closest_names(model: Any) -> None:
+    with pytest.raises(ValueError, match=r"'h\.\*\.mpl' is no module of .* closest are .*mlp"):
+        find_modules(model, ["h.1", "h.*.mpl"])
+
+
+def test_several_modules_in_one_pass(
+    model: Any, input_ids: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = find_modules(model, ["h.1", "h.0.attn", "h.0.mlp"])
+    monkeypatch.setattr(model.transformer.h[2], "forward", Mock())
+    together = module_outputs(model, modules, input_ids)
+    model.transformer.h[2].forward.assert_not_called()
+    assert list(together) == list(modules)
+    for name, module in modules.items():
+        assert torch.equal(together[name], module_output(model, module, input_ids))
+
+
+class InPlace(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(32, 4)
+        self.last = nn.Identity()
+
+    def forward(self, input_ids: Tensor) -> None:
+        self.last(self.embed(input_ids).zero_())
+
+
+def test_what_the_model_changes_in_place_later_stays_as_it_was(input_ids: Tensor) -> None:
+    model = InPlace()
+    outputs = module_outputs(model, find_modules(model, ["embed", "last"]), input_ids)
+    assert torch.equal(outputs["embed"], model.embed(input_ids))
+    assert not outputs["last"].any()
+
+
+CONFIGS: dict[str, Any] = {
+    "BertModel": (transformers.BertConfig, "encoder.layer.0"),
+    "BertForMaskedLM": (transformers.BertConfig, "encoder.layer.0"),
+    "EsmModel": (transformers.EsmConfig, "encoder.layer.0"),
+    "T5ForConditionalGeneration": (transformers.T5Config, "encoder.block.0"),
+    "LlamaForCausalLM": (transformers.LlamaConfig, "layers.0"),
+}
+
+
+@pytest.fixture
+def save_model(folder: Path, tmp_path: Path) -> Callable[..., str]:
+    def save(kind: str, **changes: Any) -> str:
+        sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+        sizes |= {"intermediate_size": 20, "max_position_embeddings": 40, "pad_token_id": 1}
+        if kind.startswith("T5"):
+            sizes = {"d_model": 16, "d_ff": 20, "d_kv": 8, "num_layers": 2, "num_heads": 2}
+        torch.manual_seed(0)
+        config = CONFIGS[kind][0](vocab_size=32, **sizes | changes)
+        getattr(transformers, kind)(config).save_pretrained(tmp_path)
+        transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+        return str(tmp_path)
+
+    return save
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_every_kind_of_model_gives_what_its_own_class_gives(
+    save_model: Callable[..., str], kind: str, capfd: pytest.CaptureFixture
+) -> None:
+    path = save_model(kind)
+    own: Any = getattr(transformers, kind).from_pretrained(path).eval()
+    capfd.readouterr()
+    model, _ = load_language_model(path)
+    assert capfd.readouterr() == ("", "")
+    long = torch.randint(2, 32, (1, 9), generator=torch.Generator().manual_seed(1))
+    short = torch.randint(2, 32, (1, 5), generator=torch.Generator().manual_seed(2))
+    padded = torch.cat([long, torch.nn.functional.pad(short, (0, 4), value=-1)])
+    hookpoint = CONFIGS[kind][1]
+    found = module_output(model, find_module(model, hookpoint), padded)
+    encoder = own.get_encoder() if kind.startswith("T5") else own
+    for row, ids in enumerate((long, short)):
+        with torch.no_grad():
+            expected = encoder(input_ids=ids, output_hidden_states=True).hidden_states[1]
+        mine = found[row : row + 1, : ids.shape[1]]
+        torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_encoder_with_a_decoder_that_has_no_class_is_one_line(tmp_path: Path) -> None:
+    transformers.BartConfig().save_pretrained(tmp_path)
+    with pytest.raises(OSError, match="of bart models, transformers has no encoder alone"):
+        load_language_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_model_without_a_tokenizer_is_one_line(
+    save_model: Callable[..., str], tmp_path: Path, kind: str
+) -> None:
+    path = save_model(kind)
+    for file in tmp_path.glob("token*"):
+        file.unlink()
+    with pytest.raises(ValueError, match=r"has no tokenizer|no tokenizer can be") as caught:
+        load_language_model(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("BertModel", 40), ("EsmModel", 38), ("LlamaForCausalLM", 40)]
+)
+def test_the_longest_context(save_model: Callable[..., str], kind: str, limit: int) -> None:
+    model, _ = load_language_model(save_model(kind))
+    check_context(model, limit)
+    with torch.no_grad():
+        model(input_ids=torch.full((1, limit), 5))
+    message = f"more than the {limit} positions of .* \\(max_position_embeddings = 40 in its"
+    with pytest.raises(ValueError, match=message):
+        check_context(model, limit + 1)
+
+
+def test_any_context_where_the_model_has_no_limit(save_model: Callable[..., str]) -> None:
+    model, _ = load_language_model(save_model("T5ForConditionalGeneration"))
+    check_context(model, 100_000)
 
 
 def test_a_missing_model_is_one_line(tmp_path: Path) -> None:

@@ -172,6 +172,9 @@ def test_a_data_set_that_cannot_be_opened_gives_one_line(tmp_path: Path) -> None
         documents(source)
     assert source in str(caught.value)
     assert "\n" not in str(caught.value)
+    (tmp_path / "a.parquet").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"a\.parquet' cannot be opened: it is a file here, whose"):
+        documents(f"hf:{tmp_path / 'a.parquet'}")
 
 
 def test_without_datasets_the_message_says_what_to_install(
