@@ -4,6 +4,7 @@ import io
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,8 +174,12 @@ def _of_json(path: Path, file: str) -> Iterator[Damage]:
     yield Damage("spaces", file, to(json.dumps(content, indent=9)), True)
     for keys in _keys(content):
         for what, value in ("missing", MISSING), *NUMBERS.items():
-            changed = json.dumps(_changed(content, keys, value))
-            yield Damage(f"{'.'.join(keys)} {what}", file, to(changed))
+            changed = partial(_changed, content, keys, value)
+            yield Damage(f"{'.'.join(keys)} {what}", file, partial(_dumped, changed))
+
+
+def _dumped(content: Callable[[], dict[str, Any]]) -> bytes:
+    return json.dumps(content()).encode()
 
 
 def _keys(content: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -24,7 +24,7 @@ from twinsae.sae.formats.dictionary import Side, load_dictionary
 DATA = Path(__file__).parents[2] / "oracles" / "data"
 SIDES: tuple[Side, ...] = ("decoder", "encoder")
 CASES = sorted(file.parent for file in DATA.glob("*/oracle.json"))
-SAMPLE = os.environ.get("TWINSAE_FUZZ", "4")
+SAMPLE = os.environ.get("TWINSAE_FUZZ", "2")
 SEED = os.environ.get("TWINSAE_FUZZ_SEED", "0")
 
 
