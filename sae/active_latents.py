@@ -13,7 +13,12 @@ ROWS = 1024  # whose scores of all latents are held at once, where a threshold d
 
 
 def active_latents(
-    rows: Tensor, weight: Tensor, bias: Tensor, config: SAEConfig, threshold: Tensor | None
+    rows: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    config: SAEConfig,
+    threshold: Tensor | None,
+    norms: Tensor | None = None,
 ) -> TopK:
     """Return the active latents of each row, by descending value (of "groupmax": by group).
 
@@ -23,6 +28,7 @@ def active_latents(
         bias: (L,).
         config: says which latents are active, and k.
         threshold: (L,), of "jumprelu": what a latent's score must exceed, besides 0.
+        norms: (L,), of "normed_topk": the lengths of the decoder's rows.
 
     Returns:
         Values and indices (N, k); where the number of active latents is not fixed, k is the largest
@@ -32,6 +38,10 @@ def active_latents(
         return linear_topk(rows, weight, bias, config.k)
     if config.activation == "raw_topk":
         return linear_topk(rows, weight, bias, config.k, floor=-math.inf)
+    if config.activation == "normed_topk":
+        assert norms is not None
+        top = linear_topk(rows, weight * norms[:, None], bias * norms, config.k)
+        return top._replace(values=top.values / norms[top.indices.clamp(min=0)].clamp(min=1e-30))
     if config.activation == "abs_topk":
         return _abs_topk(rows, weight, bias, config.k)
     if config.activation == "groupmax":

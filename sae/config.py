@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Activation = Literal["topk", "groupmax", "relu", "jumprelu", "raw_topk", "abs_topk"]
+Activation = Literal["topk", "groupmax", "relu", "jumprelu", "raw_topk", "abs_topk", "normed_topk"]
 Normalization = Literal["none", "layer_norm", "constant_norm", "standardize"]
 
 
@@ -24,7 +24,8 @@ class SAEConfig:
     """Keep the decoder's rows at unit norm."""
     activation: Activation = "topk"
     """Active are, of positive scores: the k largest; the largest of each of k groups; all; all
-    above a threshold. Of all scores: the k largest; the k largest by absolute value."""
+    above a threshold. Of all scores: the k largest; the k largest by absolute value. Of positive
+    ones: the k largest times the lengths of their decoder rows."""
     transcode: bool = False
     """The encoder reads x, not x - b_dec."""
     skip_connection: bool = False

@@ -141,7 +141,10 @@ class SAE(nn.Module):
         """
         rows, _ = self._normalize(self._rows(x))
         weight, bias = self.encoder.weight, self._encoder_bias()
-        top = active_latents(rows, weight, bias, self.config, self.threshold)
+        norms = None
+        if self.config.activation == "normed_topk":
+            norms = torch.linalg.vector_norm(self.W_dec, dim=1)
+        top = active_latents(rows, weight, bias, self.config, self.threshold, norms)
         shape = (*x.shape[:-1], top.values.shape[1])
         return top._replace(values=top.values.reshape(shape), indices=top.indices.reshape(shape))
 
@@ -152,7 +155,9 @@ class SAE(nn.Module):
         on the input.
         """
         k = values.shape[-1]
-        rows = sparse_decode(values.reshape(-1, k), indices.reshape(-1, k), self.W_dec, self.b_dec)
+        size = values.shape[:-1].numel()  # -1 would be ambiguous where no latent is active: k = 0
+        flat = values.reshape(size, k), indices.reshape(size, k)
+        rows = sparse_decode(*flat, self.W_dec, self.b_dec)
         return rows.reshape(*values.shape[:-1], self.config.out_width)
 
     def forward(self, x: Tensor) -> SAEOutput:

@@ -75,7 +75,7 @@ def load(source: Source) -> StoredSAE:
         kind = _infer(source)
         why = "does not name it" if source.sidecar else "is missing"
         assumed = (f"the class: {CONFIG} {why}, {kind} is assumed",)
-    if kind not in _LOADERS:
+    if not isinstance(kind, str) or kind not in _LOADERS:
         raise ValueError(f"{source.file}: dict_class = {kind!r} is not supported")
     notes = tuple(f"{name} = {trainer[name]}" for name in _NOTES if trainer.get(name) is not None)
     names = names_of(source)
@@ -135,6 +135,7 @@ def _folded(_source: Source, _trainer: dict[str, Any], parts: dict[str, Any]) ->
 
 def _gated(source: Source, _trainer: dict[str, Any], parts: dict[str, Any]) -> None:
     parts |= gated(
+        source.file,
         parts["encoder"],
         source.tensor("gate_bias"),
         source.tensor("r_mag"),
@@ -142,8 +143,20 @@ def _gated(source: Source, _trainer: dict[str, Any], parts: dict[str, Any]) -> N
     )
 
 
-def gated(encoder: Tensor, gate_bias: Tensor, r_mag: Tensor, mag_bias: Tensor) -> dict[str, Any]:
-    """Return a gated encoder's parts as those of a JumpReLU one; see `load`."""
+def gated(
+    file: Path, encoder: Tensor, gate_bias: Tensor, r_mag: Tensor, mag_bias: Tensor
+) -> dict[str, Any]:
+    """Return a gated encoder's parts as those of a JumpReLU one; see `load`.
+
+    Raises:
+        ValueError: one of the vectors is not (L,).
+    """
+    for vector in (gate_bias, r_mag, mag_bias):
+        if vector.shape != (len(encoder),):
+            raise ValueError(
+                f"{file}: a gated encoder of {len(encoder):,} latents has as many gate biases, "
+                f"gains and magnitude biases, not {tuple(vector.shape)}"
+            )
     gain = r_mag.float().exp()
     return {
         "encoder": (encoder.float() * gain[:, None]).to(encoder.dtype),

@@ -2,10 +2,12 @@
 
 Its SAEs were trained on activations scaled to the norm sqrt(D) on average. As the authors do
 before they use one, everything is folded, so that it reads raw activations: first the scales, then
-(with ``sparsity_include_decoder_norm``) the decoder's norms, which move into the encoder. The
-threshold applies to the scores after that; it is one number, or its logarithm is stored for each
-latent. (SAELens leaves the norms out, so its codes differ:
-https://github.com/OpenMOSS/Llamascopium/issues/128.)
+(with ``sparsity_include_decoder_norm``) the decoder's norms, which move into the encoder. In Llama
+Scope 2, scores are multiplied by these norms only to decide which are active. The threshold applies
+to the scores after that; it is one number, or its logarithm is stored for each latent.
+
+SAELens leaves the norms out, so its codes of Llama Scope 1 differ:
+https://github.com/OpenMOSS/Llamascopium/issues/128.
 """
 
 import math
@@ -55,26 +57,33 @@ def load(source: Source) -> StoredSAE:
     scale_in, scale_out = _scales(source, encoder.shape[1], decoder.shape[1])
     # relu(W (s x) + b) is s times relu(W x + b / s), and its threshold stays that of the latter.
     bias, decoder, b_dec = bias / scale_in, decoder * (scale_in / scale_out), b_dec / scale_out
-    left: tuple[str, ...] = ()
-    if source.setting("sparsity_include_decoder_norm", bool, True):
-        norms = torch.linalg.vector_norm(decoder, dim=1)  # (L,)
-        norms = norms.where(norms > 0, 1)
-        encoder, bias, decoder = encoder * norms[:, None], bias * norms, decoder / norms[:, None]
-        left = ("decoder norms: in the encoder now, so the codes are in units of unit latents",)
     activation = source.setting("act_fn", str, "jumprelu").lower()
     if activation not in ("jumprelu", "topk", "relu"):
         raise source.refused(f"act_fn = {activation!r}")
     fields: dict[str, Any] = {"k": source.setting("top_k", int)} if activation == "topk" else {}
+    threshold = _threshold(source) if activation == "jumprelu" else None
+    if source.setting("sparsity_include_decoder_norm", bool, True):
+        norms = torch.linalg.vector_norm(decoder, dim=1)  # (L,)
+        norms = norms.where(norms > 0, 1)
+        if names is LINEAR:
+            encoder, bias, decoder = (
+                encoder * norms[:, None],
+                bias * norms,
+                decoder / norms[:, None],
+            )
+        elif threshold is not None:
+            threshold = threshold / norms
+        elif activation == "topk":
+            activation = "normed_topk"
     return build(
         source.file,
         encoder=encoder,
         decoder=decoder,
         encoder_bias=bias,
         b_dec=b_dec,
-        threshold=_threshold(source) if activation == "jumprelu" else None,
+        threshold=threshold,
         activation=activation,
         transcode=True,
-        left=left,
         **fields,
     )
 

@@ -10,9 +10,11 @@ from .stored import StoredSAE, build
 NAMES = Names("encoder.weight", "decoder.weight", (), ("pre_encoder_bias",), linear=True)
 
 
-def names_of(_source: Source) -> Names:
+def names_of(source: Source) -> Names:
     """Return what the tensors are called."""
-    return NAMES
+    sizes = (source.sidecar.get(name) for name in ("n_latents", "n_inputs"))
+    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    return NAMES._replace(num_latents=num_latents, d_in=d_in)
 
 
 def load(source: Source) -> StoredSAE:
@@ -23,11 +25,12 @@ def load(source: Source) -> StoredSAE:
     """
     if any(name.startswith("encoder_lens") for name in source.shapes):
         raise source.refused("a transform of each layer (lens)")
+    names = names_of(source)
     standardize = source.setting("standardize", bool, True)
     return build(
         source.file,
-        encoder=source.matrix(NAMES, "encoder"),
-        decoder=source.matrix(NAMES, "decoder"),
+        encoder=source.matrix(names, "encoder"),
+        decoder=source.matrix(names, "decoder"),
         encoder_bias=None,
         b_dec=source.tensor("pre_encoder_bias"),
         k=source.setting("k", int),

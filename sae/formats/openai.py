@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .orientation import Names
 from .pt import save_pt
-from .source import Source
+from .source import Source, is_whole
 from .stored import StoredSAE, build, encoder_bias, refuse
 from .turning import turned
 
@@ -50,7 +50,7 @@ def load(source: Source) -> StoredSAE:
             settings.setdefault(name, state[f"activation.{name}"])
     activation = state.get("activation", "TopK" if "k" in settings else "ReLU")
     after = settings.get("postact_fn", "ReLU")
-    if activation not in ACTIVATIONS or after != "ReLU":
+    if not isinstance(activation, str) or activation not in ACTIVATIONS or after != "ReLU":
         raise source.refused(f"activation = {activation!r}, {after!r}")
     kind, normalization = ACTIVATIONS[activation]
     fields: dict[str, Any] = {"k": _k(source, settings)} if kind == "topk" else {}
@@ -108,6 +108,6 @@ def _k(source: Source, settings: dict[str, Any]) -> int:
     k = settings.get("k")
     if isinstance(k, Tensor) and k.numel() == 1:
         k = k.item()
-    if isinstance(k, bool) or not isinstance(k, int | float) or k != int(k):
+    if k is None or not is_whole(k):
         raise ValueError(f"{source.file}: activation TopK needs 'k', a whole number, not {k!r}")
     return int(k)

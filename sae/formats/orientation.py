@@ -112,6 +112,12 @@ def orient(
                 f"{matrices[side]} are latents; say so by --orientation, one of "
                 f"{', '.join(ORIENTATIONS)} (encoder/decoder)"
             )
+    counts = {side: matrices[side][axis == "columns"] for side, axis in axes.items()}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{names.matrix(side)!r} {matrices[side]}" for side in counts)
+        raise ValueError(
+            f"{source}: encoder and decoder have different numbers of latents: {found}"
+        )
     return Found(axes, tuple(dict.fromkeys(piece.words for piece in pieces)))
 
 

@@ -98,7 +98,7 @@ def load(source: Source) -> StoredSAE:
         parts["k"] = cfg["k"]
     if parts["activation"] == "gated":
         biases = (source.tensor(name) for name in ("b_gate", "r_mag", "b_mag"))
-        parts |= gated(parts["encoder"], *biases)
+        parts |= gated(source.file, parts["encoder"], *biases)
     if cfg.get("rescale_acts_by_decoder_norm", False):
         _fold_norms(parts)
     _fold_scaling(source, cfg, parts)

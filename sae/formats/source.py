@@ -151,7 +151,7 @@ class Source:
         value = self.contents[name]
         if isinstance(value, Tensor) and value.numel() == 1:
             value = value.item()
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        if not is_whole(value):
             raise ValueError(f"{self.file}: {name!r} must be a whole number, not {value!r}")
         return int(value)
 
@@ -207,6 +207,13 @@ class Source:
                 f"{self.file}: the {side} {name!r} must be floating-point, not {matrix.dtype}"
             )
         return matrix if axis == "rows" else turned(matrix)
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number, perhaps as a float."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 class Metadata(Source):
