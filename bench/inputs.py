@@ -66,7 +66,7 @@ def demo_inputs() -> Iterator[Inputs]:
     """Yield the SAEs and activations that `twinsae demo` left in its usual folder, if it did."""
     saes = [config.parent for config in sorted(DEMO.glob("*/seed*/cfg.json"))[:2]]
     if len(saes) == 2:
-        yield trained_inputs(saes, next(iter(sorted(DEMO.glob("activations/shard_*"))), None))
+        yield trained_inputs(saes, next(iter(sorted(DEMO.glob("activations/**/shard_*"))), None))
 
 
 def trained_inputs(saes: Sequence[Path], activations: Path | None) -> Inputs:

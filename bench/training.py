@@ -48,7 +48,7 @@ def training_activations(shape: Shape, file: Path | None) -> tuple[Tensor, str]:
         ValueError: the file is corrupt, or its activations are too few or of another width.
         OSError: the file cannot be read.
     """
-    demo = next(iter(sorted(DEMO.glob("activations/shard_*"))), None)
+    demo = next(iter(sorted(DEMO.glob("activations/**/shard_*"))), None)
     if file is None and demo is not None and shape == STEP_SHAPES[-1]:
         file = demo
     if file is None:

@@ -188,7 +188,7 @@ def read_log(run: Path, sae: Path) -> TrainingLog | None:
         if line["hookpoint"] == hookpoint:
             steps.setdefault(line["seed"], {})[line["step"]] = line
     seeds = [_seed_log(seed, steps[seed]) for seed in sorted(steps)]
-    return TrainingLog(_model(run), hookpoint, seeds)
+    return TrainingLog(_model(run, hookpoint), hookpoint, seeds)
 
 
 def _hookpoint(logged: set[str], sae: Path) -> str | None:
@@ -197,9 +197,12 @@ def _hookpoint(logged: set[str], sae: Path) -> str | None:
     return next((part for part in reversed(sae.parts) if part in logged), None)
 
 
-def _model(run: Path) -> str | None:
-    path = run / "activations" / "meta.json"
-    if not path.is_file():
+def _model(run: Path, hookpoint: str) -> str | None:
+    store = run / "activations"
+    # Runs of one hookpoint used to keep their store one folder higher.
+    places = (store / hookpoint / "meta.json", store / "meta.json")
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
         return None
     meta = _read_json(path)
     return str(meta["model"]) if isinstance(meta, dict) and "model" in meta else None

@@ -185,11 +185,13 @@ def test_damaged_line_inside_the_log(tmp_path, write_log):
         read_log(tmp_path, Path("a"))
 
 
-def test_model_is_read_where_the_run_has_its_activations(tmp_path, write_log):
+@pytest.mark.parametrize("old", [True, False])
+def test_model_is_read_where_the_run_has_its_activations(tmp_path, write_log, old):
     write_log(tmp_path)
     assert read_log(tmp_path, Path("a")).model is None
-    meta = tmp_path / "activations" / "meta.json"
-    meta.parent.mkdir()
+    hookpoint = read_log(tmp_path, Path("a")).hookpoint
+    meta = tmp_path / "activations" / ("." if old else hookpoint) / "meta.json"
+    meta.parent.mkdir(parents=True)
     for text, model in (("[]", None), ("{}", None), ('{"model": "smollm2-135m"}', "smollm2-135m")):
         meta.write_text(text)
         assert read_log(tmp_path, Path("a")).model == model
