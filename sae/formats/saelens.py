@@ -42,6 +42,7 @@ NORMALIZATIONS = {
     "expected_average_only_in": "none",
 }
 _TENSORS = ("W_enc", "W_dec", "b_enc", "b_dec", "threshold", "b_gate", "r_mag", "b_mag", "W_skip")
+_AVERAGED = "normalize_activations = expected_average_only_in"
 _UNIT = "scaling_factor"  # of finetuning, before version 6
 
 
@@ -101,9 +102,9 @@ def load(source: Source) -> StoredSAE:
         parts |= gated(source.file, parts["encoder"], *biases)
     if cfg.get("rescale_acts_by_decoder_norm", False):
         _fold_norms(parts)
-    _fold_scaling(source, cfg, parts)
+    left = _left(cfg) + _fold_scaling(source, cfg, parts)
     unknown = (name for name in source.contents if name not in (*_TENSORS, _UNIT))
-    return build(source.file, left=(*_left(cfg), *(f"tensor {name}" for name in unknown)), **parts)
+    return build(source.file, left=(*left, *(f"tensor {name}" for name in unknown)), **parts)
 
 
 def save(sae: StoredSAE, folder: Path) -> None:
@@ -193,18 +194,20 @@ def _fold_norms(parts: dict[str, Any]) -> None:
     parts["decoder"] = parts["decoder"] * (1 / norms.where(norms > 0, 1))
 
 
-def _fold_scaling(source: Source, cfg: dict[str, Any], parts: dict[str, Any]) -> None:
-    """Fold in what SAELens multiplies the activations with.
+def _fold_scaling(source: Source, cfg: dict[str, Any], parts: dict[str, Any]) -> tuple[str, ...]:
+    """Fold in what SAELens multiplies the activations with; return what is not known of that.
 
     That is a checkpoint's own factor while training is not over, or what only the registry knows.
     """
     factor = _factor(source.file.with_name(SCALER))
-    if factor is None and cfg["normalize_activations"] == "expected_average_only_in":
+    averaged = cfg["normalize_activations"] == "expected_average_only_in"
+    if factor is None and averaged:
         factor = source.scaling
     if factor is None:
-        return
+        return (f"{_AVERAGED}: no factor is known, so none is folded",) if averaged else ()
     for name, by in (("encoder", factor), ("decoder", 1 / factor), ("b_dec", 1 / factor)):
         parts[name] = parts[name] * by
+    return ()
 
 
 def _factor(scaler: Path) -> float | None:

@@ -190,8 +190,16 @@ def test_a_factor_that_training_had_not_folded_yet_is_folded(tmp_path, p, x):
     (folder / "activation_scaler.json").write_text('{"scaling_factor": 0.5}')
     codes, out = expected(p, 0.5 * x)
     check(load_sae(folder), x, codes, out / 0.5)
+    assert not any("no factor" in what for what in load(folder).left)
     (folder / "activation_scaler.json").write_text('{"scaling_factor": null}')
     check(load_sae(folder), x, *expected(p, x))
+    assert any("no factor is known" in what for what in load(folder).left)
+    # What only SAELens' registry knows.
+    scaled = load(folder, scaling=0.5)
+    check(SAE.from_stored(scaled), x, codes, out / 0.5)
+    assert not any("no factor" in what for what in scaled.left)
+    overridden = load(folder, overrides={"normalize_activations": "layer_norm"})
+    assert overridden.config.normalization == "layer_norm"
 
 
 def test_saelens_before_version_6(tmp_path, p, x):
