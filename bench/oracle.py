@@ -23,7 +23,10 @@ MEAN = 1e-5  # relative error allowed in deviations from a mean over rows
 ROWS = 48  # how many rows of a problem are compared
 LATENTS = 16  # how many latents of a problem are compared, beside the most and least active
 CHUNK_BYTES = 1 << 29  # size of the part of a weight that is converted to float64 at a time
-OURS, PEER = 0.5, 4.0  # ulps: ours are rounded once at the end, those of peers on the way too
+OWN_ROUNDINGS, PEER_ROUNDINGS = (
+    0.5,
+    4.0,
+)  # ulps: ours are rounded once at the end, those of peers on the way too
 
 
 def some(count: int, most: int, device: torch.device) -> Tensor:
@@ -72,7 +75,7 @@ def check_topk(
     weight: Tensor,
     bias: Tensor | None,
     expected: Tensor,
-    roundings: float = OURS,
+    roundings: float = OWN_ROUNDINGS,
 ) -> None:
     """Refuse values and indices (R, k) that are not the best of their rows up to rounding.
 
@@ -99,7 +102,11 @@ def check_topk(
 
 
 def check_decode(
-    out: Tensor, problem: Problem, rows: Tensor, exact: bool = False, roundings: float = OURS
+    out: Tensor,
+    problem: Problem,
+    rows: Tensor,
+    exact: bool = False,
+    roundings: float = OWN_ROUNDINGS,
 ) -> None:
     """Raise WrongResultError unless out (R, D) is the result of sparse_decode for those rows."""
     values, indices, weight = _named(problem, rows)
@@ -122,7 +129,7 @@ def check_gather_dot(out: Tensor, problem: Problem, rows: Tensor, exact: bool = 
         refuse_unequal("the dot products", out, right)
         return
     size = gather_dot(left.abs(), indices, weight.abs(), backend="reference")
-    slack = _sum_slack(size, right, left.shape[1], out, OURS)
+    slack = _sum_slack(size, right, left.shape[1], out, OWN_ROUNDINGS)
     refuse("the dot products", out, right, slack)
 
 
@@ -143,12 +150,14 @@ def check_error(
     )  # fmt: skip
     terms = problem.k + 4
     off = terms * U * size.g  # of g before it is rounded
-    refuse("g", found.g, right.g, off + OURS * _eps(found.g) * right.g.abs() + _tiny(found.g))
+    refuse(
+        "g", found.g, right.g, off + OWN_ROUNDINGS * _eps(found.g) * right.g.abs() + _tiny(found.g)
+    )
     slack = _squares_slack(right.g / factor, off / factor)
     refuse("squares", found.squares, right.squares, slack)
     reach = gather_dot(off, indices, weight.abs(), backend="reference")
     size_of_dots = gather_dot(right.g.abs(), indices, weight.abs(), backend="reference")
-    own = _sum_slack(size_of_dots, right.d_values, target.shape[1], found.d_values, OURS)
+    own = _sum_slack(size_of_dots, right.d_values, target.shape[1], found.d_values, OWN_ROUNDINGS)
     refuse("d_values", found.d_values, right.d_values, reach * 1.01 + own)
 
 
@@ -177,7 +186,10 @@ def check_autoencoded(
 
 
 def check_grads(
-    found: tuple[Tensor, ...], problem: Problem, exact: bool = False, roundings: float = OURS
+    found: tuple[Tensor, ...],
+    problem: Problem,
+    exact: bool = False,
+    roundings: float = OWN_ROUNDINGS,
 ) -> None:
     """Raise WrongResultError unless the sums of gradients are right.
 
@@ -185,7 +197,7 @@ def check_grads(
         found: dW_dec, dW_enc (L, D), and, if given, db_enc and fired (L,).
         problem: the latents and the gradients that were summed.
         exact: whether all numbers are whole, so that float32 does not round.
-        roundings: `OURS` or `PEER`.
+        roundings: `OWN_ROUNDINGS` or `PEER_ROUNDINGS`.
     """
     latents = _telling_latents(problem)
     names = torch.full((len(problem.W_enc),), -1, device=latents.device)
@@ -276,7 +288,7 @@ def _squares_slack(error: Tensor, off: Tensor) -> Tensor:
 
 def _sum_slack(size: Tensor, right: Tensor, terms: int, result: Tensor, roundings: float) -> Tensor:
     """Return by how much sums may be off; peers may round their partial sums too."""
-    rounded = right.abs() if roundings == OURS else size
+    rounded = right.abs() if roundings == OWN_ROUNDINGS else size
     return (terms + 3) * U * size + roundings * _eps(result) * rounded + _tiny(result)
 
 

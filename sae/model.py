@@ -151,8 +151,8 @@ class SAE(nn.Module):
     def decode(self, values: Tensor, indices: Tensor) -> Tensor:
         """Return the sum (..., D) of latents ``values``, ``indices`` (..., k), and b_dec.
 
-        That is the reconstruction, but for the skip connection and the normalisation, which depend
-        on the input.
+        That is the reconstruction, except for the skip connection and the normalisation: these
+        depend on the input.
         """
         k = values.shape[-1]
         size = values.shape[:-1].numel()  # -1 would be ambiguous where no latent is active: k = 0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .. import oracle
-from ..oracle import OURS, PEER
+from ..oracle import OWN_ROUNDINGS, PEER_ROUNDINGS
 from ..problem import Problem
 from ..refuse import WrongResultError
 from .torch_ways import squared_length
@@ -21,7 +21,7 @@ _AT_ONCE = 256  # rows that are decoded at a time
 
 
 def _roundings(way: Way) -> float:
-    return OURS if way.kernels else PEER
+    return OWN_ROUNDINGS if way.kernels else PEER_ROUNDINGS
 
 
 def encode_gate(problem: Problem) -> Gate:

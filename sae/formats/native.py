@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import SAEConfig
-from .sparsify import OURS, to_cfg, write
+from .sparsify import EXTENDED, to_cfg, write
 from .stored import StoredSAE
 
 
@@ -27,7 +27,7 @@ def _to_cfg(config: SAEConfig) -> dict[str, Any]:
     sparsifys = config.activation in ("topk", "groupmax") and config.normalization == "none"
     if not sparsifys or config.d_out:
         # sparsify ignores keys that it does not know, and would compute something else.
-        cfg |= {"activation": OURS + config.activation, "normalization": config.normalization}
+        cfg |= {"activation": EXTENDED + config.activation, "normalization": config.normalization}
     if config.d_out:
         cfg["d_out"] = config.d_out
     return cfg

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONFIG, WEIGHTS = "cfg.json", SPARSIFY
-OURS = "twinsae."
+EXTENDED = "twinsae."
 """Before the name of an activation that is not, or not quite, sparsify's."""
 
 _FIELDS = (
@@ -106,7 +106,7 @@ def load(source: Source) -> StoredSAE:
     if "d_in" not in cfg:
         raise ValueError(f"{path} is no SAE configuration: it has no 'd_in'")
     fields = {key: cfg[key] for key in _FIELDS if key in cfg}
-    fields["activation"] = str(fields.get("activation", "topk")).removeprefix(OURS)
+    fields["activation"] = str(fields.get("activation", "topk")).removeprefix(EXTENDED)
     if cfg.get("signed", False):
         fields["activation"] = "abs_topk"
     if fields.get("expansion_factor") == 0:
