@@ -41,6 +41,8 @@ class MatchAll:
     """Which pairs: every two, each SAE with the next, or the first with each other."""
     shard: Annotated[paths.Shard | None, Argument(paths.shard, metavar="I/N")] = None
     """Match only part I of N of the pairs, for N jobs that share OUT; by default all."""
+    orientation: Literal["LD/LD", "LD/DL", "DL/LD", "DL/DL"] | None = None
+    """How all files store encoder/decoder (L latents, D wide), where nothing in them tells it."""
     memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
     """Refuse a pair that needs more, such as 8GiB; by default 75 % of what is free."""
 
@@ -63,7 +65,12 @@ class MatchAll:
         names, dictionaries = zip(*self.dirs, strict=True)
         with open_progress(console) as progress:
             seeds = AllSeeds(
-                dictionaries, self.out, names=names, pairs=self.pairs, progress=progress
+                dictionaries,
+                self.out,
+                names=names,
+                pairs=self.pairs,
+                orientation=self.orientation,
+                progress=progress,
             )
         failed = self._match_missing(seeds, console)
         result = seeds.finish()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, silent
+from ..sae.formats.orientation import Orientation
 from ..sae.formats.paths import weight_file
 from ..sae.hub import locate
 from ..sae.names import all_names
@@ -34,6 +35,7 @@ def match_all(
     names: Sequence[str | None] | None = None,
     pairs: Pairs = "all",
     shard: tuple[int, int] = (1, 1),
+    orientation: Orientation | None = None,
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def match_all(
         pairs: "all": every two; "chain": each with the next; "to-first": the first with each other.
         shard: (i, n): match only part i, 1 to n, of n equal parts of the pairs. Several machines
             that share ``out`` can match one part each; ``seeds.json`` says what is there so far.
+        orientation: as for `match_files`.
         memory_limit: as for `match`.
         progress: told how far each phase of each pair has come.
 
@@ -62,7 +65,9 @@ def match_all(
         FileNotFoundError, ValueError, TypeError, OSError: as for `match_files`; or there are too
             few dictionaries, two of one name, or ``pairs`` or ``shard`` is not as above.
     """
-    seeds = AllSeeds(dictionaries, out, names=names, pairs=pairs, progress=progress)
+    seeds = AllSeeds(
+        dictionaries, out, names=names, pairs=pairs, orientation=orientation, progress=progress
+    )
     for pair in seeds.missing(shard):
         told = _named(seeds.folder(pair).name, progress or silent)
         seeds.match(pair, memory_limit=memory_limit, progress=told)
@@ -82,8 +87,10 @@ class AllSeeds:
         *,
         names: Sequence[str | None] | None = None,
         pairs: Pairs = "all",
+        orientation: Orientation | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self._orientation = orientation
         self._given = list(dictionaries)
         self._out = Path(out)
         if len(self._given) < 2:
@@ -128,7 +135,15 @@ class AllSeeds:
         a, b = (self._given[place] for place in pair)
         folder = self.folder(pair)
         try:
-            match_files(a, b, SIDES, folder, memory_limit=memory_limit, progress=progress)
+            match_files(
+                a,
+                b,
+                SIDES,
+                folder,
+                memory_limit=memory_limit,
+                orientation=self._orientation,
+                progress=progress,
+            )
         except (ValueError, TypeError, OSError, MemoryError) as error:
             self._failed[pair] = " ".join(str(error).split()) or type(error).__name__
         return self._failed.get(pair)

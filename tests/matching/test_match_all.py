@@ -319,3 +319,16 @@ def test_many_dictionaries_have_an_exact_mean():
     for asked, point in enumerate(curve, 1):
         lacking = [math.comb(absent, asked) / math.comb(70, asked) for absent in (69, 1, 70)]
         assert point["mean"] == pytest.approx(sum(lacking) / 3, rel=1e-12)
+
+
+def test_the_users_orientation_reaches_every_pair(tmp_path):
+    rows = np.random.default_rng(0).standard_normal((3, 9, 4)).astype(np.float32)
+    paths = []
+    for place, W in enumerate(rows):
+        paths.append(tmp_path / f"s{place}.npz")
+        np.savez(paths[-1], W_enc=W.T, W_dec=W.T)
+    refused = match_all(paths, tmp_path / "out")
+    assert "nothing tells whether" in refused["missing"][0]["reason"]
+    result = match_all(paths, tmp_path / "out", orientation="DL/DL")
+    assert [made["num_latents"] for made in result["dictionaries"]] == [9] * 3
+    assert result["missing"] == []
