@@ -40,12 +40,14 @@ demo: $(DEMO)
 	$(VENV)/bin/twinsae demo
 
 test: $(DEV)
-	$(VENV)/bin/pytest --numprocesses=logical --dist=worksteal --cov --cov-report=term --cov-fail-under=90
+	$(VENV)/bin/pytest -m "not aot" --numprocesses=logical --dist=worksteal --cov --cov-report=term --cov-fail-under=90
 
 # The GPU's kernels in Triton's interpreter, on the CPU: the same contracts. Threads mean nothing there.
+# Then their first configurations, compiled for every listed GPU.
 test-triton: $(DEV)
 	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' \
 	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py)
+	$(VENV)/bin/pytest -m aot tests/kernels/test_aot.py
 
 # Compiles all that the GPU's kernels may be, for every listed GPU.
 aot: $(DEV)

@@ -121,7 +121,7 @@ def test_a_kernel_that_spills_is_found_out() -> None:
     assert "spills" in aot.compile_one(build, aot.TARGETS[0]).problems()[0]
 
 
-@pytest.mark.slow
+@pytest.mark.aot
 def test_the_first_configurations_compile_well_for_every_gpu() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "twinsae.kernels.aot"], capture_output=True, text=True, check=False

@@ -1,5 +1,6 @@
 """The custom ops: schemas, fakes, compilation of the public functions, one definition."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -156,7 +157,9 @@ def test_the_ops_are_defined_once_under_two_names(tmp_path: Path) -> None:
         "    assert found.indices.tolist() == [[0, 1]] * 3"
     )
     (tmp_path / "kernels").symlink_to(Path(ops.__file__).parents[1])
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    # By name: PYTHONSAFEPATH would leave the working folder out.
+    path = {"PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=os.environ | path)
 
 
 def test_eager_calls_import_neither_triton_nor_the_compiler() -> None:
