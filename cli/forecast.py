@@ -52,12 +52,9 @@ def look_at(given: StrPath) -> Input:
         return Input(found.num_latents, found.d_in, remote.missing_size(options), 0)
     source = Source(Path(given))
     names = find_family(source).names_of(source)
-    axes = source.orient(names).axes
-    shapes = {side: source.shapes[str(names.matrix(side))] for side in axes}
-    side = next(iter(axes))
-    num_latents, d_in = shapes[side] if axes[side] == "rows" else shapes[side][::-1]
-    turned = any(axis == "columns" for axis in axes.values())
-    element = source.tensor(str(names.matrix(side))).element_size()
+    matrix, num_latents, d_in = source.measure(names)
+    turned = "columns" in source.orient(names).axes.values()
+    element = source.tensor(matrix).element_size()
     return Input(num_latents, d_in, 0, element * num_latents * d_in if turned else 0)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from ..common.files import StrPath
 from ..common.units import parse_bytes
+from ..sae.formats.orientation import Orientation
 from . import paths
 from .options import Argument
 
@@ -44,7 +45,7 @@ class Match:
     """Folder for what is done so far: the same command goes on from there if it was stopped."""
     memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
     """Refuse to start if more is needed, such as 8GiB; by default 75 % of what is free."""
-    orientation: Literal["LD/LD", "LD/DL", "DL/LD", "DL/DL"] | None = None
+    orientation: Orientation | None = None
     """How both files store encoder/decoder (L latents, D wide), where nothing in them tells it."""
     verify: bool = False
     """Prove each result again by an independent pass; exit with an error if it does not hold."""

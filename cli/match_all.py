@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from ..common.files import StrPath
 from ..common.units import parse_bytes
+from ..sae.formats.orientation import Orientation
 from ..sae.names import all_names
 from . import paths
 from .options import Argument
@@ -41,7 +42,7 @@ class MatchAll:
     """Which pairs: every two, each SAE with the next, or the first with each other."""
     shard: Annotated[paths.Shard | None, Argument(paths.shard, metavar="I/N")] = None
     """Match only part I of N of the pairs, for N jobs that share OUT; by default all."""
-    orientation: Literal["LD/LD", "LD/DL", "DL/LD", "DL/DL"] | None = None
+    orientation: Orientation | None = None
     """How all files store encoder/decoder (L latents, D wide), where nothing in them tells it."""
     memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
     """Refuse a pair that needs more, such as 8GiB; by default 75 % of what is free."""

@@ -2,6 +2,9 @@
 
 An op takes the fields of its tuple of inputs (interface.py), then the name of the backend that
 api.py chose, all by position. Nothing here imports triton.
+
+Each folder's ops.py has an `implementation` of its own: only a plain import statement of the
+folder's own modules, typed by its own protocol, can be followed by an editor and a type checker.
 """
 
 from collections.abc import Callable, Sequence

@@ -12,6 +12,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
+from ...common.errors import first_line
 from .shards import PADDING
 from .sources import locate_model
 
@@ -48,10 +49,10 @@ def load_language_model(name: str) -> tuple[Any, Any]:
             model: Any = loader.from_pretrained(where, **options)
     except ImportError as error:
         raise ValueError(
-            f'model {name!r} needs more packages: pip install "twinsae[demo]" ({_line(error)})'
+            f'model {name!r} needs more packages: pip install "twinsae[demo]" ({first_line(error)})'
         ) from error
     except Exception as error:  # a broken file makes transformers raise any kind
-        raise OSError(f"model {name!r} cannot be loaded: {_line(error)}") from error
+        raise OSError(f"model {name!r} cannot be loaded: {first_line(error)}") from error
     model.config.use_cache = False  # nothing is generated, so keys and values are not kept
     return model.eval(), _load_tokenizer(name, where, options)
 
@@ -78,7 +79,9 @@ def _load_tokenizer(name: str, where: str, options: dict[str, str]) -> Any:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
         words = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
     except Exception as error:  # transformers raises any kind
-        raise ValueError(f"model {name!r}: no tokenizer can be loaded: {_line(error)}") from error
+        raise ValueError(
+            f"model {name!r}: no tokenizer can be loaded: {first_line(error)}"
+        ) from error
     if len(words) < 2:  # where the files are missing, transformers makes one of special tokens
         raise ValueError(f"model {name!r} has no tokenizer: its files are not there")
     return tokenizer
@@ -194,8 +197,3 @@ def _no_bars() -> Iterator[None]:
 
     with mock.patch.object(tqdm, "__init__", partialmethod(tqdm.__init__, disable=True)):
         yield
-
-
-def _line(error: Exception) -> str:
-    """Return the first line of a message, of which transformers gives a page."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

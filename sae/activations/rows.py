@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from ...common.errors import first_line
 from .packages import datasets, pyarrow
 from .sources import DATASET
 
@@ -78,7 +79,7 @@ def streamed_rows(source: str, column: str, split: str) -> Iterator[Row]:
     try:
         stream = package.load_dataset(name, config or None, split=split, streaming=True)
     except (OSError, ValueError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         if Path(name).is_file():
             reason = f"it is a file here, whose path goes without {DATASET!r}"
         raise ValueError(f"text {source!r} cannot be opened: {reason}") from error

@@ -3,15 +3,14 @@
 ``<name>.pt`` and ``<name>_cfg.json``: ReLU; the encoder reads x - b_dec; x is all heads, joined.
 """
 
-from .orientation import Names
+from .orientation import Names, sizes_in
 from .source import Source
 from .stored import StoredSAE, build
 
 
 def names_of(source: Source) -> Names:
     """Return what the tensors are called."""
-    sizes = (source.sidecar.get(name) for name in ("dict_size", "act_size"))
-    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    num_latents, d_in = sizes_in(source.sidecar, "dict_size", "act_size")
     return Names("W_enc", "W_dec", ("b_enc",), ("b_dec",), num_latents=num_latents, d_in=d_in)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...common.files import atomic_write
-from .orientation import Names
+from .orientation import Names, sizes_in
 from .paths import DICTIONARY_LEARNING
 from .pt import save_pt
 from .source import Source
@@ -37,8 +37,7 @@ def names_of(source: Source) -> Names:
     encoder = "encoder.weight" if "encoder.weight" in shapes else "W_enc"
     decoder = next((n for n in ("decoder.weight", "W_dec", "decoder") if n in shapes), "W_dec")
     trainer = _trainer(source)
-    sizes = (trainer.get(name) for name in ("dict_size", "activation_dim"))
-    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    num_latents, d_in = sizes_in(trainer, "dict_size", "activation_dim")
     names = Names(
         encoder,
         decoder,

@@ -3,7 +3,7 @@
 TopK without an encoder bias; the encoder reads the standardised token less ``pre_encoder_bias``.
 """
 
-from .orientation import Names
+from .orientation import Names, sizes_in
 from .source import Source
 from .stored import StoredSAE, build
 
@@ -12,8 +12,7 @@ NAMES = Names("encoder.weight", "decoder.weight", (), ("pre_encoder_bias",), lin
 
 def names_of(source: Source) -> Names:
     """Return what the tensors are called."""
-    sizes = (source.sidecar.get(name) for name in ("n_latents", "n_inputs"))
-    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    num_latents, d_in = sizes_in(source.sidecar, "n_latents", "n_inputs")
     return NAMES._replace(num_latents=num_latents, d_in=d_in)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...common.blocks import slices
+from ...common.errors import first_line
 from ...common.files import atomic_write
 from ...common.scratch import SMALL, scratch_tensor
 
@@ -152,5 +153,4 @@ def _read_header(file: object) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _unreadable(path: Path, error: Exception) -> ValueError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return ValueError(f"{path} cannot be read as .npz arrays: {reason}")
+    return ValueError(f"{path} cannot be read as .npz arrays: {first_line(error)}")

@@ -4,15 +4,14 @@
 standardised, and the reconstruction stays so.
 """
 
-from .orientation import Names
+from .orientation import Names, sizes_in
 from .source import Source
 from .stored import StoredSAE, build
 
 
 def names_of(source: Source) -> Names:
     """Return what the tensors are called."""
-    sizes = (source.sidecar.get(name) for name in ("feature_size", "hidden_size"))
-    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    num_latents, d_in = sizes_in(source.sidecar, "feature_size", "hidden_size")
     return Names(
         "encoder.weight",
         "W_dec",

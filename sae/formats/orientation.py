@@ -7,7 +7,7 @@ piece. The names ``W_enc`` and ``W_dec``, the file's ending and "the longer axis
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Side = Literal["decoder", "encoder"]
 Axis = Literal["rows", "columns"]
@@ -19,6 +19,14 @@ SIDES: tuple[Side, ...] = ("decoder", "encoder")
 _OTHER: dict[Axis, Axis] = {"rows": "columns", "columns": "rows"}
 
 Shape = tuple[int, ...]
+Sizes = tuple[int | None, int | None]
+
+
+def sizes_in(settings: Mapping[str, Any], num_latents: str, d_in: str) -> Sizes:
+    """Return L and D as settings say them under these keys; None for what is no positive number."""
+    found = (settings.get(name) for name in (num_latents, d_in))
+    first, second = (size if type(size) is int and size > 0 else None for size in found)
+    return first, second
 
 
 class Names(NamedTuple):
@@ -31,8 +39,6 @@ class Names(NamedTuple):
     """1-D tensors with one number for each latent; those that are missing say nothing."""
     outputs: tuple[str, ...] = ()
     """1-D tensors as wide as the decoder's latents."""
-    inputs: tuple[str, ...] = ()
-    """1-D tensors as wide as the encoder's latents."""
     linear: bool = False
     """The matrices are weights of linear layers, ``encoder.weight`` and ``decoder.weight``, which
     torch stores as (outputs, inputs)."""
@@ -129,7 +135,6 @@ def _of_vectors(
     groups: tuple[tuple[tuple[str, ...], tuple[Side, ...], bool], ...] = (
         (names.latents, ("decoder", "encoder"), True),
         (names.outputs, ("decoder",), False),
-        (names.inputs, ("encoder",), False),
     )
     for vectors, sides, of_latents in groups:
         for vector in vectors:

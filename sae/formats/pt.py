@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...common.errors import first_line
 from ...common.files import atomic_write
 
 
@@ -24,8 +25,9 @@ def map_pt(file: Path) -> dict[str, Any]:
             file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
         )
     except Exception as error:  # a broken pickle makes torch raise any kind
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{file} cannot be read as a .pt state dict: {reason}") from error
+        raise ValueError(
+            f"{file} cannot be read as a .pt state dict: {first_line(error)}"
+        ) from error
     if not isinstance(state, dict):
         raise ValueError(f"{file} must hold a dict of tensors, not {type(state).__name__}")
     return {str(key): value for key, value in state.items()}

@@ -6,7 +6,7 @@ positive, as SAELens has it; the encoder reads x itself.
 
 import re
 
-from .orientation import Names
+from .orientation import Names, sizes_in
 from .source import Source
 from .stored import StoredSAE, build
 
@@ -15,8 +15,7 @@ _K = re.compile(r"-L0_(\d+)(?:\W|$)")
 
 def names_of(source: Source) -> Names:
     """Return what the tensors are called."""
-    sizes = (source.sidecar.get(name) for name in ("d_sae", "d_model"))
-    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    num_latents, d_in = sizes_in(source.sidecar, "d_sae", "d_model")
     return Names("W_enc", "W_dec", ("b_enc",), ("b_dec",), num_latents=num_latents, d_in=d_in)
 
 

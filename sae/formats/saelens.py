@@ -9,7 +9,7 @@ import torch
 
 from ...common.files import atomic_write
 from .dictionary_learning import gated
-from .orientation import Names
+from .orientation import Names, sizes_in
 from .paths import SAELENS
 from .source import Source
 from .stored import StoredSAE, build, refuse
@@ -48,8 +48,7 @@ _UNIT = "scaling_factor"  # of finetuning, before version 6
 
 def names_of(source: Source) -> Names:
     """Return what the tensors are called."""
-    sizes = (source.sidecar.get(name) for name in ("d_sae", "d_in"))
-    num_latents, d_in = (size if isinstance(size, int) else None for size in sizes)
+    num_latents, d_in = sizes_in(source.sidecar, "d_sae", "d_in")
     transcoder = "transcoder" in str(source.sidecar.get("architecture", ""))
     return Names(
         "W_enc",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...common.scratch import SMALL
 from .npz import NpzArrays
-from .orientation import Axis, Found, Names, Orientation, Side, orient
+from .orientation import Found, Names, Orientation, Side, orient
 from .paths import SHARDS, split_layer, weight_file
 from .pt import map_pt
 from .tensors import map_tensors
@@ -70,7 +70,7 @@ class Source:
         else:
             found = map_pt(self.file)
         if any(name.startswith(_COMPILED) for name in found):
-            return {name.removeprefix(_COMPILED): found[name] for name in found}
+            found = {name.removeprefix(_COMPILED): found[name] for name in found}
         return found if self.layer is None else self._of_layer(found)
 
     def _of_layer(self, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,6 +187,18 @@ class Source:
         """Return which axes of the two matrices count latents; see `orientation.orient`."""
         return orient(self.shapes, names, self.orientation, str(self.file))
 
+    def measure(self, names: Names) -> tuple[str, int, int]:
+        """Return the name of the decoder's matrix, or the encoder's, and its L and width.
+
+        Raises:
+            ValueError: there is no matrix, or its orientation is not clear.
+        """
+        for side, axis in self.orient(names).axes.items():
+            name = str(names.matrix(side))
+            rows, columns = self.shapes[name]
+            return (name, rows, columns) if axis == "rows" else (name, columns, rows)
+        raise ValueError(f"{self.file} has no matrix of an SAE; it holds: {self.listed()}")
+
     def matrix(self, names: Names, side: Side) -> Tensor:
         """Return a side's matrix (L, D) or (L, d_out), in the dtype that is stored.
 
@@ -197,10 +209,7 @@ class Source:
         if name is None or name not in self.shapes:
             wanted = repr(name) if name else "matrix"
             raise ValueError(f"{self.file} has no {wanted} (the {side}); it holds: {self.listed()}")
-        return self.latent_rows(name, self.orient(names).axes[side], side)
-
-    def latent_rows(self, name: str, axis: Axis, side: Side) -> Tensor:
-        """Return a matrix with latents as rows, of which the given axis has counted them."""
+        axis = self.orient(names).axes[side]
         matrix = self.tensor(name)
         if not matrix.is_floating_point():
             raise ValueError(

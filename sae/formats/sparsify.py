@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...common.files import atomic_write
 from ..config import SAEConfig
-from .orientation import Names
+from .orientation import Names, sizes_in
 from .paths import SPARSIFY
 from .source import Source
 from .stored import StoredSAE, checked, make_config, refuse
@@ -74,8 +74,7 @@ def names_of(source: Source) -> Names:
     """Return what the tensors are called: those of today, or of June 2024."""
     shapes, cfg = source.shapes, source.sidecar
     old = "encoder.weight" not in shapes and "W_enc" in shapes
-    sizes = (cfg.get(name) for name in ("num_latents", "d_in"))
-    num_latents, d_in = (size if isinstance(size, int) and size > 0 else None for size in sizes)
+    num_latents, d_in = sizes_in(cfg, "num_latents", "d_in")
     return Names(
         "W_enc" if old else "encoder.weight",
         "W_dec",

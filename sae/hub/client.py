@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...common.errors import first_line
 from ...common.progress import Progress
 
 
@@ -79,7 +80,9 @@ def tensor_shapes(
         try:
             found = _api(options).parse_safetensors_file_metadata(repo, file, revision=commit)
         except _hub("errors").SafetensorsParsingError as error:
-            raise ValueError(f"{repo}:{file} is no safetensors file: {_line(error)}") from error
+            raise ValueError(
+                f"{repo}:{file} is no safetensors file: {first_line(error)}"
+            ) from error
     return {name: (entry.dtype, tuple(entry.shape)) for name, entry in found.tensors.items()}
 
 
@@ -201,10 +204,6 @@ def _told(repo: str, revision: str) -> Iterator[None]:
             f"{where} is not in the local cache, and the Hub was not or could not be asked"
         ) from error
     except errors.HFValidationError as error:
-        raise ValueError(f"{repo!r} cannot be a repository: {_line(error)}") from error
+        raise ValueError(f"{repo!r} cannot be a repository: {first_line(error)}") from error
     except Exception as error:  # of whichever HTTP library the client uses, or of the disk
-        raise OSError(f"{where} could not be read from the Hub: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise OSError(f"{where} could not be read from the Hub: {first_line(error)}") from error

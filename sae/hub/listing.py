@@ -3,17 +3,15 @@
 import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...common.progress import silent
+from ..formats.orientation import Sizes, sizes_in
 from ..formats.registry import find_family
 from ..formats.source import Metadata
 from .client import HubOptions, Snapshot, download, read_snapshot, tensor_shapes
 from .files import sae_files, sae_places
 from .names import HubName
-
-if TYPE_CHECKING:
-    from ..formats.orientation import Side
 
 _LARGEST_SIDECAR = 2**20  # bytes
 # Latents and width, as the sidecars of public SAEs name them.
@@ -80,17 +78,10 @@ def described(repo: str, snapshot: Snapshot, files: list[str], options: HubOptio
     metadata = Metadata(weights[0], {n: shape for n, (_, shape) in tensors.items()}, sidecar)
     try:
         family = find_family(metadata)
-        names = family.names_of(metadata)
-        axes = metadata.orient(names).axes
+        matrix, num_latents, d_in = metadata.measure(family.names_of(metadata))
     except ValueError:
         return Described(None, *_sizes(sidecar), None)
-    side: Side = "decoder" if "decoder" in axes else "encoder"
-    matrix = names.matrix(side)
-    if side not in axes or matrix is None:
-        return Described(family.name, *_sizes(sidecar), None)
-    dtype, shape = tensors[matrix]
-    num_latents, d_in = shape if axes[side] == "rows" else shape[::-1]
-    return Described(family.name, num_latents, d_in, dtype)
+    return Described(family.name, num_latents, d_in, tensors[matrix][0])
 
 
 def _sidecar(
@@ -109,15 +100,11 @@ def _sidecar(
     return {}
 
 
-def _sizes(sidecar: dict[str, Any]) -> tuple[int | None, int | None]:
+def _sizes(sidecar: dict[str, Any]) -> Sizes:
     trainer = sidecar.get("trainer")
     for settings in (sidecar, trainer if isinstance(trainer, dict) else {}):
         for names in _SIZES:
-            num_latents, d_in = (settings.get(name) for name in names)
-            if (
-                isinstance(num_latents, int)
-                and isinstance(d_in, int)
-                and min(num_latents, d_in) > 0
-            ):
-                return num_latents, d_in
+            found = sizes_in(settings, *names)
+            if None not in found:
+                return found
     return None, None
