@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from ..common.progress import Progress
+from ..common.progress import Progress, renamed
 from ..sae import SAEConfig, TrainConfig
 from ..sae.activations import HarvestConfig
 from . import paths
@@ -63,7 +63,7 @@ class Train:
         with open_progress(console) as progress:
             stores = self.open_stores(progress)
             for hookpoint, store in stores.items():
-                named = _named(progress, hookpoint) if len(stores) > 1 else progress
+                named = renamed(progress, after=f" {hookpoint}") if len(stores) > 1 else progress
                 self.train_one(hookpoint, store, console, named)
         console.print(training_table(self.out / "log.jsonl"))
         for hookpoint in stores:
@@ -97,12 +97,3 @@ class Train:
         return SAEConfig(
             d_in=d_in, num_latents=self.latents, expansion_factor=self.expansion_factor, k=self.k
         )
-
-
-def _named(progress: Progress, hookpoint: str) -> Progress:
-    """Return a progress that names the hookpoint with each phase."""
-
-    def told(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
-        progress(f"{phase} {hookpoint}", done, total, unit, **facts)
-
-    return told

@@ -19,3 +19,12 @@ class Progress(Protocol):
 
 def silent(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
     """Report to nobody: what ``progress=None`` stands for."""
+
+
+def renamed(progress: Progress, *, before: str = "", after: str = "") -> Progress:
+    """Return a progress that passes all on, with more text before or after each phase's name."""
+
+    def told(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
+        progress(f"{before}{phase}{after}", done, total, unit, **facts)
+
+    return told

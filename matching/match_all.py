@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.files import StrPath, atomic_write, sha256
-from ..common.progress import Progress, silent
+from ..common.progress import Progress, renamed, silent
 from ..sae.formats.orientation import Orientation
 from ..sae.formats.paths import weight_file
 from ..sae.hub import locate
@@ -69,7 +69,7 @@ def match_all(
         dictionaries, out, names=names, pairs=pairs, orientation=orientation, progress=progress
     )
     for pair in seeds.missing(shard):
-        told = _named(seeds.folder(pair).name, progress or silent)
+        told = renamed(progress or silent, before=f"{seeds.folder(pair).name} ")
         seeds.match(pair, memory_limit=memory_limit, progress=told)
     return seeds.finish()
 
@@ -91,20 +91,21 @@ class AllSeeds:
         progress: Progress | None = None,
     ) -> None:
         self._orientation = orientation
-        self._given = list(dictionaries)
+        given = list(dictionaries)
         self._out = Path(out)
-        if len(self._given) < 2:
-            raise ValueError(f"expected 2 dictionaries or more, got {len(self._given)}")
-        self._names = all_names(self._given, names or [None] * len(self._given))
-        self.pairs: list[Pair] = _pairs(len(self._given), pairs)
+        if len(given) < 2:
+            raise ValueError(f"expected 2 dictionaries or more, got {len(given)}")
+        self._names = all_names(given, names or [None] * len(given))
+        self.pairs: list[Pair] = _pairs(len(given), pairs)
         """Two places each in the list of dictionaries."""
         if len({self.folder(pair) for pair in self.pairs}) < len(self.pairs):
             raise ValueError(f"names: two pairs would have one folder, of {self._names}")
-        told = zip(self._given, self._names, strict=True)
-        self._paths = [
-            locate(path, progress=_named(name, progress or silent)).path for path, name in told
+        told = zip(given, self._names, strict=True)
+        self._located = [
+            locate(path, progress=renamed(progress or silent, before=f"{name} "))
+            for path, name in told
         ]
-        self._hashes = [sha256(weight_file(path)) for path in self._paths]
+        self._hashes = [sha256(weight_file(sae.path)) for sae in self._located]
         self._failed: dict[Pair, str] = {}
 
     def folder(self, pair: Pair) -> Path:
@@ -132,7 +133,7 @@ class AllSeeds:
         Returns:
             None, or in one line why it could not be matched: `finish` says so, too.
         """
-        a, b = (self._given[place] for place in pair)
+        a, b = (self._located[place] for place in pair)
         folder = self.folder(pair)
         try:
             match_files(
@@ -176,15 +177,20 @@ class AllSeeds:
             for pair, summary in summaries.items()
             for letter, place in zip("ab", pair, strict=True)
         }
-        every = map(sizes.get, range(len(self._paths)))
-        facts = zip(self._names, self._paths, self._hashes, every, strict=True)
+        every = map(sizes.get, range(len(self._located)))
+        facts = zip(self._names, self._located, self._hashes, every, strict=True)
         content = {
             "format": ALL_FORMAT,
             "criterion": CRITERION,
             "threshold": THRESHOLD,
             "dictionaries": [
-                {"name": name, "path": str(path.resolve()), "sha256": digest, "num_latents": size}
-                for name, path, digest, size in facts
+                {
+                    "name": name,
+                    "path": str(located.path.resolve()),
+                    "sha256": digest,
+                    "num_latents": size,
+                }
+                for name, located, digest, size in facts
             ],
             "pairs": [
                 {
@@ -221,8 +227,8 @@ class AllSeeds:
 
     def _bases(self, done: Sequence[Pair]) -> dict[int, Others]:
         """Return which others share each latent, of each SAE that was matched with all others."""
-        num_others = len(self._paths) - 1
-        met = [sum(place in pair for pair in done) for place in range(len(self._paths))]
+        num_others = len(self._located) - 1
+        met = [sum(place in pair for pair in done) for place in range(len(self._located))]
         bases: dict[int, Others] = {}
         for a, b in done:
             if num_others not in (met[a], met[b]):
@@ -254,12 +260,3 @@ def _pairs(number: int, pairs: Pairs) -> list[Pair]:
         return list(pairwise(range(number)))
     every = list(combinations(range(number), 2))
     return every if pairs == "all" else [pair for pair in every if pair[0] == 0]
-
-
-def _named(name: str, progress: Progress) -> Progress:
-    """Return a progress whose phases begin with the pair's name."""
-
-    def told(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
-        progress(f"{name} {phase}", done, total, unit, **facts)
-
-    return told

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ..common.files import StrPath, atomic_write, sha256
-from ..common.progress import Progress, silent
+from ..common.progress import Progress, renamed, silent
 from ..sae.formats.dictionary import load_firing_counts, read_dictionary
 from ..sae.formats.orientation import Orientation, Side
 from ..sae.formats.paths import weight_file
@@ -40,8 +40,8 @@ class _Input:
 
 
 def match_files(
-    a: StrPath,
-    b: StrPath,
+    a: StrPath | LocatedSAE,
+    b: StrPath | LocatedSAE,
     sides: Sequence[str],
     out: StrPath,
     *,
@@ -64,7 +64,8 @@ def match_files(
 
     Args:
         a: an SAE folder, or one file, as `load_dictionary` reads it; or a name on the Hugging Face
-            Hub, "hf:OWNER/REPO[@REVISION]:PATH" or "saelens:RELEASE/ID".
+            Hub, "hf:OWNER/REPO[@REVISION]:PATH" or "saelens:RELEASE/ID"; or what `sae.hub.locate`
+            returned for one.
         b: the other. ``identical_inputs`` in the summary says whether both have the same bytes.
         sides: "decoder", "encoder", or both; each is matched on its own.
         out: the folder to write to; made if missing.
@@ -93,7 +94,7 @@ def match_files(
     }
     told = progress or silent
     given = zip("ab", (a, b), strict=True)
-    places = [locate(path, progress=_named(letter, told)) for letter, path in given]
+    places = [locate(path, progress=renamed(told, before=f"{letter} ")) for letter, path in given]
     inputs = [_load(place, chosen, orientation) for place in places]
     for side in chosen:
         check_feasible(inputs[0].rows[side], inputs[1].rows[side], options[side])
@@ -103,7 +104,7 @@ def match_files(
     blocks: dict[str, Any] = {}
     for side in chosen:
         pair = inputs[0].rows[side], inputs[1].rows[side]
-        told_side = _named(side, told)
+        told_side = renamed(told, before=f"{side} ")
         matching = match_rows(*pair, options[side], told_side)
         proof = _verified(*pair, matching, told_side) if verify else None
         matchings[side] = matching
@@ -167,15 +168,6 @@ def _load(place: LocatedSAE, sides: tuple[Side, ...], orientation: Orientation |
         "fired_known": fired is not None,
     }
     return _Input(facts, rows, fired)
-
-
-def _named(what: str, progress: Progress) -> Progress:
-    """Return a progress whose phases begin with the side's or the SAE's name."""
-
-    def told(phase: str, done: int, total: int, unit: str, **facts: float) -> None:
-        progress(f"{what} {phase}", done, total, unit, **facts)
-
-    return told
 
 
 def _verified(

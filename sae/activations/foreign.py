@@ -1,7 +1,6 @@
 """Activations that others wrote: files with one array, folders of such files, saved data sets."""
 
 import json
-import pickle
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor
 
 from ...common.files import sha256
+from ..formats.npy import map_npy
+from ..formats.pt import load_pt
 from ..formats.tensors import map_tensors
 from .columns import arrow_columns, vectors
 from .shards import Shard
@@ -115,12 +116,7 @@ def _says(tensor: Tensor) -> str:
 
 
 def _read_npy(path: Path) -> dict[str, Tensor]:
-    try:
-        # Copy-on-write, because torch warns about arrays that cannot be written.
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
-        return {"array": torch.from_numpy(array)}
-    except (ValueError, TypeError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as an array of floats: {error}") from error
+    return {"array": map_npy(path, "an array of floats")}
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
@@ -133,13 +129,7 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pt(path: Path) -> dict[str, Tensor]:
-    # Files of torch before 1.6 are no zip files, and cannot be mapped.
-    options: dict[str, Any] = {"mmap": True} if zipfile.is_zipfile(path) else {}
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, **options)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{path} cannot be read as tensors: {reason}") from error
+    loaded = load_pt(path, "tensors")
     named = loaded if isinstance(loaded, dict) else {"tensor": loaded}
     return {str(n): t.detach() for n, t in named.items() if isinstance(t, Tensor)}
 

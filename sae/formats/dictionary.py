@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...common.files import StrPath
+from .npy import map_npy
 from .orientation import Orientation, Side
 from .paths import SPARSIFY, weight_file
 from .registry import find_family
@@ -60,7 +60,7 @@ def read_dictionary(
     """As `load_dictionary`, with what is known of the layout."""
     source = Source(Path(path), orientation=orientation)
     if source.file.suffix == ".npy":
-        weight = _read_npy(source.file)
+        weight = map_npy(source.file)
         if weight.ndim != 2 or not weight.is_floating_point():
             raise ValueError(
                 f"{source.file}: the {side} must be a 2-D floating-point array "
@@ -90,11 +90,3 @@ def load_firing_counts(path: Path) -> Tensor | None:
     if "fired" not in tensors or tensors["fired"].ndim != 1:
         raise ValueError(f"{counts} has no 1-D array 'fired'; it holds: {', '.join(tensors)}")
     return tensors["fired"].to(torch.int64)
-
-
-def _read_npy(file: Path) -> Tensor:
-    try:
-        # "c": pages are private to us, so that torch may see them as writable.
-        return torch.from_numpy(np.load(file, mmap_mode="c", allow_pickle=False))
-    except (ValueError, TypeError, EOFError) as error:
-        raise ValueError(f"{file} cannot be read as a .npy array: {error}") from error

@@ -12,22 +12,33 @@ from ...common.errors import first_line
 from ...common.files import atomic_write
 
 
-def map_pt(file: Path) -> dict[str, Any]:
-    """Return the dict in a .pt file: tensors, memory-mapped, numbers and text, no other objects.
+def load_pt(file: Path, what: str) -> Any:
+    """Return what a .pt file holds: tensors, memory-mapped, numbers, text and dicts of these.
 
     Files of torch before version 1.6 are read whole: they cannot be mapped.
+
+    Args:
+        file: the file.
+        what: what it should hold, for messages.
+
+    Raises:
+        ValueError: the file is corrupt, or holds other objects.
+    """
+    try:
+        return torch.load(
+            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+        )
+    except Exception as error:  # a broken pickle makes torch raise any kind
+        raise ValueError(f"{file} cannot be read as {what}: {first_line(error)}") from error
+
+
+def map_pt(file: Path) -> dict[str, Any]:
+    """Return the dict in a .pt file, as `load_pt` reads it.
 
     Raises:
         ValueError: the file is corrupt, or holds something else.
     """
-    try:
-        state = torch.load(
-            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
-        )
-    except Exception as error:  # a broken pickle makes torch raise any kind
-        raise ValueError(
-            f"{file} cannot be read as a .pt state dict: {first_line(error)}"
-        ) from error
+    state = load_pt(file, "a .pt state dict")
     if not isinstance(state, dict):
         raise ValueError(f"{file} must hold a dict of tensors, not {type(state).__name__}")
     return {str(key): value for key, value in state.items()}

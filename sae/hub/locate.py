@@ -93,12 +93,14 @@ def fetch(remote: RemoteSAE, options: HubOptions, progress: Progress | None = No
 
 
 def locate(
-    given: StrPath, options: HubOptions | None = None, progress: Progress | None = None
+    given: StrPath | LocatedSAE,
+    options: HubOptions | None = None,
+    progress: Progress | None = None,
 ) -> LocatedSAE:
     """Return an SAE's place on this machine: a path as it is, a name downloaded if need be.
 
     Args:
-        given: a path, or a name as `parse_name` reads it.
+        given: a path, or a name as `parse_name` reads it; or what this returned before.
         options: how the Hub is asked.
         progress: told of the phase "download", in bytes.
 
@@ -106,6 +108,8 @@ def locate(
         ValueError: the name is wrong.
         FileNotFoundError, ImportError, OSError: as for `find_remote`. A path is not looked at.
     """
+    if isinstance(given, LocatedSAE):
+        return given
     if not is_name(given):
         return LocatedSAE(Path(given))
     options = options or HubOptions()
