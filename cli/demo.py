@@ -29,7 +29,7 @@ class Demo:
 
     out: Path = Path("runs/demo")
     """Folder for everything: activations, SAEs, matches, report."""
-    tokens: Annotated[int, Argument(positive)] = 80_000
+    tokens: Annotated[int, Argument(positive)] = 60_000
     """Activations to harvest and train on."""
     latents: Annotated[int, Argument(positive)] = 768
     """Latents of each SAE."""
@@ -37,7 +37,7 @@ class Demo:
     """One SAE per seed; every two of them are matched."""
     k: Annotated[int, Argument(positive)] = 32
     """Active latents per token."""
-    epochs: Annotated[int, Argument(positive)] = 12
+    epochs: Annotated[int, Argument(positive)] = 16
     """Passes over the activations."""
 
     def __post_init__(self) -> None:
