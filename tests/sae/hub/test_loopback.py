@@ -163,3 +163,30 @@ def test_a_repository_is_listed_without_its_weights(served, capsys):
     assert "seed0" not in capsys.readouterr().out
     assert main(["list", f"hf:{REPO}:layers.7"]) == 2
     assert "has no SAE at or below 'layers.7'" in capsys.readouterr().err
+
+
+def test_training_begins_with_a_name(served, tmp_path, capsys):
+    x = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
+    save_file({"x": x}, tmp_path / "x.safetensors")
+    words = ["train", "--out", str(tmp_path / "run"), "--activations"]
+    words += [str(tmp_path / "x.safetensors"), "--batch-size", "16", "--hookpoint", "h"]
+    assert main([*words, "--start", NAME, "--seeds", "3", "--lr", "1e-12"]) == 0
+    folder = tmp_path / "run" / "h" / "seed3"
+    torch.testing.assert_close(load_sae(folder).W_dec, make(0).W_dec, atol=1e-6, rtol=0)
+    facts = json.loads((folder / "cfg.json").read_text())["start"]
+    assert (facts["name"], facts["commit"], len(facts["sha256"])) == (NAME, served.commit, 64)
+    capsys.readouterr()
+    for more, told in (
+        (["--start", NAME], "seeds: with --start all become the same SAE: give one, such as"),
+        (["--start", NAME, "--seeds", "4", "--latents", "12"], f"latents: {NAME} has 11, got 12"),
+        (["--start", NAME + "9", "--seeds", "4"], f"{REPO} has no SAE 'layers.6.mlp/seed09'; "),
+    ):
+        assert main([*words, *more]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: {told}")
+        assert err.count("\n") == 1
+    torch.save(x[:, :5].clone(), tmp_path / "narrow.pt")
+    words[words.index(str(tmp_path / "x.safetensors"))] = str(tmp_path / "narrow.pt")
+    assert main([*words, "--start", NAME, "--seeds", "4"]) == 2
+    err = capsys.readouterr().err
+    assert err == "error: d_in: the SAE expects activations of width 6, these have 5\n"
