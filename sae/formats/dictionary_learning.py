@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ...common.files import atomic_write
+from .layouts import DICTIONARY_LEARNING
 from .orientation import Names, sizes_in
-from .paths import DICTIONARY_LEARNING
 from .pt import save_pt
 from .source import Source
 from .stored import StoredSAE, build, encoder_bias, refuse

@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from ...common.scratch import SMALL
+from .layouts import SHARDS
 from .npz import NpzArrays
 from .orientation import Found, Names, Orientation, Side, orient
-from .paths import SHARDS, split_layer, weight_file
+from .paths import split_layer, weight_file
 from .pt import map_pt
 from .tensors import map_tensors
 from .turning import turned

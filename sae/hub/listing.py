@@ -6,11 +6,11 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from ...common.progress import silent
+from ..formats.layouts import sae_files, sae_places
 from ..formats.orientation import Sizes, sizes_in
 from ..formats.registry import find_family
 from ..formats.source import Metadata
 from .client import HubOptions, Snapshot, download, read_snapshot, tensor_shapes
-from .files import sae_files, sae_places
 from .names import HubName
 
 _LARGEST_SIDECAR = 2**20  # bytes
