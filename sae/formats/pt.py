@@ -3,13 +3,14 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ...common.errors import first_line
-from ...common.files import atomic_write
+from ...common.files import StrPath, atomic_write
 
 
 def load_pt(file: Path, what: str) -> Any:
@@ -42,6 +43,30 @@ def map_pt(file: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise ValueError(f"{file} must hold a dict of tensors, not {type(state).__name__}")
     return {str(key): value for key, value in state.items()}
+
+
+def pt_headers(file: BinaryIO, path: StrPath) -> dict[str, Tensor]:
+    """Return the tensors of the dict in a .pt file, without their numbers, which are not read.
+
+    Args:
+        file: it can seek. One of torch before version 1.6 is refused: it is no zip, and where its
+            sizes are is known only once all is read.
+        path: what it is called, for messages.
+
+    Raises:
+        ValueError: the file is corrupt, or holds something else.
+    """
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{path} is no zip of torch: its sizes are not known before it is read")
+    file.seek(0)
+    try:
+        with FakeTensorMode():  # torch then skips the numbers
+            state = torch.load(file, weights_only=True)
+    except Exception as error:  # a broken pickle makes torch raise any kind
+        raise ValueError(f"{path} cannot be read as .pt: {first_line(error)}") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} must hold a dict of tensors, not {type(state).__name__}")
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def save_pt(file: Path, state: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from .tensors import map_tensors
 from .turning import turned
 
 SIDECARS = ("cfg.json", "config.json", "hyperparams.json", "config.yaml")
-_COMPILED = "_orig_mod."  # before the names of a module that torch compiled
+COMPILED = "_orig_mod."  # before the names of a module that torch compiled
 _SCALAR = re.compile(r"^(\w+):[ \t]+(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -70,8 +70,8 @@ class Source:
             found = NpzArrays(self.file)
         else:
             found = map_pt(self.file)
-        if any(name.startswith(_COMPILED) for name in found):
-            found = {name.removeprefix(_COMPILED): found[name] for name in found}
+        if any(name.startswith(COMPILED) for name in found):
+            found = {name.removeprefix(COMPILED): found[name] for name in found}
         return found if self.layer is None else self._of_layer(found)
 
     def _of_layer(self, found: Mapping[str, Any]) -> dict[str, Any]:
