@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class List:
-    """List the SAEs in a folder or in a repository of the Hugging Face Hub.
+    """List the SAEs in a folder, or in a repository of the Hub.
 
     Shows each SAE's path, layout, latents, width and size, from metadata alone: no weights are
     read or downloaded. What metadata do not tell is left empty. `twinsae match` takes

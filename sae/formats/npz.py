@@ -65,10 +65,10 @@ class NpzArrays(Mapping[str, Tensor]):
         """Return how many arrays there are."""
         return len(self._members)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each array; those with another header than numpy's are left out."""
+    def headers(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Return shape and dtype of each array; see `npz_headers`."""
         with self._path.open("rb") as file:
-            return {name: shape for name, (shape, _) in npz_headers(file, self._path).items()}
+            return npz_headers(file, self._path)
 
     def _mapped(self, member: zipfile.ZipInfo) -> Tensor:
         with self._path.open("rb") as file:

@@ -93,7 +93,7 @@ class Source:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the tensors by name."""
         if isinstance(self.contents, NpzArrays):
-            return self.contents.shapes()
+            return {name: shape for name, (shape, _) in self.contents.headers().items()}
         tensors = {k: v for k, v in self.contents.items() if isinstance(v, Tensor)}
         return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
