@@ -1,8 +1,10 @@
 """The dicts of tensors that torch saves: .pt and .pth files. Nothing in a file is executed."""
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
 import torch
@@ -30,7 +32,7 @@ def load_pt(file: Path, what: str) -> Any:
             file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
         )
     except Exception as error:  # a broken pickle makes torch raise any kind
-        raise ValueError(f"{file} cannot be read as {what}: {first_line(error)}") from error
+        raise _unreadable(file, what, error) from error
 
 
 def map_pt(file: Path) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def pt_headers(file: BinaryIO, path: StrPath) -> dict[str, Tensor]:
         with FakeTensorMode():  # torch then skips the numbers
             state = torch.load(file, weights_only=True)
     except Exception as error:  # a broken pickle makes torch raise any kind
-        raise ValueError(f"{path} cannot be read as .pt: {first_line(error)}") from error
+        raise _unreadable(path, "a .pt state dict", error) from error
     if not isinstance(state, dict):
         raise ValueError(f"{path} must hold a dict of tensors, not {type(state).__name__}")
     return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
@@ -79,3 +81,13 @@ def save_pt(file: Path, state: Mapping[str, Any]) -> None:
     own = {name: v.clone() if isinstance(v, Tensor) else v for name, v in state.items()}
     with atomic_write(file) as temporary:
         torch.save(own, temporary)
+
+
+def _unreadable(path: StrPath, what: str, error: Exception) -> ValueError:
+    reason = first_line(error)
+    if isinstance(error, UnpicklingError):
+        # Torch goes on to advise how to run the file's code all the same.
+        named = re.search(r"GLOBAL (\S+) was not", str(error))
+        objects = f"Python objects ({named[1]})" if named else "Python objects"
+        reason = f"it is damaged, or holds {objects}, which are never loaded"
+    return ValueError(f"{path} cannot be read as {what}: {reason}")

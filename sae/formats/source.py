@@ -18,6 +18,8 @@ from .pt import map_pt
 from .tensors import map_tensors
 from .turning import turned
 
+BACKUP = "ae"
+"""Holds the tensors in dictionary_learning's backups, which have a refusal of their own."""
 SIDECARS = ("cfg.json", "config.json", "hyperparams.json", "config.yaml")
 COMPILED = "_orig_mod."  # before the names of a module that torch compiled
 _SCALAR = re.compile(r"^(\w+):[ \t]+(\S.*?)\s*$", re.MULTILINE)
@@ -70,9 +72,22 @@ class Source:
             found = NpzArrays(self.file)
         else:
             found = map_pt(self.file)
+            self._check_flat(found)
         if any(name.startswith(COMPILED) for name in found):
             found = {name.removeprefix(COMPILED): found[name] for name in found}
         return found if self.layer is None else self._of_layer(found)
+
+    def _check_flat(self, found: Mapping[str, Any]) -> None:
+        """Raise if a .pt file has its tensors in a dict that it holds, whatever they mean there."""
+        if any(isinstance(value, Tensor) for value in found.values()):
+            return
+        for name, value in found.items():
+            inner = value.values() if isinstance(value, dict) else ()
+            if name != BACKUP and any(isinstance(tensor, Tensor) for tensor in inner):
+                raise ValueError(
+                    f"{self.file}: its tensors are nested in {name!r}, as in no known layout: "
+                    "to match them, save that dict in a file of its own"
+                )
 
     def _of_layer(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Take one place of the middle axis of each 3-D tensor, (L, layers, D)."""

@@ -16,7 +16,10 @@ DATA = Path(__file__).parents[1] / "oracles" / "data"
 def test_public_layouts_are_told_as_they_are_read():
     told = 0
     for case in sorted(DATA.glob("*/oracle.json")):
-        (path, *_) = json.loads(case.read_text())["paths"]
+        known = json.loads(case.read_text())
+        if "decoder" in known.get("refused", {}):
+            continue
+        (path, *_) = known["paths"]
         root = case.parent / "files"
         for sae in list_saes(root):
             if "#" in path or not (root / path).samefile(root / sae.path):
