@@ -46,7 +46,8 @@ test: $(DEV)
 # Then their first configurations, compiled for every listed GPU.
 test-triton: $(DEV)
 	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' \
-	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py)
+	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py) \
+	  tests/sae/training/test_triton_training.py
 	$(VENV)/bin/pytest -m aot tests/kernels/test_aot.py
 
 # Compiles all that the GPU's kernels may be, for every listed GPU.
