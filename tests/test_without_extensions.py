@@ -1,4 +1,4 @@
-"""Where no C++ extension is built and lapjv is missing, all imports, and what needs them says so."""
+"""Without any C++ extension and lapjv all imports; a call that needs one says so in one line."""
 
 import subprocess
 import sys
