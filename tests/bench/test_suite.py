@@ -23,7 +23,7 @@ def test_pytest_benchmark_runs_it(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if "XDIST" not in name}
     subprocess.run(command, check=True, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
     runs = json.loads(file.read_text())["benchmarks"]
-    encode, decode = sorted(runs, key=lambda run: run["name"])
+    decode, encode = sorted(runs, key=lambda run: run["name"])
     assert encode["name"] == "test_speed[encode-native-512x512x8192x32]"
     assert decode["name"] == "test_speed[decode-native-512x512x8192x32]"
     assert "gflops" not in decode["extra_info"]
