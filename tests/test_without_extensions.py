@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+from twinsae.bench.gpu.records import STEPS, read, results
 
 CHILD = """
 import sys
@@ -45,16 +48,28 @@ for call in (
         call()
     except ImportError as error:
         print(error)
+
+from pathlib import Path
+from twinsae.bench.gpu.__main__ import main
+steps = Path(sys.argv[1], "steps.jsonl")
+steps.touch()
+for stage in ("times", "big", "match"):
+    main(stage, sys.argv[1], "--rehearse")
 """
 
 
-def test_all_is_imported_and_a_call_that_needs_an_extension_says_so():
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD], capture_output=True, text=True, timeout=120
-    )
+def test_all_is_imported_and_a_call_that_needs_an_extension_says_so(tmp_path: Path):
+    command = [sys.executable, "-c", CHILD, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     reference, *refusals = done.stdout.splitlines()
     assert reference == "[[3, 2], [3, 2]]"
     names = [line.partition(": expected its C++ extension")[0] for line in refusals]
     kernels, matching = "twinsae.kernels", "twinsae.matching"
     assert names == [kernels] * 5 + [matching] + [f"{matching}.assignment"] * 2
+    found = results(read(tmp_path / STEPS))
+    assert {stage for stage, _ in found} == {"times", "big", "match"}
+    needs = "ImportError: twinsae.matching.assignment: expected its C++ extension"
+    for (stage, _), record in found.items():
+        assert record.get("problem", "").startswith(needs if stage == "match" else "")
+        assert ("problem" in record) == (stage == "match")

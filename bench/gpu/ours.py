@@ -1,7 +1,4 @@
-"""Our kernels, each called on a problem; `JOBS` has them by the names of the jobs.
-
-They are called by the names that these modules import, so that a test can put a wrong one there.
-"""
+"""Our kernels, each called on a problem; `JOBS` has them by the names of the jobs."""
 
 from collections.abc import Callable
 from typing import Any

@@ -20,7 +20,7 @@ from .stages import LIMITS, MINUTES, Stage
 LOG = "log.txt"
 REPORT_SECONDS = 10.0  # what the reports take at the end
 LEAST_SECONDS = 4.0  # a stage that has less time left is not started
-CHILD = (sys.executable, "-m", __package__)
+CHILD = (sys.executable, "-P", "-m", __package__)
 
 
 class StoppedError(Exception):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ...kernels.backends import Backend
+from ...kernels.backends import Backend, interpreting
 from ..problem import Problem
 from .gate import CHECKS, OURS
 from .ours import JOBS, encode
@@ -65,20 +65,23 @@ def _encode_by_tile(backend: Backend, place: int, p: Problem) -> Any:
 
 def _tiles() -> list[Any]:
     """Return the tiles that the encoder may take on this GPU; the usual one comes first."""
-    from ...kernels.topk.triton.tiles import tiles_for
+    from ...kernels.topk.triton.tiles import HALF_TILES, INTERPRETED
 
-    major, minor = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
-    return tiles_for("linear_topk", 10 * major + minor)
+    if interpreting():
+        return [INTERPRETED]
+    major, minor = torch.cuda.get_device_capability()
+    arch = 10 * major + minor
+    return [t for t in HALF_TILES["linear_topk"] if not t.archs or arch in t.archs]
 
 
 @contextmanager
 def _first(place: int) -> Iterator[None]:
-    """Let the encoder take the tile at a place of the list, by listing it first."""
-    from ...kernels.topk.triton import tiles
+    """Let the encoder take the tile at a place of `_tiles`, by listing it first."""
+    from ...kernels.topk.triton.tiles import HALF_TILES
 
-    listed, chosen = tiles.HALF_TILES["linear_topk"], _tiles()[place]
-    tiles.HALF_TILES["linear_topk"] = (chosen, *(tile for tile in listed if tile != chosen))
+    listed = HALF_TILES["linear_topk"]
+    HALF_TILES["linear_topk"] = (_tiles()[place], *listed)
     try:
         yield
     finally:
-        tiles.HALF_TILES["linear_topk"] = listed
+        HALF_TILES["linear_topk"] = listed

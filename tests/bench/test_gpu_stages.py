@@ -172,7 +172,12 @@ def test_the_contract_suite_is_called(
         assert checks.first_contact(whole)["tests"].startswith("2 passed, 1 deselected")
         assert checks.first_contact(toy_setting())["tests"].startswith("2/3 tests collected")
     else:
-        with pytest.raises(WrongResultError, match=r"1 failed, 1 passed.*FAILED .*test_other"):
+        with pytest.raises(
+            WrongResultError, match=r"^exit code 1, 1 tests passed; 1 failed.*FAILED"
+        ):
+            checks.first_contact(whole)
+        monkeypatch.setattr(checks, "TESTING", 0.01)
+        with pytest.raises(WrongResultError, match=r"^out of time, 0 tests passed"):
             checks.first_contact(whole)
     monkeypatch.setattr(checks, "TESTS", tmp_path / "nowhere")
     assert "not beside the package" in checks.first_contact(whole)["left_out"]
