@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .. import _native
+from .. import extension as _native
 from ..arrays import array, float_array
 from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 

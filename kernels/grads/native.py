@@ -2,7 +2,7 @@
 
 import torch
 
-from .. import _native
+from .. import extension as _native
 from ..arrays import array, float_array
 from .interface import LatentGradsInputs
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import _native
+from .. import extension as _native
 from ..arrays import array, float_array
 from .interface import (
     Above,
