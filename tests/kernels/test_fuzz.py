@@ -1,10 +1,15 @@
 """Random calls of the C++ functions: each succeeds or raises, and writes only to its outputs."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+
+if find_spec("hypothesis") is None:
+    pytest.skip("hypothesis is not installed", allow_module_level=True)
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twinsae.kernels import _native
