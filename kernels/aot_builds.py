@@ -14,7 +14,6 @@ from .aot_types import DTYPES, PRICES, SCANNED, Build, D, K, L, N, integers, poi
 from .autoencode import triton as autoencode
 from .decode import triton as decode
 from .grads import triton as grads
-from .topk.triton import chunked as chunked
 from .topk.triton import pairs as pairs
 from .topk.triton import rescore as rescoring
 from .topk.triton import scan as scan
@@ -27,7 +26,7 @@ def builds(every: bool) -> list[Build]:
     """Return the configurations: every one that a call may choose, or the first of each kernel."""
     found = []
     for dtype in DTYPES if every else ("bf16", "fp32"):
-        found += _scans(dtype, every) + _dense(dtype) + _proposals(dtype, every)
+        found += _scans(dtype, every) + _dense(dtype) + _proposals(dtype)
         found += _matches(dtype, every)
     for dtype in DTYPES if every else ("bf16",):
         found += _decoders(dtype) + _gradients(dtype, every) + _autoencoders(dtype, every)
@@ -70,33 +69,18 @@ def _dense(dtype: str) -> list[Build]:
     )]  # fmt: skip
 
 
-def _proposals(dtype: str, every: bool) -> list[Build]:
-    """List the filters of torch's products, and the kernels that score proposals."""
-    filtered = _slack("fp32", "latent")
-    filtered |= pointers(scores="fp32", bias=dtype, floor="fp32", keys="i64")
-    filtered |= integers("row_count first latents width group_count stack stacks")
+def _proposals(dtype: str) -> list[Build]:
+    """List the kernels that score proposals."""
     own = pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32")
     own |= pointers(proposals="i64", limits="i64", keys="i64")
     own |= integers("row_count count stacks latents dim")
-    masks: list[dict[str, str]] = [{}, pointers(mask="i1")] if every else [{}]
-    found = []
-    for scheme, mask in product(_schemes(chunked.FILTER_COLS, every), masks):
-        found.append(Build(
-            f"filter_groups {dtype} {scheme.kept} of {scheme.group}{' mask' if mask else ''}",
-            "filter_groups", filtered | mask,
-            {"BLOCK_M": chunked.FILTER_ROWS, "BLOCK_N": chunked.FILTER_COLS,
-             "GROUP": scheme.group, "KEPT": scheme.kept},
-            chunked.WARPS, 3, "other", 0.0, 4.0 * N * L + _keys(N, L, scheme),
-            ("row_count", "first", "latents", "width", "group_count", "stack", "stacks"),
-        ))  # fmt: skip
-    found.append(Build(
+    return [Build(
         f"rescore {dtype}", "rescore", own,
         {"ROWS": rescoring.ROWS, "BLOCK_C": rescoring.AT_ONCE, "BLOCK_K": rescoring.DEPTH,
          "NONE": scan.MISSING},
         rescoring.WARPS, 3, "gather", 2.0 * N * 2 * K * D, N * 2 * K * D * float(DTYPES[dtype]),
         ("row_count", "count", "stacks", "latents"),
-    ))  # fmt: skip
-    return found
+    )]  # fmt: skip
 
 
 def _matches(dtype: str, every: bool) -> list[Build]:
@@ -278,7 +262,7 @@ def functions() -> dict[str, Any]:
     """Return all @triton.jit functions by their names."""
     return {
         name: function
-        for module in (autoencode, chunked, decode, grads, pairs, rescoring, scan, select)
+        for module in (autoencode, decode, grads, pairs, rescoring, scan, select)
         for name, function in vars(module).items()
         if isinstance(function, triton.runtime.JITFunction)
     }

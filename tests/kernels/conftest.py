@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,7 @@ NATIVE = [
     *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2_int16", "avx2", "portable")),
 ]
 # In Triton's interpreter, a process tests the Triton kernels and nothing else.
-BACKENDS = ["triton", "triton:chunked"] if interpreting() else ["reference", *NATIVE]
+BACKENDS = ["triton"] if interpreting() else ["reference", *NATIVE]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,44 +23,33 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Only linear_topk has a chunked route. Arguments are checked before an instruction set is
-    # chosen. Sizes that are large for a CPU take the interpreter minutes; its tiles are small, so
-    # that smaller sizes have many of them.
+    # Arguments are checked before an instruction set is chosen. Sizes that are large for a CPU take
+    # the interpreter minutes; its tiles are small, so that smaller sizes have many of them.
     items[:] = [
         item
         for item in items
-        if "triton:chunked" not in item.name or item.path.name == "test_topk_contract.py"
-        if not (item.name.startswith("test_wrong_") and re.search(r"\[(native|triton):", item.name))
+        if not (item.name.startswith("test_wrong_") and re.search(r"\[native:", item.name))
         if not (interpreting() and item.get_closest_marker("cpu_sizes"))
     ]
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a backend's name; the native one comes also with each instruction set forced.
 
     Triton keeps so few keys of so small groups that many rows are not proved and are done again.
     """
     name, _, variant = request.param.partition(":")
-    with ExitStack() as stack:
-        _prepare(name, variant, monkeypatch, stack)
-        yield name
+    _prepare(name, variant, monkeypatch)
+    return name
 
 
-def _prepare(name: str, variant: str, monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> None:
+def _prepare(name: str, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "triton":
-        from twinsae.kernels.topk.triton import linear, mutual, plans
+        from twinsae.kernels.topk.triton import plan
         from twinsae.kernels.topk.triton.scheme import Scheme
-        from twinsae.kernels.topk.triton.select import MOST
-        from twinsae.kernels.topk.triton.tiles import INTERPRETED
 
-        few = Scheme(group=16, kept=3)
-        for module in (linear, mutual):
-            monkeypatch.setattr(
-                module, "choose_scheme", lambda _, k, __: few if k <= MOST else None
-            )
-        route = plans.Plan("chunked" if variant else "fused", INTERPRETED)
-        stack.enter_context(plans.forced("linear_topk", route))
+        monkeypatch.setattr(plan, "choose_scheme", lambda *_: Scheme(group=16, kept=3))
     elif variant:
         monkeypatch.setenv("TWINSAE_CPU_ISA", variant)
         try:

@@ -50,7 +50,6 @@ def test_arguments_are_those_of_the_kernels(every: bool) -> None:
         assert left_out <= {"mask_ptr", "chosen_ptr", "least_ptr", *slack, *prices}
         if slack:  # rough scans have all arguments of the slack, and no exact prices
             rough = " fp32 " in build.name and " full " not in build.name
-            rough |= build.kernel == "filter_groups"
             assert left_out >= slack or (rough and not left_out & slack)
             assert (prices & arguments <= left_out) or not rough
 

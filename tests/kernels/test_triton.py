@@ -24,7 +24,7 @@ from twinsae.kernels.autoencode import triton as autoencode
 from twinsae.kernels.decode import sparse_decode
 from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.grads import triton as grads
-from twinsae.kernels.topk.triton import dense, linear, mutual, plans, scan, select
+from twinsae.kernels.topk.triton import dense, linear, mutual, plan, scan, select, tiles
 from twinsae.kernels.topk.triton.scheme import Scheme, choose_scheme
 from twinsae.kernels.topk.triton.tiles import INTERPRETED
 
@@ -34,7 +34,7 @@ SCHEME = Scheme(group=16, kept=3)
 @pytest.fixture
 def scheme(monkeypatch: pytest.MonkeyPatch):
     def force(chosen: Scheme | None) -> None:
-        monkeypatch.setattr(linear, "choose_scheme", lambda *_: chosen)
+        monkeypatch.setattr(plan, "choose_scheme", lambda *_: chosen)
 
     return force
 
@@ -167,8 +167,8 @@ def test_descriptors_read_the_same_numbers(
     x, weight, bias = make.reals(37, dim), make.reals(600, dim), make.reals(600)
     found = []
     for tile in (INTERPRETED, replace(INTERPRETED, described=True)):
-        with plans.forced("linear_topk", plans.Plan("fused", tile)):
-            found.append(linear_topk(x, weight, bias, 5, groups=2, backend="triton"))
+        monkeypatch.setattr(plan, "scan_tile", lambda *_, tile=tile: tile)
+        found.append(linear_topk(x, weight, bias, 5, groups=2, backend="triton"))
     assert len(made) == described
     for ours, theirs in zip(found[1][:2], found[0][:2], strict=True):
         assert torch.equal(ours, theirs)
@@ -190,7 +190,7 @@ def test_a_graph_that_is_recorded_waits_for_no_number(
     assert check(x, weight, None, 20, oracle) > 0
     for module in (linear, mutual):
         monkeypatch.setattr(module, "capturing", lambda: True)
-        monkeypatch.setattr(module, "plan_for", None)  # not even the cache's file is read
+        monkeypatch.setattr(module, "plan_for", None)
     assert check(x, weight, None, 20, oracle) == 0
     near = mutual_topk(x, weight, 2, backend="triton")
     expected = oracle.topk(oracle.scores(x, weight, None), 2, -np.inf)[1]
@@ -210,7 +210,7 @@ def test_both_sides_over_blocks_of_rows(
     m: int,
 ) -> None:
     # Blocks of 16 rows; one group of each side holds clustered winners.
-    monkeypatch.setattr(mutual, "choose_scheme", lambda *_: chosen)
+    monkeypatch.setattr(plan, "choose_scheme", lambda *_: chosen)
     monkeypatch.setattr(mutual, "KEYS_AT_ONCE", 1)
     a, b = make.integers(rows, 9), make.integers(cols, 9)
     a[18:27] *= 3
@@ -256,6 +256,20 @@ def test_the_scheme_follows_the_odds(latents: int, k: int, expected: Scheme | No
     assert choose_scheme(latents, k, widest=128) == expected
     if expected is not None and expected.group > 64:
         assert choose_scheme(latents, k, widest=64) == Scheme(64, expected.kept)
+
+
+def test_every_gpu_has_a_tile_and_all_tiles_give_equal_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lists = tiles.HALF_TILES.values()
+    assert len({tile.depth for listed in lists for tile in listed}) == 1
+    monkeypatch.setattr(tiles, "interpreting", lambda: False)
+    for arch in (80, 86, 90, 100, 120):
+        monkeypatch.setattr(tiles, "capability", lambda _, arch=arch: arch)
+        for op in tiles.HALF_TILES:
+            tile = tiles.scan_tile(op, torch.device("cuda"))
+            assert tile.described == (arch == 90 and op == "linear_topk")
+            assert not tile.archs or arch in tile.archs
 
 
 def test_the_odds_bound_those_of_random_rows() -> None:

@@ -10,9 +10,7 @@ which programs run.
 Half-precision inputs are multiplied exactly and summed in float32, and the scan's scores are the
 result's. Float32 inputs are scanned in float16, which only proposes. A float32 score of each
 proposal decides. The keys of proposals include a slack, so that the proof holds for float32 scores
-(bound.py). That is also true of the chunked route (chunked.py), which plans.py may choose for any
-dtype. All routes give the score of float32 inputs the same bits; for half-precision inputs all
-except the chunked one do.
+(bound.py). A score has the same bits whether its row is proved or computed again.
 """
 
 from collections.abc import Sequence
@@ -26,15 +24,14 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from ...launch import capturing, describable, on_device, ready
 from ..interface import LinearTopKInputs, Ranked
 from .bound import packed_rough, rough, slack_of
-from .chunked import FILTER_COLS, chunked_keys
 from .dense import dense_topk
 from .mutual import mutual_topk
 from .pairs import pairs_above
-from .plans import plan_for
+from .plan import plan_for
 from .rescore import Chosen, Scores, keys_of_proposals
 from .scan import scan_groups
-from .scheme import Scheme, choose_scheme, contenders
-from .select import MOST, choose, ranked
+from .scheme import Scheme
+from .select import choose, ranked
 from .tiles import BAND, Tile
 
 __all__ = ["linear_topk", "mutual_topk", "pairs_above"]
@@ -80,25 +77,17 @@ def chosen_keys(scores: Scores, k: int, packed: Sequence[Tensor]) -> Chosen | No
     scores of the other rows, or of all rows if this returns None. It does so if too few rows would
     be proved, and while a CUDA graph is recorded, because nothing can then tell which rows are not.
     """
-    if capturing() or k > MOST or scores.x.shape[0] == 0:
+    plan = None if capturing() else plan_for("linear_topk", scores.x, scores.latents, k)
+    if plan is None:
         return None
-    plan = plan_for("linear_topk", scores.x, scores.latents, k)
-    decides = plan.route == "fused" and scores.x.dtype != torch.float32
-    widest = plan.tile.cols if plan.route == "fused" else FILTER_COLS
-    scheme = choose_scheme(scores.latents, contenders(k, decides), widest)
-    if scheme is None:
-        return None
-    if decides:
-        chosen, unseen = choose(_fused_keys(scores, scheme, plan.tile), k, scheme.kept)
+    if plan.decides:
+        chosen, unseen = choose(_fused_keys(scores, plan.scheme, plan.tile), k, plan.scheme.kept)
         return Chosen(chosen, unseen, unseen.new_zeros(()))
     rows, latents = rough(scores.x), packed_rough(packed) or rough(scores.weight)
     slack = slack_of(rows, latents, scores.x.dtype)
     proposing = replace(scores, x=rows.matrix, weight=latents.matrix, slack=slack)
-    if plan.route == "fused":
-        keys = _fused_keys(proposing, scheme, plan.tile)
-    else:
-        keys = chunked_keys(proposing, scheme)
-    return keys_of_proposals(keys, scheme.kept, k, scores)
+    keys = _fused_keys(proposing, plan.scheme, plan.tile)
+    return keys_of_proposals(keys, plan.scheme.kept, k, scores)
 
 
 def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:

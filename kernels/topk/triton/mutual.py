@@ -14,11 +14,11 @@ from ...launch import capturing, on_device, ready
 from ..interface import MutualTopKInputs, RankedBothWays
 from .bound import Slack, packed_rough, rough, slack_of
 from .dense import dense_topk
-from .plans import plan_for
+from .plan import plan_for
 from .rescore import Best, Scores, best_of_chosen, proposed
 from .scan import MISSING, scan_both
-from .scheme import Scheme, choose_scheme, contenders
-from .select import MOST, choose, ranked
+from .scheme import Scheme
+from .select import choose, ranked
 from .tiles import BAND, Tile
 
 KEYS_AT_ONCE = 1 << 26  # the most keys of one side of a block: 512 MiB
@@ -53,20 +53,16 @@ def mutual_topk(inputs: MutualTopKInputs) -> RankedBothWays:
 
 def _fast(a: Tensor, b: Tensor, packed: Sequence[Tensor], m: int) -> tuple[Best, Best] | None:
     """Return the best of rows and the best of columns, or None if too few would be proved."""
-    if m > MOST:
+    plan = plan_for("mutual_topk", a, min(a.shape[0], b.shape[0]), m)
+    if plan is None:
         return None
-    tile = plan_for("mutual_topk", a, b.shape[0], m).tile
-    decides = a.dtype != torch.float32
-    shorter = min(a.shape[0], b.shape[0])
-    scheme = choose_scheme(shorter, contenders(m, decides), min(tile.rows, tile.cols))
-    if scheme is None:
-        return None
+    tile, scheme = plan.tile, plan.scheme
     left, right, slack = a, b, None
-    if not decides:
+    if not plan.decides:
         rows_of, cols_of = rough(a), packed_rough(packed) or rough(b)
         left, right, slack = rows_of.matrix, cols_of.matrix, slack_of(rows_of, cols_of, a.dtype)
     of_rows, of_cols = Scores(a, b, slack=slack), Scores(b, a, slack=slack)
-    count = m if decides else proposed(m)
+    count = m if plan.decides else proposed(m)
     row_best, col_chosen, col_unseen = [], [], []
     step = _block_rows(b.shape[0], scheme)
     for start in range(0, a.shape[0], step):

@@ -20,9 +20,8 @@ from ...backends import interpreting
 from ...launch import on_device, ready
 from ..interface import Listed, PairsAboveInputs
 from .bound import Slack, packed_rough, rough, slack_of
-from .plans import plan_for
 from .scan import scores_of_tile, with_slack
-from .tiles import BAND, Tile, full_tile
+from .tiles import BAND, Tile, full_tile, scan_tile
 
 DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # for confirm_pairs
 ROOM = 1 << 16  # how many more proposals fit the list than twice the capacity
@@ -217,7 +216,7 @@ def _confirmed(
 ) -> tuple[Tensor, int, int] | None:
     """Return the pairs, their number, and how many were scored; None if those are too many."""
     most = 2 * capacity + ROOM
-    tile = plan_for("pairs_above", a, b.shape[0], 1).tile
+    tile = scan_tile("pairs_above", a.device)
     rows, cols = rough(a), packed_rough(packed) or rough(b)
     slack = slack_of(rows, cols, a.dtype)
     listed, count = _listed(rows.matrix, cols.matrix, slack, prices, tiles, most, tile)
