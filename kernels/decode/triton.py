@@ -10,8 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..backends import interpreting
-from ..checks import check_range
-from ..launch import capturing, on_device, ready
+from ..launch import begin_check, on_device, ready
 from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
 BLOCK = 1024  # how many numbers of a row of the weight a program holds
@@ -128,7 +127,7 @@ def error_rows(
 def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
     """See api.sparse_decode."""
     values, indices, weight, bias = inputs
-    _check(indices, weight)
+    finish_check = begin_check("indices", indices, weight.shape[0])
     left, right = ready(values), ready(weight)
     out = right.new_empty((indices.shape[0], weight.shape[1]))
     if out.numel():
@@ -138,13 +137,14 @@ def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
                 left, indices.contiguous(), right, None if bias is None else ready(bias), out,
                 indices.shape[1], *weight.shape, BLOCK=block, PLACES=PLACES, num_warps=WARPS,
             )  # fmt: skip
+    finish_check()
     return out.to(weight.dtype)
 
 
 def gather_dot(inputs: GatherDotInputs) -> Tensor:
     """See api.gather_dot."""
     rows, indices, weight = inputs
-    _check(indices, weight)
+    finish_check = begin_check("indices", indices, weight.shape[0])
     left = ready(rows)
     out = left.new_empty(indices.shape)
     if out.numel():
@@ -153,13 +153,14 @@ def gather_dot(inputs: GatherDotInputs) -> Tensor:
                 left, indices.contiguous(), ready(weight), out, indices.shape[1], *weight.shape,
                 BLOCK=_block(weight.shape[1]), PLACES=PLACES, num_warps=WARPS,
             )  # fmt: skip
+    finish_check()
     return out.to(rows.dtype)
 
 
 def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
     """See api.decode_error."""
     values, indices, weight, bias, target, scale = inputs
-    _check(indices, weight)
+    finish_check = begin_check("indices", indices, weight.shape[0])
     left, right = ready(values), ready(weight)
     squares = torch.empty(target.shape[:1], dtype=torch.float32, device=target.device)
     g = torch.empty(target.shape, dtype=torch.float32, device=target.device)
@@ -171,13 +172,8 @@ def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
                 ready(target), scale, squares, g, d_values, indices.shape[1], *weight.shape,
                 BLOCK=_block(weight.shape[1]), PLACES=PLACES, num_warps=WARPS,
             )  # fmt: skip
+    finish_check()
     return squares, g.to(weight.dtype), d_values.to(weight.dtype)
-
-
-def _check(indices: Tensor, weight: Tensor) -> None:
-    # While a CUDA graph is recorded, nothing can wait for the answer. The kernels skip wrong ones.
-    if not capturing():
-        check_range("indices", indices, weight.shape[0])
 
 
 def _block(dim: int) -> int:
