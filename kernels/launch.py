@@ -10,7 +10,12 @@ from .backends import interpreting
 
 def on_device(tensor: Tensor) -> AbstractContextManager[object]:
     """Return a context in which kernels are launched on the tensor's device."""
-    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+    if not tensor.is_cuda:
+        return nullcontext()
+    from .cache_keys import settle  # here, because it imports every kernel
+
+    settle()
+    return torch.cuda.device(tensor.device)
 
 
 def capturing() -> bool:
