@@ -11,6 +11,9 @@ PEERS := .venv-peers
 TRITON36 := .venv-triton36
 # Where compiled kernels lie on that machine and here: Triton finds them at the same path only.
 KERNELS := /tmp/twinsae-triton
+# That machine's Python, with what the kit is made with.
+PYTHON312 ?= PYENV_VERSION=3.12 python3.12
+KIT := .venv-gpu-kit
 TYPING := build/typing/twinsae
 ROOMS := bench cli common kernels matching sae
 NATIVE := $(shell find kernels/native matching/native matching/assignment/native -type f)
@@ -71,6 +74,16 @@ gpu-rehearsal: $(TRITON36)/.installed
 	TRITON_CACHE_DIR=$(KERNELS) $(TRITON36)/bin/python -P -m pytest tests/kernels --device rehearsal -m first_contact \
 	  --specs build/gpu-kernels.txt
 	TRITON_CACHE_DIR=$(KERNELS) $(TRITON36)/bin/python -P -m twinsae.kernels.specs build/gpu-kernels.txt
+
+$(KIT)/.installed: constraints.txt Makefile
+	test -x $(KIT)/bin/python || $(PYTHON312) -m venv $(KIT)
+	$(KIT)/bin/python -m pip install --quiet --no-deps --constraint constraints.txt \
+	  triton==3.6.0 setuptools==83.0.0 pybind11
+	touch $@
+
+# A folder, .gpu, with which a bare GPU machine runs everything: bash .gpu/run.sh
+gpu-kit: gpu-rehearsal $(KIT)/.installed
+	.ci/gpu-kit/make.sh build/gpu-kernels.txt $(KIT)/bin/python $(KERNELS)
 
 # What is plugged into other people's trainers, and their files, with the real ones.
 test-peers: $(PEERS)/.installed
@@ -151,4 +164,4 @@ package: $(DEV)
 	$(VENV)/bin/python -m build --quiet --outdir dist
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(TRITON36) .gpu build dist *.egg-info */*.so .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(TRITON36) $(KIT) .gpu build dist *.egg-info */*.so .coverage .mypy_cache .pytest_cache .ruff_cache
