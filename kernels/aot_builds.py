@@ -33,7 +33,7 @@ def builds(every: bool) -> list[Build]:
         found += _scans(dtype, every) + _dense(dtype, every)
         found += _matches(dtype, every) + _above(dtype, every)
     for dtype in DTYPES if every else ("bf16",):
-        found += _decoders(dtype) + _gradients(dtype, every) + _autoencoders(dtype, every)
+        found += _decoders(dtype, every) + _gradients(dtype, every) + _autoencoders(dtype, every)
     return found + proposals(every) + selections(every)
 
 
@@ -186,7 +186,7 @@ def _slack(dtype: str, other: str) -> dict[str, str]:
     return pointers(**{"row_slack": "fp32", f"{other}_slack": "fp32", "scale": "fp32"})
 
 
-def _decoders(dtype: str) -> list[Build]:
+def _decoders(dtype: str, every: bool) -> list[Build]:
     sizes = integers("k latents dim")
     lists = pointers(values=dtype, indices="i64", weight=dtype)
     cut = {"BLOCK": decode.BLOCK, "PLACES": decode.PLACES}
@@ -200,10 +200,13 @@ def _decoders(dtype: str) -> list[Build]:
          lists | pointers(bias=dtype, target=dtype, scale="fp32", squares="fp32", g="fp32",
                            d_values=dtype), gathered + row + written),
     )  # fmt: skip
+    compressed = pointers(offsets="i64")
     return [
-        Build(f"{kernel} {dtype}", kernel, signature | sizes, cut, decode.WARPS, 3,
+        Build(f"{kernel} {dtype}{' compressed' if offsets else ''}", kernel,
+              signature | offsets | sizes, cut, decode.WARPS, 3,
               "gather", 4.0 * N * K * D, moved, ("k", "latents"))
         for kernel, signature, moved in jobs
+        for offsets in (({}, compressed) if every else ({},))
     ]  # fmt: skip
 
 
