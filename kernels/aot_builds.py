@@ -16,6 +16,7 @@ from .aot_types import DTYPES, PRICES, SCANNED, Build, D, K, L, N, integers, poi
 from .autoencode import triton as autoencode
 from .decode import triton as decode
 from .grads import triton as grads
+from .topk.triton import above as above
 from .topk.triton import pairs as pairs
 from .topk.triton import rescore as rescoring
 from .topk.triton import rounding as rounding
@@ -30,9 +31,9 @@ def builds(every: bool) -> list[Build]:
     found = []
     for dtype in DTYPES if every else ("bf16", "fp32"):
         found += _scans(dtype, every) + _dense(dtype, every)
-        found += _matches(dtype, every)
+        found += _matches(dtype, every) + _thresholds(dtype)
     for dtype in DTYPES if every else ("bf16",):
-        found += _decoders(dtype) + _gradients(dtype, every) + _autoencoders(dtype, every)
+        found += _decoders(dtype, every) + _gradients(dtype, every) + _autoencoders(dtype, every)
     return found + proposals(every) + selections(every)
 
 
@@ -106,6 +107,27 @@ def _matches(dtype: str, every: bool) -> list[Build]:
     return found + (_full_pairs(lists, flops, inputs) if dtype == "fp32" else [])
 
 
+def _thresholds(dtype: str) -> list[Build]:
+    """List the kernels of linear_above."""
+    tile, read = tiles.HALF_TILES["pairs_above"][-1], SCANNED[dtype]
+    lists = pointers(x=read, weight=read, bias=dtype, threshold="fp32", pairs="i64", count="i64")
+    lists |= pointers(scores="fp32") if dtype != "fp32" else _slack(dtype, "latent")
+    found = [Build(
+        f"list_above {_named(dtype, tile)}", "list_above",
+        lists | integers("capacity row_count latents dim"), _cut(tile) | {"BAND": tiles.BAND},
+        tile.warps, tile.stages, "half product", 2.0 * N * L * D, (N + L) * D * DTYPES[read],
+    )]  # fmt: skip
+    if dtype != "fp32":
+        return found
+    own = pointers(x="fp32", weight="fp32", bias="fp32", threshold="fp32", pairs="i64")
+    return [*found, Build(
+        "score_listed fp32", "score_listed",
+        own | pointers(scores="fp32", above="i8") | integers("count latents dim"),
+        {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
+        2.0 * N * K * D, 8.0 * N * K * D,
+    )]  # fmt: skip
+
+
 def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Build]:
     """List the other kernels of pairs_above for float32 inputs, besides the scan in float16."""
     tile = tiles.PAIRS_FLOAT_TILE
@@ -158,7 +180,7 @@ def _slack(dtype: str, other: str) -> dict[str, str]:
     return pointers(**{"row_slack": "fp32", f"{other}_slack": "fp32", "scale": "fp32"})
 
 
-def _decoders(dtype: str) -> list[Build]:
+def _decoders(dtype: str, every: bool) -> list[Build]:
     sizes = integers("k latents dim")
     lists = pointers(values=dtype, indices="i64", weight=dtype)
     cut = {"BLOCK": decode.BLOCK, "PLACES": decode.PLACES}
@@ -172,10 +194,12 @@ def _decoders(dtype: str) -> list[Build]:
          lists | pointers(bias=dtype, target=dtype, scale="fp32", squares="fp32", g="fp32",
                            d_values=dtype), gathered + row + written),
     )  # fmt: skip
+    # Rows have k places each, or as many as offsets say.
+    offsets: list[dict[str, str]] = [{}, pointers(offsets="i64")] if every else [{}]
     return [
-        Build(f"{kernel} {dtype}", kernel, signature | sizes, cut, decode.WARPS, 3,
-              "gather", 4.0 * N * K * D, moved, ("k", "latents"))
-        for kernel, signature, moved in jobs
+        Build(f"{kernel} {dtype}{' rows' if own else ''}", kernel, signature | own | sizes, cut,
+              decode.WARPS, 3, "gather", 4.0 * N * K * D, moved, ("k", "latents"))
+        for (kernel, signature, moved), own in product(jobs, offsets)
     ]  # fmt: skip
 
 
@@ -227,7 +251,7 @@ def functions() -> dict[str, Any]:
     """Return all @triton.jit functions by their names."""
     return {
         name: function
-        for module in (autoencode, decode, grads, pairs, rescoring, rounding, scan, select)
+        for module in (above, autoencode, decode, grads, pairs, rescoring, rounding, scan, select)
         for name, function in vars(module).items()
         if isinstance(function, triton.runtime.JITFunction)
     }

@@ -147,8 +147,8 @@ def add_pieces(parts_ptr, out_ptr, latents_ptr, counts_ptr, dim, BLOCK: tl.const
 def latent_grads(inputs: LatentGradsInputs) -> None:
     """See api.latent_grads."""
     indices, num_latents, fired = inputs.indices, inputs.num_latents, inputs.fired
-    finish_check = begin_check("indices", indices, num_latents)
-    index = _index(indices, num_latents)
+    finish_check = begin_check("indices", indices, num_latents, inputs.row_offsets)
+    index = _index(indices, inputs.row_offsets, num_latents)
     pieces = _pieces(index)
     finish_check()  # before anything is written that a caller sees
     if fired is not None:
@@ -170,14 +170,17 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
                     _add_pieces(part, out, pieces)
 
 
-def _index(indices: Tensor, num_latents: int) -> Index:
+def _index(indices: Tensor, row_offsets: Tensor | None, num_latents: int) -> Index:
     # A sort of int32 takes half the passes of one of int64. Wrong indices stay outside the latents.
     narrow = torch.int32 if num_latents < (1 << 31) - 1 else torch.int64
     inside = indices.flatten().clamp(-1, num_latents)
     latents, places = inside.to(narrow).sort(stable=True)
     every = torch.arange(num_latents + 1, dtype=narrow, device=indices.device)
     bounds = torch.searchsorted(latents, every)
-    rows = places // max(1, indices.shape[1])
+    if row_offsets is None:
+        rows = places // max(1, indices.shape[1])
+    else:
+        rows = torch.searchsorted(row_offsets, places, right=True) - 1
     return Index(places, rows, bounds[:-1], bounds[1:], latents)
 
 
