@@ -31,7 +31,7 @@ def builds(every: bool) -> list[Build]:
     found = []
     for dtype in DTYPES if every else ("bf16", "fp32"):
         found += _scans(dtype, every) + _dense(dtype, every)
-        found += _matches(dtype, every) + _above(dtype, every)
+        found += _matches(dtype, every) + _thresholds(dtype)
     for dtype in DTYPES if every else ("bf16",):
         found += _decoders(dtype, every) + _gradients(dtype, every) + _autoencoders(dtype, every)
     return found + proposals(every) + selections(every)
@@ -107,31 +107,25 @@ def _matches(dtype: str, every: bool) -> list[Build]:
     return found + (_full_pairs(lists, flops, inputs) if dtype == "fp32" else [])
 
 
-def _above(dtype: str, every: bool) -> list[Build]:
-    """List the kernels of linear_above; the scans of float32 inputs propose."""
-    read = SCANNED[dtype]
-    signature = pointers(x=read, weight=read) | _slack(dtype, "latent")
-    signature |= pointers(bias=dtype, threshold="fp32", pairs="i64", count="i64")
-    signature |= {} if dtype == "fp32" else pointers(scores="fp32")
-    signature |= integers("capacity row_count latents dim")
-    found = [
-        Build(
-            f"list_above {_named(dtype, tile)}", "list_above", signature,
-            _cut(tile) | {"BAND": tiles.BAND}, tile.warps, tile.stages, "half product",
-            2.0 * N * L * D, (N + L) * D * float(DTYPES[read]),
-            ("capacity", "row_count", "latents"), tile.archs,
-        )
-        for tile in _tiles("pairs_above", every)
-    ]  # fmt: skip
-    if dtype == "fp32":
-        found.append(Build(
-            "score_listed fp32", "score_listed",
-            pointers(x="fp32", weight="fp32", bias="fp32", threshold="fp32", pairs="i64",
-                     scores="fp32", above="i8") | integers("count latents dim"),
-            {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
-            2.0 * N * K * D, 8.0 * N * K * D, ("count", "latents"),
-        ))  # fmt: skip
-    return found
+def _thresholds(dtype: str) -> list[Build]:
+    """List the kernels of linear_above."""
+    tile, read = tiles.HALF_TILES["pairs_above"][-1], SCANNED[dtype]
+    lists = pointers(x=read, weight=read, bias=dtype, threshold="fp32", pairs="i64", count="i64")
+    lists |= pointers(scores="fp32") if dtype != "fp32" else _slack(dtype, "latent")
+    found = [Build(
+        f"list_above {_named(dtype, tile)}", "list_above",
+        lists | integers("capacity row_count latents dim"), _cut(tile) | {"BAND": tiles.BAND},
+        tile.warps, tile.stages, "half product", 2.0 * N * L * D, (N + L) * D * DTYPES[read],
+    )]  # fmt: skip
+    if dtype != "fp32":
+        return found
+    own = pointers(x="fp32", weight="fp32", bias="fp32", threshold="fp32", pairs="i64")
+    return [*found, Build(
+        "score_listed fp32", "score_listed",
+        own | pointers(scores="fp32", above="i8") | integers("count latents dim"),
+        {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
+        2.0 * N * K * D, 8.0 * N * K * D,
+    )]  # fmt: skip
 
 
 def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Build]:
@@ -200,13 +194,12 @@ def _decoders(dtype: str, every: bool) -> list[Build]:
          lists | pointers(bias=dtype, target=dtype, scale="fp32", squares="fp32", g="fp32",
                            d_values=dtype), gathered + row + written),
     )  # fmt: skip
-    compressed = pointers(offsets="i64")
+    # Rows have k places each, or as many as offsets say.
+    offsets: list[dict[str, str]] = [{}, pointers(offsets="i64")] if every else [{}]
     return [
-        Build(f"{kernel} {dtype}{' compressed' if offsets else ''}", kernel,
-              signature | offsets | sizes, cut, decode.WARPS, 3,
-              "gather", 4.0 * N * K * D, moved, ("k", "latents"))
-        for kernel, signature, moved in jobs
-        for offsets in (({}, compressed) if every else ({},))
+        Build(f"{kernel} {dtype}{' rows' if own else ''}", kernel, signature | own | sizes, cut,
+              decode.WARPS, 3, "gather", 4.0 * N * K * D, moved, ("k", "latents"))
+        for (kernel, signature, moved), own in product(jobs, offsets)
     ]  # fmt: skip
 
 

@@ -29,14 +29,19 @@ def capturing(tensor: Tensor) -> bool:
         return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
-def begin_check(name: str, indices: Tensor, count: int) -> Callable[[], None]:
+def begin_check(
+    name: str, indices: Tensor, count: int, row_offsets: Tensor | None
+) -> Callable[[], None]:
     """Begin `check_range`, and return a function that waits for its answer, and raises.
 
     A caller launches kernels before it calls that function. The check takes three small launches,
     and the CPU waits until they are done, but the GPU goes on with the caller's kernels meanwhile.
     Kernels leave out wrong indices, so that a wrong one does no harm before it is reported. While a
-    CUDA graph is recorded, nothing is checked, because nothing can wait.
+    CUDA graph is recorded, nothing is checked, because nothing can wait. Wrong row offsets would do
+    harm: they are checked before this returns.
     """
+    if not capturing(indices) and row_offsets is not None:
+        check_ascending(row_offsets, indices.shape[0])
     if capturing(indices) or not indices.numel():
         return lambda: None
     with on_device(indices):

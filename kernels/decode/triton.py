@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..backends import interpreting
-from ..launch import begin_check, check_offsets, on_device, ready
+from ..launch import begin_check, on_device, ready
 from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
 BLOCK = 1024  # how many numbers of a row of the weight a program holds
@@ -23,9 +23,11 @@ WARPS = 4
 def row_places(offsets_ptr, row, k):
     """Return a row's first place and how many it has: k, or what offsets (N + 1,) int64 say."""
     if offsets_ptr is None:
-        return row * k, k
-    first = tl.load(offsets_ptr + row)
-    return first, (tl.load(offsets_ptr + row + 1) - first).to(tl.int32)
+        first, count = row * k, k
+    else:  # Triton compiles what comes after a return, too
+        first = tl.load(offsets_ptr + row)
+        count = (tl.load(offsets_ptr + row + 1) - first).to(tl.int32)
+    return first, count
 
 
 @triton.jit
@@ -149,8 +151,7 @@ def error_rows(
 def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
     """See api.sparse_decode."""
     values, indices, weight, bias, offsets = inputs
-    check_offsets(offsets, indices)
-    finish_check = begin_check("indices", indices, weight.shape[0])
+    finish_check = begin_check("indices", indices, weight.shape[0], offsets)
     left, right = ready(values), ready(weight)
     rows, k = _sizes(indices, offsets)
     out = right.new_empty((rows, weight.shape[1]))
@@ -168,8 +169,7 @@ def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
 def gather_dot(inputs: GatherDotInputs) -> Tensor:
     """See api.gather_dot."""
     rows, indices, weight, offsets = inputs
-    check_offsets(offsets, indices)
-    finish_check = begin_check("indices", indices, weight.shape[0])
+    finish_check = begin_check("indices", indices, weight.shape[0], offsets)
     left = ready(rows)
     out = left.new_empty(indices.shape)
     if out.numel():
@@ -186,8 +186,7 @@ def gather_dot(inputs: GatherDotInputs) -> Tensor:
 def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
     """See api.decode_error."""
     values, indices, weight, bias, target, scale, offsets = inputs
-    check_offsets(offsets, indices)
-    finish_check = begin_check("indices", indices, weight.shape[0])
+    finish_check = begin_check("indices", indices, weight.shape[0], offsets)
     left, right = ready(values), ready(weight)
     squares = torch.empty(target.shape[:1], dtype=torch.float32, device=target.device)
     g = torch.empty(target.shape, dtype=torch.float32, device=target.device)

@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..backends import interpreting
-from ..launch import begin_check, check_offsets, on_device, ready
+from ..launch import begin_check, on_device, ready
 from .interface import LatentGradsInputs
 
 PIECE = 256  # the most non-zeros that one program sums
@@ -147,8 +147,7 @@ def add_pieces(parts_ptr, out_ptr, latents_ptr, counts_ptr, dim, BLOCK: tl.const
 def latent_grads(inputs: LatentGradsInputs) -> None:
     """See api.latent_grads."""
     indices, num_latents, fired = inputs.indices, inputs.num_latents, inputs.fired
-    check_offsets(inputs.row_offsets, indices)
-    finish_check = begin_check("indices", indices, num_latents)
+    finish_check = begin_check("indices", indices, num_latents, inputs.row_offsets)
     index = _index(indices, inputs.row_offsets, num_latents)
     pieces = _pieces(index)
     finish_check()  # before anything is written that a caller sees

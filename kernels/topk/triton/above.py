@@ -22,7 +22,7 @@ from .tiles import BAND, Tile, full_tile, scan_tile
 EACH_ROW = 64  # a list has room for this many of each row at first, and ROOM more
 
 
-@triton.jit(do_not_specialize=["capacity", "row_count", "latents"])
+@triton.jit(do_not_specialize=["capacity", "row_count"])
 def list_above(
     x_ptr, weight_ptr, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, threshold_ptr,
     pairs_ptr, scores_ptr, count_ptr, capacity, row_count, latents, dim,
@@ -32,7 +32,7 @@ def list_above(
 
     Args:
         x_ptr: (N, D); weight_ptr: (L, D).
-        row_slack_ptr: (N,) float32; latent_slack_ptr: (L,) float32; scale_ptr: float32: see
+        row_slack_ptr: (N,) float32; latent_slack_ptr: (L,) float32; scale_ptr: (N,) float32: see
             bound.Slack. All are None without slack.
         bias_ptr: (L,) or None; threshold_ptr: (L,) float32.
         pairs_ptr: (capacity,) int64, written; scores_ptr: (capacity,) float32, written, or None.
@@ -69,7 +69,7 @@ def list_above(
             )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=["count", "latents"])
+@triton.jit(do_not_specialize=["count"])
 def score_listed(
     x_ptr, weight_ptr, bias_ptr, threshold_ptr, pairs_ptr, scores_ptr, above_ptr,
     count, latents, dim,
@@ -109,7 +109,7 @@ def linear_above(inputs: LinearAboveInputs) -> Above:
         if x.dtype == torch.float32:
             many = packed_rough(inputs.packed) or rough(right)
             half, slack = rounded(left, many)
-            tile = scan_tile("pairs_above", x.device)
+            tile = scan_tile("pairs_above", left.device)
             pairs, _ = _listed(half, many.matrix, slack, bias, threshold, tile)
             survivors = pairs.shape[0]
             pairs, scores = _confirmed(left, right, bias, threshold, pairs)

@@ -42,10 +42,10 @@ def dense_topk(
         own = scores.mask.nonzero().squeeze(1)  # it ascends: ties still go to the lower index
     latents = scores.latents if own is None else own.shape[0]
     count = scores.x.shape[0] if rows is None else rows.shape[0]
-    width = max(1, min(latents, KEYS_AT_ONCE // max(1, min(count, FEW_ROWS))))
+    width = KEYS_AT_ONCE // max(1, min(count, FEW_ROWS))
     if own is not None:
-        number = scores.x.element_size()
-        width = max(1, min(width, GATHERED // max(1, number * scores.x.shape[1])))
+        width = min(width, GATHERED // max(1, scores.x.element_size() * scores.x.shape[1]))
+    width = max(1, min(latents, width // 256 * 256 or width))  # loads go by 16 bytes
     height = max(1, KEYS_AT_ONCE // max(width, 2 * k))
     for start in range(0, count, height):
         stop = min(count, start + height)

@@ -13,7 +13,7 @@ PAIRS = 8192  # how many pairs of keys a program compares at once, when it ranks
 LARGEST_RANKED = 2 * MOST  # the most keys of a row that are ranked
 
 
-@triton.jit(do_not_specialize=["row_count", "count", "offset", "first_chunk", "chunks"])
+@triton.jit(do_not_specialize=["row_count", "offset", "first_chunk", "chunks"])
 def choose_best(
     keys_ptr, chosen_ptr, unseen_ptr, row_count, count, k, offset, first_chunk, chunks,
     KEPT: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr, K: tl.constexpr,
