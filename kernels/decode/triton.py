@@ -23,10 +23,13 @@ WARPS = 4
 @triton.jit
 def row_places(offsets_ptr, row, k):
     """Return a row's first place and how many it has: k, or what offsets (N + 1,) int64 say."""
+    # One return: Triton also compiles what follows a return in a branch.
     if offsets_ptr is None:
-        return row * k, k
-    first = tl.load(offsets_ptr + row)
-    return first, (tl.load(offsets_ptr + row + 1) - first).to(tl.int32)
+        first, count = row * k, k
+    else:
+        first = tl.load(offsets_ptr + row)
+        count = (tl.load(offsets_ptr + row + 1) - first).to(tl.int32)
+    return first, count
 
 
 @triton.jit
