@@ -12,7 +12,8 @@ from typing import Any
 
 MODULES = (
     "autoencode.triton", "decode.triton", "grads.triton", "topk.triton.above",
-    "topk.triton.chunked", "topk.triton.pairs", "topk.triton.rescore", "topk.triton.scan", "topk.triton.select",
+    "topk.triton.pairs", "topk.triton.rescore", "topk.triton.rounding", "topk.triton.scan",
+    "topk.triton.select",
 )  # fmt: skip
 """Every module that has Triton kernels."""
 

@@ -30,7 +30,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from . import backends
 from .cache_keys import settle
 from .specs import Spec
-from .topk.triton import plans
+from .topk.triton import tiles
 
 OPTIONS = "num_warps", "num_stages", "num_ctas", "maxnreg", "enable_fp_fusion"
 """What a launch may choose besides its arguments."""
@@ -97,7 +97,7 @@ def rehearsing(arch: int = 90, interpret: bool = True) -> Iterator[Rehearsal]:
         patch.object(knobs.compilation, "listener", heard),
         patch.multiple(JITFunction, run=launch, _do_compile=do_compile, __call__=_call),
         patch.dict(backends.DEVICE_OF, triton="cpu"),
-        patch.multiple(plans, capability=lambda _: arch, _read=dict),
+        patch.object(tiles, "capability", lambda _: arch),
         _forgetful(),
     ):
         yield found
