@@ -59,15 +59,6 @@ def begin_check(
     return finish
 
 
-def check_offsets(row_offsets: Tensor | None, indices: Tensor) -> None:
-    """Raise unless row offsets, if there are any, ascend from 0 to the number of indices.
-
-    It waits for the GPU. While a CUDA graph is recorded, nothing is checked.
-    """
-    if row_offsets is not None and not capturing(indices):
-        check_ascending(row_offsets, indices.shape[0])
-
-
 def ready(tensor: Tensor) -> Tensor:
     """Return the tensor as the kernels take it: contiguous, and detached from its graph.
 

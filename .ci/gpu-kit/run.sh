@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Checks and times every kernel on a bare GPU machine: bash .gpu/run.sh [OPTION...], in the repository's root.
 # It needs Python 3.12, torch 2.11, Triton 3.6 and pytest there, and no network. Options are those of
-# `twinsae bench gpu`. Results go to $OUT. The working tree stays as it is.
+# `twinsae bench gpu`. Results go to $OUT. The working tree stays as it is. All ends within $SECONDS_IN_ALL.
 set -euo pipefail
 kit=$(cd "$(dirname "$0")" && pwd)
 work=/tmp/twinsae
+limit=${SECONDS_IN_ALL:-570}
 export OUT=${OUT:-/tmp/twinsae-out} TRITON_CACHE_DIR=${TRITON_CACHE_DIR:-/tmp/twinsae-triton}
 export PYTHONPATH=$work/site PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 OMP_WAIT_POLICY=PASSIVE
 python=${PYTHON:-python3}
@@ -32,4 +33,5 @@ fi
 cd $work/src
 # Kernels whose sources have changed since the kit was made are compiled now, many at a time.
 timeout 90 "$python" -m twinsae.kernels.specs "$kit/specs.txt" "${JOBS:-14}" || echo "not all kernels were compiled"
-exec "$python" -m twinsae.cli.main bench gpu --out "$OUT" "$@"
+minutes=$(awk "BEGIN { print ($limit - $SECONDS) / 60 }")
+exec "$python" -m twinsae.cli.main bench gpu --out "$OUT" --minutes "$minutes" "$@"

@@ -12,6 +12,7 @@ from twinsae.kernels.backends import interpreting
 if interpreting():
     pytest.skip("the interpreter's functions cannot be compiled", allow_module_level=True)
 
+from twinsae.kernels import cache_keys
 from twinsae.kernels.decode import sparse_decode
 from twinsae.kernels.rehearsal import Rehearsal, check_grid, rehearsing
 from twinsae.kernels.specs import compile_one, read_spec
@@ -47,6 +48,14 @@ def test_a_fresh_process_finds_all_that_a_rehearsal_compiled(tmp_path: Path) -> 
     assert {spec.arch for spec in found} == {90}
     told = run(cache, "twinsae.kernels.specs", str(specs))
     assert told == f"{len(found)} of {len(found)} kernels were in the cache\n"
+
+
+def test_the_keys_of_every_kernel_are_settled() -> None:
+    room = Path(cache_keys.__file__).parent
+    files = [path.relative_to(room) for path in room.glob("*/**/*.py")]
+    with_kernels = [path for path in files if "\n@triton.jit" in (room / path).read_text()]
+    modules = {".".join(path.with_suffix("").parts) for path in with_kernels}
+    assert modules == set(cache_keys.MODULES)
 
 
 @pytest.fixture
