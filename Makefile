@@ -57,10 +57,10 @@ aot: $(DEV)
 test-peers: $(PEERS)/.installed
 	$(PEERS)/bin/pytest tests/peers
 
-# Tiny SAEs of public layouts, and what their owners' code makes of them: those of the peers. The other
+# Tiny SAEs of public layouts, and what their owners' code makes of them: those of the peers, and of formulas. The other
 # scripts of tests/oracles each need a checkout of its project, which they name.
 oracles: $(PEERS)/.installed
-	for owner in saelens_loaders saelens dictionary_learning sparsify; do \
+	for owner in saelens_loaders saelens dictionary_learning sparsify formulas; do \
 	  HF_HUB_OFFLINE=1 $(PEERS)/bin/python tests/oracles/make_$$owner.py || exit; done
 
 # The table of SAELens' registry that the package carries.

@@ -16,7 +16,7 @@ from ..matching import match_memory
 from ..sae.formats.registry import find_family
 from ..sae.formats.source import Source
 from ..sae.hub import HubOptions, find_remote, is_name, parse_name
-from ..sae.hub.listing import described
+from ..sae.listing import Repository, describe
 
 _PROBE_ROWS = 4096
 # A whole match takes this many passes like the probe's: measured at D from 256 to 4,096 (the
@@ -46,7 +46,8 @@ def look_at(given: StrPath) -> Input:
     if is_name(given):
         options = HubOptions()
         remote = find_remote(parse_name(str(given)), options)
-        found = described(remote.name.repo, remote.snapshot, remote.files, options)
+        tree = Repository(remote.name.repo, remote.snapshot, options)
+        found = describe(tree, remote.files)
         if found.num_latents is None or found.d_in is None:
             raise ValueError(f"{given}: latents and width are not known before the download")
         return Input(found.num_latents, found.d_in, remote.missing_size(options), 0)

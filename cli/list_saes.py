@@ -1,11 +1,12 @@
-"""`twinsae list`: the SAEs in a repository of the Hugging Face Hub."""
+"""`twinsae list`: the SAEs in a folder or in a repository of the Hugging Face Hub."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from ..common.files import StrPath
 from ..common.units import format_bytes
 from .options import Argument
-from .paths import repository
+from .paths import place_of_saes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,35 +14,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class List:
-    """List the SAEs in a repository of the Hugging Face Hub.
+    """List the SAEs in a folder, or in a repository of the Hub.
 
     Shows each SAE's path, layout, latents, width and size, from metadata alone: no weights are
-    downloaded. What metadata do not tell is left empty. `twinsae match` takes hf:OWNER/REPO:PATH.
+    read or downloaded. What metadata do not tell is left empty. `twinsae match` takes
+    hf:OWNER/REPO:PATH.
     """
 
     example: ClassVar[str] = "twinsae list hf:EleutherAI/sae_overlap"
 
-    name: Annotated[str, Argument(repository, metavar="NAME", positional=True)]
-    """hf:OWNER/REPO[@REVISION], or with :PREFIX the SAEs below that."""
+    place: Annotated[StrPath, Argument(place_of_saes, metavar="PLACE", positional=True)]
+    """A folder; or hf:OWNER/REPO[@REVISION], with :PREFIX only the SAEs below that."""
 
     def run(self, console: "Console") -> None:
         """Print one line for each SAE."""
         from rich.table import Table
 
-        from ..sae.hub import HubOptions, parse_name
-        from ..sae.hub.listing import list_saes
+        from ..sae.listing import list_saes
 
-        table = Table(title=self.name)
+        table = Table(title=str(self.place))
         table.add_column("path", overflow="fold")
         table.add_column("layout")
         for column in ("latents", "width", "dtype", "size"):
             table.add_column(column, no_wrap=True, justify="right")
         total = 0
-        for sae in list_saes(parse_name(self.name), HubOptions()):
-            sizes = ("" if size is None else f"{size:,}" for size in (sae.num_latents, sae.d_in))
-            table.add_row(
-                sae.path or ".", sae.family or "", *sizes, sae.dtype or "", format_bytes(sae.size)
-            )
+        for sae in list_saes(self.place):
+            family, *sizes, dtype = sae.described
+            told = ("" if size is None else f"{size:,}" for size in sizes)
+            table.add_row(sae.path or ".", family or "", *told, dtype or "", format_bytes(sae.size))
             total += sae.size
         console.print(table)
         console.print(f"{table.row_count:,} SAEs, {format_bytes(total)} in all")

@@ -37,16 +37,21 @@ def sae(text: str) -> StrPath:
     return path
 
 
-def repository(text: str) -> str:
-    """Read the name of a repository of the Hub, or of a place in it.
+def place_of_saes(text: str) -> StrPath:
+    """Read the path of a folder, or the name of a repository of the Hub, or of a place in it.
 
     Raises:
-        ValueError: it is not hf:OWNER/REPO, perhaps with @REVISION or :PREFIX.
+        FileNotFoundError: there is no such folder.
+        ValueError: the name is not hf:OWNER/REPO, perhaps with @REVISION or :PREFIX.
     """
-    if not text.startswith(HUB):
-        raise ValueError(f"expected hf:OWNER/REPO[@REVISION][:PREFIX], got {text!r}")
-    parse_name(text)
-    return text
+    if text.startswith(HUB):
+        parse_name(text)
+        return text
+    if is_name(text) or not Path(text).is_dir():
+        raise FileNotFoundError(
+            f"expected a folder or hf:OWNER/REPO[@REVISION][:PREFIX], got {text!r}"
+        )
+    return Path(text)
 
 
 def saes(text: str) -> StrPath:

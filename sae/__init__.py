@@ -8,7 +8,7 @@ from .config import SAEConfig, TrainConfig
 if TYPE_CHECKING:
     from .model import SAE, SAEOutput
     from .saved import load_sae, save_sae
-    from .training import train
+    from .training import Start, open_start, train
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -17,8 +17,20 @@ else:
             "SAEOutput": ".model",
             "load_sae": ".saved",
             "save_sae": ".saved",
+            "Start": ".training",
+            "open_start": ".training",
             "train": ".training",
         },
     )
 
-__all__ = ["SAE", "SAEConfig", "SAEOutput", "TrainConfig", "load_sae", "save_sae", "train"]
+__all__ = [
+    "SAE",
+    "SAEConfig",
+    "SAEOutput",
+    "Start",
+    "TrainConfig",
+    "load_sae",
+    "open_start",
+    "save_sae",
+    "train",
+]

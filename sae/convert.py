@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from ..common.files import StrPath
 from .config import SAEConfig
-from .formats.paths import WEIGHT_FILES, FormatName, find_saes
+from .formats.layouts import WEIGHT_FILES
+from .formats.paths import FormatName, find_saes
 from .formats.registry import FORMATS, load
 from .formats.source import SIDECARS
 from .hub import locate

@@ -81,8 +81,9 @@ def finish_rows(
         cols = start + tl.arange(0, BLOCK)
         inside = cols < dim
         total = decoded_piece(
-            values_ptr, indices_ptr, weight_ptr, bias_ptr, row, cols, k, latents, dim, BLOCK, PLACES
-        )
+            values_ptr, indices_ptr, weight_ptr, bias_ptr, row * k, cols, k, latents, dim,
+            BLOCK, PLACES,
+        )  # fmt: skip
         tl.store(recon_ptr + row * dim + cols, total, mask=inside)
         error = total - tl.load(x_ptr + row * dim + cols, mask=inside, other=0.0).to(tl.float32)
         sums += tl.where(inside, error * error, 0.0)

@@ -16,6 +16,7 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
         values,
         d_values,
         array(inputs.indices),
+        None if inputs.row_offsets is None else array(inputs.row_offsets),
         x,
         g,
         inputs.accumulate,

@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..backends import interpreting
-from ..checks import check_range
+from ..checks import check_ascending, check_range
 from ..launch import capturing, on_device, ready
 from .interface import LatentGradsInputs
 
@@ -142,7 +142,9 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
     indices, num_latents, fired = inputs.indices, inputs.num_latents, inputs.fired
     if not capturing():
         check_range("indices", indices, num_latents)
-    index = _index(indices, num_latents)
+        if inputs.row_offsets is not None:
+            check_ascending(inputs.row_offsets, indices.shape[0])
+    index = _index(indices, inputs.row_offsets, num_latents)
     if fired is not None:
         fired.copy_(fired + index.fired if inputs.accumulate else index.fired)
     pieces = _pieces(index)
@@ -163,11 +165,14 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
                     _add_pieces(part, out, pieces)
 
 
-def _index(indices: Tensor, num_latents: int) -> Index:
+def _index(indices: Tensor, row_offsets: Tensor | None, num_latents: int) -> Index:
     latents, places = indices.flatten().sort(stable=True)
     bounds = torch.searchsorted(latents, torch.arange(num_latents + 1, device=indices.device))
     starts, stops = bounds[:-1], bounds[1:]
-    rows = places // max(1, indices.shape[1])
+    if row_offsets is None:
+        rows = places // max(1, indices.shape[1])
+    else:
+        rows = torch.searchsorted(row_offsets, places, right=True) - 1
     repeated = torch.zeros_like(latents)  # 1 where the row has had the same latent before
     repeated[1:] = (latents[1:] == latents[:-1]) & (rows[1:] == rows[:-1])
     sums = torch.cat([repeated.new_zeros(1), repeated.cumsum(0)])

@@ -18,6 +18,8 @@ from torch import Tensor
 from .. import extension as _native
 from ..arrays import array, float_array
 from .interface import (
+    Above,
+    LinearAboveInputs,
     LinearTopKInputs,
     Listed,
     MutualTopKInputs,
@@ -103,6 +105,26 @@ def pairs_above(inputs: PairsAboveInputs) -> Listed:
         )
     lists = torch.from_numpy(rows), torch.from_numpy(cols)
     return *lists, torch.tensor(overflow), *_stats((scored, 0))
+
+
+def linear_above(inputs: LinearAboveInputs) -> Above:
+    """See api.linear_above."""
+    x, weight, bias, packed = inputs.x, inputs.weight, inputs.bias, inputs.packed
+    rows, latents = float_array(x), float_array(weight)
+    starts = None if bias is None else float_array(bias)
+    thresholds, threads, scored = float_array(inputs.threshold), torch.get_num_threads(), 0
+    if _takes_codes(packed, x.shape[0], weight.shape[0], weight.shape[1], 1):
+        codes, bounds = _codes(packed)
+        offsets, indices, values, scored = _native.linear_above_codes(
+            rows, latents, codes, bounds, starts, thresholds, threads
+        )
+    else:
+        matrix, panels = _matrix_or_panels(latents, packed)
+        offsets, indices, values = _native.linear_above(
+            rows, matrix, panels, starts, thresholds, threads
+        )
+    lists = torch.from_numpy(indices), torch.from_numpy(offsets)
+    return torch.from_numpy(values).to(x.dtype), *lists, *_stats((scored, 0))
 
 
 def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:

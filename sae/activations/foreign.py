@@ -1,18 +1,17 @@
 """Activations that others wrote: files with one array, folders of such files, saved data sets."""
 
 import json
-import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...common.files import sha256
 from ..formats.npy import map_npy
+from ..formats.npz import NpzArrays
 from ..formats.pt import load_pt
 from ..formats.tensors import map_tensors
 from .columns import arrow_columns, vectors
@@ -27,8 +26,8 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 def map_activations(path: Path) -> Tensor:
     """Return the floating array of a file in `SUFFIXES` as (rows, D).
 
-    ``.npy``, ``.safetensors`` and ``.pt`` files are memory-mapped, a ``.npz`` file is read. Arrays
-    of integers beside it, such as token ids, are passed over. Nothing pickled is executed.
+    The file is memory-mapped; a compressed ``.npz`` goes to a temporary file, which is mapped.
+    Arrays of integers beside it, such as token ids, are passed over. Nothing pickled is executed.
 
     Raises:
         ValueError: the file is corrupt, or does not hold just one (rows, D) or (N, T, D) array of
@@ -120,12 +119,10 @@ def _read_npy(path: Path) -> dict[str, Tensor]:
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            kinds = {name: arrays[name] for name in arrays.files}
-        return {name: torch.from_numpy(a) for name, a in kinds.items() if a.dtype.kind in "fiub"}
-    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read as arrays: {error}") from error
+    arrays = NpzArrays(path)
+    kinds = {name: dtype.kind for name, (_, dtype) in arrays.headers().items()}
+    # Others, such as text, are no tensors; what has no header, such as objects, is told when read.
+    return {name: arrays[name] for name in arrays if kinds.get(name, "f") in "fiub"}
 
 
 def _read_pt(path: Path) -> dict[str, Tensor]:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from ...common.files import StrPath
+from .layouts import SPARSIFY
 from .npy import map_npy
 from .orientation import Orientation, Side
-from .paths import SPARSIFY, weight_file
+from .paths import weight_file
 from .registry import find_family
 from .source import Source
 from .tensors import map_tensors

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ...common.files import atomic_write
+from .layouts import DICTIONARY_LEARNING
 from .orientation import Names, sizes_in
-from .paths import DICTIONARY_LEARNING
 from .pt import save_pt
-from .source import Source
+from .source import BACKUP, Source
 from .stored import StoredSAE, build, encoder_bias, refuse
 from .turning import turned
 
@@ -65,7 +65,7 @@ def load(source: Source) -> StoredSAE:
     Raises:
         ValueError: the file is corrupt, or its class is not supported.
     """
-    if "ae" in source.contents and "step" in source.contents:
+    if BACKUP in source.contents and "step" in source.contents:
         raise source.refused("a backup of a training that was not over")
     trainer = _trainer(source)
     kind = trainer.get("dict_class")

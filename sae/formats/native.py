@@ -5,6 +5,7 @@ all SAEs that it has, and `sparsify.load` reads both. Those that it has not name
 it refuses.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,18 @@ from .sparsify import EXTENDED, to_cfg, write
 from .stored import StoredSAE
 
 
-def save(sae: StoredSAE, folder: Path) -> None:
+def save(sae: StoredSAE, folder: Path, start: Mapping[str, str | None] | None = None) -> None:
     """Write ``folder/cfg.json`` and ``folder/sae.safetensors``, each atomically.
+
+    Args:
+        sae: what to write.
+        folder: made if need be.
+        start: which SAE its training began with, for cfg.json; nothing reads it but people.
 
     Raises:
         OSError: the write failed; files that were there before are untouched.
     """
-    write(sae, folder, _to_cfg(sae.config))
+    write(sae, folder, _to_cfg(sae.config) | ({"start": dict(start)} if start else {}))
 
 
 def _to_cfg(config: SAEConfig) -> dict[str, Any]:

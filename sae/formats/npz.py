@@ -4,8 +4,9 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -13,10 +14,16 @@ from torch import Tensor
 
 from ...common.blocks import slices
 from ...common.errors import first_line
-from ...common.files import atomic_write
+from ...common.files import StrPath, atomic_write
 from ...common.scratch import SMALL, scratch_tensor
 
 _PIECE = 2**22  # bytes that are unpacked at once
+_DAMAGED = (
+    ValueError, TypeError, EOFError, AttributeError, OverflowError, MemoryError, SyntaxError,
+    zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, struct.error,
+    zlib.error,
+)  # fmt: skip
+"""What zipfile and numpy raise where a file is damaged."""
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip member: signature, lengths of name and extra
 
 
@@ -36,12 +43,8 @@ class NpzArrays(Mapping[str, Tensor]):
         self._path = path
         try:
             with zipfile.ZipFile(path) as archive:
-                self._members = {
-                    info.filename.removesuffix(".npy"): info
-                    for info in archive.infolist()
-                    if info.filename.endswith(".npy")
-                }
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+                self._members = _arrays_in(archive)
+        except (*_DAMAGED, OSError) as error:
             raise _unreadable(path, error) from error
 
     def __getitem__(self, name: str) -> Tensor:
@@ -51,9 +54,7 @@ class NpzArrays(Mapping[str, Tensor]):
             if member.compress_type == zipfile.ZIP_STORED:
                 return self._mapped(member)
             return self._unpacked(member)
-        except (ValueError, TypeError, EOFError, AttributeError, OverflowError, MemoryError,
-                SyntaxError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError,
-                RuntimeError, struct.error, zlib.error) as error:  # fmt: skip
+        except _DAMAGED as error:
             raise _unreadable(self._path, error) from error
 
     def __iter__(self) -> Iterator[str]:
@@ -64,17 +65,10 @@ class NpzArrays(Mapping[str, Tensor]):
         """Return how many arrays there are."""
         return len(self._members)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each array; those with another header than numpy's are left out."""
-        found = {}
-        with zipfile.ZipFile(self._path) as archive:
-            for name, member in self._members.items():
-                try:
-                    with archive.open(member) as file:
-                        found[name] = _read_header(file)[0]
-                except (ValueError, zipfile.BadZipFile, EOFError, SyntaxError):
-                    continue
-        return found
+    def headers(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Return shape and dtype of each array; see `npz_headers`."""
+        with self._path.open("rb") as file:
+            return npz_headers(file, self._path)
 
     def _mapped(self, member: zipfile.ZipInfo) -> Tensor:
         with self._path.open("rb") as file:
@@ -122,6 +116,38 @@ class NpzArrays(Mapping[str, Tensor]):
         return torch.from_numpy(array.reshape(shape, order="F" if fortran else "C"))
 
 
+def npz_headers(file: BinaryIO, path: StrPath) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Return shape and dtype of each array of a .npz file, of which only the headers are read.
+
+    Arrays with another header than numpy's are left out.
+
+    Args:
+        file: it can seek.
+        path: what it is called, for messages.
+
+    Raises:
+        ValueError: the file is no .npz file.
+    """
+    found = {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for name, member in _arrays_in(archive).items():
+                with suppress(*_DAMAGED), archive.open(member) as array:
+                    shape, _, dtype = _read_header(array)
+                    found[name] = shape, dtype
+    except _DAMAGED as error:
+        raise _unreadable(path, error) from error
+    return found
+
+
+def _arrays_in(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {
+        info.filename.removesuffix(".npy"): info
+        for info in archive.infolist()
+        if info.filename.endswith(".npy")
+    }
+
+
 def save_npz(file: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors to a .npz file, atomically.
 
@@ -152,5 +178,5 @@ def _read_header(file: object) -> tuple[tuple[int, ...], bool, np.dtype]:
     return shape, fortran, dtype
 
 
-def _unreadable(path: Path, error: Exception) -> ValueError:
+def _unreadable(path: StrPath, error: Exception) -> ValueError:
     return ValueError(f"{path} cannot be read as .npz arrays: {first_line(error)}")

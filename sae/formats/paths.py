@@ -4,26 +4,10 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from .layouts import LAYOUTS, SHARDS, WEIGHT_FILES
+
 FormatName = Literal["native", "sparsify", "saelens", "dictionary_learning", "openai", "arrays"]
 """The formats that are written."""
-
-SPARSIFY = "sae.safetensors"
-SAELENS = "sae_weights.safetensors"
-DICTIONARY_LEARNING = "ae.pt"
-SHARDS = "model.safetensors.index.json"
-WEIGHT_FILES = (
-    SPARSIFY,
-    SAELENS,
-    DICTIONARY_LEARNING,
-    "params.npz",
-    "params.safetensors",
-    "checkpoints/final.safetensors",
-    "latest_ckpt.safetensors",
-)
-"""The files that make a folder an SAE."""
-
-_OF_MODELS = ("model.safetensors", SHARDS)
-"""Files that make a folder an SAE, too, but others as well: read where such a folder is named."""
 
 ARRAY_SUFFIXES = (".safetensors", ".npz", ".pt")
 """Of single files that hold several arrays and that are written."""
@@ -52,21 +36,28 @@ def weight_file(path: Path) -> Path:
     """
     path, _ = split_layer(path)
     if path.is_dir():
-        found = [path / name for name in (*WEIGHT_FILES, *_OF_MODELS) if (path / name).is_file()]
-        if found:
-            return found[0]
-        layers = sorted(path.glob("params_layer_*.safetensors"))
-        if layers:
-            raise ValueError(
-                f"{path} holds {len(layers)} layers: name one file, such as {layers[0]}#layer=0"
-            )
-        raise no_sae(path)
+        return _of_folder(path)
     if not path.is_file():
         raise no_sae(path)
     if path.suffix not in READ_SUFFIXES and path.name != SHARDS:
         endings = ", ".join(READ_SUFFIXES)
         raise ValueError(f"{path}: expected an SAE folder or a file ending in one of {endings}")
     return path
+
+
+def _of_folder(folder: Path) -> Path:
+    index = folder / SHARDS
+    for layout in LAYOUTS:
+        sharded = SHARDS in layout.sidecars
+        named = [index] if sharded else sorted(folder.glob(layout.weights))
+        files = [file for file in named if file.is_file()]
+        if files and "*" in layout.weights and not sharded:
+            raise ValueError(
+                f"{folder} holds {len(files)} layers: name one file, such as {files[0]}#layer=0"
+            )
+        if files:
+            return files[0]
+    raise no_sae(folder)
 
 
 def find_saes(root: Path) -> list[Path]:

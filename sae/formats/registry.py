@@ -22,8 +22,9 @@ from . import (
     sparsify,
     temporal,
 )
+from .layouts import DICTIONARY_LEARNING, SAELENS, SPARSIFY
 from .orientation import Names, Orientation
-from .paths import DICTIONARY_LEARNING, SAELENS, SPARSIFY, FormatName
+from .paths import FormatName
 from .source import Source
 from .stored import StoredSAE
 

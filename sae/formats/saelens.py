@@ -9,8 +9,8 @@ import torch
 
 from ...common.files import atomic_write
 from .dictionary_learning import gated
+from .layouts import SAELENS
 from .orientation import Names, sizes_in
-from .paths import SAELENS
 from .source import Source
 from .stored import StoredSAE, build, refuse
 from .tensors import save_tensors

@@ -10,15 +10,18 @@ from typing import Any
 from torch import Tensor
 
 from ...common.scratch import SMALL
+from .layouts import SHARDS
 from .npz import NpzArrays
 from .orientation import Found, Names, Orientation, Side, orient
-from .paths import SHARDS, split_layer, weight_file
+from .paths import split_layer, weight_file
 from .pt import map_pt
 from .tensors import map_tensors
 from .turning import turned
 
+BACKUP = "ae"
+"""Holds the tensors in dictionary_learning's backups, which have a refusal of their own."""
 SIDECARS = ("cfg.json", "config.json", "hyperparams.json", "config.yaml")
-_COMPILED = "_orig_mod."  # before the names of a module that torch compiled
+COMPILED = "_orig_mod."  # before the names of a module that torch compiled
 _SCALAR = re.compile(r"^(\w+):[ \t]+(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -69,9 +72,22 @@ class Source:
             found = NpzArrays(self.file)
         else:
             found = map_pt(self.file)
-        if any(name.startswith(_COMPILED) for name in found):
-            found = {name.removeprefix(_COMPILED): found[name] for name in found}
+            self._check_flat(found)
+        if any(name.startswith(COMPILED) for name in found):
+            found = {name.removeprefix(COMPILED): found[name] for name in found}
         return found if self.layer is None else self._of_layer(found)
+
+    def _check_flat(self, found: Mapping[str, Any]) -> None:
+        """Raise if a .pt file has its tensors in a dict that it holds, whatever they mean there."""
+        if any(isinstance(value, Tensor) for value in found.values()):
+            return
+        for name, value in found.items():
+            inner = value.values() if isinstance(value, dict) else ()
+            if name != BACKUP and any(isinstance(tensor, Tensor) for tensor in inner):
+                raise ValueError(
+                    f"{self.file}: its tensors are nested in {name!r}, as in no known layout: "
+                    "to match them, save that dict in a file of its own"
+                )
 
     def _of_layer(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Take one place of the middle axis of each 3-D tensor, (L, layers, D)."""
@@ -92,7 +108,7 @@ class Source:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the tensors by name."""
         if isinstance(self.contents, NpzArrays):
-            return self.contents.shapes()
+            return {name: shape for name, (shape, _) in self.contents.headers().items()}
         tensors = {k: v for k, v in self.contents.items() if isinstance(v, Tensor)}
         return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...common.files import atomic_write
 from ..config import SAEConfig
+from .layouts import SPARSIFY
 from .orientation import Names, sizes_in
-from .paths import SPARSIFY
 from .source import Source
 from .stored import StoredSAE, checked, make_config, refuse
 from .tensors import save_tensors

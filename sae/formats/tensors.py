@@ -10,14 +10,15 @@ while writing is an OSError.
 import json
 import math
 import mmap
+import os
 import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...common.files import atomic_write
+from ...common.files import StrPath, atomic_write
 
 _DTYPES = {
     "BOOL": torch.bool,
@@ -60,19 +61,50 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
 
 def map_file(path: Path) -> TensorFile:
     """As `map_tensors`, with the file's metadata (empty where it has none)."""
-    size = path.stat().st_size
-    if size < _LENGTH.size:
-        raise ValueError(f"{path} is no safetensors file: it has {size} bytes, at least 8 expected")
     with path.open("rb") as file:
+        header = read_header(file, path)
+        start, size = file.tell(), file.seek(0, os.SEEK_END)
         mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | _MAP_NORESERVE)
-    (length,) = _LENGTH.unpack(mapped[: _LENGTH.size])
-    start = _LENGTH.size + length
-    header = _parse_header(path, mapped, start, size)
     metadata = header.pop("__metadata__", {})
     tensors = {
         name: _map_one(path, mapped, name, entry, start, size) for name, entry in header.items()
     }
     return TensorFile(tensors, metadata)
+
+
+def read_header(file: BinaryIO, path: StrPath) -> dict[str, Any]:
+    """Return the header of a safetensors file, and leave the file where the tensors' bytes begin.
+
+    Args:
+        file: at its beginning; it can seek.
+        path: what it is called, for messages.
+
+    Raises:
+        ValueError: the header is truncated or no JSON object.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size < _LENGTH.size:
+        raise ValueError(f"{path} is no safetensors file: it has {size} bytes, at least 8 expected")
+    (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+    end = _LENGTH.size + length
+    if end > size:
+        raise ValueError(
+            f"{path} is truncated or no safetensors file: "
+            f"its header ends at byte {end:,} but the file has {size:,}"
+        )
+    try:
+        header = json.loads(file.read(length))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no safetensors file: its header is not JSON") from error
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+        raise ValueError(f"{path} is no safetensors file: its header is not a JSON object")
+    return header
+
+
+def dtype_of(code: object) -> torch.dtype | None:
+    """Return the dtype of a header's entry, or None if torch has none of this name."""
+    return _DTYPES.get(code) if isinstance(code, str) else None
 
 
 def save_tensors(
@@ -97,21 +129,6 @@ def save_tensors(
         for name in names:
             flat = tensors[name].detach().cpu().contiguous().reshape(-1)
             file.write(flat.view(torch.uint8).numpy().data)
-
-
-def _parse_header(path: Path, mapped: mmap.mmap, start: int, size: int) -> dict[str, Any]:
-    if start > size:
-        raise ValueError(
-            f"{path} is truncated or no safetensors file: "
-            f"its header ends at byte {start:,} but the file has {size:,}"
-        )
-    try:
-        header = json.loads(mapped[_LENGTH.size : start])
-    except ValueError as error:
-        raise ValueError(f"{path} is no safetensors file: its header is not JSON") from error
-    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
-        raise ValueError(f"{path} is no safetensors file: its header is not a JSON object")
-    return header
 
 
 def _map_one(path: Path, mapped: mmap.mmap, name: str, entry: Any, start: int, size: int) -> Tensor:

@@ -1,14 +1,16 @@
 """What is asked of the Hugging Face Hub, by its own client, with errors in one line."""
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ...common.errors import first_line
 from ...common.progress import Progress
+from .ranges import BLOCK, RangeFile
 
 
 class HubFile(NamedTuple):
@@ -68,28 +70,47 @@ def read_snapshot(repo: str, revision: str | None, options: HubOptions) -> Snaps
         return Snapshot(revision, commit, {file.path: file for file in files})
 
 
-def tensor_shapes(
-    repo: str, commit: str, file: str, options: HubOptions
-) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return dtype and shape of each tensor of a .safetensors file, without downloading it.
+def open_part(repo: str, snapshot: Snapshot, file: str, options: HubOptions) -> BinaryIO:
+    """Return a file of a repository, of which only what is read is downloaded.
 
     Raises:
-        As for `read_snapshot`; ValueError: the file is no safetensors file.
+        FileNotFoundError: without the network, if the local cache has not got the file.
+        ImportError: huggingface_hub is not installed.
+        OSError: when it is read: the Hub cannot be reached, or may not be.
     """
-    with _told(repo, commit):
-        try:
-            found = _api(options).parse_safetensors_file_metadata(repo, file, revision=commit)
-        except _hub("errors").SafetensorsParsingError as error:
-            raise ValueError(
-                f"{repo}:{file} is no safetensors file: {first_line(error)}"
-            ) from error
-    return {name: (entry.dtype, tuple(entry.shape)) for name, entry in found.tensors.items()}
+    cached = _cached_file(repo, snapshot.commit, file, options)
+    if cached is not None:
+        return cached.open("rb")
+    if options.offline:
+        raise FileNotFoundError(f"{repo}:{file} is not in the local cache")
+    hub = _hub()
+    url = hub.hf_hub_url(repo, file, revision=snapshot.commit, endpoint=_endpoint())
+    headers = _hub("utils").build_hf_headers(token=options.token)
+
+    def fetch(start: int, end: int) -> bytes:
+        with _told(repo, snapshot.revision):
+            part = headers | {"Range": f"bytes={start}-{end - 1}"}
+            response = _hub("utils").get_session().get(url, headers=part)
+            _hub("utils").hf_raise_for_status(response)
+            content = bytes(response.content)
+            if len(content) != end - start:
+                raise OSError(
+                    f"{file}: {end - start:,} bytes were asked for, {len(content):,} came"
+                )
+            return content
+
+    whole = RangeFile(snapshot.files[file].size, fetch, f"{repo}:{file}")
+    return io.BufferedReader(whole, BLOCK)
 
 
 def is_cached(repo: str, commit: str, file: str, options: HubOptions) -> bool:
     """Whether the local cache has a file of this commit."""
+    return _cached_file(repo, commit, file, options) is not None
+
+
+def _cached_file(repo: str, commit: str, file: str, options: HubOptions) -> Path | None:
     found = _hub().try_to_load_from_cache(repo, file, revision=commit, cache_dir=options.cache_dir)
-    return isinstance(found, str)
+    return Path(found) if isinstance(found, str) else None
 
 
 def download(

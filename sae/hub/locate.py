@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
+from ..formats.layouts import sae_files, sae_places
 from ..formats.paths import find_saes
 from .client import HubOptions, Snapshot, download, is_cached, read_snapshot
-from .files import sae_files, sae_places
 from .names import HUB, HubName, is_name, is_repository, parse_name
 
 _MOST_NAMED = 10

@@ -17,16 +17,17 @@ from ...common.files import StrPath
 from ...common.progress import Progress, silent
 from ..activations.store import ActivationStore
 from ..config import SAEConfig, TrainConfig
+from ..formats import native
 from ..formats.dictionary import LATENTS
 from ..formats.tensors import save_tensors
 from ..loss import total_variance
 from ..model import SAE
-from ..saved import save_sae
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
 from .gradients import gradient_memory
 from .learner import Learner, Schedule, StepFacts
 from .log import LOG, LogWriter
 from .stack import EncoderStack
+from .start import Start
 
 # What every trained SAE has in common.
 _NOT_COMPARED = ("activation", "transcode", "skip_connection", "normalization")
@@ -39,6 +40,7 @@ def train(
     sae_config: SAEConfig,
     config: TrainConfig,
     *,
+    start: Start | None = None,
     progress: Progress | None = None,
 ) -> list[SAE]:
     """Train one SAE per seed, or continue where an earlier call was stopped.
@@ -60,6 +62,8 @@ def train(
         hookpoint: where the activations come from, such as "layers.15.mlp"; names a folder.
         sae_config: the SAEs' shape, the same for all seeds.
         config: how to train.
+        start: the SAE that the one seed begins with, biases included, in place of random weights;
+            ``cfg.json`` and the checkpoint say which it was.
         progress: told of every step, with ``fvu`` and ``dead``, means over the seeds.
 
     Returns:
@@ -72,7 +76,9 @@ def train(
         OSError: a file could not be written; the previous checkpoint still stands.
     """
     _check_fit(activations, hookpoint, sae_config, config)
-    trainer = _Trainer(activations, Path(run), hookpoint, sae_config, config)
+    if start is not None:
+        _check_start(start, sae_config, config)
+    trainer = _Trainer(activations, Path(run), hookpoint, sae_config, config, start)
     trainer.run(progress or silent)
     return [learner.sae for learner in trainer.learners]
 
@@ -85,8 +91,10 @@ class _Trainer:
         hookpoint: str,
         sae_config: SAEConfig,
         config: TrainConfig,
+        start: Start | None,
     ) -> None:
         self.activations = activations
+        self.start = start
         self.hookpoint = hookpoint
         self.config = config
         self.folder = run / hookpoint
@@ -134,7 +142,7 @@ class _Trainer:
         variance = total_variance(x)
         if not 0 < variance < torch.inf:
             raise _unusable(x, step)
-        if step == 0:
+        if step == 0 and self.start is None:
             mean = x.mean(dim=0)
             for learner in active:
                 learner.sae.b_dec.data.copy_(mean)
@@ -170,13 +178,16 @@ class _Trainer:
 
     def _open(self, sae_config: SAEConfig, seed: int) -> Learner:
         path = self.folder / f"seed{seed}" / CHECKPOINT
-        if not path.exists():
-            return Learner(sae_config, seed)
-        return load_checkpoint(path, sae_config, seed, self.settings)
+        if path.exists():
+            return load_checkpoint(path, sae_config, seed, self.settings)
+        learner = Learner(sae_config, seed)
+        if self.start is not None:
+            self.start.copy_to(learner.sae)
+        return learner
 
     def _save(self, learner: Learner) -> None:
         folder = self.folder / f"seed{learner.seed}"
-        save_sae(learner.sae, folder)
+        native.save(learner.sae.stored(), folder, start=self.start and self.start.facts)
         if learner.step == self.total:
             save_tensors(folder / LATENTS, {"fired": learner.fired})
         # Last: with it, and not before, the seed counts as having come this far.
@@ -188,6 +199,7 @@ class _Trainer:
             del settings[name]
         settings["lr"] = self.schedule.peak
         settings["activations"] = self.activations.fingerprint
+        settings["start"] = self.start and self.start.facts["sha256"]
         return settings
 
 
@@ -207,6 +219,17 @@ def _check_fit(
         raise ValueError(
             f"batch_size: {config.batch_size:,} is more than the {activations.rows:,} activations"
         )
+
+
+def _check_start(start: Start, sae_config: SAEConfig, config: TrainConfig) -> None:
+    if len(config.seeds) > 1:
+        raise ValueError(
+            f"seeds: {config.seeds} would become equal SAEs from one start: give one seed"
+        )
+    for name in ("d_in", "num_latents", "normalize_decoder"):
+        found, expected = getattr(start.config, name), getattr(sae_config, name)
+        if found != expected:
+            raise ValueError(f"start: its {name} is {found}, but sae_config asks for {expected}")
 
 
 def _means(facts: list[StepFacts]) -> dict[str, float]:

@@ -86,10 +86,10 @@ ERRORS = {
     "bench scalling": "there is no command 'twinsae bench scalling'; did you mean scaling?",
     "match a/seed0 a/seed7 --out o": "B: a/seed7 does not exist; SAEs beside it: seed0, seed1",
     "match a/seed0 no/seed7 --out o": "B: no/seed7 does not exist",
-    "match a/seed0 a --out o": "B: a is no SAE folder: it has no sae.safetensors, "
-    "sae_weights.safetensors, ae.pt or the like; SAEs below it: seed0, seed1",
-    "match a/seed0 empty --out o": "B: empty is no SAE folder: it has no sae.safetensors, "
-    "sae_weights.safetensors, ae.pt or the like; SAEs below it: none",
+    "match a/seed0 a --out o": "B: a is no SAE folder: it has no sae_weights.safetensors, "
+    "sae.safetensors, ae.pt or the like; SAEs below it: seed0, seed1",
+    "match a/seed0 empty --out o": "B: empty is no SAE folder: it has no sae_weights.safetensors, "
+    "sae.safetensors, ae.pt or the like; SAEs below it: none",
     "match a/seed0 text.txt --out o": "B: text.txt: expected an SAE folder or a file ending in one "
     "of .safetensors, .npz, .pt, .pth, .npy",
     "match a/seed0 a/seed1": "the following arguments are required: --out",
@@ -115,8 +115,8 @@ ERRORS = {
     "gpt2-small-res_sll-ajt, gpt2-small-res_sle-ajt",
     "report a": "DIR: no summary.json in a: expected a folder of `twinsae match`",
     "report no": "DIR: no does not exist",
-    "convert empty new --to native": "A: empty is no SAE folder: it has no sae.safetensors, "
-    "sae_weights.safetensors, ae.pt or the like; SAEs below it: none",
+    "convert empty new --to native": "A: empty is no SAE folder: it has no "
+    "sae_weights.safetensors, sae.safetensors, ae.pt or the like; SAEs below it: none",
     "convert a new --to sealens": "--to: expected one of native, sparsify, saelens, "
     "dictionary_learning, openai, arrays, got 'sealens'; did you mean saelens?",
     "train --out o --k 0": "k: expected a positive number, got 0",
@@ -125,6 +125,10 @@ ERRORS = {
     "train --out o --num-latents 8": "there is no option --num-latents; did you mean --latents?",
     "train --out o --epochs 0": "epochs: expected a positive number, got 0",
     "train --out o --activations no.npy": "--activations: no.npy does not exist",
+    "train --out o --start a/seed9": "--start: a/seed9 does not exist; SAEs beside it: "
+    "seed0, seed1",
+    "train --out o --start a/seed0": "seeds: with --start all become the same SAE: give one, such "
+    "as --seeds 0",
     "train --out o --model no.gguf": "model 'no.gguf': there is no such file or folder",
     "train --out o --text no.txt": "text 'no.txt' is no file or folder; other text is \"builtin\" "
     'or, from the datasets package, "hf:NAME"',

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels.backends import interpreting
-from twinsae.kernels.topk import linear_topk, mutual_topk
+from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk
 
 if not interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
@@ -24,7 +24,7 @@ from twinsae.kernels.autoencode import triton as autoencode
 from twinsae.kernels.decode import sparse_decode
 from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.grads import triton as grads
-from twinsae.kernels.topk.triton import dense, linear, mutual, plans, scan, select
+from twinsae.kernels.topk.triton import above, dense, linear, mutual, plans, scan, select
 from twinsae.kernels.topk.triton.scheme import Scheme, choose_scheme
 from twinsae.kernels.topk.triton.tiles import INTERPRETED
 
@@ -309,3 +309,17 @@ def test_pieces_of_heavy_latents_fit_their_list(count: int) -> None:
         assert stop - start <= grads.PIECE
         covered[start:stop] += 1
     assert (covered == int(count > grads.PIECE)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_list_that_is_too_short_is_made_again(
+    make: SimpleNamespace, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, weight = make.integers(20, 4, dtype=dtype), make.integers(90, 4, dtype=dtype)
+    expected = linear_above(x, weight, None, -5.0, backend="reference")
+    assert len(expected.indices) > 1000
+    monkeypatch.setattr(above, "EACH_ROW", 1)
+    monkeypatch.setattr(above, "ROOM", 0)
+    found = linear_above(x, weight, None, -5.0, backend="triton")
+    for ours, theirs in zip(found[:3], expected[:3], strict=True):
+        assert torch.equal(ours, theirs)

@@ -126,7 +126,7 @@ def test_a_pt_file_must_hold_named_tensors(tmp_path):
 
 
 def test_what_is_not_there_or_of_no_known_ending_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"it has no sae\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"it has no sae_weights\.safetensors, sae\.saf"):
         load_dictionary(tmp_path, "decoder")
     with pytest.raises(FileNotFoundError, match=r"b\.npy does not exist"):
         load_dictionary(tmp_path / "b.npy", "decoder")

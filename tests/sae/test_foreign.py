@@ -1,6 +1,7 @@
 """Activations that others wrote."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from twinsae.sae.activations import ActivationStore, open_activations
+from twinsae.sae.activations.foreign import map_activations
 
 
 def sort_rows(x: Tensor) -> Tensor:
@@ -112,6 +114,22 @@ def save_safetensors(path: Path, x: np.ndarray) -> None:
     save_file({"a": torch.from_numpy(x), "tokens": torch.zeros(len(x)).int()}, path)
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_large_npz_stays_on_the_disk(
+    tmp_path: Path, save: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(size=(5000, 40)).astype(np.float32)
+    save(tmp_path / "x.npz", acts=x)
+    monkeypatch.setattr("twinsae.sae.formats.npz.SMALL", 2**16)
+    monkeypatch.setattr("twinsae.common.scratch.SMALL", 2**16)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    mapped = map_activations(tmp_path / "x.npz")
+    assert np.array_equal(mapped.numpy(), x)
+    places = Path("/proc/self/maps").read_text().splitlines()
+    assert any(str(tmp_path) in place for place in places)
+
+
 @pytest.mark.parametrize("shape", [(12, 5), (4, 3, 5)])
 @pytest.mark.parametrize(
     ("name", "save"),
@@ -159,7 +177,7 @@ def test_pickled_objects_are_not_executed(tmp_path: Path) -> None:
         open_activations(tmp_path / "x.pt")
     assert "\n" not in str(caught.value)
     np.savez(tmp_path / "x.npz", acts=np.array([{}]))
-    with pytest.raises(ValueError, match=r"x\.npz cannot be read as arrays: Object arrays"):
+    with pytest.raises(ValueError, match=r"x\.npz cannot be read as .npz arrays: it holds Python"):
         open_activations(tmp_path / "x.npz")
 
 

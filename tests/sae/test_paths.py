@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from twinsae.sae.formats.paths import WEIGHT_FILES, find_saes, no_sae, sae_name, weight_file
+from twinsae.sae.formats.layouts import WEIGHT_FILES
+from twinsae.sae.formats.paths import find_saes, no_sae, sae_name, weight_file
 
 
 def make(*saes: Path) -> None:

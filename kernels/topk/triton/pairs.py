@@ -46,10 +46,13 @@ def quarters(tile):
 
 @triton.jit
 def append(
-    scores, above, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, count_ptr, capacity,
-    rows, cols, col_count,
+    scores, above, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, scores_ptr, count_ptr,
+    capacity, rows, cols, col_count,
 ):  # fmt: skip
-    """Append row * C + col of each pair that is above, int8 (M, N), and above its exact prices."""
+    """Append row * C + col of each pair that is above, int8 (M, N), and above its exact prices.
+
+    Its score is written too, unless scores_ptr is None.
+    """
     if row_price_ptr is not None:
         inside = above != 0
         u = tl.load(row_price_ptr + rows, mask=tl.max(above, 1) != 0, other=0.0)
@@ -65,7 +68,10 @@ def append(
         before = tl.cumsum(of_row, 0) - of_row
         place = before[:, None] + tl.cumsum(above.to(tl.int32), 1) - 1
         pair = rows[:, None] * col_count + cols[None, :]
-        tl.store(pairs_ptr + first + place, pair, mask=(above != 0) & (place < room))
+        kept = (above != 0) & (place < room)
+        tl.store(pairs_ptr + first + place, pair, mask=kept)
+        if scores_ptr is not None:
+            tl.store(scores_ptr + first + place, scores, mask=kept)
 
 
 @triton.jit
@@ -118,9 +124,24 @@ def list_pairs(
         for part in tl.static_range(4):
             append(
                 parts[part], above_parts[part], row_price_ptr, col_price_ptr, margin_ptr,
-                pairs_ptr, count_ptr, capacity, rows,
+                pairs_ptr, None, count_ptr, capacity, rows,
                 tl.load(block + 2) + part * QUARTER + tl.arange(0, QUARTER), col_count,
             )  # fmt: skip
+
+
+@triton.jit
+def scores_of_pairs(
+    a_ptr, b_ptr, row, col, there, dim, BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr
+):
+    """Return <a[row], b[col]> of BLOCK_P pairs, float32."""
+    depth = tl.arange(0, BLOCK_K)
+    sums = tl.zeros((BLOCK_P, 1, 1), tl.float32)
+    for start in range(0, dim, BLOCK_K):
+        inside = there[:, None] & (start + depth < dim)[None, :]
+        left = tl.load(a_ptr + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        right = tl.load(b_ptr + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        sums = tl.dot(left[:, None, :], right[:, :, None], sums, input_precision="ieee")
+    return tl.reshape(sums, (BLOCK_P,))
 
 
 @triton.jit
@@ -146,14 +167,7 @@ def confirm_pairs(
     there = place < count
     pair = tl.load(pairs_ptr + place, mask=there, other=0)
     row, col = pair // col_count, pair % col_count
-    depth = tl.arange(0, BLOCK_K)
-    sums = tl.zeros((BLOCK_P, 1, 1), tl.float32)
-    for start in range(0, dim, BLOCK_K):
-        inside = there[:, None] & (start + depth < dim)[None, :]
-        left = tl.load(a_ptr + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
-        right = tl.load(b_ptr + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
-        sums = tl.dot(left[:, None, :], right[:, :, None], sums, input_precision="ieee")
-    score = tl.reshape(sums, (BLOCK_P,)).to(tl.float64)
+    score = scores_of_pairs(a_ptr, b_ptr, row, col, there, dim, BLOCK_P, BLOCK_K).to(tl.float64)
     u = tl.load(row_price_ptr + row, mask=there, other=0.0)
     v = tl.load(col_price_ptr + col, mask=there, other=0.0)
     is_above = score > u + v - tl.load(margin_ptr)

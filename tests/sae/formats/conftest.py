@@ -1,4 +1,4 @@
-"""How the files of an SAE are damaged: for test_fuzz.py."""
+"""How the files of an SAE are damaged: for test_fuzz.py and test_fuzz_commands.py."""
 
 import io
 import json
@@ -28,6 +28,11 @@ class Damage(NamedTuple):
     """What the file holds then; None: it is gone."""
     lossless: bool = False
     """All is still said, so that an SAE that is loaded must be the right one."""
+
+    @property
+    def kind(self) -> str:
+        """What is done, without to which array or key."""
+        return self.name.partition(":")[0]
 
 
 def _ints(tensor: Tensor) -> Tensor:
@@ -105,12 +110,12 @@ def _of_arrays(path: Path, file: str) -> Iterator[Damage]:
     yield Damage("no arrays", file, written({}))
     yield Damage("strange array", file, written(arrays | {"strange": torch.ones(2, 3)}), True)
     for name, value in arrays.items():
-        yield Damage(f"without {name}", file, written(_without(arrays, name)))
+        yield Damage(f"without: {name}", file, written(_without(arrays, name)))
         renamed = _without(arrays, name) | {f"{name}_": value}
-        yield Damage(f"{name} renamed", file, written(renamed))
+        yield Damage(f"renamed: {name}", file, written(renamed))
         if not isinstance(value, Tensor):
             for what, number in NUMBERS.items():
-                yield Damage(f"{name} {what}", file, written(arrays | {name: number}))
+                yield Damage(f"{what}: {name}", file, written(arrays | {name: number}))
             continue
         for what, damage in ARRAY_DAMAGE.items():
             if value.ndim == 0 and what in ("one row less", "one row more", "empty", "no columns"):
@@ -120,7 +125,7 @@ def _of_arrays(path: Path, file: str) -> Iterator[Damage]:
             told = what == "transposed" and value.shape[0] != value.shape[1]
             lossless = told or (what == "float64" and value.is_floating_point())
             changed = arrays | {name: damage(value)}
-            yield Damage(f"{name} {what}", file, written(changed), lossless)
+            yield Damage(f"{what}: {name}", file, written(changed), lossless)
     if path.suffix == ".npz":
         yield Damage("code", file, written(arrays | {"code": np.array(Code(), dtype=object)}))
     if path.suffix in (".pt", ".pth"):
@@ -153,12 +158,14 @@ def _of_bytes(path: Path, file: str) -> Iterator[Damage]:
 
     yield Damage("gone", file, to(None))
     for length in (0, 1, 7, 8, 9, 40, len(whole) // 2, len(whole) - 1):
-        yield Damage(f"cut after {length} bytes", file, to(whole[:length]))
+        yield Damage(f"cut: after {length} bytes", file, to(whole[:length]))
     yield Damage("noise", file, to(noise))
     yield Damage("noise after 8 bytes", file, to(whole[:8] + noise[8:60] + whole[60:]))
-    yield Damage("zeros", file, to(bytes(len(whole))))
+    yield Damage("all zeros", file, to(bytes(len(whole))))
     for length in (2**62, 2**31, len(whole)):
-        yield Damage(f"header of {length}", file, to(length.to_bytes(8, "little") + whole[8:]))
+        yield Damage(
+            f"header: of {length} bytes", file, to(length.to_bytes(8, "little") + whole[8:])
+        )
     yield Damage("bytes after the end", file, to(whole + noise))
 
 
@@ -169,13 +176,13 @@ def _of_json(path: Path, file: str) -> Iterator[Damage]:
         return lambda: text.encode()
 
     for text in ("", "{", "text", "[]", "null", "3", '"text"', "{}", "[" * 5000, "\0", "\ufeff{}"):
-        yield Damage(f"JSON {text[:9]!r}", file, to(text))
+        yield Damage(f"JSON: {text[:9]!r}", file, to(text))
     yield Damage("not UTF-8", file, lambda: b"\xff\xfe\x00{")
     yield Damage("spaces", file, to(json.dumps(content, indent=9)), True)
     for keys in _keys(content):
         for what, value in ("missing", MISSING), *NUMBERS.items():
             changed = partial(_changed, content, keys, value)
-            yield Damage(f"{'.'.join(keys)} {what}", file, partial(_dumped, changed))
+            yield Damage(f"{what}: {'.'.join(keys)}", file, partial(_dumped, changed))
 
 
 def _dumped(content: Callable[[], dict[str, Any]]) -> bytes:

@@ -67,9 +67,10 @@ def _refusal(call: Any, path: Path, words: str) -> None:
 
 
 FAMILIES = {
-    "circuit-tracer", "ckkissane", "dictionary-learning", "gemma-scope-1", "gemma-scope-2",
-    "goodfire", "llama-scope-1", "llama-scope-2", "llama-scope-r1", "mlsae", "mwhanna", "openai",
-    "opensae", "qresearch", "qwen-scope", "saelens", "sparsify", "temporal",
+    "arena", "circuit-tracer", "ckkissane", "dictionary-learning", "dmanningcoe", "gemma-scope-1",
+    "gemma-scope-2", "goodfire", "goodfire-hackathon", "llama-scope-1", "llama-scope-2",
+    "llama-scope-r1", "mlsae", "mwhanna", "openai", "opensae", "qresearch", "qwen-scope", "saelens",
+    "sparsify", "temporal",
 }  # fmt: skip
 
 

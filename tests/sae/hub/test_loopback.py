@@ -1,7 +1,9 @@
 """SAEs by name, from a Hub on loopback."""
 
+import io
 import json
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
@@ -10,6 +12,7 @@ from twinsae.cli.main import main
 from twinsae.matching import match_all, match_files
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
 from twinsae.sae.hub import HubOptions, find_remote, locate, parse_name
+from twinsae.sae.hub.ranges import BLOCK, RangeFile
 
 REPO = "o/saes"
 
@@ -152,9 +155,9 @@ def test_a_repository_is_listed_without_its_weights(served, capsys):
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
     rows = [row for row in rows if row]
     assert [row[:5] for row in rows] == [
-        [".", "gemma_scope", "30", "8", "F32"],
-        ["layers.6.mlp/seed0", "sparsify", "11", "6", "F32"],
-        ["layers.6.mlp/seed1", "sparsify", "11", "6", "F32"],
+        [".", "gemma_scope", "30", "8", "float32"],
+        ["layers.6.mlp/seed0", "sparsify", "11", "6", "float32"],
+        ["layers.6.mlp/seed1", "sparsify", "11", "6", "float32"],
     ]
     assert "3 SAEs" in out
     whole = [name for name in served.downloaded() if name.endswith(".safetensors")]
@@ -163,3 +166,82 @@ def test_a_repository_is_listed_without_its_weights(served, capsys):
     assert "seed0" not in capsys.readouterr().out
     assert main(["list", f"hf:{REPO}:layers.7"]) == 2
     assert "has no SAE at or below 'layers.7'" in capsys.readouterr().err
+
+
+def test_training_begins_with_a_name(served, tmp_path, capsys):
+    x = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
+    save_file({"x": x}, tmp_path / "x.safetensors")
+    words = ["train", "--out", str(tmp_path / "run"), "--activations"]
+    words += [str(tmp_path / "x.safetensors"), "--batch-size", "16", "--hookpoint", "h"]
+    assert main([*words, "--start", NAME, "--seeds", "3", "--lr", "1e-12"]) == 0
+    folder = tmp_path / "run" / "h" / "seed3"
+    torch.testing.assert_close(load_sae(folder).W_dec, make(0).W_dec, atol=1e-6, rtol=0)
+    facts = json.loads((folder / "cfg.json").read_text())["start"]
+    assert (facts["name"], facts["commit"], len(facts["sha256"])) == (NAME, served.commit, 64)
+    capsys.readouterr()
+    for more, told in (
+        (["--start", NAME], "seeds: with --start all become the same SAE: give one, such as"),
+        (["--start", NAME, "--seeds", "4", "--latents", "12"], f"latents: {NAME} has 11, got 12"),
+        (["--start", NAME + "9", "--seeds", "4"], f"{REPO} has no SAE 'layers.6.mlp/seed09'; "),
+    ):
+        assert main([*words, *more]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: {told}")
+        assert err.count("\n") == 1
+    torch.save(x[:, :5].clone(), tmp_path / "narrow.pt")
+    words[words.index(str(tmp_path / "x.safetensors"))] = str(tmp_path / "narrow.pt")
+    assert main([*words, "--start", NAME, "--seeds", "4"]) == 2
+    err = capsys.readouterr().err
+    assert err == "error: d_in: the SAE expects activations of width 6, these have 5\n"
+
+
+def test_npz_and_pt_are_listed_by_parts(served, capsys):
+    root = served.root / "o" / "mixed"
+    p = {"W_enc": torch.zeros(50, 3000), "W_dec": torch.zeros(3000, 50), "b_enc": torch.zeros(3000)}
+    p |= {"b_dec": torch.zeros(50)}
+    arrays = {name: tensor.numpy() for name, tensor in p.items()}
+    for folder, write in (("a", np.savez), ("b", np.savez_compressed)):
+        (root / folder).mkdir(parents=True)
+        write(root / folder / "params.npz", threshold=np.zeros(3000, np.float32), **arrays)
+    torch.save({k: t.half() for k, t in p.items()}, root / "layer0.sae.pt")
+    torch.save(p, root / "old.pt", _use_new_zipfile_serialization=False)
+    assert main(["list", "hf:o/mixed"]) == 0
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    assert [row[:5] for row in rows if row] == [
+        ["a", "gemma_scope", "3,000", "50", "float32"],
+        ["b", "gemma_scope", "3,000", "50", "float32"],
+        ["layer0.sae.pt", "qwen_scope", "3,000", "50", "float16"],
+        ["old.pt", "", "", "", ""],
+    ]
+    assert served.downloaded() == []
+    parts = [(name, part) for _, name, part in served.asked if part]
+    assert len(parts) == len(set(parts))  # no block is asked for twice
+    for file in ("a/params.npz", "layer0.sae.pt"):
+        assert sum(name == file for name, _ in parts) * BLOCK < (root / file).stat().st_size
+
+
+def test_parts_of_a_file():
+    content = np.random.default_rng(0).bytes(3 * BLOCK + 17)
+    fetched = []
+
+    def fetch(start, end):
+        fetched.append((start, end))
+        return content[start:end]
+
+    file = io.BufferedReader(RangeFile(len(content), fetch, "x"), BLOCK)
+    for start, length in ((len(content) - 22, 99), (5, 10), (BLOCK - 3, BLOCK + 9), (9, 0)):
+        file.seek(start)
+        assert file.read(length) == content[start : start + length]
+    assert file.seek(-4, 2) == len(content) - 4
+    assert file.read() == content[-4:]
+    assert file.read() == b""
+    assert len(fetched) == len(set(fetched)) == 4
+    with pytest.raises(ValueError, match="x: there is no byte -1"):
+        RangeFile(5, fetch, "x").seek(-1)
+
+
+def test_a_header_without_end_is_refused():
+    endless = RangeFile(2**40, lambda start, end: b"x" * (end - start), "x")
+    with pytest.raises(ValueError, match=r"^x: its headers take over 16,777,216 bytes$"):
+        io.BufferedReader(endless, BLOCK).read()

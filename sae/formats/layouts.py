@@ -1,39 +1,68 @@
-"""Which files of a repository make up one SAE; names alone decide, nothing is downloaded."""
+"""Which files make up one SAE: by names alone, nothing is read, on this machine and on the Hub."""
 
 import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-# A folder with one of these is an SAE. In it, what else is read.
-_OF_FOLDER: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        r"sae_weights\.safetensors",
+SPARSIFY = "sae.safetensors"
+SAELENS = "sae_weights.safetensors"
+DICTIONARY_LEARNING = "ae.pt"
+SHARDS = "model.safetensors.index.json"
+
+
+class Layout(NamedTuple):
+    """One way in which a folder is an SAE."""
+
+    weights: str
+    """The file that makes it one; "*" stands for a number, and there are several such files."""
+    sidecars: tuple[str, ...] = ()
+    """What else is read, where it is there."""
+    of_models: bool = False
+    """Folders of language models have such files, too."""
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for the file."""
+        return re.escape(self.weights).replace(r"\*", r"\d+")
+
+
+# The first that is there is taken.
+LAYOUTS: tuple[Layout, ...] = (
+    Layout(
+        SAELENS,
         ("cfg.json", "config.json", "activation_scaler.json", "activation_whitening.safetensors"),
     ),
-    (r"sae\.safetensors", ("cfg.json",)),
-    (r"ae\.pt", ("config.json",)),
-    (r"params\.npz", ()),
-    (r"params\.safetensors", ("config.json",)),
-    (r"params_layer_\d+\.safetensors", ("config.json",)),
-    (r"checkpoints/final\.safetensors", ("hyperparams.json",)),
-    (r"model\.safetensors", ("config.json",)),
-    (r"model-\d+-of-\d+\.safetensors", ("config.json", "model.safetensors.index.json")),
-    (r"latest_ckpt\.safetensors", ("conf.yaml",)),
+    Layout(SPARSIFY, ("cfg.json",)),
+    Layout(DICTIONARY_LEARNING, ("config.json",)),
+    Layout("params.npz"),
+    Layout("params.safetensors", ("config.json",)),
+    Layout("params_layer_*.safetensors", ("config.json",)),
+    Layout("checkpoints/final.safetensors", ("hyperparams.json",)),
+    Layout("model.safetensors", ("config.json",), of_models=True),
+    Layout("model-*-of-*.safetensors", ("config.json", SHARDS), of_models=True),
+    Layout("latest_ckpt.safetensors", ("conf.yaml",)),
 )
+
+WEIGHT_FILES = tuple(
+    layout.weights for layout in LAYOUTS if "*" not in layout.weights and not layout.of_models
+)
+"""The files that make a folder an SAE, and nothing else."""
+
 # Files that are an SAE by themselves, and what beside them tells more.
 _ALONE = re.compile(r".*\.(safetensors|npz|pt|pth)")
 _BESIDE = ("config.json", "config.yaml", "cfg.json", "wandb-config.yaml", "wanb-config.yaml")
-# States of training and statistics: never an SAE.
+# States of training, activations and statistics: never an SAE.
 _NO_SAE = re.compile(
     r"(log_)?sparsity.*|.*optimizer.*|.*scheduler.*|training_args.*|rng_state.*|state.*|"
-    r"latents\.safetensors|activation_(scaler|whitening).*",
+    r"latents\.safetensors|checkpoint\.safetensors|shard_\d+\.safetensors|"
+    r"activation_(scaler|whitening).*",
     re.IGNORECASE,
 )
 _NO_SAES = "features"  # a folder of caches
 
 
 class SAEFiles(NamedTuple):
-    """One SAE of a repository."""
+    """One SAE."""
 
     place: str
     """The folder or file that is read as an SAE."""
@@ -45,18 +74,18 @@ def sae_files(tree: Collection[str], path: str) -> SAEFiles | None:
     """Return the SAE at ``path``; None if there is none.
 
     Args:
-        tree: all files of the repository, as paths with "/".
-        path: a folder or file in it; "" is the repository itself. A folder with one file that is an
+        tree: all files of a repository or below a folder, as paths with "/".
+        path: a folder or file in it; "" is all of it. A folder with one file that is an
             SAE by itself stands for that file.
     """
     if path in tree:
         return SAEFiles(path, _with_sidecars(tree, path))
     inside = f"{path}/" if path else ""
     names = [file.removeprefix(inside) for file in tree if file.startswith(inside)]
-    for pattern, sidecars in _OF_FOLDER:
-        weights = [name for name in names if re.fullmatch(pattern, name)]
+    for layout in LAYOUTS:
+        weights = [name for name in names if re.fullmatch(layout.pattern, name)]
         if weights:
-            read = (*weights, *(name for name in sidecars if name in names))
+            read = (*weights, *(name for name in layout.sidecars if name in names))
             return SAEFiles(path, sorted(inside + name for name in read))
     alone = [name for name in names if "/" not in name and _is_alone(name)]
     if len(alone) != 1:
@@ -65,13 +94,13 @@ def sae_files(tree: Collection[str], path: str) -> SAEFiles | None:
 
 
 def sae_places(tree: Collection[str], prefix: str = "") -> list[str]:
-    """Return the folders and files of a repository, at or below ``prefix``, that are SAEs."""
+    """Return the folders and files of a tree, at or below ``prefix``, that are SAEs."""
     found = set()
     for file in tree:
         if prefix and file != prefix and not file.startswith(f"{prefix.rstrip('/')}/"):
             continue
-        for pattern, _ in _OF_FOLDER:
-            match = re.fullmatch(rf"(?:(.*)/)?{pattern}", file)
+        for layout in LAYOUTS:
+            match = re.fullmatch(rf"(?:(.*)/)?{layout.pattern}", file)
             if match:
                 found.add(match[1] or "")
                 break

@@ -1,7 +1,8 @@
-"""Which files of a repository make an SAE."""
+"""Which files of a repository or folder make an SAE."""
 
 import pytest
-from twinsae.sae.hub.files import sae_files, sae_places
+from twinsae.sae.formats.layouts import sae_files, sae_places
+from twinsae.sae.formats.paths import weight_file
 
 # Layouts as published: files of the repository, the place asked for, what is read of it.
 LAYOUTS = {
@@ -83,6 +84,32 @@ def test_each_sae_has_a_place(tree, path):
     folder = path.removesuffix("/checkpoints/final.safetensors").removesuffix("/ae.pt")
     assert folder in places or (not path and len(places) == 1)
     assert all(sae_files(tree, place) for place in places)
+
+
+@pytest.mark.parametrize(
+    ("tree", "path"),
+    [(tree, path) for tree, path, expected in LAYOUTS.values() if expected],
+    ids=[name for name, (_, _, expected) in LAYOUTS.items() if expected],
+)
+def test_what_is_downloaded_is_what_is_read(tree, path, tmp_path):
+    found = sae_files(tree, path)
+    for file in found.files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    place = tmp_path / found.place
+    if path == "c":
+        with pytest.raises(ValueError, match=r"c holds 2 layers: name one file, such as .*_0\.saf"):
+            weight_file(place)
+    else:
+        assert str(weight_file(place).relative_to(tmp_path)) in found.files
+
+
+def test_of_two_layouts_in_a_folder_one_is_taken(tmp_path):
+    tree = ["sae.safetensors", "cfg.json", "sae_weights.safetensors", "model.safetensors"]
+    for file in tree:
+        (tmp_path / file).touch()
+    assert sae_files(tree, "").files == ["cfg.json", "sae_weights.safetensors"]
+    assert weight_file(tmp_path).name == "sae_weights.safetensors"
 
 
 def test_places_below_a_prefix():
