@@ -61,6 +61,8 @@ SPOILED = [
     ("encode", "values", last(0.01)), ("encode", "indices", last(-1)),
     ("encode", "indices", lambda t: (t + 128) % 700),
     ("encode", "values", lambda t: t * torch.nan),
+    ("above", "values", lambda t: t + 0.01), ("above", "indices", lambda t: (t + 1) % 700),
+    ("above", "row_offsets", lambda t: torch.cat([t[:1], t[2:], t[-1:]])),
     ("decode", "", last(0.01)), ("dot", "", last(0.01)), ("error", "g", last(0.01)),
     ("error", "squares", last(0.01)), ("error", "d_values", last(0.01)),
     ("grads", "dW_dec", last(0.01)), ("grads", "dW_enc", last(0.01)),
