@@ -23,10 +23,12 @@ WARPS = 4
 @triton.jit
 def row_places(offsets_ptr, row, k):
     """Return a row's first place and how many it has: k, or what offsets (N + 1,) int64 say."""
-    if offsets_ptr is None:
-        return row * k, k
-    first = tl.load(offsets_ptr + row)
-    return first, (tl.load(offsets_ptr + row + 1) - first).to(tl.int32)
+    # Not two returns: Triton would compile the second one too, where there are no offsets.
+    origin, count = row * k, k
+    if offsets_ptr is not None:
+        origin = tl.load(offsets_ptr + row)
+        count = (tl.load(offsets_ptr + row + 1) - origin).to(tl.int32)
+    return origin, count
 
 
 @triton.jit
