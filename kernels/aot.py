@@ -131,9 +131,10 @@ def compile_one(build: Build, target: Target) -> Resources:
     # Every constant also stands in the signature.
     arguments = dict.fromkeys(kernel.arg_names, "constexpr") | build.signature
     constants = dict.fromkeys(set(kernel.arg_names) - set(build.signature)) | dict(build.constants)
+    changing = {param.name for param in kernel.params if param.do_not_specialize}
     aligned = {
         (kernel.arg_names.index(name),): [["tt.divisibility", 16]]
-        for name in build.signature if name not in build.odd
+        for name in build.signature if name not in build.odd and name not in changing
     }  # fmt: skip
     source = ASTSource(kernel, arguments, constants, aligned)
     # Without it, triton 3.9 warns, and 3.10 turns fusion off, which changes bits and speed.

@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 MODULES = (
-    "autoencode.triton", "decode.triton", "grads.triton", "topk.triton.chunked",
-    "topk.triton.pairs", "topk.triton.rescore", "topk.triton.scan", "topk.triton.select",
+    "autoencode.triton", "decode.triton", "grads.triton", "topk.triton.above",
+    "topk.triton.pairs", "topk.triton.rescore", "topk.triton.rounding", "topk.triton.scan",
+    "topk.triton.select",
 )  # fmt: skip
 """Every module that has Triton kernels."""
 

@@ -82,9 +82,16 @@ def check_count(name: str, value: int, most: int, most_is: str) -> None:
 
 def check_range(name: str, indices: Tensor, count: int) -> None:
     """Raise unless all indices are -1 to count - 1. It reads them, so only ops may call it."""
-    wrong = (indices < -1) | (indices >= count)
-    if wrong.any():
-        raise ValueError(f"{name}: expected -1 to {count - 1}, got {indices[wrong][0].item()}")
+    if indices.numel():
+        check_ends(name, torch.stack(indices.aminmax()), indices, count)
+
+
+def check_ends(name: str, ends: Tensor, indices: Tensor, count: int) -> None:
+    """Raise unless the indices, whose least and largest are `ends`, are -1 to count - 1."""
+    least, largest = ends.tolist()
+    if least < -1 or largest >= count:
+        wrong = indices[(indices < -1) | (indices >= count)][0].item()
+        raise ValueError(f"{name}: expected -1 to {count - 1}, got {wrong}")
 
 
 def check_ascending(row_offsets: Tensor, places: int) -> None:

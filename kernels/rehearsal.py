@@ -30,7 +30,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from . import backends
 from .cache_keys import settle
 from .specs import Spec
-from .topk.triton import plans
+from .topk.triton import tiles
 
 OPTIONS = "num_warps", "num_stages", "num_ctas", "maxnreg", "enable_fp_fusion"
 """What a launch may choose besides its arguments."""
@@ -67,7 +67,6 @@ def rehearsing(arch: int = 90, interpret: bool = True) -> Iterator[Rehearsal]:
     """
     if backends.interpreting():
         raise RuntimeError("TRITON_INTERPRET: expected 0 in a rehearsal, got 1")
-    settle()
     found = Rehearsal()
     run, compiling = JITFunction.run, JITFunction._do_compile
 
@@ -98,9 +97,25 @@ def rehearsing(arch: int = 90, interpret: bool = True) -> Iterator[Rehearsal]:
         patch.object(knobs.compilation, "listener", heard),
         patch.multiple(JITFunction, run=launch, _do_compile=do_compile, __call__=_call),
         patch.dict(backends.DEVICE_OF, triton="cpu"),
-        patch.multiple(plans, capability=lambda _: arch, _read=dict),
+        patch.object(tiles, "capability", lambda _: arch),
+        _forgetful(),
     ):
         yield found
+
+
+@contextmanager
+def _forgetful() -> Iterator[None]:
+    """In this context, no kernel knows what was compiled outside it; nor does it afterwards."""
+    kernels = settle().values()
+    before = [kernel.device_caches.copy() for kernel in kernels]
+    for kernel in kernels:
+        kernel.device_caches.clear()
+    try:
+        yield
+    finally:
+        for kernel, caches in zip(kernels, before, strict=True):
+            kernel.device_caches.clear()
+            kernel.device_caches.update(caches)
 
 
 def check_grid(name: str, grid: Sequence[int]) -> None:

@@ -10,8 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..backends import interpreting
-from ..checks import check_ascending, check_range
-from ..launch import capturing, on_device, ready
+from ..launch import begin_check, check_offsets, on_device, ready
 from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
 BLOCK = 1024  # how many numbers of a row of the weight a program holds
@@ -152,7 +151,8 @@ def error_rows(
 def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
     """See api.sparse_decode."""
     values, indices, weight, bias, offsets = inputs
-    _check(indices, weight, offsets)
+    check_offsets(offsets, indices)
+    finish_check = begin_check("indices", indices, weight.shape[0])
     left, right = ready(values), ready(weight)
     rows, k = _sizes(indices, offsets)
     out = right.new_empty((rows, weight.shape[1]))
@@ -163,13 +163,15 @@ def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
                 left, indices.contiguous(), offsets, right, None if bias is None else ready(bias),
                 out, k, *weight.shape, BLOCK=block, PLACES=PLACES, num_warps=WARPS,
             )  # fmt: skip
+    finish_check()
     return out.to(weight.dtype)
 
 
 def gather_dot(inputs: GatherDotInputs) -> Tensor:
     """See api.gather_dot."""
     rows, indices, weight, offsets = inputs
-    _check(indices, weight, offsets)
+    check_offsets(offsets, indices)
+    finish_check = begin_check("indices", indices, weight.shape[0])
     left = ready(rows)
     out = left.new_empty(indices.shape)
     if out.numel():
@@ -179,13 +181,15 @@ def gather_dot(inputs: GatherDotInputs) -> Tensor:
                 _sizes(indices, offsets)[1], *weight.shape,
                 BLOCK=_block(weight.shape[1]), PLACES=PLACES, num_warps=WARPS,
             )  # fmt: skip
+    finish_check()
     return out.to(rows.dtype)
 
 
 def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
     """See api.decode_error."""
     values, indices, weight, bias, target, scale, offsets = inputs
-    _check(indices, weight, offsets)
+    check_offsets(offsets, indices)
+    finish_check = begin_check("indices", indices, weight.shape[0])
     left, right = ready(values), ready(weight)
     squares = torch.empty(target.shape[:1], dtype=torch.float32, device=target.device)
     g = torch.empty(target.shape, dtype=torch.float32, device=target.device)
@@ -198,15 +202,8 @@ def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
                 *weight.shape,
                 BLOCK=_block(weight.shape[1]), PLACES=PLACES, num_warps=WARPS,
             )  # fmt: skip
+    finish_check()
     return squares, g.to(weight.dtype), d_values.to(weight.dtype)
-
-
-def _check(indices: Tensor, weight: Tensor, row_offsets: Tensor | None) -> None:
-    # While a CUDA graph is recorded, nothing can wait for the answer. The kernels skip wrong ones.
-    if not capturing():
-        check_range("indices", indices, weight.shape[0])
-        if row_offsets is not None:
-            check_ascending(row_offsets, indices.shape[0])
 
 
 def _sizes(indices: Tensor, row_offsets: Tensor | None) -> tuple[int, int]:

@@ -17,7 +17,6 @@ NATIVE = [
     "native",
     *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2_int16", "avx2", "portable")),
 ]
-TRITON = ["triton", "triton:chunked"]
 REHEARSAL = pytest.StashKey[Any]()
 
 
@@ -66,22 +65,21 @@ def _names_backends(definition: pytest.Item) -> bool:
 
 def _backends(device: str) -> list[str]:
     if device == "cuda":
-        return ["reference", *TRITON]
+        return ["reference", "triton"]
     # Where Triton's kernels run in its interpreter, a process tests them and nothing else.
-    return TRITON if device == "rehearsal" or interpreting() else ["reference", *NATIVE]
+    return ["triton"] if device == "rehearsal" or interpreting() else ["reference", *NATIVE]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Only linear_topk has a chunked route. Arguments are checked before a device or an instruction
-    # set is chosen. Threads mean nothing to a GPU. Sizes that are large for a CPU take the
-    # interpreter minutes; its tiles are small, so that smaller sizes have many of them.
+    # Arguments are checked before a device or an instruction set is chosen. Threads mean nothing to
+    # a GPU. Sizes that are large for a CPU take the interpreter minutes; its tiles are small, so
+    # that smaller sizes have many of them.
     device = config.getoption("--device")
     slow = device == "rehearsal" or interpreting()
     items[:] = [
         item
         for item in items
-        if "triton:chunked" not in item.name or item.path.name == "test_topk_contract.py"
-        if not (item.name.startswith("test_wrong_") and re.search(r"\[(native|triton):", item.name))
+        if not (item.name.startswith("test_wrong_") and re.search(r"\[native:", item.name))
         if not (item.name.startswith("test_wrong_") and device != "cpu")
         if not ("threads" in getattr(item, "fixturenames", ()) and device != "cpu")
         if not (slow and item.get_closest_marker("cpu_sizes"))
@@ -96,39 +94,23 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 
 @pytest.fixture
-def backend(
-    request: pytest.FixtureRequest, device: torch.device, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a backend's name; the native one comes also with each instruction set forced.
 
     Triton keeps so few keys of so small groups that many rows are not proved and are done again.
     """
     name, _, variant = request.param.partition(":")
-    with ExitStack() as stack:
-        if name == "triton":
-            _prepare_triton(variant, device, monkeypatch, stack)
-        elif variant:
-            _prepare_native(variant, monkeypatch)
-        yield name
+    if name == "triton":
+        from twinsae.kernels.topk.triton import plan
+        from twinsae.kernels.topk.triton.scheme import Scheme
 
-
-def _prepare_triton(
-    variant: str, device: torch.device, monkeypatch: pytest.MonkeyPatch, stack: ExitStack
-) -> None:
-    from twinsae.kernels.topk.triton import linear, mutual, plans, tiles
-    from twinsae.kernels.topk.triton.scheme import Scheme
-    from twinsae.kernels.topk.triton.select import MOST
-
-    few = Scheme(group=16, kept=3)
-    for module in (linear, mutual):
-        monkeypatch.setattr(module, "choose_scheme", lambda _, k, __: few if k <= MOST else None)
-    tile = tiles.tiles_for("linear_topk", plans.capability(device))[0]
-    route = plans.Plan("chunked" if variant else "fused", tile)
-    stack.enter_context(plans.forced("linear_topk", route))
+        monkeypatch.setattr(plan, "choose_scheme", lambda *_: Scheme(group=16, kept=3))
+    elif variant:
+        _prepare_native(variant, monkeypatch)
+    return name
 
 
 def _prepare_native(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-
     from twinsae.kernels import _native
 
     monkeypatch.setenv("TWINSAE_CPU_ISA", variant)

@@ -13,16 +13,16 @@ from torch import Tensor
 
 from ...launch import capturing, on_device, ready
 from ..interface import Above, LinearAboveInputs
-from .bound import Slack, packed_rough, rough, slack_of
+from .bound import Slack, packed_rough, rough
 from .pairs import DEPTH, PAIRS, ROOM, WARPS, append, quarters, scores_of_pairs
-from .plans import plan_for
+from .rounding import rounded
 from .scan import scores_of_tile, tile_of_program, with_slack
-from .tiles import BAND, Tile, full_tile
+from .tiles import BAND, Tile, full_tile, scan_tile
 
 EACH_ROW = 64  # a list has room for this many of each row at first, and ROOM more
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["capacity", "row_count", "latents"])
 def list_above(
     x_ptr, weight_ptr, row_slack_ptr, latent_slack_ptr, scale_ptr, bias_ptr, threshold_ptr,
     pairs_ptr, scores_ptr, count_ptr, capacity, row_count, latents, dim,
@@ -69,7 +69,7 @@ def list_above(
             )  # fmt: skip
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "latents"])
 def score_listed(
     x_ptr, weight_ptr, bias_ptr, threshold_ptr, pairs_ptr, scores_ptr, above_ptr,
     count, latents, dim,
@@ -99,7 +99,7 @@ def score_listed(
 def linear_above(inputs: LinearAboveInputs) -> Above:
     """See api.linear_above."""
     x, weight, threshold = inputs.x, inputs.weight, inputs.threshold.contiguous()
-    if capturing():
+    if capturing(x):
         raise RuntimeError("linear_above: a CUDA graph cannot record it: its result has no size")
     left, right = ready(x), ready(weight)
     bias = None if inputs.bias is None else ready(inputs.bias)
@@ -107,10 +107,10 @@ def linear_above(inputs: LinearAboveInputs) -> Above:
     survivors = 0
     with on_device(x):
         if x.dtype == torch.float32:
-            few, many = rough(left), packed_rough(inputs.packed) or rough(right)
-            slack = slack_of(few, many, x.dtype)
-            tile = plan_for("pairs_above", left, latents, 1).tile
-            pairs, _ = _listed(few.matrix, many.matrix, slack, bias, threshold, tile)
+            many = packed_rough(inputs.packed) or rough(right)
+            half, slack = rounded(left, many)
+            tile = scan_tile("pairs_above", x.device)
+            pairs, _ = _listed(half, many.matrix, slack, bias, threshold, tile)
             survivors = pairs.shape[0]
             pairs, scores = _confirmed(left, right, bias, threshold, pairs)
         else:

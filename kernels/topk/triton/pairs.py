@@ -6,6 +6,9 @@ Float32 inputs are scanned in float16: the list then holds every pair whose scor
 (bound.py) is above the float32 bound, and a float32 score of each decides. If the list has many
 more pairs than are wanted, the scan is repeated in full float32. Both ways give a score the same
 bits, so that the capacity does not change which pairs are above their prices.
+
+exact=False changes nothing: to confirm a pair takes the GPU less than a microsecond's worth of
+reading, and a caller that scores the listed pairs in float64 takes longer for each.
 """
 
 from collections.abc import Sequence
@@ -17,12 +20,12 @@ import triton.language as tl
 from torch import Tensor
 
 from ...backends import interpreting
-from ...launch import on_device, ready
+from ...launch import capturing, on_device, ready
 from ..interface import Listed, PairsAboveInputs
-from .bound import Slack, packed_rough, rough, slack_of
-from .plans import plan_for
+from .bound import Slack, packed_rough, rough
+from .rounding import rounded
 from .scan import scores_of_tile, with_slack
-from .tiles import BAND, Tile, full_tile
+from .tiles import BAND, Tile, full_tile, scan_tile
 
 DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # for confirm_pairs
 ROOM = 1 << 16  # how many more proposals fit the list than twice the capacity
@@ -62,7 +65,7 @@ def append(
     of_row = tl.sum(above.to(tl.int32), 1)
     found = tl.sum(of_row, 0)
     if found > 0:
-        # This is the only atomic operation of all kernels.
+        # In all kernels, atomic operations only add integers.
         first = tl.atomic_add(count_ptr, found.to(tl.int64))
         room = tl.maximum(tl.minimum(capacity - first, found), 0).to(tl.int32)
         before = tl.cumsum(of_row, 0) - of_row
@@ -74,7 +77,7 @@ def append(
             tl.store(scores_ptr + first + place, scores, mask=kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["capacity", "row_count", "col_count"])
 def list_pairs(
     a_ptr, b_ptr, row_slack_ptr, col_slack_ptr, scale_ptr, row_low_ptr, col_low_ptr,
     row_price_ptr, col_price_ptr, margin_ptr, blocks_ptr, pairs_ptr, count_ptr, capacity,
@@ -88,7 +91,7 @@ def list_pairs(
 
     Args:
         a_ptr: (R, D); b_ptr: (C, D).
-        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (1,) float32: see
+        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (R,) float32: see
             bound.Slack. All are None without slack.
         row_low_ptr: (R,) float32; col_low_ptr: (C,) float32: see `lowered`.
         row_price_ptr: (R,) float64; col_price_ptr: (C,) float64; margin_ptr: (1,) float64. With
@@ -144,7 +147,7 @@ def scores_of_pairs(
     return tl.reshape(sums, (BLOCK_P,))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "col_count"])
 def confirm_pairs(
     a_ptr, b_ptr, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, above_ptr,
     count, col_count, dim,
@@ -206,6 +209,8 @@ def _below(price: Tensor) -> Tensor:
 def pairs_above(inputs: PairsAboveInputs) -> Listed:
     """See api.pairs_above."""
     a, b, capacity = inputs.a, inputs.b, inputs.capacity
+    if capturing(a):
+        raise RuntimeError("pairs_above: a CUDA graph cannot record it: its lists have no size")
     left, right = ready(a), ready(b)
     # The margin is a tensor, because a float argument of a kernel would be float32.
     margin = inputs.row_price.new_full((1,), inputs.margin)
@@ -231,10 +236,10 @@ def _confirmed(
 ) -> tuple[Tensor, int, int] | None:
     """Return the pairs, their number, and how many were scored; None if those are too many."""
     most = 2 * capacity + ROOM
-    tile = plan_for("pairs_above", a, b.shape[0], 1).tile
-    rows, cols = rough(a), packed_rough(packed) or rough(b)
-    slack = slack_of(rows, cols, a.dtype)
-    listed, count = _listed(rows.matrix, cols.matrix, slack, prices, tiles, most, tile)
+    tile = scan_tile("pairs_above", a.device)
+    cols = packed_rough(packed) or rough(b)
+    half, slack = rounded(a, cols)
+    listed, count = _listed(half, cols.matrix, slack, prices, tiles, most, tile)
     if count > most:
         return None
     above = torch.zeros(count, dtype=torch.int8, device=a.device)
