@@ -15,6 +15,7 @@ MAX_TOKENS = 2048
 DEMO = Path("runs/demo")
 
 SHAPES = (Shape(2048, 576, 20736, 32), Shape(2048, 768, 32768, 32), Shape(512, 4096, 32768, 64))
+ABOVE_SHAPES = (Shape(2048, 2304, 65536, 60),)  # as Gemma Scope's SAEs of Gemma 2 2B
 STEP_SHAPES = (Shape(512, 512, 32768, 32), Shape(2048, 576, 20736, 32))
 
 

@@ -111,7 +111,7 @@ def _once(
 
 def planted_found(planted: Planted, matching: Matching) -> str:
     """Say how many of the planted relations are pairs of the matching."""
-    partner, cosine = planted.partner.numpy(), planted.cosine.numpy()
+    partner, cosine = planted.partner.cpu().numpy(), planted.cosine.cpu().numpy()
     found = np.zeros(len(partner), dtype=bool)
     found[matching.rows] = partner[matching.rows] == matching.cols
     related = partner >= 0

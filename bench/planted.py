@@ -14,6 +14,7 @@ SHARED_COSINE, PARTIAL_COSINE = (0.7, 0.99), (0.3, 0.7)
 SPLIT_INTO = 3
 MEAN_SHARE = 0.2  # part of the squared length of an unrelated latent, along one common direction
 SPECTRUM = -0.5  # numbers along the k-th other direction are about k^-0.5
+CPU = torch.device("cpu")
 _BLOCK = 4096  # rows that are made at a time
 
 
@@ -33,7 +34,13 @@ class Planted:
 
 
 @torch.no_grad()
-def planted_pair(num_latents: int, d_in: int, seed: int = 0, folder: Path | None = None) -> Planted:
+def planted_pair(
+    num_latents: int,
+    d_in: int,
+    seed: int = 0,
+    folder: Path | None = None,
+    device: torch.device = CPU,
+) -> Planted:
     """Make two dictionaries whose relations are known.
 
     Unrelated latents are random with a common direction and a power-law spectrum: at D = 768 their
@@ -46,6 +53,7 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0, folder: Path | None
         d_in: D, 2 or more.
         seed: the same seed gives the same numbers.
         folder: holds them as two memory-mapped files; None keeps them in memory.
+        device: where they are made, without a folder; each kind of device has its own numbers.
 
     Raises:
         ValueError: a size is too small.
@@ -54,18 +62,19 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0, folder: Path | None
         raise ValueError(
             f"expected 1 or more latents of width 2 or more, got {num_latents} x {d_in}"
         )
-    random = torch.Generator().manual_seed(seed)
-    a, b = (_empty(num_latents, d_in, folder and folder / name) for name in ("a", "b"))
+    random = torch.Generator(device).manual_seed(seed)
+    a, b = (_empty(num_latents, d_in, folder and folder / name, device) for name in ("a", "b"))
     for side in (a, b):
         _fill_unrelated(side, random)
-    place = torch.randperm(num_latents, generator=random)  # where each latent is in the shuffled B
+    # Where each latent is in the shuffled B.
+    place = torch.randperm(num_latents, generator=random, device=device)
     groups = int(SPLIT * num_latents) // SPLIT_INTO
     shared, paired = (int(part * num_latents) for part in (SHARED, SHARED + PARTIAL))
     related = paired + SPLIT_INTO * groups
-    partner = torch.full((num_latents,), -1)
+    partner = torch.full((num_latents,), -1, device=device)
     partner[:paired] = place[:paired]
     partner[paired:related] = place[paired : paired + groups].repeat_interleave(SPLIT_INTO)
-    cosine = torch.zeros(num_latents)
+    cosine = torch.zeros(num_latents, device=device)
     cosine[:shared].uniform_(*SHARED_COSINE, generator=random)
     cosine[shared:related].uniform_(*PARTIAL_COSINE, generator=random)
     for rows in slices(paired, _BLOCK):
@@ -75,21 +84,22 @@ def planted_pair(num_latents: int, d_in: int, seed: int = 0, folder: Path | None
     return Planted(a, b, partner, cosine)
 
 
-def _empty(num_latents: int, d_in: int, file: Path | None) -> Tensor:
+def _empty(num_latents: int, d_in: int, file: Path | None, device: torch.device) -> Tensor:
     if file is None:
-        return torch.empty(num_latents, d_in)
+        return torch.empty(num_latents, d_in, device=device)
     numbers = torch.from_file(str(file), shared=True, size=num_latents * d_in)
     return numbers.view(num_latents, d_in)
 
 
 def _fill_unrelated(out: Tensor, random: torch.Generator) -> None:
     num_latents, d_in = out.shape
-    lengths = torch.arange(1, d_in).pow(SPECTRUM)
+    lengths = torch.arange(1, d_in, device=out.device).pow(SPECTRUM)
     lengths *= (1 - MEAN_SHARE) ** 0.5 / lengths.norm()
     for rows in slices(num_latents, _BLOCK):
         block = out[rows]
         block[:, 0] = MEAN_SHARE**0.5
-        block[:, 1:] = torch.randn(len(block), d_in - 1, generator=random) * lengths
+        numbers = torch.randn(len(block), d_in - 1, generator=random, device=out.device)
+        block[:, 1:] = numbers * lengths
         functional.normalize(block, out=block)
 
 

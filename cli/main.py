@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from .bench.gpu import BenchGpu
 from .bench.match import BenchMatch
 from .bench.scaling import BenchScaling
-from .bench.side_by_side import BenchAll, BenchCandidates, BenchEncode, BenchStep
+from .bench.side_by_side import BenchAbove, BenchAll, BenchCandidates, BenchEncode, BenchStep
 from .bench.training import BenchTraining
 from .convert import Convert
 from .demo import Demo
@@ -70,6 +70,7 @@ BENCH = Family(
     "twinsae bench encode --shape 2048 576 20736 32",
     {
         "encode": BenchEncode,
+        "above": BenchAbove,
         "step": BenchStep,
         "candidates": BenchCandidates,
         "all": BenchAll,

@@ -70,6 +70,23 @@ def mutual_topk_codes(
     col_values: Floats,
     col_indices: Ints,
 ) -> tuple[int, int]: ...
+def linear_above(
+    x: Floats,
+    weight: Floats | None,
+    panels: Floats | None,
+    bias: Floats | None,
+    threshold: Floats,
+    threads: int,
+) -> tuple[Ints, Ints, Floats]: ...
+def linear_above_codes(
+    x: Floats,
+    weight: Floats,
+    codes: Codes | None,
+    bounds: Floats | None,
+    bias: Floats | None,
+    threshold: Floats,
+    threads: int,
+) -> tuple[Ints, Ints, Floats, int]: ...
 def pairs_above(
     a: Floats,
     b: Floats,
@@ -97,15 +114,24 @@ def pairs_above_codes(
 def sparse_decode(
     values: Floats,
     indices: Ints,
+    row_offsets: Ints | None,
     weight: Floats,
     bias: Floats | None,
     threads: int,
     out: Floats,
 ) -> None: ...
-def gather_dot(rows: Floats, indices: Ints, weight: Floats, threads: int, out: Floats) -> None: ...
+def gather_dot(
+    rows: Floats,
+    indices: Ints,
+    row_offsets: Ints | None,
+    weight: Floats,
+    threads: int,
+    out: Floats,
+) -> None: ...
 def decode_error(
     values: Floats,
     indices: Ints,
+    row_offsets: Ints | None,
     weight: Floats,
     bias: Floats | None,
     target: Floats,
@@ -131,6 +157,7 @@ def latent_grads(
     values: Floats | None,
     d_values: Floats | None,
     indices: Ints,
+    row_offsets: Ints | None,
     x: Floats | None,
     g: Floats | None,
     accumulate: bool,

@@ -18,10 +18,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
 
 import triton
 from triton import knobs
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
 from .aot_builds import builds, functions
@@ -68,6 +70,10 @@ class Resources:
     shared: int
     """Bytes of shared memory that a program takes."""
     instructions: int
+    epilogue: int
+    """How many of the instructions come after the last one on tensor cores; 0 without any."""
+    serialised: bool
+    """Whether ptxas makes a Hopper's products wait for one another, for lack of registers."""
     opcodes: frozenset[str] = field(repr=False)
     """The instructions with their modifiers, as in "LDG.E.128"."""
     float_atomics: bool
@@ -91,6 +97,8 @@ class Resources:
             found.append(f"no {target.tensor_instruction} instruction")
         if build.kind == "gather" and not any("LDG" in o and ".128" in o for o in self.opcodes):
             found.append("no 16-byte loads")
+        if self.serialised:
+            found.append("serialised wgmma instructions")
         if self.float_atomics:
             found.append("atomics on floats")
         return found
@@ -131,9 +139,10 @@ def compile_one(build: Build, target: Target) -> Resources:
     # Every constant also stands in the signature.
     arguments = dict.fromkeys(kernel.arg_names, "constexpr") | build.signature
     constants = dict.fromkeys(set(kernel.arg_names) - set(build.signature)) | dict(build.constants)
+    changing = {param.name for param in kernel.params if param.do_not_specialize}
     aligned = {
         (kernel.arg_names.index(name),): [["tt.divisibility", 16]]
-        for name in build.signature if name not in build.odd
+        for name in build.signature if name not in build.odd and name not in changing
     }  # fmt: skip
     source = ASTSource(kernel, arguments, constants, aligned)
     # Without it, triton 3.9 warns, and 3.10 turns fusion off, which changes bits and speed.
@@ -144,11 +153,31 @@ def compile_one(build: Build, target: Target) -> Resources:
     listing = _listing(compiled.asm["cubin"])
     usage = {name: int(count) for name, count in re.findall(r"\b(REG|STACK|SHARED):(\d+)", listing)}
     opcodes = re.findall(r"^\s*/\*[0-9a-f]+\*/\s+(?:@\S+\s+)?([A-Z][A-Z0-9_.]*)", listing, re.M)
+    products = [i for i, name in enumerate(opcodes) if name.startswith(target.tensor_instruction)]
+    wgmma = "wgmma.mma_async" in compiled.asm["ptx"]
     return Resources(
         build, target, usage["REG"], usage["STACK"], usage["SHARED"] + compiled.metadata.shared,
-        len(opcodes), frozenset(opcodes),
+        len(opcodes), len(opcodes) - 1 - products[-1] if products else 0,
+        wgmma and is_serialised(_ptxas_log(compiled.asm["ptx"])), frozenset(opcodes),
         bool(re.search(r"\b(?:red|atom)\.\S*\.[bf]?f(?:16|32|64)", compiled.asm["ptx"])),
     )  # fmt: skip
+
+
+def is_serialised(log: str) -> bool:
+    """Whether ptxas's log says that wgmma instructions wait for one another."""
+    return "wgmma.mma_async instructions are serialized" in log
+
+
+def _ptxas_log(ptx: str) -> str:
+    """Return what ptxas says of a kernel. Triton keeps it to itself."""
+    (arch,) = re.findall(r"^\.target (\w+)", ptx, re.M)
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder, "kernel.ptx"), Path(folder, "kernel.cubin")
+        source.write_text(ptx)
+        ptxas = get_ptxas(int(re.sub(r"\D", "", arch))).path
+        command = [ptxas, "-v", f"--gpu-name={arch}", source, "-o", made]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout + done.stderr
 
 
 def _listing(cubin: bytes) -> str:
@@ -166,6 +195,7 @@ def table(resources: Iterable[Resources]) -> str:
         cells = lines.setdefault(found.build.name, {})
         cells[found.target.arch] = (
             f"{found.registers} · {found.stack} · {found.shared:,} · {found.instructions:,} · "
+            f"{f'{found.epilogue:,}' if found.epilogue else '-'} · "
             f"{found.predicted_seconds * 1e3:,.2f}"
         )
     head = ["kernel", *(f"{target.name} (sm_{target.arch})" for target in TARGETS)]
@@ -189,7 +219,8 @@ def main() -> int:
         failed |= bool(problems)
         print(
             f"{found.build.name:44} sm_{found.target.arch:<4} {found.registers:4} registers "
-            f"{found.shared:7} B shared {found.instructions:6} instructions  {problems or 'ok'}",
+            f"{found.shared:7} B shared {found.instructions:6} instructions "
+            f"{found.epilogue:6} after products  {problems or 'ok'}",
             flush=True,
         )
     return int(failed)

@@ -4,19 +4,22 @@ Block sizes come from the modules that launch the kernels, so that the same code
 and runs there. Importing this needs triton, whose interpreter must be off.
 """
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import torch
 import triton
 
+from .aot_selections import proposals, selections
 from .aot_types import DTYPES, PRICES, SCANNED, Build, D, K, L, N, integers, pointers
 from .autoencode import triton as autoencode
 from .decode import triton as decode
 from .grads import triton as grads
-from .topk.triton import chunked as chunked
+from .topk.triton import above as above
 from .topk.triton import pairs as pairs
 from .topk.triton import rescore as rescoring
+from .topk.triton import rounding as rounding
 from .topk.triton import scan as scan
 from .topk.triton import select as select
 from .topk.triton import tiles as tiles
@@ -27,11 +30,11 @@ def builds(every: bool) -> list[Build]:
     """Return the configurations: every one that a call may choose, or the first of each kernel."""
     found = []
     for dtype in DTYPES if every else ("bf16", "fp32"):
-        found += _scans(dtype, every) + _dense(dtype) + _proposals(dtype, every)
-        found += _matches(dtype, every)
+        found += _scans(dtype, every) + _dense(dtype, every)
+        found += _matches(dtype, every) + _thresholds(dtype)
     for dtype in DTYPES if every else ("bf16",):
-        found += _decoders(dtype) + _gradients(dtype, every) + _autoencoders(dtype, every)
-    return found + _selections(every)
+        found += _decoders(dtype, every) + _gradients(dtype, every) + _autoencoders(dtype, every)
+    return found + proposals(every) + selections(every)
 
 
 def _scans(dtype: str, every: bool) -> list[Build]:
@@ -44,6 +47,8 @@ def _scans(dtype: str, every: bool) -> list[Build]:
     found = []
     cuts = _tiles("linear_topk", every)
     schemes = _schemes(min(tile.cols for tile in cuts), every)
+    if every:  # if rows are not multiples of 16 bytes, such a tile is read by pointers
+        cuts += tuple(replace(tile, described=False) for tile in cuts if tile.described)
     for tile, scheme, mask in product(cuts, schemes, masks):
         named = f"{_named(dtype, tile)} {scheme.kept} of {scheme.group}"
         found.append(Build(
@@ -51,52 +56,27 @@ def _scans(dtype: str, every: bool) -> list[Build]:
             _matrices(read, tile) | common | mask,
             _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND},
             tile.warps, tile.stages, "half product", 2.0 * N * L * D,
-            (N + L) * D * DTYPES[read] + _keys(N, L, scheme), ("row_count", "group_count"),
+            (N + L) * D * DTYPES[read] + 8.0 * N * scheme.keys(L), ("group_count",),
             tile.archs,
         ))  # fmt: skip
     return found
 
 
-def _dense(dtype: str) -> list[Build]:
+def _dense(dtype: str, every: bool) -> list[Build]:
     """List the scans that score everything, for rows that were not proved."""
     tile = tiles.full_tile("linear_topk", torch.float32 if dtype == "fp32" else torch.bfloat16)
     signature = pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32", keys="i64")
-    signature |= integers("row_count latents dim")
-    return [Build(
-        f"score_all {_named(dtype, tile)}", "score_all", signature,
-        _cut(tile) | {"BAND": tiles.BAND}, tile.warps, tile.stages,
-        "product" if dtype == "fp32" else "half product", 2.0 * N * L * D,
-        (N + L) * D * DTYPES[dtype] + 8.0 * N * L, ("row_count",),
-    )]  # fmt: skip
-
-
-def _proposals(dtype: str, every: bool) -> list[Build]:
-    """List the filters of torch's products, and the kernels that score proposals."""
-    filtered = _slack("fp32", "latent")
-    filtered |= pointers(scores="fp32", bias=dtype, floor="fp32", keys="i64")
-    filtered |= integers("row_count first latents width group_count stack stacks")
-    own = pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32")
-    own |= pointers(proposals="i64", limits="i64", keys="i64")
-    own |= integers("row_count count stacks latents dim")
+    signature |= integers("row_count latents first dim")
     masks: list[dict[str, str]] = [{}, pointers(mask="i1")] if every else [{}]
-    found = []
-    for scheme, mask in product(_schemes(chunked.FILTER_COLS, every), masks):
-        found.append(Build(
-            f"filter_groups {dtype} {scheme.kept} of {scheme.group}{' mask' if mask else ''}",
-            "filter_groups", filtered | mask,
-            {"BLOCK_M": chunked.FILTER_ROWS, "BLOCK_N": chunked.FILTER_COLS,
-             "GROUP": scheme.group, "KEPT": scheme.kept},
-            chunked.WARPS, 3, "other", 0.0, 4.0 * N * L + _keys(N, L, scheme),
-            ("row_count", "first", "latents", "width", "group_count", "stack", "stacks"),
-        ))  # fmt: skip
-    found.append(Build(
-        f"rescore {dtype}", "rescore", own,
-        {"ROWS": rescoring.ROWS, "BLOCK_C": rescoring.AT_ONCE, "BLOCK_K": rescoring.DEPTH,
-         "NONE": scan.MISSING},
-        rescoring.WARPS, 3, "gather", 2.0 * N * 2 * K * D, N * 2 * K * D * float(DTYPES[dtype]),
-        ("row_count", "count", "stacks", "latents"),
-    ))  # fmt: skip
-    return found
+    return [
+        Build(
+            f"score_all {_named(dtype, tile)}{' mask' if mask else ''}", "score_all",
+            signature | mask, _cut(tile) | {"BAND": tiles.BAND}, tile.warps, tile.stages,
+            "product" if dtype == "fp32" else "half product", 2.0 * N * L * D,
+            (N + L) * D * DTYPES[dtype] + 8.0 * N * L,
+        )
+        for mask in masks
+    ]  # fmt: skip
 
 
 def _matches(dtype: str, every: bool) -> list[Build]:
@@ -112,8 +92,8 @@ def _matches(dtype: str, every: bool) -> list[Build]:
             sides | pointers(row_keys="i64", col_keys="i64") | sizes
             | integers("row_groups col_groups"),
             _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND},
-            tile.warps, tile.stages, "half product", flops, inputs + 2 * _keys(L, L, scheme),
-            ("row_groups", "col_groups"), tile.archs,
+            tile.warps, tile.stages, "half product", flops, inputs + 16.0 * L * scheme.keys(L),
+            ("row_groups",), tile.archs,
         ))  # fmt: skip
     lists = pointers(row_low="fp32", col_low="fp32", blocks="i64", pairs="i64", count="i64")
     lists |= integers("capacity") | sizes
@@ -121,10 +101,31 @@ def _matches(dtype: str, every: bool) -> list[Build]:
     for tile in _tiles("pairs_above", every):
         found.append(Build(
             f"list_pairs {_named(dtype, tile)}", "list_pairs", sides | lists | exact,
-            _cut(tile), tile.warps, tile.stages, "half product", flops, inputs, ("capacity",),
+            _cut(tile), tile.warps, tile.stages, "half product", flops, inputs, (),
             tile.archs,
         ))  # fmt: skip
     return found + (_full_pairs(lists, flops, inputs) if dtype == "fp32" else [])
+
+
+def _thresholds(dtype: str) -> list[Build]:
+    """List the kernels of linear_above."""
+    tile, read = tiles.HALF_TILES["pairs_above"][-1], SCANNED[dtype]
+    lists = pointers(x=read, weight=read, bias=dtype, threshold="fp32", pairs="i64", count="i64")
+    lists |= pointers(scores="fp32") if dtype != "fp32" else _slack(dtype, "latent")
+    found = [Build(
+        f"list_above {_named(dtype, tile)}", "list_above",
+        lists | integers("capacity row_count latents dim"), _cut(tile) | {"BAND": tiles.BAND},
+        tile.warps, tile.stages, "half product", 2.0 * N * L * D, (N + L) * D * DTYPES[read],
+    )]  # fmt: skip
+    if dtype != "fp32":
+        return found
+    own = pointers(x="fp32", weight="fp32", bias="fp32", threshold="fp32", pairs="i64")
+    return [*found, Build(
+        "score_listed fp32", "score_listed",
+        own | pointers(scores="fp32", above="i8") | integers("count latents dim"),
+        {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
+        2.0 * N * K * D, 8.0 * N * K * D,
+    )]  # fmt: skip
 
 
 def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Build]:
@@ -134,12 +135,12 @@ def _full_pairs(lists: dict[str, str], flops: float, inputs: float) -> list[Buil
     return [
         Build(f"list_pairs full {_named('fp32', tile)}", "list_pairs", sides | lists | PRICES,
               _cut(tile), tile.warps, tile.stages, "product", flops,
-              inputs, ("capacity",)),
+              inputs),
         Build("confirm_pairs fp32", "confirm_pairs",
               sides | PRICES | pointers(pairs="i64", above="i8")
               | integers("count col_count dim"),
               {"BLOCK_P": pairs.PAIRS, "BLOCK_K": pairs.DEPTH}, pairs.WARPS, 3, "gather",
-              2.0 * L * D, 8.0 * L * D, ("count", "col_count")),
+              2.0 * L * D, 8.0 * L * D),
     ]  # fmt: skip
 
 
@@ -179,37 +180,7 @@ def _slack(dtype: str, other: str) -> dict[str, str]:
     return pointers(**{"row_slack": "fp32", f"{other}_slack": "fp32", "scale": "fp32"})
 
 
-def _keys(rows: int, latents: int, scheme: Scheme) -> float:
-    """Return how many bytes the kept keys take."""
-    return 8.0 * rows * (latents // scheme.group) * scheme.kept
-
-
-def _selections(every: bool) -> list[Build]:
-    scheme = SCHEMES[0]
-    candidates = L // scheme.group * scheme.kept
-    largest = rescoring.MOST_PROPOSED
-    found = []
-    for k in [1 << i for i in range(largest.bit_length())] if every else [K]:
-        found.append(Build(
-            f"choose_best k {k}", "choose_best",
-            pointers(keys="i64", chosen="i64", unseen="i64") | integers("row_count count k"),
-            {"KEPT": scheme.kept, "ROWS": 1, "BLOCK": select.CHUNK, "K": k, "NONE": scan.MISSING},
-            8, 3, "other", 0.0, 8.0 * N * (candidates + K), ("row_count", "k"),
-        ))  # fmt: skip
-        if k > select.MOST:
-            continue
-        found.append(Build(
-            f"rank_chosen k {k}", "rank_chosen",
-            pointers(chosen="i64", values="fp32", indices="i64", least="i64")
-            | integers("row_count k"),
-            {"ROWS": select.MOST // k, "BLOCK": min(select.RANKED, k), "K": k,
-             "NONE": scan.MISSING},
-            4, 3, "other", 0.0, 20.0 * N * K, ("row_count", "k"),
-        ))  # fmt: skip
-    return found
-
-
-def _decoders(dtype: str) -> list[Build]:
+def _decoders(dtype: str, every: bool) -> list[Build]:
     sizes = integers("k latents dim")
     lists = pointers(values=dtype, indices="i64", weight=dtype)
     cut = {"BLOCK": decode.BLOCK, "PLACES": decode.PLACES}
@@ -223,18 +194,20 @@ def _decoders(dtype: str) -> list[Build]:
          lists | pointers(bias=dtype, target=dtype, scale="fp32", squares="fp32", g="fp32",
                            d_values=dtype), gathered + row + written),
     )  # fmt: skip
+    # Rows have k places each, or as many as offsets say.
+    offsets: list[dict[str, str]] = [{}, pointers(offsets="i64")] if every else [{}]
     return [
-        Build(f"{kernel} {dtype}", kernel, signature | sizes, cut, decode.WARPS, 3,
-              "gather", 4.0 * N * K * D, moved, ("k", "latents"))
-        for kernel, signature, moved in jobs
+        Build(f"{kernel} {dtype}{' rows' if own else ''}", kernel, signature | own | sizes, cut,
+              decode.WARPS, 3, "gather", 4.0 * N * K * D, moved, ("k", "latents"))
+        for (kernel, signature, moved), own in product(jobs, offsets)
     ]  # fmt: skip
 
 
 def _autoencoders(dtype: str, every: bool) -> list[Build]:
-    keys = pointers(chosen="i64", least="i64")
+    keys = pointers(chosen="i64", unseen="i64", proved="i1", redone="i64")
     rest = pointers(values=dtype, indices="i64", x=dtype, weight=dtype, bias=dtype, centre="fp32")
     rest |= pointers(recon=dtype, squares="fp32", deviations="fp32")
-    rest |= integers("row_count k latents dim")
+    rest |= integers("row_count count chunks k latents dim")
     moved = float(N * (K + 2) * D * DTYPES[dtype])
     # The kernel that takes no keys ranks nothing: it is the same for all k.
     powers = [1 << i for i in range(select.MOST.bit_length())]
@@ -244,9 +217,9 @@ def _autoencoders(dtype: str, every: bool) -> list[Build]:
         Build(
             f"finish_rows {dtype} {f'k {k}' if ranked else 'ranked'}", "finish_rows",
             ranked | rest,
-            {"RANKED": min(select.RANKED, k), "K": k, "NONE": scan.MISSING,
+            {"RANKED": select.ranked_at_once(k), "K": k, "NONE": scan.MISSING,
              "BLOCK": decode.BLOCK, "PLACES": decode.PLACES},
-            decode.WARPS, 3, "gather", 4.0 * N * K * D, moved, ("row_count", "k", "latents"),
+            decode.WARPS, 3, "gather", 4.0 * N * K * D, moved, ("k", "latents"),
         )
         for ranked, k in variants
     ]  # fmt: skip
@@ -278,7 +251,7 @@ def functions() -> dict[str, Any]:
     """Return all @triton.jit functions by their names."""
     return {
         name: function
-        for module in (autoencode, chunked, decode, grads, pairs, rescoring, scan, select)
+        for module in (above, autoencode, decode, grads, pairs, rescoring, rounding, scan, select)
         for name, function in vars(module).items()
         if isinstance(function, triton.runtime.JITFunction)
     }

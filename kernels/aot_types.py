@@ -35,7 +35,7 @@ class Build:
     """The name of its function."""
     signature: dict[str, str]
     """Types of the arguments that are not constants."""
-    constants: Mapping[str, int | str]
+    constants: Mapping[str, int | float | str]
     """Values of the constants. Arguments in neither of the two are None."""
     warps: int
     stages: int

@@ -1,7 +1,7 @@
 """Checks arguments of the public functions; an error is one line that names the argument.
 
-All checks except `check_range` read only shapes, dtypes and devices, so that they also work while
-`torch.compile` traces.
+All checks except `check_range` and `check_ascending` read only shapes, dtypes and devices, so that
+they also work while `torch.compile` traces.
 """
 
 import torch
@@ -62,6 +62,18 @@ def check_indices(name: str, indices: Tensor, shape: tuple[int, ...]) -> None:
     check_dtype(name, indices, torch.int64)
 
 
+def check_row_offsets(row_offsets: Tensor, indices: Tensor) -> None:
+    """Raise unless `row_offsets` is int64 (N + 1,) and on the device of `indices`.
+
+    The op itself checks the values.
+    """
+    check_dims("row_offsets", row_offsets, 1)
+    check_dtype("row_offsets", row_offsets, torch.int64)
+    check_device("row_offsets", row_offsets, "indices", indices)
+    if row_offsets.shape[0] == 0:
+        raise ValueError("row_offsets: expected N + 1 numbers for N rows, got none")
+
+
 def check_count(name: str, value: int, most: int, most_is: str) -> None:
     """Raise unless 1 <= value <= most; `most_is` says what `most` stands for."""
     if not 1 <= value <= most:
@@ -70,6 +82,22 @@ def check_count(name: str, value: int, most: int, most_is: str) -> None:
 
 def check_range(name: str, indices: Tensor, count: int) -> None:
     """Raise unless all indices are -1 to count - 1. It reads them, so only ops may call it."""
-    wrong = (indices < -1) | (indices >= count)
-    if wrong.any():
-        raise ValueError(f"{name}: expected -1 to {count - 1}, got {indices[wrong][0].item()}")
+    if indices.numel():
+        check_ends(name, torch.stack(indices.aminmax()), indices, count)
+
+
+def check_ends(name: str, ends: Tensor, indices: Tensor, count: int) -> None:
+    """Raise unless the indices, whose least and largest are `ends`, are -1 to count - 1."""
+    least, largest = ends.tolist()
+    if least < -1 or largest >= count:
+        wrong = indices[(indices < -1) | (indices >= count)][0].item()
+        raise ValueError(f"{name}: expected -1 to {count - 1}, got {wrong}")
+
+
+def check_ascending(row_offsets: Tensor, places: int) -> None:
+    """Raise unless row offsets ascend from 0 to `places`. Only ops may call it."""
+    first, last = int(row_offsets[0]), int(row_offsets[-1])
+    if first != 0 or last != places or bool((row_offsets.diff() < 0).any()):
+        raise ValueError(
+            f"row_offsets: expected numbers that ascend from 0 to {places}, the number of indices"
+        )

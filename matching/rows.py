@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..common.blocks import slices
-from . import _native
+from . import extension as _native
 
 Matrix = NDArray[np.floating] | Tensor
 """A dictionary (L, D): a torch tensor or a numpy array, memory-mapped or not."""

@@ -4,12 +4,9 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ..kernels.topk import ScanStats, TopK, linear_topk
+from ..kernels.topk import TopK, linear_above, linear_topk
 from .config import SAEConfig
-
-ROWS = 1024  # whose scores of all latents are held at once, where a threshold decides
 
 
 def active_latents(
@@ -73,15 +70,12 @@ def _abs_topk(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
 
 
 def _above(rows: Tensor, weight: Tensor, bias: Tensor, threshold: Tensor | None) -> TopK:
-    least = 0.0 if threshold is None else threshold.clamp(min=0)
-    parts = []
-    for block in torch.split(rows, ROWS):
-        scores = functional.linear(block, weight, bias)  # (rows of the block, L)
-        scores = scores.where(scores > least, 0)
-        most = int((scores > 0).sum(dim=1).amax()) if len(block) else 0
-        parts.append(scores.topk(most))
-    width = max(part.values.shape[1] for part in parts)
-    values = torch.cat([functional.pad(p.values, (0, width - p.values.shape[1])) for p in parts])
-    indices = torch.cat([functional.pad(p.indices, (0, width - p.indices.shape[1])) for p in parts])
-    none = torch.zeros((), dtype=torch.int64)
-    return TopK(values, indices.where(values > 0, -1), ScanStats(none, none))
+    found = linear_above(rows, weight, bias, 0.0 if threshold is None else threshold.clamp(min=0))
+    counts = found.row_offsets.diff()
+    width = int(counts.amax()) if len(rows) else 0
+    row = torch.arange(len(rows), device=rows.device).repeat_interleave(counts)
+    place = torch.arange(len(row), device=rows.device) - found.row_offsets[row]
+    values = found.values.new_zeros((len(rows), width)).index_put((row, place), found.values)
+    indices = torch.full_like(values, -1, dtype=torch.int64).index_put((row, place), found.indices)
+    ranked = values.sort(dim=1, descending=True, stable=True)  # missing places have the least value
+    return TopK(ranked.values, indices.gather(1, ranked.indices), found.stats)

@@ -3,6 +3,17 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        choices=["cpu", "cuda", "rehearsal"],
+        default="cpu",
+        help="where tests/kernels checks the kernels' contracts; rehearsal: launches are compiled "
+        "for an H100, and run in Triton's interpreter on the CPU",
+    )
+    parser.addoption("--specs", metavar="FILE", help="list a rehearsal's compiled kernels there")
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random GPT-2 of 2 layers, D = 12, with a tokenizer of single letters; EOS is token 26."""

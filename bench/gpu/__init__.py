@@ -1,1 +1,1 @@
-"""Checks and times the kernels on a GPU, in one run with a time limit."""
+"""Checks and times the kernels on a GPU, in stages that cannot lose one another's results."""

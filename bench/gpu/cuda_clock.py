@@ -12,10 +12,6 @@ FLUSHED = 2  # a flush writes this many times the size of the L2 cache
 L2_BYTES = 128 << 20  # where the driver does not tell the size of the cache
 
 
-class LostDeviceError(Exception):
-    """The device does not work any more, so that this process cannot measure anything else."""
-
-
 class CudaClock(CpuClock):
     """Measures times by CUDA events, with the L2 cache flushed, and memory by torch's allocator."""
 

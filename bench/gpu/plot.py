@@ -1,64 +1,37 @@
-"""Draws the times of a run: milliseconds against latents."""
+"""Draws the times of a run: for each job and width a bar for each way."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
 
 from ...common.files import atomic_write
-from ...matching.report.svg import house_style
-from ..measurement import Measurement
-from .results import Results
+from ...matching.report.svg import BLUE, GREY, house_style
+from ..measurement import OURS
+from .records import Record
 
-WIDTH, HEIGHT = 5.2, 3.4  # inches of one panel
+WIDTH, BAR, HEAD = 6.0, 0.22, 0.7  # inches: of a panel, of a bar, of what is above and below
 
 
-def save_plot(results: Results, file: Path) -> None:
-    """Draw a panel for each job and width, at the first N and k timed; no file if none was.
-
-    Lines are medians, bands the 20th to the 80th percentile.
-    """
-    if not results.timings:
+def save_plot(steps: Sequence[Record], file: Path) -> None:
+    """Draw a panel for each job that was timed; no file if none was."""
+    jobs: dict[str, dict[str, Record]] = {}
+    for r in steps:
+        if r["stage"] in ("times", "inductor") and "ms" in r:
+            job, _, way = r["step"].partition(": ")
+            jobs.setdefault(job, {})[way] = r
+    if not jobs:
         return
-    first = results.timings[0].task.sizes
-    shown = [t for t in results.timings if all(t.task.sizes[n] == first[n] for n in "Nk")]
-    jobs = list(dict.fromkeys(t.task.job for t in shown))
-    widths = sorted({t.task.sizes["D"] for t in shown})
+    heights = [HEAD + BAR * len(ways) for ways in jobs.values()]
     with house_style():
-        size = WIDTH * len(widths), HEIGHT * len(jobs)
-        figure = Figure(figsize=size, layout="constrained", facecolor="white")
-        panels = figure.subplots(len(jobs), len(widths), squeeze=False)
-        for row, job in zip(panels, jobs, strict=True):
-            for axes, width in zip(row, widths, strict=True):
-                own = [t for t in shown if (t.task.job, t.task.sizes["D"]) == (job, width)]
-                _draw(axes, own)
-                axes.set_title(f"{job}, D = {width:,}")
-        header = results.header
-        figure.suptitle(
-            f"{header['device']}, {header['dtype']}, N = {first['N']:,}, k = {first['k']}, "
-            f"{header['date'][:10]}"
-        )
+        figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained", facecolor="white")
+        panels = figure.subplots(len(jobs), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (job, ways) in zip(panels, jobs.items(), strict=True):
+            names, ms = list(ways), [r["ms"] for r in ways.values()]
+            colours = [BLUE if name.startswith(OURS) else GREY for name in names]
+            bars = axes.barh(names, ms, color=colours)
+            axes.bar_label(bars, [f" {value:.3g}" for value in ms])
+            axes.invert_yaxis()
+            axes.set(title=job, xlabel="ms")
         with atomic_write(file) as temporary:
             figure.savefig(temporary, format=file.suffix[1:])
-
-
-def _draw(axes: Axes, timings: list[Measurement]) -> None:
-    for way in dict.fromkeys(t.way for t in timings):
-        own = sorted((t for t in timings if t.way == way), key=_latents)
-        latents, ms = [_latents(t) for t in own], [1e3 * t.seconds for t in own]
-        (line,) = axes.plot(latents, ms, marker="o", markersize=3, label=way)
-        low, high = [1e3 * t.p20 for t in own], [1e3 * t.p80 for t in own]
-        axes.fill_between(latents, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    axes.set(xscale="log", yscale="log", xlabel="Latents", ylabel="ms")
-    sizes = sorted(set(map(_latents, timings)))
-    axes.set_xticks(sizes)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.grid()
-    if timings:
-        axes.legend()
-
-
-def _latents(timing: Measurement) -> int:
-    return timing.task.sizes["L"]

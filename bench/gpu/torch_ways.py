@@ -4,7 +4,6 @@ These ops round scores and gradients to the dtype; our kernels keep both in floa
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ CHUNK_ROWS, CHUNK_LATENTS = 2048, 8192  # 32 MiB in a half dtype, which fits int
 Tensors = Sequence[Tensor]
 
 
-def torch_encode(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def encode(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Encode with the whole product in memory; the relu comes last, on the fewest numbers."""
     values, indices = functional.linear(x, weight, bias).topk(k)
     return values.relu(), indices
@@ -42,6 +41,16 @@ def chunked_encode(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Ten
     return torch.cat(values), torch.cat(indices)
 
 
+def dense_above(
+    x: Tensor, weight: Tensor, bias: Tensor, threshold: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """List the scores above a threshold, with the whole product in memory."""
+    scores = functional.linear(x, weight, bias)
+    above = scores > threshold
+    offsets = functional.pad(above.sum(1).cumsum(0), (1, 0))
+    return offsets, above.nonzero()[:, 1], scores[above]
+
+
 def squared_length(x: Tensor) -> Tensor:
     """Return the mean squared length of the rows; it keeps gradients in a half dtype's range."""
     return x.float().square().sum() / len(x)
@@ -52,51 +61,45 @@ def bag_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor) ->
     return functional.embedding_bag(indices, weight, per_sample_weights=values, mode="sum") + bias
 
 
-def torch_autoencode(
-    x: Tensor, W_enc: Tensor, b_enc: Tensor, W_dec: Tensor, b_dec: Tensor, k: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Encode and decode by the ops of torch."""
-    values, indices = torch_encode(x, W_enc, b_enc, k)
-    return bag_decode(values, indices, W_dec, b_dec), values, indices
-
-
 def gather_decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Decode as one writes it for a compiler, which can avoid the (N, k, D) tensor."""
     return (values[..., None] * weight[indices]).sum(1) + bias
 
 
-def dense_grads(
-    values: Tensor, d_values: Tensor, indices: Tensor, x: Tensor, g: Tensor, latents: int
-) -> tuple[Tensor, Tensor]:
+def dense_grads(p: Problem) -> Tensors:
     """Sum gradients by dense products of (N, L) matrices."""
-    codes = values.new_zeros(len(x), latents).scatter(1, indices, values)
-    d_codes = values.new_zeros(len(x), latents).scatter(1, indices, d_values)
-    return codes.T @ g, d_codes.T @ x
+    empty = p.x.new_zeros(len(p.x), len(p.W_dec))
+    sides = (p.values, p.g), (p.d_values, p.x)
+    return [empty.scatter(1, p.indices, values).T @ side for values, side in sides]
 
 
-def bag_backward(problem: Problem) -> Callable[[], Tensors]:
+def bag_backward(p: Problem) -> Callable[[], Tensors]:
     """Return a call of the backward pass of embedding_bag for both matrices."""
-    weights = [w.detach().requires_grad_() for w in (problem.W_dec, problem.W_enc)]
+    weights = [w.detach().requires_grad_() for w in (p.W_dec, p.W_enc)]
     with torch.enable_grad():
         outputs = [
-            functional.embedding_bag(problem.indices, w, per_sample_weights=v, mode="sum")
-            for w, v in zip(weights, (problem.values, problem.d_values), strict=True)
+            functional.embedding_bag(p.indices, w, per_sample_weights=v, mode="sum")
+            for w, v in zip(weights, (p.values, p.d_values), strict=True)
         ]
-    ends = [problem.g, problem.x]
-    return lambda: torch.autograd.grad(outputs, weights, ends, retain_graph=True)
+    return lambda: torch.autograd.grad(outputs, weights, [p.g, p.x], retain_graph=True)
 
 
-def torch_loss(
-    x: Tensor, W_dec: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int, size: Tensor
-) -> Tensor:
-    """Return the squared error of a reconstruction divided by ``size``, by the ops of torch."""
-    values, indices = torch_encode(x, W_enc, b_enc, k)
-    return (bag_decode(values, indices, W_dec, b_dec) - x).float().square().sum() / size
+def autograd_step(p: Problem) -> Callable[[], Tensors]:
+    """Return a call of a training step: the error over `squared_length`, dW_dec and dW_enc.
 
+    It decodes by a dense product, because embedding_bag has no gradient of bfloat16 values on CUDA.
+    """
+    leaves = W_dec, W_enc, b_enc = [
+        t.detach().requires_grad_() for t in (p.W_dec, p.W_enc, p.b_enc)
+    ]  # fmt: skip
 
-def torch_step(loss_of: Callable[..., Tensor], *inputs: Any) -> Tensors:
-    """Return a loss, and its gradients by the first two parameters after x."""
-    with torch.enable_grad():
-        loss = loss_of(*inputs)
-        gradients = torch.autograd.grad(loss, inputs[1:4])
-    return [loss.detach(), *gradients[:2]]
+    def step() -> Tensors:
+        size = squared_length(p.x)
+        with torch.enable_grad():
+            values, indices = encode(p.x, W_enc, b_enc, p.k)
+            codes = values.new_zeros(len(p.x), len(W_dec)).scatter(1, indices, values)
+            loss = (codes @ W_dec + p.b_dec - p.x).float().square().sum() / size
+            gradients = torch.autograd.grad(loss, leaves)
+        return [loss.detach(), *gradients[:2]]
+
+    return step

@@ -1,249 +1,115 @@
 """The ways of doing each job of an autoencoder: our kernels, the ops of torch, and peers.
 
-All ways of a job take the same tensors and return the same results (`Way`).
+All ways of a job take the same tensors and return the same results, as `ours` does.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
-from ...kernels.autoencode import Autoencoded, topk_autoencode
 from ...kernels.backends import Backend
-from ...kernels.decode import decode_error, gather_dot, sparse_decode
-from ...kernels.grads import latent_grads
-from ...kernels.topk import TopK, linear_topk
 from ..measurement import OURS, PRODUCT
 from ..peers import GPU_PEERS, Peer, installed_peers
 from ..problem import Problem
-from .torch_ways import (
-    Tensors,
-    bag_backward,
-    bag_decode,
-    chunked_encode,
-    dense_grads,
-    gather_decode,
-    squared_length,
-    torch_autoencode,
-    torch_encode,
-    torch_loss,
-    torch_step,
-)
+from . import torch_ways
+from .ours import JOBS, PRICE
+from .torch_ways import squared_length
 
-TORCH_ENCODE = "cuBLAS + torch.topk"
-CHUNKED_ENCODE = "chunked cuBLAS + torch.topk"
-BAG = "embedding_bag"
+ENCODE, BAG = "cuBLAS + torch.topk", "embedding_bag"
 
 
-@dataclass(frozen=True)
-class Way:
-    """One way of doing a job.
-
-    `run` returns, for encode: values, indices (N, k). For decode: (N, D). For autoencode: (N, D),
-    values, indices. For grads: dW_dec, dW_enc (L, D). For step: the squared error divided by
-    `squared_length`, a scalar, then dW_dec, dW_enc.
-    """
+class Way(NamedTuple):
+    """One way of doing a job."""
 
     name: str
     run: Callable[[], Any]
-    kernels: tuple[str, ...] = ()
-    """The kernels of ours that it calls."""
-    of_unknown_scale: bool = False
-    """Whether the scale of its loss is not documented."""
+    ours: bool = False
+    """Whether it calls our kernels."""
+    compilable: bool = False
+    """Whether torch.compile is tried on it, too."""
 
 
-@dataclass(frozen=True)
-class Means:
-    """How the ways are made."""
-
-    backend: Backend
-    """The backend of our kernels."""
-    compiler: str | None
-    """The backend of torch.compile; None leaves torch.compile out."""
+def ways_of(job: str, problem: Problem, backend: Backend) -> list[Way]:
+    """Return all ways of a job: one of `TORCH`."""
+    ours = Way(OURS, partial(JOBS[job], problem, backend), ours=True)
+    return [ours, *TORCH[job](problem), *_peers(job, problem)]
 
 
-def encode_ways(problem: Problem, means: Means) -> list[Way]:
-    """Return the ways from a batch to its active latents."""
-    x, weight, bias, k = problem.x, problem.W_enc, problem.b_enc, problem.k
-    product = x.new_empty(len(x), len(weight))
-
-    def ours() -> TopK:
-        return linear_topk(x, weight, bias, k, backend=means.backend)
-
+def _encode(p: Problem) -> list[Way]:
+    inputs = p.x, p.W_enc, p.b_enc, p.k
+    product = p.x.new_empty(len(p.x), len(p.W_enc))
     return [
-        Way(OURS, ours, ("linear_topk",)),
-        Way(PRODUCT, lambda: [torch.mm(x, weight.T, out=product)]),
-        Way(TORCH_ENCODE, lambda: torch_encode(x, weight, bias, k)),
-        Way(CHUNKED_ENCODE, lambda: chunked_encode(x, weight, bias, k)),
-        *_compiled(TORCH_ENCODE, torch_encode, (x, weight, bias, k), means),
-        *_peers(problem, _encoder),
+        Way(PRODUCT, lambda: torch.mm(p.x, p.W_enc.T, out=product)),
+        Way(ENCODE, lambda: torch_ways.encode(*inputs), compilable=True),
+        Way(f"chunked {ENCODE}", lambda: torch_ways.chunked_encode(*inputs)),
     ]
 
 
-def decode_ways(problem: Problem, means: Means) -> list[Way]:
-    """Return the ways from active latents to the reconstruction."""
-    values, indices, weight, bias = problem.values, problem.indices, problem.W_dec, problem.b_dec
-    inputs = values, indices, weight, bias
+def _above(p: Problem) -> list[Way]:
+    inputs = p.x, p.W_enc, p.b_enc, PRICE
+    return [Way("cuBLAS + nonzero", lambda: torch_ways.dense_above(*inputs))]
 
-    def ours() -> Tensors:
-        return [sparse_decode(values, indices, weight, bias, backend=means.backend)]
 
+def _decode(p: Problem) -> list[Way]:
+    inputs = p.values, p.indices, p.W_dec, p.b_dec
     return [
-        Way(OURS, ours, ("sparse_decode",)),
-        Way(BAG, lambda: [bag_decode(*inputs)]),
-        *_compiled(BAG, lambda *given: [bag_decode(*given)], inputs, means),
-        *_compiled("gather and sum", lambda *given: [gather_decode(*given)], inputs, means),
-        *_peers(problem, _decoder),
+        Way(BAG, lambda: [torch_ways.bag_decode(*inputs)], compilable=True),
+        Way("gather and sum", lambda: [torch_ways.gather_decode(*inputs)], compilable=True),
     ]
 
 
-def autoencode_ways(problem: Problem, means: Means) -> list[Way]:
-    """Return the ways from a batch to its reconstruction."""
-    x, product = problem.x, problem.x.new_empty(len(problem.x), len(problem.W_enc))
-    inputs = x, problem.W_enc, problem.b_enc, problem.W_dec, problem.b_dec, problem.k
+def _autoencode(p: Problem) -> list[Way]:
+    def run() -> torch_ways.Tensors:
+        values, indices = torch_ways.encode(p.x, p.W_enc, p.b_enc, p.k)
+        return [torch_ways.bag_decode(values, indices, p.W_dec, p.b_dec), values, indices]
 
-    def ours() -> Autoencoded:
-        return topk_autoencode(*inputs, backend=means.backend)
+    return [Way(f"{ENCODE} + {BAG}", run, compilable=True)]
 
-    def apart() -> Tensors:
-        x, W_enc, b_enc, W_dec, b_dec, k = inputs
-        values, indices, _ = linear_topk(x, W_enc, b_enc, k, backend=means.backend)
-        decoded = sparse_decode(values, indices, W_dec, b_dec, backend=means.backend)
-        return [decoded, values, indices]
 
+def _grads(p: Problem) -> list[Way]:
     return [
-        Way(OURS, ours, ("topk_autoencode",)),
-        Way(f"{OURS}, two calls", apart, ("linear_topk", "sparse_decode")),
-        Way(PRODUCT, lambda: [torch.mm(x, problem.W_enc.T, out=product)]),
-        Way(f"{TORCH_ENCODE} + {BAG}", lambda: torch_autoencode(*inputs)),
-        *_compiled(f"{TORCH_ENCODE} + {BAG}", torch_autoencode, inputs, means),
+        Way(f"{BAG}'s backward", torch_ways.bag_backward(p)),
+        Way("scatter + cuBLAS", lambda: torch_ways.dense_grads(p), compilable=True),
     ]
 
 
-def grads_ways(problem: Problem, means: Means) -> list[Way]:
-    """Return the ways from active latents and gradients to the gradients of both matrices."""
-    values, d_values, indices, x, g = (
-        problem.values, problem.d_values, problem.indices, problem.x, problem.g,
-    )  # fmt: skip
-    latents = len(problem.W_dec)
-
-    def ours() -> Tensors:
-        return latent_grads(
-            values, d_values, indices, x, g, latents, backend=means.backend
-        )  # fmt: skip
-
-    inputs = values, d_values, indices, x, g, latents
-    return [
-        Way(OURS, ours, ("latent_grads",)),
-        Way(f"{BAG}'s backward", bag_backward(problem)),
-        Way("scatter + cuBLAS", lambda: dense_grads(*inputs)),
-        *_compiled("scatter + cuBLAS", dense_grads, inputs, means),
-    ]
+def _step(p: Problem) -> list[Way]:
+    return [Way(f"{ENCODE} + dense decoding, autograd", torch_ways.autograd_step(p))]
 
 
-def step_ways(problem: Problem, means: Means) -> list[Way]:
-    """Return the ways from a batch to its squared error and the gradients of both matrices."""
-    x, product = problem.x, problem.x.new_empty(len(problem.x), len(problem.W_enc))
-    size = squared_length(x)
-
-    def ours() -> Tensors:
-        values, indices, _ = linear_topk(
-            x, problem.W_enc, problem.b_enc, problem.k, backend=means.backend
-        )
-        squares, g, d_values = decode_error(
-            values, indices, problem.W_dec, problem.b_dec, x, 2 / size, backend=means.backend
-        )
-        sums = latent_grads(
-            values, d_values, indices, x, g, len(problem.W_dec), backend=means.backend
-        )
-        return [squares.sum() / size, sums.dW_dec, sums.dW_enc]
-
-    def fused() -> Tensors:
-        found = topk_autoencode(
-            x, problem.W_enc, problem.b_enc, problem.W_dec, problem.b_dec, problem.k,
-            backend=means.backend,
-        )  # fmt: skip
-        g = ((found.recon - x) * (2 / size)).to(x.dtype)
-        d_values = gather_dot(g, found.indices, problem.W_dec, backend=means.backend)
-        sums = latent_grads(
-            found.values, d_values, found.indices, x, g, len(problem.W_dec), backend=means.backend
-        )
-        return [found.squares.sum() / size, sums.dW_dec, sums.dW_enc]
-
-    weights = problem.W_dec, problem.W_enc, problem.b_enc
-    parameters = tuple(t.detach().requires_grad_() for t in weights)
-    inputs = x, *parameters, problem.b_dec, problem.k, size
-    return [
-        Way(OURS, ours, ("linear_topk", "decode_error", "latent_grads")),
-        Way(f"{OURS}, forward fused", fused, ("topk_autoencode", "gather_dot", "latent_grads")),
-        Way(PRODUCT, lambda: [torch.mm(x, problem.W_enc.T, out=product)]),
-        Way(f"{TORCH_ENCODE} + {BAG}, autograd", lambda: torch_step(torch_loss, *inputs)),
-        *_compiled_step(inputs, means),
-        *_peers(problem, _step, size),
-    ]
-
-
-WAYS: dict[str, Callable[[Problem, Means], list[Way]]] = {
-    "encode": encode_ways,
-    "decode": decode_ways,
-    "autoencode": autoencode_ways,
-    "grads": grads_ways,
-    "step": step_ways,
+TORCH: dict[str, Callable[[Problem], list[Way]]] = {
+    "encode": _encode,
+    "above": _above,
+    "decode": _decode,
+    "autoencode": _autoencode,
+    "grads": _grads,
+    "step": _step,
 }
+"""The jobs that are timed side by side, and the ways of torch."""
 
 
-def _peers(
-    problem: Problem,
-    run_of: Callable[[Peer, Problem], Callable[[], Any] | None],
-    total_variance: Tensor | None = None,
-) -> list[Way]:
-    """Return the ways of the peers that can do a job; ``run_of`` says how one does it."""
+def _peers(job: str, problem: Problem) -> list[Way]:
+    """Return the ways of the peers that can do a job."""
     try:
-        peers = installed_peers(problem.weights, GPU_PEERS, total_variance)
+        peers = installed_peers(problem.weights, GPU_PEERS, squared_length(problem.x))
     except Exception as error:  # it is raised again when the peers are timed, after ours
-        return [Way("peers", partial(_fail, error))]
-    runs = [(peer, run) for peer in peers if (run := run_of(peer, problem)) is not None]
-    return [
-        Way(peer.name, run, of_unknown_scale=peer.loss == "of unknown scale") for peer, run in runs
-    ]
+        return [Way("peers", partial(fail, error))]
+    return [Way(peer.name, run) for peer in peers if (run := _peer_run(job, peer, problem))]
 
 
-def _encoder(peer: Peer, problem: Problem) -> Callable[[], Any] | None:
-    return peer.encode and partial(peer.encode, problem.x)
+def _peer_run(job: str, peer: Peer, p: Problem) -> Callable[[], Any] | None:
+    encode, decode = peer.encode, peer.decode
+    if job == "encode" and encode is not None:
+        return partial(encode, p.x)
+    if job == "decode" and decode is not None:
+        return lambda: [decode(p.values, p.indices)]
+    if job == "step":
+        return lambda: [peer.step(p.x)[name] for name in ("loss", "W_dec", "encoder_weight")]
+    return None
 
 
-def _decoder(peer: Peer, problem: Problem) -> Callable[[], Any] | None:
-    decode = peer.decode
-    return decode and (lambda: [decode(problem.values, problem.indices)])
-
-
-def _step(peer: Peer, problem: Problem) -> Callable[[], Any]:
-    def run() -> Tensors:
-        found = peer.step(problem.x)
-        return [found["loss"], found["W_dec"], found["encoder_weight"]]
-
-    return run
-
-
-def _fail(error: Exception) -> Tensors:
+def fail(error: Exception) -> Any:
+    """Raise an error that was caught before."""
     raise error
-
-
-def _compiled(
-    name: str, function: Callable[..., Tensors], inputs: tuple[Any, ...], means: Means
-) -> list[Way]:
-    if means.compiler is None:
-        return []
-    made = torch.compile(function, backend=means.compiler, dynamic=False)
-    return [Way(f"torch.compile: {name}", lambda: made(*inputs))]
-
-
-def _compiled_step(inputs: tuple[Any, ...], means: Means) -> list[Way]:
-    if means.compiler is None:
-        return []
-    loss_of = torch.compile(torch_loss, backend=means.compiler, dynamic=False)
-    name = f"torch.compile: {TORCH_ENCODE} + {BAG}, autograd"
-    return [Way(name, lambda: torch_step(loss_of, *inputs))]

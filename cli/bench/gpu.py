@@ -1,10 +1,10 @@
-"""`twinsae bench gpu`: checks every kernel on a GPU and times those that are right."""
+"""`twinsae bench gpu`: checks and times every kernel on a GPU, in stages."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from ...bench.gpu.ops import OPS, Op
+from ...bench.gpu.stages import MINUTES, STAGES, Stage
 from ..options import Argument
 
 if TYPE_CHECKING:
@@ -13,33 +13,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchGpu:
-    """Check every kernel on a GPU, then time those that pass.
+    """Check and time every kernel on a GPU, in stages.
 
-    It needs an NVIDIA GPU. The folder OUT gets the numbers (gpu.json), the table (gpu.md) and a
-    plot (gpu.svg). The exit code is 1 if a kernel is wrong.
+    It needs an NVIDIA GPU. Each stage is a process of its own, and what was measured stays whatever
+    ends it. The folder OUT gets each step (steps.jsonl), all results (gpu.json), tables (gpu.md),
+    a plot (gpu.svg) and a log (log.txt). The exit code is 1 if a kernel is wrong.
     """
 
-    example: ClassVar[str] = "twinsae bench gpu --out runs/bench-gpu --minutes 8"
+    example: ClassVar[str] = "twinsae bench gpu --out runs/bench-gpu"
 
     out: Annotated[Path, Argument(metavar="OUT")] = Path("runs/bench-gpu")
-    """Folder for the numbers, the table and the plot."""
-    minutes: float = 8.0
-    """The run ends after so many minutes, and lists what it did not reach."""
-    dtype: Literal["bf16", "fp16", "fp32"] = "bf16"
-    """The dtype of the timed inputs."""
-    only: tuple[Op, ...] = OPS
-    """Check and time only these, for example after one kernel has stopped the GPU."""
+    """Folder for the results. Those of an earlier run are replaced."""
+    minutes: float = MINUTES
+    """The run ends after so many minutes. Each stage has its share of them."""
+    stages: tuple[Stage, ...] = STAGES
+    """Run only these."""
+    rehearse: bool = False
+    """Run on the CPU at toy sizes, to see whether everything works. The times mean nothing."""
 
     def __post_init__(self) -> None:
         if not self.minutes > 0:
             raise ValueError(f"--minutes: expected more than 0, got {self.minutes:g}")
 
     def run(self, console: "Console") -> int:
-        """Print the table; return 1 if a kernel is wrong."""
-        from ...bench.gpu.cuda_clock import find_gpu
-        from ...bench.gpu.plan import Plan
-        from .gpu_report import DTYPES, run_gpu
+        """Run the stages and print a summary; return 1 if a kernel is wrong."""
+        from ...bench.gpu.parent import run_stages
+        from .gpu_report import write_reports
 
-        clock = find_gpu()
-        plan = Plan(dtype=DTYPES[self.dtype], minutes=self.minutes, ops=self.only)
-        return run_gpu(plan, clock, self.out, console)
+        def tell(line: str) -> None:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        options = ["--rehearse"] if self.rehearse else []
+        if not self.rehearse:
+            from ...bench.gpu.cuda_clock import find_gpu
+
+            find_gpu()
+        stopped = run_stages(self.stages, self.out, self.minutes, tell, options)
+        report = write_reports(self.out)
+        tell(f"\n{report.summary}")
+        return 128 + stopped if stopped else int(report.wrong)

@@ -1,79 +1,81 @@
-"""Runs `twinsae bench gpu`: checks and times the kernels on a GPU, and writes the results."""
+"""Writes what `twinsae bench gpu` measured: gpu.json, gpu.md, gpu.svg, and a short summary."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
-from rich.console import Console
-
-from ...bench.clock import CpuClock
-from ...bench.gpu.plan import Plan
-from ...bench.gpu.plot import save_plot
-from ...bench.gpu.results import Results
-from ...bench.gpu.run import Run
+from ...bench.gpu.records import STEPS, Record, read, results, unfinished
+from ...bench.gpu.steps import said
 from ...common.files import atomic_write
-from .columns import (
-    FASTER,
-    MEMORY_WITH_RESULTS,
-    MS,
-    NOTES,
-    OF_PRODUCT,
-    REDONE,
-    SPREAD,
-    TOKENS,
-    of_square,
-)
-from .tables import measurements_table
+from .gpu_expectations import expectations_text
+from .gpu_summary import summary
+from .markdown import markdown_table
 
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-JSON, TABLE, PLOT = "gpu.json", "gpu.md", "gpu.svg"
+JSON, TABLES, PLOT = "gpu.json", "gpu.md", "gpu.svg"
+NUMBERS = ("ms", "20 % to 80 %", "MiB", "TFLOP/s", "redone")
+SHOWN = ("stage", "step", "state", "took", "rounds", "ms", "p20", "p80", "MiB", "TFLOP_s", "redone")
+"""Facts that have a column, or that no table needs."""
 
 
-def run_gpu(plan: Plan, clock: CpuClock, out: Path, console: Console) -> int:
-    """Check and time; print a table, and write numbers, table and plot to the folder ``out``.
+class Report(NamedTuple):
+    """What is printed, and whether a kernel of ours is wrong or failed."""
 
-    Returns:
-        1 if a result of ours is wrong or a kernel of ours failed, else 0.
+    summary: str
+    wrong: bool
+
+
+def write_reports(out: Path) -> Report:
+    """Write the reports on the records in a folder.
 
     Raises:
         OSError: a file cannot be written.
     """
-
-    def tell(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    out.mkdir(parents=True, exist_ok=True)
-    run = Run(plan, clock, out / JSON, tell)
+    records = read(out / STEPS)
+    steps = list(results(records).values())
+    stages = [r for r in records if "outcome" in r]
+    cut = unfinished(records)
+    _write(out / JSON, json.dumps({"stages": stages, "steps": steps, "unfinished": cut}, indent=1))
+    _write(out / TABLES, tables(steps, cut))
     try:
-        run.go()
-    finally:  # after Ctrl-C or an error, the results so far are written
-        text = results_text(run.results)
-        with atomic_write(out / TABLE) as temporary:
-            temporary.write_text(text + "\n")
-        save_plot(run.results, out / PLOT)
-    tell(f"\n{text}\n\n{out / JSON}, {TABLE}, {PLOT}")
-    return int(run.results.wrong)
+        from ...bench.gpu.plot import save_plot
+
+        save_plot(steps, out / PLOT)
+    except Exception as error:  # a plot that fails must not lose the summary
+        stages = [*stages, {"stage": "plot", "outcome": said(error)}]
+    wrong = any(r.get("problem") and r.get("ours") for r in steps)
+    return Report(summary(stages, steps, cut, out), wrong)
 
 
-def results_text(results: Results) -> str:
-    """Return all results in Markdown."""
-    header = [f"{name}: {_said(value)}" for name, value in results.header.items()]
-    right = sum(not check.problem for check in results.checks)
-    parts = ["\n".join(header), f"{right} of {len(results.checks)} checks passed."]
-    if results.square_flops:
-        parts.append(f"A large square product: {results.square_flops / 1e12:,.1f} TFLOP/s.")
-    if results.timings:
-        share = of_square(results.square_flops)
-        columns = MS, SPREAD, FASTER, TOKENS, MEMORY_WITH_RESULTS, OF_PRODUCT, share, REDONE
-        parts.append(measurements_table(results.timings, columns))
-    if results.matches:
-        parts.append(measurements_table(results.matches, (MS, FASTER, MEMORY_WITH_RESULTS, NOTES)))
-    for title, lines in (("Wrong or failed", results.refused), ("Left out", results.skipped)):
-        if lines:
-            parts.append("\n".join([f"{title}:", *(f"- {line}" for line in lines)]))
-    if not results.finished:
-        parts.append("The run was not finished.")
-    return "\n\n".join(parts)
+def tables(steps: Sequence[Record], cut: Sequence[str]) -> str:
+    """Return all results in Markdown: a table for each stage, and the table of expectations."""
+    parts = ["# twinsae bench gpu"]
+    for stage in dict.fromkeys(r["stage"] for r in steps):
+        own = [r for r in steps if r["stage"] == stage]
+        rows = [_row(r) for r in own]
+        header = ("step", *NUMBERS, "notes")
+        parts += [f"## {stage}", markdown_table(header, rows, set(NUMBERS))]
+    if cut:
+        parts.append("\n".join(["## Not finished", "", *(f"- {name}" for name in cut)]))
+    if not any(r.get("rehearsal") for r in steps):
+        parts += ["## Expectations", expectations_text(steps)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(r: Record) -> tuple[str, ...]:
+    spread = f"{r['p20']:.4g} to {r['p80']:.4g}" if "p20" in r else ""
+    numbers = (f"{r['ms']:.4g}" if "ms" in r else "", spread)
+    others = (str(r.get(name, "")) for name in ("MiB", "TFLOP_s", "redone"))
+    notes = "; ".join(f"{k}: {_said(v)}" for k, v in r.items() if k not in SHOWN)
+    return (r["step"], *numbers, *others, notes.replace("|", "/"))
 
 
 def _said(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_said(own)}" for key, own in value.items())
+    return " / ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _write(file: Path, text: str) -> None:
+    with atomic_write(file) as temporary:
+        temporary.write_text(text)

@@ -1,4 +1,4 @@
-"""`twinsae bench encode`, `step`, `candidates` and `all`: our kernels beside other libraries."""
+"""`twinsae bench encode`, `above`, `step`, `candidates`, `all`: our kernels beside others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,12 +39,18 @@ class _SideBySide:
 
     def run(self, console: "Console") -> None:
         """Time, and print one table."""
+        from ...bench.above import bench_above
         from ...bench.candidates import bench_candidates
         from ...bench.encode import bench_encode
         from ...bench.step import bench_step
         from .tables import measurements_table, print_table
 
-        benches = {"encode": bench_encode, "step": bench_step, "candidates": bench_candidates}
+        benches = {
+            "encode": bench_encode,
+            "above": bench_above,
+            "step": bench_step,
+            "candidates": bench_candidates,
+        }
         measured = []
         for what in self.benches:
             for inputs in self._inputs(what):
@@ -60,6 +66,8 @@ class _SideBySide:
             shapes: Sequence[Shape] = [Shape(*self.shape)]
         elif what == "step":
             shapes = inputs.STEP_SHAPES
+        elif what == "above":
+            shapes = inputs.ABOVE_SHAPES
         else:
             # All pairs of latents of the last shape would take ten trillion operations.
             shapes = inputs.SHAPES[:2] if what == "candidates" else inputs.SHAPES
@@ -76,6 +84,14 @@ class BenchEncode(_SideBySide):
 
     example: ClassVar[str] = "twinsae bench encode --shape 2048 576 20736 32"
     benches: ClassVar[Sequence[str]] = ("encode",)
+
+
+@dataclass(frozen=True)
+class BenchAbove(_SideBySide):
+    """Time the threshold encoder of ReLU and JumpReLU SAEs."""
+
+    example: ClassVar[str] = "twinsae bench above --shape 2048 2304 65536 60"
+    benches: ClassVar[Sequence[str]] = ("above",)
 
 
 @dataclass(frozen=True)
@@ -99,7 +115,7 @@ class BenchCandidates(_SideBySide):
 
 @dataclass(frozen=True)
 class BenchAll(_SideBySide):
-    """Time encode, step and candidates, in one table."""
+    """Time encode, above, step and candidates, in one table."""
 
     example: ClassVar[str] = "twinsae bench all --rounds 9"
-    benches: ClassVar[Sequence[str]] = ("encode", "step", "candidates")
+    benches: ClassVar[Sequence[str]] = ("encode", "above", "step", "candidates")

@@ -6,7 +6,7 @@ and indices a row. Each reconstructed row is compared with x's row while it is i
 
 import torch
 
-from .. import _native
+from .. import extension as _native
 from ..arrays import array, float_array
 from ..exactness import exact_products
 from ..topk.interface import LinearTopKInputs

@@ -81,7 +81,7 @@ def _topk_autoencode_backward(
     # The gradient that reaches recon by way of squares; x gets its opposite.
     pull = None if d_squares is None else 2 * d_squares[:, None] * (recon.to(dtype) - x)
     g = cast(_plus(d_recon, pull), x)
-    through = None if g is None else gather_dot(g, indices, W_dec, ctx.backend)
+    through = None if g is None else gather_dot(g, indices, W_dec, None, ctx.backend)
     dv = _plus(through, d_values)
     dW_enc = W_enc.new_empty(W_enc.shape, dtype=dtype) if needs_W_enc and dv is not None else None
     db_enc = b_enc.new_empty(b_enc.shape, dtype=dtype) if needs_b_enc and dv is not None else None
@@ -94,7 +94,7 @@ def _topk_autoencode_backward(
     db_dec = g.sum(0) if needs_b_dec and g is not None else None
     dx = None
     if needs_x:
-        dx = None if dv is None else sparse_decode(dv, indices, W_enc, None, ctx.backend)
+        dx = None if dv is None else sparse_decode(dv, indices, W_enc, None, None, ctx.backend)
         dx = _plus(dx, None if pull is None else -pull)
         dx = cast(_plus(dx, _through_deviations(x.to(dtype), d_deviations)), x)
     encoder = cast(dW_enc, x), cast(db_enc, x)

@@ -1,7 +1,9 @@
 """What reference.py, native.py and triton.py each provide: one function for each sparse product.
 
 A function takes the arguments of its op as one tuple. api.py has checked them, except the values of
-indices. In the comments N counts rows, k the places of a row, L latents, and D numbers in a row.
+indices and row offsets. In the comments N counts rows, k the places of a row, L latents, and D
+numbers in a row. With row_offsets (N + 1,) int64, rows have different numbers of places: the shape
+(N, k) then stands for (P,), and row n has the places row_offsets[n] to row_offsets[n + 1] - 1.
 """
 
 from typing import NamedTuple, Protocol
@@ -16,6 +18,7 @@ class SparseDecodeInputs(NamedTuple):
     indices: Tensor  # (N, k) int64, -1 for no latent
     weight: Tensor  # (L, D)
     bias: Tensor | None  # (D,)
+    row_offsets: Tensor | None = None
 
 
 class GatherDotInputs(NamedTuple):
@@ -24,6 +27,7 @@ class GatherDotInputs(NamedTuple):
     rows: Tensor  # (N, D)
     indices: Tensor  # (N, k) int64, -1 for no latent
     weight: Tensor  # (L, D)
+    row_offsets: Tensor | None = None
 
 
 class DecodeErrorInputs(NamedTuple):
@@ -35,6 +39,7 @@ class DecodeErrorInputs(NamedTuple):
     bias: Tensor | None  # (D,)
     target: Tensor  # (N, D)
     scale: Tensor  # () float32, or float64 for float64
+    row_offsets: Tensor | None = None
 
 
 class SparseProducts(Protocol):

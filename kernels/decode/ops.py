@@ -28,37 +28,53 @@ def implementation(backend: str) -> SparseProducts:
 
 
 def _sparse_decode(
-    values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None, backend: str
+    values: Tensor,
+    indices: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    row_offsets: Tensor | None,
+    backend: str,
 ) -> Tensor:
-    inputs = SparseDecodeInputs(values, indices, weight, bias)
+    inputs = SparseDecodeInputs(values, indices, weight, bias, row_offsets)
     return implementation(backend).sparse_decode(inputs)
 
 
-def _sparse_decode_fake(_values: Tensor, indices: Tensor, weight: Tensor, *_: Any) -> Tensor:
-    return weight.new_empty((indices.shape[0], weight.shape[1]))
+def _sparse_decode_fake(*arguments: Any) -> Tensor:
+    *fields, _ = arguments
+    inputs = SparseDecodeInputs(*fields)
+    offsets = inputs.row_offsets
+    rows = inputs.indices.shape[0] if offsets is None else offsets.shape[0] - 1
+    return inputs.weight.new_empty((rows, inputs.weight.shape[1]))
 
 
 def _sparse_decode_setup(ctx: Any, inputs: tuple[Any, ...], **_: Any) -> None:
     *fields, ctx.backend = inputs
     given = SparseDecodeInputs(*fields)
-    ctx.save_for_backward(given.values, given.indices, given.weight)
+    ctx.save_for_backward(given.values, given.indices, given.weight, given.row_offsets)
 
 
 def _sparse_decode_backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
     first_order_only()
-    values, indices, weight = ctx.saved_tensors
-    needs_values, _, needs_weight, needs_bias, _ = ctx.needs_input_grad
-    d_values = gather_dot(g, indices, weight, ctx.backend) if needs_values else None
+    values, indices, weight, row_offsets = ctx.saved_tensors
+    needs_values, _, needs_weight, needs_bias, *_ = ctx.needs_input_grad
+    d_values = None
+    if needs_values:
+        d_values = gather_dot(*GatherDotInputs(g, indices, weight, row_offsets), ctx.backend)
     dW = None
     if needs_weight:
         dW = weight.new_empty(weight.shape, dtype=sum_dtype(weight.dtype))
-        sums = LatentGradsInputs(indices, weight.shape[0], values=values, g=g, dW_dec=dW)
+        sums = LatentGradsInputs(
+            indices, weight.shape[0], values=values, g=g, dW_dec=dW, row_offsets=row_offsets
+        )
         latent_grads(*sums, ctx.backend)
-    return d_values, None, cast(dW, weight), g.sum(0) if needs_bias else None, None
+    return d_values, None, cast(dW, weight), g.sum(0) if needs_bias else None, None, None
 
 
-def _gather_dot(rows: Tensor, indices: Tensor, weight: Tensor, backend: str) -> Tensor:
-    return implementation(backend).gather_dot(GatherDotInputs(rows, indices, weight))
+def _gather_dot(
+    rows: Tensor, indices: Tensor, weight: Tensor, row_offsets: Tensor | None, backend: str
+) -> Tensor:
+    inputs = GatherDotInputs(rows, indices, weight, row_offsets)
+    return implementation(backend).gather_dot(inputs)
 
 
 def _gather_dot_fake(rows: Tensor, indices: Tensor, *_: Any) -> Tensor:
@@ -72,16 +88,17 @@ def _decode_error(
     bias: Tensor | None,
     target: Tensor,
     scale: Tensor,
+    row_offsets: Tensor | None,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    inputs = DecodeErrorInputs(values, indices, weight, bias, target, scale)
+    inputs = DecodeErrorInputs(values, indices, weight, bias, target, scale, row_offsets)
     return implementation(backend).decode_error(inputs)
 
 
 def _decode_error_fake(*arguments: Any) -> tuple[Tensor, ...]:
     *fields, _ = arguments
     inputs = DecodeErrorInputs(*fields)
-    squares = inputs.scale.new_empty((inputs.values.shape[0],))
+    squares = inputs.scale.new_empty((inputs.target.shape[0],))
     g = inputs.target.new_empty(inputs.target.shape)
     return squares, g, inputs.values.new_empty(inputs.values.shape)
 

@@ -1,14 +1,16 @@
 """The sparse products in torch, for any float dtype and device: the specification of every backend.
 
-They take one of the k places at a time, so that working memory is a few matrices of a chunk of rows
-and D columns, and never (N, k, D).
+They take one of the k places of a chunk of rows at a time, so that working memory is a few matrices
+of CHUNK_ELEMENTS numbers, and never (N, k, D). Rows with different numbers of places, in compressed
+rows, are first written out with the same number: places that are missing are -1.
 """
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
-from ..checks import check_range
+from ..checks import check_ascending, check_range
 from ..exactness import exact_products, sum_dtype
 from .interface import DecodeErrorInputs, GatherDotInputs, SparseDecodeInputs
 
@@ -17,8 +19,11 @@ CHUNK_ELEMENTS = 1 << 20  # the most numbers of a chunk of rows
 
 def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
     """See api.sparse_decode."""
-    values, indices, weight, bias = inputs
+    values, indices, weight, bias, row_offsets = inputs
     check_range("indices", indices, weight.shape[0])
+    if row_offsets is not None:
+        check_ascending(row_offsets, indices.shape[0])
+        indices, values = spread(indices, row_offsets, -1), spread(values, row_offsets, 0)
     out = weight.new_empty((indices.shape[0], weight.shape[1]))
     with exact_products(weight.device):
         for rows in _chunks(out):
@@ -28,8 +33,12 @@ def sparse_decode(inputs: SparseDecodeInputs) -> Tensor:
 
 def gather_dot(inputs: GatherDotInputs) -> Tensor:
     """See api.gather_dot."""
-    rows, indices, weight = inputs
+    rows, indices, weight, row_offsets = inputs
     check_range("indices", indices, weight.shape[0])
+    if row_offsets is not None:
+        check_ascending(row_offsets, indices.shape[0])
+        whole = inputs._replace(indices=spread(indices, row_offsets, -1), row_offsets=None)
+        return gather_dot(whole)[places_of(row_offsets)]
     out = rows.new_empty(indices.shape)
     with exact_products(weight.device):
         for chunk in _chunks(rows):
@@ -40,8 +49,17 @@ def gather_dot(inputs: GatherDotInputs) -> Tensor:
 
 def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
     """See api.decode_error."""
-    values, indices, weight, bias, target, scale = inputs
+    values, indices, weight, bias, target, scale, row_offsets = inputs
     check_range("indices", indices, weight.shape[0])
+    if row_offsets is not None:
+        check_ascending(row_offsets, indices.shape[0])
+        whole = inputs._replace(
+            values=spread(values, row_offsets, 0),
+            indices=spread(indices, row_offsets, -1),
+            row_offsets=None,
+        )
+        squares, g, d_values = decode_error(whole)
+        return squares, g, d_values[places_of(row_offsets)]
     squares = scale.new_empty(indices.shape[0])
     g, d_values = target.new_empty(target.shape), values.new_empty(values.shape)
     with exact_products(weight.device):
@@ -52,6 +70,21 @@ def decode_error(inputs: DecodeErrorInputs) -> tuple[Tensor, Tensor, Tensor]:
             g[rows] = error.to(g.dtype)
             _put_dots(d_values[rows], error, indices[rows], weight)
     return squares, g, d_values
+
+
+def places_of(row_offsets: Tensor) -> Tensor:
+    """Return which places of the written-out rows are there, (N, longest row) bool."""
+    counts = row_offsets.diff()
+    longest = int(counts.max()) if counts.numel() else 0
+    return torch.arange(longest, device=counts.device) < counts[:, None]
+
+
+def spread(places: Tensor, row_offsets: Tensor, missing: int) -> Tensor:
+    """Write the places of compressed rows, (P,), out as (N, longest row)."""
+    there = places_of(row_offsets)
+    out = places.new_full(there.shape, missing)
+    out[there] = places
+    return out
 
 
 def _decoded(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

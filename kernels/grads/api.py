@@ -33,6 +33,7 @@ def latent_grads(
     g: Tensor,
     num_latents: int,
     *,
+    row_offsets: Tensor | None = None,
     out: LatentGrads | None = None,
     accumulate: bool = True,
     backend: Backend = "auto",
@@ -49,6 +50,8 @@ def latent_grads(
         x: (N, D), values' dtype: the encoder's input.
         g: (N, D), values' dtype: dLoss/dreconstruction.
         num_latents: L.
+        row_offsets: None, or (N + 1,) int64, ascending from 0 to P: values, d_values and indices
+            are then (P,), and row n has the places row_offsets[n] to row_offsets[n + 1] - 1.
         out: contiguous tensors of the returned shapes and dtypes, to write the results to.
         accumulate: if True, add to `out`, as a second loss term with its own g (AuxK, Multi-TopK)
             needs. If False, overwrite `out`, so that a training loop may use its memory again.
@@ -58,14 +61,14 @@ def latent_grads(
         LatentGrads: new tensors, or `out`.
 
     Raises:
-        ValueError: a shape, a device, num_latents or backend is wrong, or an index is out of
-            range.
+        ValueError: a shape, a device, num_latents, row_offsets or backend is wrong, or an index is
+            out of range.
         TypeError: a dtype is wrong.
 
     """
-    checks.check_floats("values", values, 2)
+    checks.check_floats("values", values, 2 if row_offsets is None else 1)
     checks.check_floats("x", x, 2)
-    rows, dim = values.shape[0], x.shape[1]
+    rows, dim = values.shape[0] if row_offsets is None else row_offsets.shape[0] - 1, x.shape[1]
     for name, tensor, shape in (
         ("d_values", d_values, tuple(values.shape)),
         ("x", x, (rows, dim)),
@@ -75,6 +78,8 @@ def latent_grads(
         checks.check_like(name, tensor, "values", values)
     checks.check_indices("indices", indices, tuple(values.shape))
     checks.check_device("indices", indices, "values", values)
+    if row_offsets is not None:
+        checks.check_row_offsets(row_offsets, indices)
     if num_latents < 1:
         raise ValueError(f"num_latents: expected 1 or more, got {num_latents}")
     chosen = resolve_backend("latent_grads", backend, x)
@@ -84,7 +89,7 @@ def latent_grads(
         _check_out(out, x, num_latents)
     inputs = LatentGradsInputs(
         indices, num_latents, values.detach(), d_values.detach(), x.detach(), g.detach(),
-        *out, accumulate,
+        *out, accumulate, row_offsets,
     )  # fmt: skip
     ops.latent_grads(*inputs, chosen)
     return out

@@ -27,6 +27,7 @@ class LatentGradsInputs(NamedTuple):
     db_enc: Tensor | None = None  # (L,), dW_dec's dtype; written
     fired: Tensor | None = None  # (L,) int64; written
     accumulate: bool = False  # whether to add to the outputs
+    row_offsets: Tensor | None = None  # (N + 1,) int64: (N, k) is then (P,), in compressed rows
 
 
 class SparseGradients(Protocol):

@@ -2,7 +2,7 @@
 
 import torch
 
-from .. import _native
+from .. import extension as _native
 from ..arrays import array, float_array
 from .interface import LatentGradsInputs
 
@@ -16,6 +16,7 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
         values,
         d_values,
         array(inputs.indices),
+        None if inputs.row_offsets is None else array(inputs.row_offsets),
         x,
         g,
         inputs.accumulate,

@@ -36,11 +36,13 @@ def _latent_grads(
     db_enc: Tensor | None,
     fired: Tensor | None,
     accumulate: bool,
+    row_offsets: Tensor | None,
     backend: str,
 ) -> None:
     inputs = LatentGradsInputs(
-        indices, num_latents, values, d_values, x, g, dW_dec, dW_enc, db_enc, fired, accumulate
-    )
+        indices, num_latents, values, d_values, x, g, dW_dec, dW_enc, db_enc, fired, accumulate,
+        row_offsets,
+    )  # fmt: skip
     implementation(backend).latent_grads(inputs)
 
 

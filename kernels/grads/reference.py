@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..checks import check_range
+from ..checks import check_ascending, check_range
 from ..exactness import exact_products
 from .interface import LatentGradsInputs
 
@@ -20,6 +20,8 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
     indices, values, d_values = inputs.indices, inputs.values, inputs.d_values
     dW_dec, dW_enc, db_enc, fired = inputs.dW_dec, inputs.dW_enc, inputs.db_enc, inputs.fired
     check_range("indices", indices, inputs.num_latents)
+    if inputs.row_offsets is not None:
+        check_ascending(inputs.row_offsets, indices.shape[0])
     if not inputs.accumulate:
         for out in (dW_dec, dW_enc, db_enc, fired):
             if out is not None:
@@ -27,7 +29,10 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
     by_latent = indices.flatten().sort(stable=True)
     named = by_latent.values >= 0
     latents, places = by_latent.values[named], by_latent.indices[named]
-    rows = places // max(1, indices.shape[1])
+    if inputs.row_offsets is None:
+        rows = places // max(1, indices.shape[1])
+    else:
+        rows = torch.searchsorted(inputs.row_offsets, places, right=True) - 1
     with exact_products(indices.device):
         if dW_dec is not None:
             assert values is not None
@@ -40,8 +45,8 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
         if db_enc is not None:
             assert d_values is not None
             sums = db_enc[:, None]
-            ones = sums.new_ones((indices.shape[0], 1))
-            _add_scaled_rows(sums, latents, rows, _at(d_values, places), ones)
+            one = sums.new_ones((1, 1))
+            _add_scaled_rows(sums, latents, torch.zeros_like(rows), _at(d_values, places), one)
     if fired is not None:
         first = torch.ones_like(latents, dtype=torch.bool)
         first[1:] = (latents[1:] != latents[:-1]) | (rows[1:] != rows[:-1])

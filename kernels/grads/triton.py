@@ -2,7 +2,7 @@
 
 The index is a stable sort, so that every sum has one order. The non-zeros of a heavy latent, one
 with more than PIECE of them, are cut into pieces, which are summed at the same time and then added
-in their order. Only the check of the indices waits for a number from the GPU.
+in their order. Only the check of the indices waits for a number from the GPU, while that sorts.
 """
 
 from typing import NamedTuple
@@ -13,8 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..backends import interpreting
-from ..checks import check_range
-from ..launch import capturing, on_device, ready
+from ..launch import begin_check, on_device, ready
 from .interface import LatentGradsInputs
 
 PIECE = 256  # the most non-zeros that one program sums
@@ -36,8 +35,16 @@ class Index(NamedTuple):
     """(L,) int64: where each latent's places start."""
     stops: Tensor
     """(L,) int64: where each latent's places stop."""
-    fired: Tensor
-    """(L,) int64: how many rows have the latent."""
+    latents: Tensor
+    """(N * k,) int32 or int64: the latent of each place."""
+
+    def fired(self) -> Tensor:
+        """Return how many rows have each latent, (L,) int64."""
+        repeated = torch.zeros_like(self.places)  # 1 where the row has had the same latent before
+        same = (self.latents[1:] == self.latents[:-1]) & (self.rows[1:] == self.rows[:-1])
+        repeated[1:] = same
+        sums = torch.cat([repeated.new_zeros(1), repeated.cumsum(0)])
+        return self.stops - self.starts - (sums[self.stops] - sums[self.starts])
 
 
 class Pieces(NamedTuple):
@@ -140,12 +147,12 @@ def add_pieces(parts_ptr, out_ptr, latents_ptr, counts_ptr, dim, BLOCK: tl.const
 def latent_grads(inputs: LatentGradsInputs) -> None:
     """See api.latent_grads."""
     indices, num_latents, fired = inputs.indices, inputs.num_latents, inputs.fired
-    if not capturing():
-        check_range("indices", indices, num_latents)
-    index = _index(indices, num_latents)
-    if fired is not None:
-        fired.copy_(fired + index.fired if inputs.accumulate else index.fired)
+    finish_check = begin_check("indices", indices, num_latents, inputs.row_offsets)
+    index = _index(indices, inputs.row_offsets, num_latents)
     pieces = _pieces(index)
+    finish_check()  # before anything is written that a caller sees
+    if fired is not None:
+        fired.copy_(fired + index.fired() if inputs.accumulate else index.fired())
     given = (inputs.values, inputs.d_values, inputs.x, inputs.g)
     sources = tuple(None if t is None else ready(t) for t in given)
     outputs = inputs.dW_dec, inputs.dW_enc, inputs.db_enc
@@ -163,16 +170,18 @@ def latent_grads(inputs: LatentGradsInputs) -> None:
                     _add_pieces(part, out, pieces)
 
 
-def _index(indices: Tensor, num_latents: int) -> Index:
-    latents, places = indices.flatten().sort(stable=True)
-    bounds = torch.searchsorted(latents, torch.arange(num_latents + 1, device=indices.device))
-    starts, stops = bounds[:-1], bounds[1:]
-    rows = places // max(1, indices.shape[1])
-    repeated = torch.zeros_like(latents)  # 1 where the row has had the same latent before
-    repeated[1:] = (latents[1:] == latents[:-1]) & (rows[1:] == rows[:-1])
-    sums = torch.cat([repeated.new_zeros(1), repeated.cumsum(0)])
-    fired = stops - starts - (sums[stops] - sums[starts])
-    return Index(places, rows, starts, stops, fired)
+def _index(indices: Tensor, row_offsets: Tensor | None, num_latents: int) -> Index:
+    # A sort of int32 takes half the passes of one of int64. Wrong indices stay outside the latents.
+    narrow = torch.int32 if num_latents < (1 << 31) - 1 else torch.int64
+    inside = indices.flatten().clamp(-1, num_latents)
+    latents, places = inside.to(narrow).sort(stable=True)
+    every = torch.arange(num_latents + 1, dtype=narrow, device=indices.device)
+    bounds = torch.searchsorted(latents, every)
+    if row_offsets is None:
+        rows = places // max(1, indices.shape[1])
+    else:
+        rows = torch.searchsorted(row_offsets, places, right=True) - 1
+    return Index(places, rows, bounds[:-1], bounds[1:], latents)
 
 
 def _pieces(index: Index) -> Pieces:

@@ -14,9 +14,14 @@ from .. import checks
 from ..backends import Backend, resolve_backend
 from ..exactness import sum_dtype
 from . import ops
-from .interface import LinearTopKInputs, MutualTopKInputs, PairsAboveInputs
+from .interface import (
+    LinearAboveInputs,
+    LinearTopKInputs,
+    MutualTopKInputs,
+    PairsAboveInputs,
+)
 from .packed import PackedWeight, unpack
-from .results import MutualTopK, Pairs, ScanStats, TopK
+from .results import CSR, MutualTopK, Pairs, ScanStats, TopK
 
 
 def linear_topk(
@@ -187,6 +192,54 @@ def pairs_above(
     )  # fmt: skip
     rows, cols, overflow, *stats = ops.pairs_above(*inputs, chosen)
     return Pairs(rows, cols, overflow, ScanStats(*stats))
+
+
+def linear_above(
+    x: Tensor,
+    weight: Tensor | PackedWeight,
+    bias: Tensor | None,
+    threshold: float | Tensor,
+    *,
+    backend: Backend = "auto",
+) -> CSR:
+    """List the entries of each row of x @ weight.T + bias that are above their latent's threshold.
+
+    With threshold 0 these are the active latents of a ReLU encoder; with one threshold for each
+    latent, those of a JumpReLU encoder (Rajamanoharan et al., arXiv 2407.14435, section 3). Memory
+    is that of the result: no (N, L) matrix is made. Gradients flow from the values to x, weight and
+    bias, and none to the threshold.
+
+    Args:
+        x: (N, D) float32, bfloat16, float16 or float64 (float64: reference only).
+        weight: (L, D), x's dtype, or packed.
+        bias: (L,), x's dtype, or None.
+        threshold: a number, or (L,) of a float dtype. Only scores strictly above it are listed, and
+            every NaN score; it is compared in the scores' precision. A latent with threshold inf
+            lists nothing except NaN.
+        backend: "auto" goes by x's device and dtype; "native" needs CPU tensors.
+
+    Returns:
+        CSR: row_offsets (N + 1,), indices (P,) and values (P,) of the P scores above thresholds.
+        `csr_decode` multiplies it by a decoder.
+
+    Raises:
+        ValueError: a shape, a device, the threshold or backend is wrong.
+        TypeError: a dtype is wrong.
+
+    """
+    matrix, packed = unpack("weight", weight)
+    checks.check_floats("x", x, 2)
+    checks.check_floats("weight", matrix, 2)
+    checks.check_shape("weight", matrix, (matrix.shape[0], x.shape[1]))
+    checks.check_like("weight", matrix, "x", x)
+    if bias is not None:
+        checks.check_shape("bias", bias, (matrix.shape[0],))
+        checks.check_like("bias", bias, "x", x)
+    chosen = resolve_backend("linear_above", backend, x)
+    thresholds = _floors("threshold", threshold, "weight", matrix)
+    inputs = LinearAboveInputs(x, matrix, bias, packed, thresholds)
+    values, indices, row_offsets, *stats = ops.linear_above(*inputs, chosen)
+    return CSR(row_offsets, indices, values, ScanStats(*stats))
 
 
 def _check_sides(a: Tensor, b: Tensor | PackedWeight) -> tuple[Tensor, list[Tensor]]:

@@ -50,12 +50,24 @@ class PairsAboveInputs(NamedTuple):
     exact: bool
 
 
+class LinearAboveInputs(NamedTuple):
+    """The arguments of `linear_above`."""
+
+    x: Tensor  # (N, D)
+    weight: Tensor  # (L, D)
+    bias: Tensor | None  # (L,)
+    packed: Sequence[Tensor]  # what `pack` prepared from the weight, or nothing
+    threshold: Tensor  # (L,), the scores' dtype, no NaN
+
+
 Ranked = tuple[Tensor, Tensor, Tensor, Tensor]
 """Values and indices (N, S, k), then the two numbers of `ScanStats`."""
 RankedBothWays = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """Values and indices (L_A, m) of rows and (L_B, m) of columns, then those of `ScanStats`."""
 Listed = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 """Rows (P,), columns (P,) and the overflow (), then those of `ScanStats`."""
+Above = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""Values (P,), indices (P,) and row offsets (N + 1,) of `CSR`, then those of `ScanStats`."""
 
 
 class Scans(Protocol):
@@ -69,3 +81,6 @@ class Scans(Protocol):
 
     def pairs_above(self, inputs: PairsAboveInputs, /) -> Listed:
         """List the pairs whose score is above their prices."""
+
+    def linear_above(self, inputs: LinearAboveInputs, /) -> Above:
+        """List the scores of each row that are above their latent's threshold."""

@@ -7,11 +7,14 @@ import torch
 from torch import Tensor
 
 from ..custom_op import cast, define_op, first_order_only, stats_fake
+from ..decode.interface import SparseDecodeInputs
 from ..decode.ops import sparse_decode
 from ..exactness import sum_dtype
 from ..grads.interface import LatentGradsInputs
 from ..grads.ops import latent_grads
 from .interface import (
+    Above,
+    LinearAboveInputs,
     LinearTopKInputs,
     Listed,
     MutualTopKInputs,
@@ -75,17 +78,41 @@ def _linear_topk_backward(ctx: Any, d_values: Tensor, *_: Any) -> tuple[Any, ...
     first = torch.arange(ctx.groups, device=x.device)[:, None] * latents  # (S, 1)
     stacked = torch.where(indices < 0, indices, indices + first).flatten(1)  # (N, S * k)
     d_values = d_values.flatten(1)
+    gradients = _input_gradients(ctx, x, weight, bias, d_values, stacked, None)
+    return *gradients, [None] * ctx.packed, *[None] * 5
+
+
+def _input_gradients(
+    ctx: Any,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    d_values: Tensor,
+    indices: Tensor,
+    row_offsets: Tensor | None,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Return the gradients of x, weight and bias that are needed, from those of the scores.
+
+    d_values and indices are (N, k), or (P,) with row_offsets (N + 1,).
+    """
     needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-    dx = sparse_decode(d_values, stacked, weight, None, ctx.backend) if needs_x else None
+    dx = None
+    if needs_x:
+        product = SparseDecodeInputs(d_values, indices, weight, None, row_offsets)
+        dx = sparse_decode(*product, ctx.backend)
     dtype = sum_dtype(x.dtype)
     dW = weight.new_empty(weight.shape, dtype=dtype) if needs_weight else None
-    db = bias.new_empty(bias.shape, dtype=dtype) if needs_bias else None
+    db = None
+    if needs_bias:
+        assert bias is not None
+        db = bias.new_empty(bias.shape, dtype=dtype)
     if needs_weight or needs_bias:
         sums = LatentGradsInputs(
-            stacked, weight.shape[0], d_values=d_values, x=x, dW_enc=dW, db_enc=db
-        )
+            indices, weight.shape[0], d_values=d_values, x=x, dW_enc=dW, db_enc=db,
+            row_offsets=row_offsets,
+        )  # fmt: skip
         latent_grads(*sums, ctx.backend)
-    return dx, cast(dW, x), cast(db, x), [None] * ctx.packed, *[None] * 5
+    return dx, cast(dW, x), cast(db, x)
 
 
 def _mutual_topk(
@@ -132,6 +159,40 @@ def _pairs_above_fake(a: Tensor, *_: Any) -> tuple[Tensor, ...]:
     return rows, cols, a.new_empty((), dtype=torch.int64), *stats_fake(a)
 
 
+def _linear_above(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    packed: Sequence[Tensor],
+    threshold: Tensor,
+    backend: str,
+) -> Above:
+    inputs = LinearAboveInputs(x, weight, bias, packed, threshold)
+    return implementation(backend).linear_above(inputs)
+
+
+def _linear_above_fake(x: Tensor, *_: Any) -> tuple[Tensor, ...]:
+    places = torch.library.get_ctx().new_dynamic_size()
+    row_offsets = x.new_empty((x.shape[0] + 1,), dtype=torch.int64)
+    values = x.new_empty((places,))
+    return values, row_offsets.new_empty((places,)), row_offsets, *stats_fake(x)
+
+
+def _linear_above_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *fields, ctx.backend = inputs
+    given = LinearAboveInputs(*fields)
+    _, indices, row_offsets, *_ = output
+    ctx.save_for_backward(given.x, given.weight, given.bias, indices, row_offsets)
+    ctx.packed = len(given.packed)
+
+
+def _linear_above_backward(ctx: Any, d_values: Tensor, *_: Any) -> tuple[Any, ...]:
+    first_order_only()
+    x, weight, bias, indices, row_offsets = ctx.saved_tensors
+    gradients = _input_gradients(ctx, x, weight, bias, d_values, indices, row_offsets)
+    return *gradients, [None] * ctx.packed, None, None
+
+
 linear_topk = define_op(
     "linear_topk", _linear_topk, _linear_topk_fake,
     backward=_linear_topk_backward, setup=_linear_topk_setup,
@@ -139,3 +200,7 @@ linear_topk = define_op(
 # api.py detaches what these two take: they have no gradient.
 mutual_topk = define_op("mutual_topk", _mutual_topk, _mutual_topk_fake)
 pairs_above = define_op("pairs_above", _pairs_above, _pairs_above_fake)
+linear_above = define_op(
+    "linear_above", _linear_above, _linear_above_fake,
+    backward=_linear_above_backward, setup=_linear_above_setup,
+)  # fmt: skip

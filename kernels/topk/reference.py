@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ..exactness import exact_products, sum_dtype
 from .interface import (
+    Above,
+    LinearAboveInputs,
     LinearTopKInputs,
     Listed,
     MutualTopKInputs,
@@ -80,6 +82,31 @@ def pairs_above(inputs: PairsAboveInputs) -> Listed:
     keys = (pairs[0] * b.shape[0] + pairs[1]).sort().values
     length = max(1, b.shape[0])
     return keys // length, keys % length, overflow, *_no_stats(a)
+
+
+def linear_above(inputs: LinearAboveInputs) -> Above:
+    """See api.linear_above."""
+    x, weight, bias = inputs.x, inputs.weight, inputs.bias
+    counts = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
+    found = [(counts[:0], x[:0, :0].flatten())]
+    with exact_products(x.device):
+        for rows in _chunks(x, CHUNK_ROWS):
+            left = _matrix(x[rows])
+            parts = []
+            for latents in _chunks(weight, CHUNK_LATENTS):
+                scores = left @ _matrix(weight[latents]).T
+                if bias is not None:
+                    scores += bias[latents]
+                above = (~(scores <= inputs.threshold[latents])).nonzero()  # (places, 2)
+                parts.append((above[:, 0], above[:, 1] + latents.start, scores[*above.T]))
+            if parts:
+                row, latent, score = (torch.cat(part) for part in zip(*parts, strict=True))
+                order = row.sort(stable=True)  # the latents of each row ascend already
+                counts[rows] = torch.bincount(row, minlength=left.shape[0])
+                found.append((latent[order.indices], score[order.indices].to(x.dtype)))
+    indices, values = (torch.cat(part) for part in zip(*found, strict=True))
+    row_offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return values, indices, row_offsets, *_no_stats(x)
 
 
 def _best_of_rows(

@@ -48,3 +48,15 @@ class Pairs(NamedTuple):
     overflow: Tensor
     """() int64: how many pairs there are beyond `capacity`; when not 0, the lists are empty."""
     stats: ScanStats
+
+
+class CSR(NamedTuple):
+    """A sparse matrix (N, L) in compressed rows: the scores of a scan that are above thresholds."""
+
+    row_offsets: Tensor
+    """(N + 1,) int64: row n has the places row_offsets[n] to row_offsets[n + 1] - 1."""
+    indices: Tensor
+    """(P,) int64: the latent of each place; ascending within a row."""
+    values: Tensor
+    """(P,): the score of each place, in x's dtype."""
+    stats: ScanStats

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _native
+from . import extension as _native
 from .checks import (
     as_floats,
     as_indices,

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native
+from . import extension as _native
 
 
 def dense_assignment(

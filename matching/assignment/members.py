@@ -7,7 +7,7 @@ members, each of which is matched by itself. These functions check nothing: the 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native
+from . import extension as _native
 from .checks import Indices, as_start
 
 BIDS_PER_MEMBER = 200

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import _native
+from .. import extension as _native
 from ..rows import StoredRows
 
 Indices = NDArray[np.int32] | NDArray[np.int64]

@@ -1,19 +1,13 @@
-"""Stand-ins for the peers, which CI does not install, and toy runs of `bench gpu`."""
+"""Stand-ins for the peers, which CI does not install."""
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from twinsae.bench import peers
-from twinsae.bench.clock import CpuClock
-from twinsae.bench.gpu import matches
-from twinsae.bench.gpu.plan import Plan
-from twinsae.bench.gpu.results import Results
-from twinsae.bench.gpu.run import Run
 from twinsae.bench.inputs import Inputs, random_inputs
 from twinsae.bench.problem import Shape
 
@@ -145,54 +139,3 @@ def inputs() -> Inputs:
     for bias in (made.sae.encoder.bias, made.sae.b_dec):
         nn.init.uniform_(bias, -0.1, 0.1, generator=generator)
     return made
-
-
-GPU_TOY = Plan(
-    dtype=torch.bfloat16,
-    minutes=3.0,
-    backend="native",
-    compiler="eager",
-    shapes=(Shape(40, 64, 600, 8), Shape(33, 32, 500, 4)),
-    compiled=0,
-    match=(300, 16),
-    match_after=1,
-    square=32,
-    rounds=3,
-    odd=Shape(37, 19, 301, 7),
-    real=(Shape(40, 64, 600, 8),),
-    big=(2_000, 40),
-    big_bytes=1,
-    other_dtypes=(),
-)
-
-
-class Toy:
-    """Runs `bench gpu` with the clock of a CPU."""
-
-    plan = GPU_TOY
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "gpu.json"
-
-    def go(self, plan: Plan) -> Results:
-        return Run(plan, CpuClock(), self.file, lambda _: None).go()
-
-    def timed(self, results: Results) -> dict[tuple[str, int], set[str]]:
-        """Return {(job, D): the ways that were timed}."""
-        found: dict[tuple[str, int], set[str]] = {}
-        for timing in results.timings:
-            task = timing.task
-            found.setdefault((task.job, task.sizes["D"]), set()).add(timing.way)
-        return found
-
-
-@pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_peers: None) -> Toy:  # noqa: ARG001
-    monkeypatch.setattr(matches, "find_spec", lambda _: None)
-    return Toy(tmp_path)
-
-
-@pytest.fixture
-def toy_with_peers(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Toy:
-    pretend_peers(monkeypatch)
-    return toy

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from twinsae.bench import candidates, encode, inputs, step
+from twinsae.bench import above, candidates, encode, inputs, step
 from twinsae.bench.clock import CpuClock
 from twinsae.bench.inputs import trained_inputs
 from twinsae.bench.measurement import OURS
@@ -16,7 +16,7 @@ from twinsae.bench.problem import Shape
 from twinsae.bench.refuse import WrongResultError, refuse
 from twinsae.cli.bench.side_by_side import BenchCandidates, BenchEncode, BenchStep
 from twinsae.cli.main import main
-from twinsae.kernels.topk import linear_topk, mutual_topk
+from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk
 from twinsae.sae import SAE, SAEConfig, save_sae
 from twinsae.sae.formats.tensors import save_tensors
 
@@ -73,9 +73,14 @@ def test_all_benchmarks_print_one_table(capsys: pytest.CaptureFixture) -> None:
     assert main(["bench", "all", *TOY]) == 0
     shown = capsys.readouterr().out
     sizes = "N = 19, D = 6, L = 70, k = 5, random"
-    for expected in (f"encode, {sizes}", f"step, {sizes}", "candidates, L = 70, D = 6, m = 32"):
+    for expected in (
+        f"encode, {sizes}",
+        f"above, {sizes}",
+        f"step, {sizes}",
+        "candidates, L = 70, D = 6, m = 32",
+    ):
         assert shown.count(f"| {expected}") == 1
-    assert shown.count("product alone ") == 3
+    assert shown.count("product alone ") == 4
     assert shown.count("GFLOP/s |") == 1
     assert torch.__version__ in shown
 
@@ -153,7 +158,7 @@ def test_the_usual_inputs_are_random_and_the_demos(monkeypatch, tmp_path: Path) 
 
 def one_less(values: torch.Tensor) -> torch.Tensor:
     values = values.clone()
-    values[-1, -1] -= 1e-3
+    values.view(-1)[-1] -= 1e-3
     return values
 
 
@@ -177,6 +182,31 @@ def test_a_wrong_encoding_is_not_timed(broken, inputs, monkeypatch) -> None:
     monkeypatch.setattr(encode, "linear_topk", broken)
     with pytest.raises(WrongResultError, match=r"encode, twinsae: the .* are off"):
         encode.bench_encode(inputs, 1)
+
+
+def one_missing(*args: object) -> object:
+    found = linear_above(*args)
+    if not len(found.indices):
+        return found
+    row_offsets = found.row_offsets.clamp(max=len(found.indices) - 1)
+    return found._replace(
+        row_offsets=row_offsets, indices=found.indices[:-1], values=found.values[:-1]
+    )
+
+
+def too_small(*args: object) -> object:
+    found = linear_above(*args)
+    return found._replace(values=one_less(found.values))
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"), [(one_missing, "on the wrong side"), (too_small, "are off")]
+)
+def test_wrong_scores_above_thresholds_are_not_timed(broken, message, inputs, monkeypatch) -> None:
+    assert OURS in {one.way for one in above.bench_above(inputs, 1)}
+    monkeypatch.setattr(above, "linear_above", broken)
+    with pytest.raises(WrongResultError, match=f"above, twinsae: .*{message}"):
+        above.bench_above(inputs, 1)
 
 
 @pytest.mark.usefixtures("without_faiss")

@@ -1,4 +1,4 @@
-"""The clocks, with a stand-in for CUDA, and the plan."""
+"""The clocks, with a stand-in for CUDA."""
 
 from types import SimpleNamespace
 
@@ -8,8 +8,6 @@ from twinsae.bench import clock
 from twinsae.bench.clock import CpuClock
 from twinsae.bench.gpu import cuda_clock
 from twinsae.bench.gpu.cuda_clock import CudaClock, find_gpu
-from twinsae.bench.gpu.plan import OPS, Plan, shapes_by_importance
-from twinsae.bench.problem import Shape
 
 MIB = 2**20
 
@@ -162,18 +160,3 @@ def test_no_gpu_is_a_users_error(monkeypatch) -> None:
         find_gpu()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert isinstance(find_gpu(), CudaClock)
-
-
-def test_the_plan_has_all_shapes_the_most_telling_first() -> None:
-    shapes = shapes_by_importance()
-    assert len(set(shapes)) == len(shapes) == 36
-    assert shapes[:2] == [Shape(8192, 768, 131072, 64), Shape(8192, 4096, 131072, 64)]
-    assert {(s.num_tokens, s.k) for s in shapes[:6]} >= {(8192, 64)}
-    for place, values in enumerate([{4096, 8192}, {768, 4096}, {32768, 65536, 131072}]):
-        assert {shape[place] for shape in shapes} == values
-    assert {shape.k for shape in shapes} == {32, 64, 128}
-    assert shapes[-1].num_tokens == 4096
-    assert shapes[-1].k != 64
-    plan = Plan()
-    assert (plan.dtype, plan.minutes, plan.ops) == (torch.bfloat16, 8.0, OPS)
-    assert plan.match == (131072, 4096)

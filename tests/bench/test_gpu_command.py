@@ -1,65 +1,27 @@
-"""`twinsae bench gpu`: its options, exit codes, table and plot."""
+"""`twinsae bench gpu`: its options, exit codes, reports, and a run that is killed in the middle."""
 
 import json
-from dataclasses import replace
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
-from twinsae.bench import peers
-from twinsae.bench.clock import CpuClock
-from twinsae.bench.gpu import cases, cuda_clock, matches
-from twinsae.bench.gpu.plan import Plan
-from twinsae.bench.gpu.plot import save_plot
-from twinsae.bench.gpu.results import Check, Results
-from twinsae.bench.gpu.run import Run
-from twinsae.bench.measurement import OURS, PRODUCT, Measurement, Task
-from twinsae.bench.problem import Shape
-from twinsae.cli.bench import gpu_report
-from twinsae.cli.bench.gpu_report import results_text, run_gpu
+from twinsae.bench.gpu import parent
+from twinsae.bench.gpu.expectations import load
+from twinsae.bench.gpu.records import STEPS, append, read, results
+from twinsae.cli.bench.gpu_report import write_reports
 from twinsae.cli.main import main
 
-SMALL = Plan(
-    dtype=torch.float32,
-    backend="native",
-    shapes=(Shape(20, 16, 200, 4), Shape(20, 16, 100, 4)),
-    compiled=0,
-    match=(90, 8),
-    square=16,
-    rounds=3,
-    odd=Shape(11, 9, 70, 3),
-    real=(Shape(12, 16, 90, 4),),
-    big=(200, 40),
-    big_bytes=1,
-    other_dtypes=(),
-)
-FILES = {"gpu.json", "gpu.md", "gpu.svg"}
-
-
-@pytest.fixture(autouse=True)
-def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (peers, matches):
-        monkeypatch.setattr(module, "find_spec", lambda _: None)
-
-
-@pytest.fixture
-def on_cpu(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """Let the command run at toy size on a CPU; return the plans that it asked for."""
-    asked: list[Plan] = []
-
-    def small(plan: Plan, clock: CpuClock, out: Path, console: Console) -> int:
-        asked.append(plan)
-        own = replace(SMALL, dtype=plan.dtype, minutes=plan.minutes, ops=plan.ops)
-        return run_gpu(own, clock, out, console)
-
-    monkeypatch.setattr(cuda_clock, "find_gpu", CpuClock)
-    monkeypatch.setattr(gpu_report, "run_gpu", small)
-    return asked
+ROOT = Path(__file__).parents[2]
+MOST = 6_000
+FILES = {"gpu.json", "gpu.md", "steps.jsonl", "log.txt"}
 
 
 def test_without_a_gpu_it_is_one_line(
-    capsys: pytest.CaptureFixture, monkeypatch, tmp_path: Path
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.chdir(tmp_path)
@@ -68,139 +30,86 @@ def test_without_a_gpu_it_is_one_line(
     assert error.startswith("error: bench gpu needs an NVIDIA GPU")
     assert len(error.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
-    assert main(["bench", "gpu", "--minutes", "0"]) == 2
-    assert "minutes: expected more than 0" in capsys.readouterr().err
 
 
-def test_numbers_table_and_plot(
-    on_cpu: list[Plan], tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    out = tmp_path / "a" / "b"
-    options = ["--out", str(out), "--dtype", "fp16", "--minutes", "2", "--only", "encode", "match"]
-    assert main(["bench", "gpu", *options]) == 0
-    (plan,) = on_cpu
-    assert (plan.dtype, plan.minutes, plan.ops) == (torch.float16, 2.0, ("encode", "match"))
-    assert {path.name for path in out.iterdir()} == FILES
-    saved = json.loads((out / "gpu.json").read_text())
-    assert {timing["task"]["job"] for timing in saved["timings"]} == {"encode"}
-    shown, table = capsys.readouterr().out, (out / "gpu.md").read_text()
-    assert table.strip() in shown
-    for expected in (
-        "dtype: float16",
-        "| encode, N = 20, D = 16, L = 200, k = 4, random |",
-        "certified",
-    ):
-        assert expected in table
-    picture = (out / "gpu.svg").read_text()
-    assert picture.rstrip().endswith("</svg>")
-    for expected in ("encode, D = 16", "float16, N = 20, k = 4", "Latents", OURS):
-        assert expected in picture
-
-
-def test_a_wrong_kernel_is_in_the_exit_code(
-    on_cpu: list[Plan], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch
-) -> None:
-    right = cases.linear_topk
-
-    def wrong(*given: object, **options: object) -> object:
-        top = right(*given, **options)
-        return top._replace(values=top.values + 0.25)
-
-    monkeypatch.setattr(cases, "linear_topk", wrong)
-    options = ["--out", str(tmp_path), "--dtype", "fp32", "--only", "encode", "decode"]
-    assert main(["bench", "gpu", *options]) == 1
-    assert len(on_cpu) == 1
-    table = (tmp_path / "gpu.md").read_text()
-    assert "Wrong or failed:\n- wrong: linear_topk, whole numbers, float32: the best" in table
-    assert "- not timed: encode at N = 20, D = 16, L = 200, k = 4, twinsae: linear_topk" in table
-    assert "| decode, N = 20, D = 16, L = 200, k = 4, random | twinsae " in table
-    assert "twinsae" in capsys.readouterr().out
-
-
-def test_what_there_is_is_written_after_ctrl_c(tmp_path: Path, monkeypatch) -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "_time_matches", stop)
-    plan = replace(SMALL, ops=("encode", "match"), match_after=1)
-    with pytest.raises(KeyboardInterrupt):
-        run_gpu(plan, CpuClock(), tmp_path, Console(quiet=True))
+def test_a_rehearsal_that_is_killed_in_the_middle_keeps_its_results(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "twinsae.cli.main", "bench", "gpu", "--rehearse"]
+    stages = ["--stages", "parts", "times", "--out", str(tmp_path)]
+    process = subprocess.Popen([*command, *stages], stdout=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while not (tmp_path / STEPS).exists() or "D 16 dot" not in (tmp_path / STEPS).read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
     assert {path.name for path in tmp_path.iterdir()} == FILES
-    table = (tmp_path / "gpu.md").read_text()
-    assert "L = 200" in table
-    assert "L = 100" not in table
-    assert "The run was not finished." in table
+    saved = json.loads((tmp_path / "gpu.json").read_text())
+    timed = {step["step"] for step in saved["steps"]}
+    assert {"D 16 encode", "D 16 decode"} <= timed
+    assert saved["stages"][-1]["outcome"] == f"stopped by signal {int(signal.SIGTERM)}"
+    assert {step["stage"] for step in saved["steps"]} == {"parts"}
+    assert "| D 16 encode " in (tmp_path / "gpu.md").read_text()
+    assert "  D 16 encode: " in shown
+    assert "all 0 s stopped by signal 15" in shown
+    assert len(shown) < MOST
 
 
-def timing(way: str, ms: float, job: str = "step", **changes: object) -> Measurement:
-    sizes = {"N": 8192, "D": 768, "L": 131072, "k": 64}
-    sizes |= {name: changes.pop(name) for name in sizes if name in changes}
-    task = Task(job, sizes, "random", 2 * sizes["N"] * sizes["D"] * sizes["L"])
-    made = Measurement(task, way, ms / 1e3, 0.9 * ms / 1e3, 2 * ms / 1e3, 20, 3 << 20)
-    return replace(made, **changes)
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """A folder with the steps of an H100 of before, and some more than there will ever be."""
+    append(tmp_path / STEPS, stage="env", outcome="done", tries=3, seconds=12.0)
+    for name in ("1-first-contact", "3-after"):
+        for record in load(ROOT / "docs" / "measurements" / f"h100-{name}.jsonl"):
+            if record.get("state") == "end" and record["stage"] in ("env", "times", "match"):
+                append(tmp_path / STEPS, **({"ours": False} | record))
+    for place in range(160):
+        facts = {"ms": place + 0.5, "p20": 0.1, "p80": 0.2, "kernels": {"scan | it": [0.4, 1]}}
+        append(tmp_path / STEPS, stage="parts", step=f"tile {place}", state="end", **facts)
+    return tmp_path
 
 
-def test_a_timings_row() -> None:
-    found = results()
-    found.square_flops = 2 * 8192 * 768 * 131072 / 1e-3  # twice the speed of ours
-    found.timings = [
-        timing(OURS, 2.0, redone=6e-5),
-        timing("torch", 500.0, peak_bytes=2**30),
-        timing(PRODUCT, 1.6),
-    ]
-    lines = [line for line in results_text(found).splitlines() if line.startswith("|")]
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:4]]
-    what = "step, N = 8,192, D = 768, L = 131,072, k = 64, random"
-    assert cells == [
-        [what, OURS, "2.000", "1.800 to 4.000", "", "4,096,000", "3 MiB", "80%", "50%", "0.006%"],
-        ["", "torch", "500.0", "450.0 to 1,000.0", "250.00x", "16,384", "1.00 GiB", "0.320%",
-         "0.200%", ""],
-    ]  # fmt: skip
-    found.timings = found.timings[:1]
-    assert f"| 4,096,000 | {'3 MiB':>11} | {'':>14} | {'':>11} |" in results_text(found)
+def test_the_summary_is_short_and_the_table_of_expectations_is_filled(recorded: Path) -> None:
+    append(recorded / STEPS, stage="big", step="hung", state="begin")
+    shown, wrong = write_reports(recorded)
+    assert not wrong
+    assert len(shown) < MOST
+    lines = shown.splitlines()
+    assert lines[0] == "Stages: env 12 s in 3 processes"
+    assert "bf16 8192^3 761.8" in shown
+    goal = "Goal, D 4096 encode: twinsae: 1.35 x the product, 16.9 ms: met with 16.2 ms"
+    assert goal in lines
+    assert "Goal, D 768 encode: twinsae: 1.5 x the product, 3.49 ms: NOT MET with 6.21 ms" in lines
+    assert "Not finished: big: hung" in lines
+    assert any(line.startswith("match 131072 x 4096: 27.42 s, certified") for line in lines)
+    assert any("decode: twinsae 0.409; embedding_bag 0.59" in line for line in lines)
+    assert lines[-2] == "(the rest is in gpu.md)"
+    table = (recorded / "gpu.md").read_text()
+    assert "| linear_topk     | N = 8,192, D = 4,096, L = 131,072, k = 64 | bfloat16 |" in table
+    assert "scan / it 0.4 / 1" in table
+    assert "D 768 grads" in (recorded / "gpu.svg").read_text()
 
 
-def results() -> Results:
-    header = {"date": "2026-01-02T03:04:05+00:00", "device": "H100", "dtype": "bfloat16",
-              "versions": ["torch 2", "triton 3"]}  # fmt: skip
-    return Results(header)
+def test_what_is_wrong_is_in_the_exit_code(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def instead(stages, out, minutes, _, options) -> int:
+        assert (stages, out, minutes, options) == (("env", "match"), recorded, 2.0, ["--rehearse"])
+        return 0
+
+    monkeypatch.setattr(parent, "run_stages", instead)
+    words = ["bench", "gpu", "--rehearse", "--minutes", "2", "--stages", "env", "match"]
+    words += ["--out", str(recorded)]
+    assert main(words) == 0
+    append(recorded / STEPS, stage="big", step="dot", state="end", problem="off", ours=True)
+    assert main(words) == 1
+    assert "  WRONG: big: dot: off" in capsys.readouterr().out.splitlines()
+    assert ("big", "dot") in results(read(recorded / STEPS))
 
 
-def test_the_page_says_everything() -> None:
-    found = results()
-    found.checks = [Check("a", "b", "c", "", 0.1), Check("a", "b", "c", "off", 0.1)]
-    found.square_flops = 6.5e14
-    found.timings = [timing(OURS, 2.0)]
-    task = Task("match", {"L": 9, "D": 8}, "planted, seed 0", 1296)
-    notes = ["certified, gap 1.0e-12", "solve 3.2 s", "found 1"]
-    found.matches = [Measurement(task, OURS, 12.34, 12.34, 12.34, 1, 5 << 20, notes)]
-    found.refused, found.skipped = ["wrong: that"], ["this: out of time"]
-    text = results_text(found)
-    for expected in (
-        "device: H100", "versions: torch 2, triton 3", "1 of 2 checks passed.", "650.0 TFLOP/s",
-        "| step, N = 8,192", "12,340.0", "certified, gap 1.0e-12; solve 3.2 s; found 1",
-        "Wrong or failed:\n- wrong: that", "Left out:\n- this: out of time", "not finished",
-    ):  # fmt: skip
-        assert expected in text
-    found.finished = True
-    assert "not finished" not in results_text(found)
-
-
-def test_the_plot_takes_whatever_there_is(tmp_path: Path) -> None:
-    found = results()
-    save_plot(found, tmp_path / "gpu.svg")
-    assert list(tmp_path.iterdir()) == []
-    found.timings = [
-        timing(OURS, 2.0),
-        timing("torch", 5.0, L=32768),
-        timing("peer", 5.0, D=4096, job="decode"),
-        timing("other k", 5.0, k=32),
-    ]
-    save_plot(found, tmp_path / "gpu.svg")
-    save_plot(found, tmp_path / "gpu.png")
-    picture = (tmp_path / "gpu.svg").read_text()
-    for expected in ("step, D = 768", "decode, D = 4,096", "H100, bfloat16, N = 8,192, k = 64",
-                     "2026-01-02", "torch", "peer", "32,768"):  # fmt: skip
-        assert expected in picture
-    assert "other k" not in picture
-    assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
+def test_nothing_measured_is_a_report_too(tmp_path: Path) -> None:
+    (tmp_path / STEPS).touch()
+    shown, wrong = write_reports(tmp_path)
+    assert not wrong
+    assert "Checks: 0 of 0 steps right" in shown
+    assert not (tmp_path / "gpu.svg").exists()

@@ -43,14 +43,19 @@ def test_arguments_are_those_of_the_kernels(every: bool) -> None:
         slack |= arguments & {"scale_ptr"} if slack else set()
         prices = {"row_price_ptr", "col_price_ptr", "margin_ptr"}
         pointers, described = {"x_ptr", "weight_ptr"}, {"x_desc", "weight_desc"}
+        # Kernels that rank keys have all that a proof takes, or nothing of it.
+        proof = arguments & {"unseen_ptr", "proved_ptr", "redone_ptr"}
+        if "proved_ptr" in proof:
+            assert proof <= left_out or not proof & left_out
+            proof |= {"chosen_ptr"} if build.kernel == "finish_rows" else set()
         if build.kernel == "scan_groups":
             assert left_out & (pointers | described) in (pointers, described)
             assert (" described" in build.name) == (pointers <= left_out)
             left_out -= pointers | described
-        assert left_out <= {"mask_ptr", "chosen_ptr", "least_ptr", *slack, *prices}
+        scores = {"scores_ptr"} if build.name.startswith("list_above fp32") else set()
+        assert left_out <= {"mask_ptr", "offsets_ptr", *scores, *proof, *slack, *prices}
         if slack:  # rough scans have all arguments of the slack, and no exact prices
             rough = " fp32 " in build.name and " full " not in build.name
-            rough |= build.kernel == "filter_groups"
             assert left_out >= slack or (rough and not left_out & slack)
             assert (prices & arguments <= left_out) or not rough
 
@@ -68,6 +73,7 @@ def scan() -> aot.Resources:
 def test_a_good_kernel_has_no_problems(scan: aot.Resources) -> None:
     assert scan.problems() == []
     assert 0 < scan.registers <= 255
+    assert 1000 < scan.epilogue < scan.instructions
     assert scan.shared > 90_000  # three stages of two tiles of 128 x 64 numbers
     assert scan.predicted_seconds == pytest.approx(2 * 8192 * 131_072 * 4096 / 989e12)
 
@@ -80,10 +86,20 @@ def test_a_good_kernel_has_no_problems(scan: aot.Resources) -> None:
         ({"shared": 300_000}, "300000 bytes of shared memory, more than 232448"),
         ({"opcodes": frozenset({"HMMA.16816.F32"})}, "no HGMMA instruction"),
         ({"float_atomics": True}, "atomics on floats"),
+        ({"serialised": True}, "serialised wgmma instructions"),
     ],
 )
 def test_problems_are_named(scan: aot.Resources, change: dict, problem: str) -> None:
     assert problem in dataclasses.replace(scan, **change).problems()[0]
+
+
+def test_what_ptxas_says_of_serialised_products() -> None:
+    said = (
+        "ptxas info    : (C7515) Potential Performance Loss: wgmma.mma_async instructions are "
+        "serialized due to insufficient register resources for the wgmma pipeline in function 'f'"
+    )
+    assert aot.is_serialised(said)
+    assert not aot.is_serialised("ptxas info    : Used 242 registers, used 16 barriers")
 
 
 def test_every_cut_that_may_be_chosen_is_compiled_for_its_gpus() -> None:
@@ -103,9 +119,9 @@ def test_every_cut_that_may_be_chosen_is_compiled_for_its_gpus() -> None:
 
 
 def test_words_leave_out_others() -> None:
-    found = list(aot.compile_all(words=["rank_chosen k 64 sm_90"]))
+    found = list(aot.compile_all(words=["rank_chosen bf16 k 64 sm_90"]))
     assert [(one.build.kernel, one.target.arch) for one in found] == [("rank_chosen", 90)]
-    assert aot.table(found).splitlines()[2].startswith("| `rank_chosen k 64` |  | ")
+    assert aot.table(found).splitlines()[2].startswith("| `rank_chosen bf16 k 64` |  | ")
 
 
 def test_narrow_loads_are_a_problem_of_gathers(scan: aot.Resources) -> None:
@@ -116,7 +132,7 @@ def test_narrow_loads_are_a_problem_of_gathers(scan: aot.Resources) -> None:
 
 def test_a_kernel_that_spills_is_found_out() -> None:
     # One warp compares 8,192 pairs of keys at once: 256 keys of two registers for each thread.
-    build = next(build for build in builds(False) if build.name == "rank_chosen k 64")
+    build = next(build for build in builds(False) if build.name == "rank_chosen bf16 k 64")
     build = dataclasses.replace(build, warps=1)
     assert "spills" in aot.compile_one(build, aot.TARGETS[0]).problems()[0]
 

@@ -32,7 +32,7 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 def decoded(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """(N, D) float64, by a dense product."""
-    codes = torch.zeros(len(values), len(weight) + 1, dtype=torch.float64)
+    codes = values.new_zeros(len(values), len(weight) + 1, dtype=torch.float64)
     codes.scatter_(1, torch.where(indices < 0, len(weight), indices), values.double())
     recon = codes[:, :-1] @ weight.double()
     return recon if bias is None else recon + bias.double()
@@ -45,7 +45,14 @@ def deviations_of(x: Tensor) -> Tensor:
 # The numbers of rows divide integers exactly. Some k are the number of latents.
 @pytest.mark.parametrize(
     ("rows", "dim", "latents", "k"),
-    [(0, 4, 5, 3), (1, 1, 1, 1), (8, 9, 131, 1), (4, 0, 9, 5), (2, 131, 17, 17), (8, 65, 500, 33)],
+    [
+        (0, 4, 5, 3),
+        (1, 1, 1, 1),
+        (8, 9, 131, 1),
+        (4, 0, 9, 5),
+        (2, 131, 17, 17),
+        pytest.param(8, 65, 500, 33, marks=pytest.mark.first_contact),
+    ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("with_biases", [False, True])
@@ -61,8 +68,8 @@ def test_equal_to_a_full_sort_and_a_dense_product(
         b_enc = b_dec = None
     result = topk_autoencode(x, W_enc, b_enc, W_dec, b_dec, k, backend=backend)
     values, indices = oracle.topk(oracle.scores(x, W_enc, b_enc), k, 0.0)
-    np.testing.assert_array_equal(result.indices.numpy(), indices)
-    np.testing.assert_array_equal(result.values.double().numpy(), values)
+    np.testing.assert_array_equal(result.indices.cpu().numpy(), indices)
+    np.testing.assert_array_equal(result.values.double().cpu().numpy(), values)
     recon = decoded(result.values, result.indices, W_dec, b_dec)
     assert torch.equal(result.recon, recon.to(dtype))
     assert torch.equal(result.squares, (recon - x.double()).square().sum(1).to(wide(dtype)))
@@ -79,7 +86,7 @@ def test_the_bits_are_those_of_the_separate_functions(
     x, W_enc, b_enc, W_dec, b_dec = some(make.reals, rows, 131, 80, dtype=dtype)
     result = topk_autoencode(x, W_enc, b_enc, W_dec, b_dec, k, backend=backend)
     top = linear_topk(x, W_enc, b_enc, k, backend=backend)
-    one = torch.ones((), dtype=wide(dtype))
+    one = make.ones((), dtype=wide(dtype))
     error = decode_error(top.values, top.indices, W_dec, b_dec, x, one, backend=backend)
     recon = sparse_decode(top.values, top.indices, W_dec, b_dec, backend=backend)
     for ours, theirs in (
@@ -107,17 +114,17 @@ def test_sums_are_within_the_rounding_of_their_terms(
         assert result.fvu.item() == pytest.approx(fvu.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("positives", [0, 1, 4])
+@pytest.mark.parametrize("positives", [0, pytest.param(1, marks=pytest.mark.first_contact), 4])
 def test_missing_places_add_nothing_and_get_no_gradient(
     make: SimpleNamespace, backend: str, positives: int
 ) -> None:
     # There are fewer than k = 5 positive scores, and the decoder is NaN where no latent is active.
-    x, W_enc = torch.ones(3, 4), torch.full((20, 4), -1.0)
+    x, W_enc = make.ones(3, 4), make.full((20, 4), -1.0)
     active = slice(7, 7 + positives)
     W_enc[active] = make.integers(positives, 4).abs() + 1
-    W_dec, b_dec = torch.full((20, 4), math.nan), make.integers(4)
+    W_dec, b_dec = make.full((20, 4), math.nan), make.integers(4)
     W_dec[active] = make.integers(positives, 4).float()
-    leaves = [t.requires_grad_() for t in (x, W_enc, torch.zeros(20), W_dec, b_dec)]
+    leaves = [t.requires_grad_() for t in (x, W_enc, make.zeros(20), W_dec, b_dec)]
     result = topk_autoencode(*leaves, 5, backend=backend)
     assert (result.indices >= 0).sum(1).tolist() == [positives] * 3
     assert (result.values[:, positives:] == 0).all()
@@ -126,7 +133,7 @@ def test_missing_places_add_nothing_and_get_no_gradient(
     assert torch.equal(result.recon.double(), recon)
     loss = result.recon.sum() + result.squares.sum() + (result.values * make.reals(3, 5)).sum()
     dx, dW_enc, db_enc, dW_dec, _ = torch.autograd.grad(loss, leaves)
-    others = torch.ones(20, dtype=torch.bool)
+    others = make.ones(20, dtype=torch.bool)
     others[active] = False
     assert dx.isfinite().all()
     assert (dW_enc[others] == 0).all()
@@ -135,13 +142,14 @@ def test_missing_places_add_nothing_and_get_no_gradient(
     assert (dW_enc[active] != 0).any(1).all()
 
 
+@pytest.mark.first_contact
 def test_non_finite_numbers_reach_their_own_rows_only(make: SimpleNamespace, backend: str) -> None:
     x, W_enc, b_enc, W_dec, b_dec = some(make.integers, 9, 6, 50)
     x[3, 1], x[5, 0] = math.nan, math.inf
     result = topk_autoencode(x, W_enc, b_enc, W_dec, b_dec, 4, backend=backend)
     assert result.values[3].isnan().all()
     assert result.indices[3].tolist() == [0, 1, 2, 3]  # a NaN score ranks first
-    fine = torch.tensor([row not in (3, 5) for row in range(9)])
+    fine = make.tensor([row not in (3, 5) for row in range(9)])
     assert not result.squares[~fine].isfinite().any()
     alone = topk_autoencode(x[fine], W_enc, b_enc, W_dec, b_dec, 4, backend=backend)
     assert torch.equal(result.recon[fine], alone.recon)
@@ -154,7 +162,7 @@ def test_an_output_that_is_not_used_spreads_no_nan(make: SimpleNamespace, backen
     given[0][3, 1] = math.nan
     leaves = [t.requires_grad_() for t in given]
     result = topk_autoencode(*leaves, 4, backend=backend)
-    fine = torch.arange(9) != 3
+    fine = make.arange(9) != 3
     found = torch.autograd.grad((result.values[fine] ** 2).sum(), leaves, allow_unused=True)
     assert found[0][fine].isfinite().all()
     assert (found[0][fine] != 0).any()
@@ -239,7 +247,10 @@ def parts(result: Autoencoded) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("loss", list(LOSSES))
-@pytest.mark.parametrize(("rows", "dim", "latents", "k"), [(11, 19, 67, 5), (6, 7, 40, 1)])
+@pytest.mark.parametrize(
+    ("rows", "dim", "latents", "k"),
+    [pytest.param(11, 19, 67, 5, marks=pytest.mark.first_contact), (6, 7, 40, 1)],
+)
 def test_gradients_against_dense_autograd(
     make: SimpleNamespace, backend: str, loss: str, rows: int, dim: int, latents: int, k: int
 ) -> None:
@@ -278,6 +289,7 @@ def test_gradcheck_of_the_reference(make: SimpleNamespace) -> None:
     assert torch.autograd.gradcheck(autoencode, leaves)
 
 
+@pytest.mark.first_contact
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_gradients_have_the_parameters_dtype(
     make: SimpleNamespace, backend: str, dtype: torch.dtype

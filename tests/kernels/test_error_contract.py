@@ -20,7 +20,7 @@ def expected(
     """Compute it by dense float64 products and autograd of the loss scale / 2 * sum(e ** 2)."""
     codes = values.double().requires_grad_()
     named = torch.where(indices < 0, len(weight), indices)
-    zeros = torch.zeros(len(indices), len(weight) + 1, dtype=torch.float64)
+    zeros = codes.new_zeros(len(indices), len(weight) + 1)
     decoded = zeros.scatter_add(1, named, codes)[:, : len(weight)] @ weight.double()
     decoded = decoded if bias is None else decoded + bias.double()
     error = decoded - target.double()
@@ -31,8 +31,7 @@ def expected(
 
 def some(make: SimpleNamespace, rows: int, k: int, latents: int, dim: int, kind: str, **options):
     build = getattr(make, kind)
-    generator = torch.Generator().manual_seed(rows + k)
-    indices = torch.randint(-1, latents, (rows, k), generator=generator)  # with duplicates
+    indices = make.indices(rows, k, latents)
     shapes = (rows, k), (latents, dim), (dim,), (rows, dim)
     values, weight, bias, target = (build(*shape, **options) for shape in shapes)
     return values, indices, weight, bias, target
@@ -44,8 +43,8 @@ def sum_dtype(dtype: torch.dtype) -> torch.dtype:
 
 @pytest.mark.parametrize(
     ("rows", "k", "latents", "dim"),
-    [(0, 3, 5, 4), (1, 1, 1, 1), (7, 1, 131, 9), (33, 13, 8, 131), (9, 5, 7, 577), (4, 0, 9, 3),
-     (3, 2, 5, 0)],
+    [(0, 3, 5, 4), (1, 1, 1, 1), (7, 1, 131, 9), (33, 13, 8, 131), (4, 0, 9, 3), (3, 2, 5, 0),
+     pytest.param(9, 5, 7, 577, marks=pytest.mark.first_contact)],
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("with_bias", [False, True])
@@ -57,7 +56,7 @@ def test_equal_to_autograd_of_dense_products(
     inputs = some(make, rows, k, latents, dim, "integers", dtype=dtype, most=1)
     if not with_bias:
         inputs = (*inputs[:3], None, inputs[4])
-    scale = torch.tensor(-0.25, dtype=sum_dtype(dtype))
+    scale = make.tensor(-0.25, dtype=sum_dtype(dtype))
     result = decode_error(*inputs, scale, backend=backend)
     exact = expected(*inputs, -0.25)
     assert [t.dtype for t in result] == [sum_dtype(dtype), dtype, dtype]
@@ -70,7 +69,7 @@ def test_real_values_are_within_the_rounding_of_the_sums(
     make: SimpleNamespace, backend: str, dim: int
 ) -> None:
     values, indices, weight, bias, target = some(make, 12, 32, 200, dim, "reals")
-    scale = torch.tensor(0.7)
+    scale = make.tensor(0.7)
     result = decode_error(values, indices, weight, bias, target, scale, backend=backend)
     exact = expected(values, indices, weight, bias, target, scale.double().item())
     u = 2.0**-24
@@ -95,20 +94,21 @@ def test_the_bits_are_those_of_the_separate_functions(
     backend = "auto" if dtype == torch.float64 else backend
     values, indices, weight, bias, target = some(make, 9, 35, 60, 131, "reals", dtype=dtype)
     bias = bias if with_bias else None
-    scale = torch.tensor(1 / 3, dtype=dtype)
+    scale = make.tensor(1 / 3, dtype=dtype)
     result = decode_error(values, indices, weight, bias, target, scale, backend=backend)
     g = (sparse_decode(values, indices, weight, bias, backend=backend) - target) * scale
     assert torch.equal(result.g, g)
     assert torch.equal(result.d_values, gather_dot(g, indices, weight, backend=backend))
 
 
-def test_an_empty_place_touches_nothing(backend: str) -> None:
-    weight = torch.full((3, 4), math.nan)
+@pytest.mark.first_contact
+def test_an_empty_place_touches_nothing(make: SimpleNamespace, backend: str) -> None:
+    weight = make.full((3, 4), math.nan)
     weight[1] = 2.0
-    indices = torch.tensor([[-1, 1], [-1, -1]])
-    values = torch.tensor([[math.inf, 3.0], [math.nan, math.nan]])
+    indices = make.tensor([[-1, 1], [-1, -1]])
+    values = make.tensor([[math.inf, 3.0], [math.nan, math.nan]])
     result = decode_error(
-        values, indices, weight, None, torch.ones(2, 4), torch.tensor(2.0), backend=backend
+        values, indices, weight, None, make.ones(2, 4), make.tensor(2.0), backend=backend
     )
     assert result.squares.tolist() == [100.0, 4.0]
     assert result.g.tolist() == [[10.0] * 4, [-2.0] * 4]
@@ -119,7 +119,7 @@ def test_non_finite_numbers_reach_their_own_rows_only(make: SimpleNamespace, bac
     values, indices, weight, bias, target = some(make, 30, 4, 40, 9, "integers")
     values = values.abs() + 1
     weight[3], target[7, 2], target[8, 0] = math.nan, math.inf, math.nan
-    result = decode_error(values, indices, weight, bias, target, torch.tensor(1.0), backend=backend)
+    result = decode_error(values, indices, weight, bias, target, make.tensor(1.0), backend=backend)
     nan = (indices == 3).any(1)
     nan[8] = True
     assert torch.equal(result.squares.isnan(), nan)
@@ -137,7 +137,7 @@ def test_strides_do_not_matter(make: SimpleNamespace, backend: str) -> None:
         values.T.contiguous().T, indices.T.contiguous().T, weight.repeat(1, 2)[:, :12],
         bias.repeat_interleave(2)[::2], target.T.contiguous().T,
     )  # fmt: skip
-    scale = torch.tensor(2.0)
+    scale = make.tensor(2.0)
     plain = decode_error(*inputs, scale, backend=backend)
     for ours, theirs in zip(decode_error(*strided, scale, backend=backend), plain, strict=True):
         assert torch.equal(ours, theirs)
@@ -151,7 +151,7 @@ def test_bits_do_not_depend_on_the_threads(
     results = []
     for count in (1, 2, 3):
         threads(count)
-        results.append(decode_error(*inputs, torch.tensor(0.3), backend=backend))
+        results.append(decode_error(*inputs, make.tensor(0.3), backend=backend))
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
@@ -184,11 +184,11 @@ def test_wrong_arguments_are_named(backend: str, change: dict, error: type, name
         decode_error(**arguments)
 
 
-def test_gradients_are_not_dropped_silently(backend: str) -> None:
-    values = torch.ones(2, 2, requires_grad=True)
+def test_gradients_are_not_dropped_silently(make: SimpleNamespace, backend: str) -> None:
+    values = make.ones(2, 2, requires_grad=True)
     result = decode_error(
-        values, torch.zeros(2, 2, dtype=torch.int64), torch.ones(5, 3), None, torch.ones(2, 3),
-        torch.tensor(1.0), backend=backend,
+        values, make.zeros(2, 2, dtype=torch.int64), make.ones(5, 3), None, make.ones(2, 3),
+        make.tensor(1.0), backend=backend,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="decode_error: there is no gradient"):
         result.squares.sum().backward()

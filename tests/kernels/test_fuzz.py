@@ -1,10 +1,15 @@
 """Random calls of the C++ functions: each succeeds or raises, and writes only to its outputs."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+
+if find_spec("hypothesis") is None:
+    pytest.skip("hypothesis is not installed", allow_module_level=True)
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twinsae.kernels import _native
@@ -33,6 +38,11 @@ class Memory:
 
     def doubles(self, *shape: int) -> np.ndarray:
         return self._place(self._rng.choice(SPECIAL, shape).astype(np.float64), False)
+
+    def offsets(self, rows: int, places: int) -> np.ndarray:
+        inner = np.sort(self._rng.integers(0, places + 1, max(rows - 1, 0)))
+        ends = [0] if rows == 0 else [0, *inner, places]
+        return self._place(np.array(ends, np.int64), False)
 
     def blocks(self, count: int, rows: int, cols: int) -> np.ndarray:
         ends = (np.sort(self._rng.integers(0, high + 1, (count, 2))) for high in (rows, cols))
@@ -173,15 +183,45 @@ def pairs_above(draw: st.DrawFn, memory: Memory) -> Arguments:
     return arguments | {"panels": panels}
 
 
-def sparse_sizes(draw: st.DrawFn) -> list[int]:
-    return [draw(st.integers(0, high)) for high in (20, 6, 70, 9)]  # rows, k, latents, depth
+def linear_above_codes(draw: st.DrawFn, memory: Memory) -> Arguments:
+    rows, depth, latents = (
+        draw(st.integers(low, high)) for low, high in ((0, 40), (1, 9), (0, 70))
+    )
+    return packed_codes(draw, memory, latents, depth) | {
+        "x": memory.floats(rows, depth),
+        "weight": memory.floats(latents, depth),
+        "bias": memory.floats(latents) if draw(st.booleans()) else None,
+        "threshold": memory.floats(latents),
+        "threads": draw(st.integers(1, 3)),
+    }
+
+
+def linear_above(draw: st.DrawFn, memory: Memory) -> Arguments:
+    arguments = linear_above_codes(draw, memory)
+    del arguments["codes"], arguments["bounds"]
+    latents, depth = arguments["weight"].shape
+    panels = None
+    if draw(st.booleans()):
+        arguments["weight"], panels = None, memory.floats(panels_of(latents), depth, 32)
+    return arguments | {"panels": panels}
+
+
+def sparse_places(draw: st.DrawFn, memory: Memory) -> tuple[Arguments, list[int], int, int]:
+    """Return places in compressed rows or not, their shape, how many rows, and the latents."""
+    rows, k, latents = (draw(st.integers(0, high)) for high in (20, 6, 70))
+    if draw(st.booleans()):
+        shape, offsets = [rows, k], None
+    else:
+        shape, offsets = [rows * k], memory.offsets(rows, rows * k)
+    indices = memory.ints(*shape, high=latents)
+    return {"indices": indices, "row_offsets": offsets}, shape, rows, latents
 
 
 def sparse_decode(draw: st.DrawFn, memory: Memory) -> Arguments:
-    rows, k, latents, depth = sparse_sizes(draw)
-    return {
-        "values": memory.floats(rows, k),
-        "indices": memory.ints(rows, k, high=latents),
+    places, shape, rows, latents = sparse_places(draw, memory)
+    depth = draw(st.integers(0, 9))
+    return places | {
+        "values": memory.floats(*shape),
         "weight": memory.floats(latents, depth),
         "bias": memory.floats(depth) if draw(st.booleans()) else None,
         "threads": draw(st.integers(1, 3)),
@@ -190,13 +230,13 @@ def sparse_decode(draw: st.DrawFn, memory: Memory) -> Arguments:
 
 
 def gather_dot(draw: st.DrawFn, memory: Memory) -> Arguments:
-    rows, k, latents, depth = sparse_sizes(draw)
-    return {
+    places, shape, rows, latents = sparse_places(draw, memory)
+    depth = draw(st.integers(0, 9))
+    return places | {
         "rows": memory.floats(rows, depth),
-        "indices": memory.ints(rows, k, high=latents),
         "weight": memory.floats(latents, depth),
         "threads": draw(st.integers(1, 3)),
-        "out": memory.floats(rows, k, writes=True),
+        "out": memory.floats(*shape, writes=True),
     }
 
 
@@ -213,9 +253,14 @@ def decode_error(draw: st.DrawFn, memory: Memory) -> Arguments:
 
 
 def decode_squares(draw: st.DrawFn, memory: Memory) -> Arguments:
-    shared = sparse_decode(draw, memory)
-    rows, depth = shared["out"].shape
-    return shared | {
+    rows, k, latents, depth = (draw(st.integers(0, high)) for high in (20, 6, 70, 9))
+    return {
+        "values": memory.floats(rows, k),
+        "indices": memory.ints(rows, k, high=latents),
+        "weight": memory.floats(latents, depth),
+        "bias": memory.floats(depth) if draw(st.booleans()) else None,
+        "threads": draw(st.integers(1, 3)),
+        "out": memory.floats(rows, depth, writes=True),
         "target": memory.floats(rows, depth),
         "centre": memory.floats(depth),
         "squares": memory.floats(rows, writes=True),
@@ -224,11 +269,11 @@ def decode_squares(draw: st.DrawFn, memory: Memory) -> Arguments:
 
 
 def latent_grads(draw: st.DrawFn, memory: Memory) -> Arguments:
-    rows, k, latents, depth = sparse_sizes(draw)
-    return {
-        "values": memory.floats(rows, k),
-        "d_values": memory.floats(rows, k),
-        "indices": memory.ints(rows, k, high=latents),
+    places, shape, rows, latents = sparse_places(draw, memory)
+    depth = draw(st.integers(0, 9))
+    return places | {
+        "values": memory.floats(*shape),
+        "d_values": memory.floats(*shape),
         "x": memory.floats(rows, depth),
         "g": memory.floats(rows, depth),
         "accumulate": draw(st.booleans()),
@@ -241,9 +286,16 @@ def latent_grads(draw: st.DrawFn, memory: Memory) -> Arguments:
     }
 
 
-CODES = (linear_topk_codes, mutual_topk_codes, pairs_above_codes, pack_codes)
+CODES = (
+    linear_topk_codes,
+    mutual_topk_codes,
+    pairs_above_codes,
+    linear_above_codes,
+    pack_codes,
+)
 ENTRIES = (
-    linear_topk, mutual_topk, pairs_above, pack_panels, sparse_decode, gather_dot, decode_error,
+    linear_topk, mutual_topk, pairs_above, linear_above, pack_panels, sparse_decode, gather_dot,
+    decode_error,
     decode_squares, latent_grads,
     *(CODES if _native.codes_planes(1) else ()),  # on other machines they only raise
 )  # fmt: skip
@@ -393,7 +445,7 @@ def test_more_of_everything_than_there_is() -> None:
     for num_latents in (2**62, 2**63 - 1, -(2**63)):
         with pytest.raises(ValueError, match=r"latents|max_size"):
             _native.latent_grads(
-                None, None, np.empty((0, 3), np.int64), None, None, True, 1, num_latents,
+                None, None, np.empty((0, 3), np.int64), None, None, None, True, 1, num_latents,
                 None, None, None, None,
             )  # fmt: skip
         with pytest.raises(ValueError, match="latents"):

@@ -12,7 +12,8 @@ from twinsae.kernels.topk import mutual_topk, pack
 
 @pytest.mark.parametrize(
     ("rows", "cols", "dim", "m"),
-    [(1, 1, 3, 1), (1, 50, 4, 1), (50, 7, 4, 7), (131, 131, 5, 131), (40, 290, 9, 16),
+    [(1, 1, 3, 1), (1, 50, 4, 1), (50, 7, 4, 7), (131, 131, 5, 131),
+     pytest.param(40, 290, 9, 16, marks=pytest.mark.first_contact),
      pytest.param(40, 3000, 9, 32, marks=pytest.mark.cpu_sizes),
      pytest.param(3300, 45, 6, 20, marks=pytest.mark.cpu_sizes),
      (13, 37, 0, 5), (0, 9, 3, None)],
@@ -33,8 +34,8 @@ def test_both_sides_equal_a_full_sort(
         (scores.T, result.col_values, result.col_indices),
     ):
         expected = oracle.topk(side, m, -np.inf)
-        np.testing.assert_array_equal(indices.numpy(), expected[1])
-        np.testing.assert_array_equal(values.numpy(), expected[0])
+        np.testing.assert_array_equal(indices.cpu().numpy(), expected[1])
+        np.testing.assert_array_equal(values.cpu().numpy(), expected[0])
 
 
 @pytest.mark.parametrize("floor", [-math.inf, 0.3])
@@ -51,10 +52,10 @@ def test_bounds_rule_out_what_is_not_listed(
     a, b = (functional.normalize(make.reals(n, dim)) for n in (rows, cols))
     a[0], b[-1] = 0.0, b[0]
     result = mutual_topk(a, b, m, row_floor=floor, col_floor=floor, exact=False, backend=backend)
-    scores = (a.double() @ b.double().T).numpy()
+    scores = (a.double() @ b.double().T).cpu().numpy()
     for side, values, indices in (
-        (scores, result.row_values.numpy(), result.row_indices.numpy()),
-        (scores.T, result.col_values.numpy(), result.col_indices.numpy()),
+        (scores, result.row_values.cpu().numpy(), result.row_indices.cpu().numpy()),
+        (scores.T, result.col_values.cpu().numpy(), result.col_indices.cpu().numpy()),
     ):
         here = indices >= 0
         own = np.take_along_axis(side, indices.clip(0), 1)
@@ -70,15 +71,16 @@ def test_bounds_rule_out_what_is_not_listed(
         assert (rest.max(1) <= known + 1e-6).all()
 
 
+@pytest.mark.first_contact
 def test_what_has_no_bound_is_listed(make: SimpleNamespace, backend: str) -> None:
     a, b = make.integers(40, 5), make.integers(280, 5)
     a[7], b[3], b[30, 2] = math.nan, math.inf, math.nan  # all scores of a[7] and b[30] are NaN
     result = mutual_topk(a, b, 6, exact=False, backend=backend)
-    finite = torch.arange(280)[(torch.arange(280) != 3) & (torch.arange(280) != 30)]
+    finite = make.arange(280)[(make.arange(280) != 3) & (make.arange(280) != 30)]
     listed = (result.col_indices[finite] == 7).nonzero()
     assert len(listed) == len(finite)
     assert not result.col_values[finite][tuple(listed.T)].isfinite().any()
-    assert (result.row_indices[torch.arange(40) != 7] == 30).any(1).all()
+    assert (result.row_indices[make.arange(40) != 7] == 30).any(1).all()
 
 
 @pytest.mark.parametrize("m", [9, 40])
@@ -92,8 +94,8 @@ def test_only_scores_above_the_floors_are_listed(
     row_floor, col_floor = np.nanmax(scores[:, 10:], 1, initial=-9), scores[7].copy()
     row_floor[4], row_floor[5], col_floor[6], col_floor[7] = -np.inf, np.inf, -np.inf, np.inf
     floors = {
-        "row_floor": torch.from_numpy(row_floor).float(),
-        "col_floor": torch.from_numpy(col_floor).float(),
+        "row_floor": make.given(row_floor).float(),
+        "col_floor": make.given(col_floor).float(),
     }
     result = mutual_topk(a, b, m, **floors, backend=backend)
     for side, floor, values, indices in (
@@ -101,32 +103,41 @@ def test_only_scores_above_the_floors_are_listed(
         (scores.T, col_floor, result.col_values, result.col_indices),
     ):
         expected = oracle.topk(side, m, np.where(np.isnan(floor), np.inf, floor))
-        np.testing.assert_array_equal(indices.numpy(), expected[1])
-        np.testing.assert_array_equal(values.numpy(), expected[0])
+        np.testing.assert_array_equal(indices.cpu().numpy(), expected[1])
+        np.testing.assert_array_equal(values.cpu().numpy(), expected[0])
     same = mutual_topk(a, b, m, row_floor=2.0, backend=backend)
     assert (same.row_values[same.row_indices >= 0].nan_to_num(nan=9.0) > 2).all()
     assert torch.equal(same.col_indices, mutual_topk(a, b, m, backend=backend).col_indices)
 
 
+@pytest.mark.first_contact
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_other_dtypes(make: SimpleNamespace, oracle: SimpleNamespace, dtype: torch.dtype) -> None:
+def test_other_dtypes(
+    make: SimpleNamespace, oracle: SimpleNamespace, backend: str, dtype: torch.dtype
+) -> None:
     a, b = make.integers(60, 8, dtype=dtype), make.integers(70, 8, dtype=dtype)
-    result = mutual_topk(a, b, 6)
+    served = "auto" if dtype == torch.float64 else backend
+    result = mutual_topk(a, b, 6, backend=served)
     scores = oracle.scores(a, b, None)
-    np.testing.assert_array_equal(result.row_indices.numpy(), oracle.topk(scores, 6, -np.inf)[1])
-    np.testing.assert_array_equal(result.col_indices.numpy(), oracle.topk(scores.T, 6, -np.inf)[1])
+    np.testing.assert_array_equal(
+        result.row_indices.cpu().numpy(), oracle.topk(scores, 6, -np.inf)[1]
+    )
+    np.testing.assert_array_equal(
+        result.col_indices.cpu().numpy(), oracle.topk(scores.T, 6, -np.inf)[1]
+    )
     assert result.col_values.dtype == dtype
 
 
+@pytest.mark.first_contact
 def test_non_finite_numbers(make: SimpleNamespace, oracle: SimpleNamespace, backend: str) -> None:
     a, b = make.integers(40, 5), make.integers(50, 5)
     a[7], a[20], b[3], b[30, 2] = math.nan, math.inf, -math.inf, math.nan
     result = mutual_topk(a, b, 40, backend=backend)
     scores = oracle.scores(a, b, None)
     rows, cols = oracle.topk(scores, 40, -np.inf), oracle.topk(scores.T, 40, -np.inf)
-    np.testing.assert_array_equal(result.row_indices.numpy(), rows[1])
-    np.testing.assert_array_equal(result.row_values.numpy(), rows[0])
-    np.testing.assert_array_equal(result.col_indices.numpy(), cols[1])
+    np.testing.assert_array_equal(result.row_indices.cpu().numpy(), rows[1])
+    np.testing.assert_array_equal(result.row_values.cpu().numpy(), rows[0])
+    np.testing.assert_array_equal(result.col_indices.cpu().numpy(), cols[1])
 
 
 def test_bits_do_not_depend_on_threads_or_packing(
@@ -150,10 +161,10 @@ def test_real_values_agree_with_float64(
     exact, size = oracle.scores(a, b, None), oracle.scores(a.abs(), b.abs(), None)
     bound = 66 * 2.0**-24 * size.max()
     np.testing.assert_allclose(
-        result.row_values.numpy(), -np.sort(-exact, 1)[:, :10], rtol=0, atol=bound
+        result.row_values.cpu().numpy(), -np.sort(-exact, 1)[:, :10], rtol=0, atol=bound
     )
     np.testing.assert_allclose(
-        result.col_values.numpy(), -np.sort(-exact.T, 1)[:, :10], rtol=0, atol=bound
+        result.col_values.cpu().numpy(), -np.sort(-exact.T, 1)[:, :10], rtol=0, atol=bound
     )
 
 

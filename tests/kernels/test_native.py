@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels import _native
-from twinsae.kernels.topk import linear_topk
+from twinsae.kernels.topk import linear_above, linear_topk
 
 
 def floats(*shape: int) -> np.ndarray:
@@ -126,8 +126,8 @@ def test_pack_panels_checks_every_argument() -> None:
 )
 def test_sparse_decode_checks_every_argument(change: dict, message: str) -> None:
     arguments = {
-        "values": floats(3, 2), "indices": ints(3, 2), "weight": floats(5, 4), "bias": floats(4),
-        "threads": 1, "out": floats(3, 4),
+        "values": floats(3, 2), "indices": ints(3, 2), "row_offsets": None,
+        "weight": floats(5, 4), "bias": floats(4), "threads": 1, "out": floats(3, 4),
     }  # fmt: skip
     _native.sparse_decode(**arguments)
     with pytest.raises(ValueError, match=message):
@@ -145,8 +145,8 @@ def test_sparse_decode_checks_every_argument(change: dict, message: str) -> None
 )
 def test_gather_dot_checks_every_argument(change: dict, message: str) -> None:
     arguments = {
-        "rows": floats(3, 4), "indices": ints(3, 2), "weight": floats(5, 4), "threads": 1,
-        "out": floats(3, 2),
+        "rows": floats(3, 4), "indices": ints(3, 2), "row_offsets": None,
+        "weight": floats(5, 4), "threads": 1, "out": floats(3, 2),
     }  # fmt: skip
     _native.gather_dot(**arguments)
     with pytest.raises(ValueError, match=message):
@@ -168,8 +168,9 @@ def test_gather_dot_checks_every_argument(change: dict, message: str) -> None:
 )
 def test_decode_error_checks_every_argument(change: dict, message: str) -> None:
     arguments = {
-        "values": floats(3, 2), "indices": ints(3, 2), "weight": floats(5, 4), "bias": floats(4),
-        "target": floats(3, 4), "scale": 1.0, "threads": 1, "squares": floats(3),
+        "values": floats(3, 2), "indices": ints(3, 2), "row_offsets": None,
+        "weight": floats(5, 4), "bias": floats(4), "target": floats(3, 4), "scale": 1.0,
+        "threads": 1, "squares": floats(3),
         "g": floats(3, 4), "d_values": floats(3, 2),
     }  # fmt: skip
     if "weight" in change:
@@ -201,12 +202,60 @@ def test_decode_error_checks_every_argument(change: dict, message: str) -> None:
 def test_latent_grads_checks_every_argument(change: dict, message: str) -> None:
     arguments = {
         "values": floats(3, 2), "d_values": floats(3, 2), "indices": ints(3, 2),
-        "x": floats(3, 4), "g": floats(3, 4), "accumulate": True, "threads": 1, "num_latents": 5,
+        "row_offsets": None, "x": floats(3, 4), "g": floats(3, 4), "accumulate": True,
+        "threads": 1, "num_latents": 5,
         "dW_dec": floats(5, 4), "dW_enc": floats(5, 4), "db_enc": floats(5), "fired": ints(5),
     }  # fmt: skip
     _native.latent_grads(**arguments)
     with pytest.raises(ValueError, match=message):
         _native.latent_grads(**{**arguments, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"values": floats(4)}, "values: expected shape"),
+        ({"values": floats(5, 1)}, "values: expected 1 dimensions"),
+        ({"out": floats(2, 4)}, "out: expected shape"),
+        ({"indices": ints(5) + 5}, "indices: expected -1 to 4, got 5"),
+        ({"row_offsets": np.array([0, 2, 2, 4])}, "row_offsets: expected .* from 0 to 5"),
+        ({"row_offsets": np.array([1, 2, 2, 5])}, "row_offsets: expected .* from 0 to 5"),
+        ({"row_offsets": np.array([0, 3, 2, 5])}, "row_offsets: expected .* from 0 to 5"),
+        ({"row_offsets": np.array([0, 9, -4, 5])}, "row_offsets: expected .* from 0 to 5"),
+        ({"row_offsets": np.array([], np.int64)}, "row_offsets: expected .* from 0 to 5"),
+    ],
+)
+def test_compressed_rows_are_checked(change: dict, message: str) -> None:
+    arguments = {
+        "values": floats(5), "indices": ints(5), "row_offsets": np.array([0, 2, 2, 5]),
+        "weight": floats(5, 4), "bias": floats(4), "threads": 1, "out": floats(3, 4),
+    }  # fmt: skip
+    _native.sparse_decode(**arguments)
+    with pytest.raises(ValueError, match=message):
+        _native.sparse_decode(**{**arguments, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": floats(4, 4)}, "weight: expected shape"),
+        ({"weight": floats(5, 3)}, "weight: expected shape"),
+        ({"weight": None}, "weight, panels: expected one of them"),
+        ({"panels": floats(1, 4, 32)}, "weight, panels: expected one of them"),
+        ({"weight": None, "panels": floats(2, 4, 32)}, "panels: expected shape"),
+        ({"bias": floats(4)}, "bias: expected shape"),
+        ({"threshold": floats(4)}, "bias: expected shape|weight: expected shape"),
+        ({"threads": 0}, "threads: expected 1"),
+    ],
+)
+def test_linear_above_checks_every_argument(change: dict, message: str) -> None:
+    arguments = {
+        "x": floats(3, 4), "weight": floats(5, 4), "panels": None, "bias": floats(5),
+        "threshold": floats(5), "threads": 1,
+    }  # fmt: skip
+    _native.linear_above(**arguments)
+    with pytest.raises(ValueError, match=message):
+        _native.linear_above(**{**arguments, **change})
 
 
 def test_an_instruction_set_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,3 +284,14 @@ def test_the_gil_is_released_and_calls_may_overlap() -> None:
         worker.join()
     assert len(results) == 4
     assert all(torch.equal(alone, indices) for indices in results)
+
+
+@pytest.mark.skipif(not _native.codes_planes(1), reason="no codes on this machine")
+def test_many_scores_above_thresholds_are_scored_in_float32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(n, 600, generator=generator) for n in (40, 3000))
+    few, many = (linear_above(x, weight, None, limit) for limit in (80.0, 0.0))
+    assert int(few.stats.survivors) >= len(few.indices) > 0
+    assert int(many.stats.survivors) == 0
+    above = x.double() @ weight.double().T > 0
+    assert abs(len(many.indices) - int(above.sum())) <= 2  # some may be within rounding of 0

@@ -11,14 +11,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from twinsae.kernels.autoencode import topk_autoencode
-from twinsae.kernels.decode import decode_error, gather_dot, sparse_decode
+from twinsae.kernels.decode import csr_decode, decode_error, gather_dot, sparse_decode
 from twinsae.kernels.grads import latent_grads
-from twinsae.kernels.topk import linear_topk, mutual_topk, ops, pack, pairs_above
+from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk, ops, pack, pairs_above
 
 BACKENDS = ["reference", "native"]
 OPS = [
     "linear_topk", "mutual_topk", "pairs_above", "sparse_decode", "gather_dot", "decode_error",
-    "latent_grads", "topk_autoencode",
+    "latent_grads", "topk_autoencode", "linear_above",
 ]  # fmt: skip
 
 
@@ -35,15 +35,17 @@ def calls(make: SimpleNamespace, backend: str) -> dict[str, tuple]:
         "linear_topk": (x, weight, bias, [], 3, floor, bias > 0, 2, backend),
         "mutual_topk": (plain[0], plain[1], [], 3, floor, torch.zeros(40), True, backend),
         "pairs_above": (plain[0], plain[1], [], *prices, 0.5, None, 999, True, "reference"),
-        "sparse_decode": (values, indices, weight, make.reals(5).requires_grad_(), backend),
-        "gather_dot": (plain[0], indices, plain[1], backend),
+        "sparse_decode": (values, indices, weight, make.reals(5).requires_grad_(), None, backend),
+        "gather_dot": (plain[0], indices, plain[1], None, backend),
         "latent_grads": (
-            indices, 40, plain[3], values.detach(), plain[0], plain[0], *outs, True, backend,
+            indices, 40, plain[3], values.detach(), plain[0], plain[0], *outs, True, None, backend,
         ),
         "decode_error": (
-            plain[3], indices, plain[1], make.reals(5), plain[0], torch.tensor(0.5), backend,
+            plain[3], indices, plain[1], make.reals(5), plain[0], torch.tensor(0.5), None,
+            backend,
         ),
         "topk_autoencode": (x, weight, bias, [], weight, make.reals(5), 3, backend),
+        "linear_above": (x, weight, bias, [], torch.zeros(40), backend),
     }  # fmt: skip
 
 
@@ -93,7 +95,9 @@ def test_pairs_and_packed_weights_compile_as_one_graph(
 
     def count(x):
         pairs = pairs_above(x, packed, u[: x.shape[0]], v, margin=-1.0, capacity=500)
-        return linear_topk(x, packed, None, 3).values, pairs.rows + 1, pairs.overflow
+        active = linear_above(x, packed, None, 1.0)
+        recon = csr_decode(*active[:3], packed.weight)
+        return linear_topk(x, packed, None, 3).values, pairs.rows + 1, pairs.overflow, recon
 
     compiled = torch.compile(count, fullgraph=True, backend="aot_eager", dynamic=dynamic)
     for rows in (6, 4):

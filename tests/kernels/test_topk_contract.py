@@ -27,7 +27,8 @@ INT8_ISAS = ("amx_int8", "avx512_vnni", "avx2_int16")
     ("rows", "dim", "latents", "k"),
     [
         (0, 5, 9, 2), (1, 1, 1, 1), (1, 7, 131, 131), (3, 17, 33, 1), (13, 5, 32, 32),
-        (37, 19, 257, 31), (70, 3, 65, 64), (12, 0, 10, 3),
+        (70, 3, 65, 64), (12, 0, 10, 3),
+        pytest.param(37, 19, 257, 31, marks=pytest.mark.first_contact),
         pytest.param(5, 40, 5000, 16, marks=pytest.mark.cpu_sizes),
         pytest.param(2500, 6, 70, 4, marks=pytest.mark.cpu_sizes),
     ],
@@ -43,8 +44,8 @@ def test_indices_equal_a_full_sort(
     values, indices = oracle.topk(oracle.scores(x, weight, bias), k, 0.0)
     assert top.values.dtype == torch.float32
     assert top.indices.dtype == torch.int64
-    np.testing.assert_array_equal(top.indices.numpy(), indices)
-    np.testing.assert_array_equal(top.values.numpy(), values)
+    np.testing.assert_array_equal(top.indices.cpu().numpy(), indices)
+    np.testing.assert_array_equal(top.values.cpu().numpy(), values)
     survivors, redone = (int(count) for count in top.stats)
     if backend == "triton":  # scans in half precision, scores proposals and some rows in float32
         assert 0 <= survivors <= rows * latents
@@ -69,7 +70,7 @@ def test_real_values_are_within_the_rounding_of_a_dot_product(
     size = oracle.scores(x.abs(), weight.abs(), bias.abs())
     unit = (dim + 1) * 2.0**-24
     bound = unit / (1 - unit) * size
-    indices, values = top.indices.numpy(), top.values.numpy()
+    indices, values = top.indices.cpu().numpy(), top.values.cpu().numpy()
     assert (indices >= 0).all()
     assert all(len(set(row)) == k for row in indices)
     taken = np.take_along_axis(exact, indices, 1)
@@ -81,6 +82,7 @@ def test_real_values_are_within_the_rounding_of_a_dot_product(
     assert (left_out.max(1) <= (taken + slack).min(1)).all()
 
 
+@pytest.mark.first_contact
 @pytest.mark.parametrize("dtype", HALVES)
 def test_half_precision_is_ranked_in_float32(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str, dtype: torch.dtype
@@ -92,8 +94,8 @@ def test_half_precision_is_ranked_in_float32(
     )
     top = linear_topk(x, weight, None, 20, backend=backend)
     values, indices = oracle.topk(oracle.scores(x, weight, None), 20, 0.0)
-    np.testing.assert_array_equal(top.indices.numpy(), indices)
-    assert torch.equal(top.values, torch.from_numpy(values).to(dtype))
+    np.testing.assert_array_equal(top.indices.cpu().numpy(), indices)
+    assert torch.equal(top.values, make.given(values).to(dtype))
 
 
 def test_float64_is_served_by_the_reference(make: SimpleNamespace, oracle: SimpleNamespace) -> None:
@@ -101,30 +103,33 @@ def test_float64_is_served_by_the_reference(make: SimpleNamespace, oracle: Simpl
     weight[40] = weight[20] * (1 + 1e-12)  # float32 does not resolve it
     top = linear_topk(x, weight, None, 77, floor=-math.inf)
     values, indices = oracle.topk(oracle.scores(x, weight, None), 77, -math.inf)
-    np.testing.assert_array_equal(top.indices.numpy(), indices)
-    np.testing.assert_allclose(top.values.numpy(), values, rtol=1e-12)
+    np.testing.assert_array_equal(top.indices.cpu().numpy(), indices)
+    np.testing.assert_allclose(top.values.cpu().numpy(), values, rtol=1e-12)
 
 
+@pytest.mark.first_contact
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("k", [1, 40])
-def test_ties_everywhere_go_to_the_lower_index(backend: str, k: int, dtype: torch.dtype) -> None:
-    x, weight = torch.ones(3, 4, dtype=dtype), torch.ones(2500, 4, dtype=dtype)
+def test_ties_everywhere_go_to_the_lower_index(
+    make: SimpleNamespace, backend: str, k: int, dtype: torch.dtype
+) -> None:
+    x, weight = make.ones(3, 4, dtype=dtype), make.ones(2500, 4, dtype=dtype)
     top = linear_topk(x, weight, None, k, backend=backend)
-    assert torch.equal(top.indices, torch.arange(k).expand(3, k))
+    assert torch.equal(top.indices, make.arange(k).expand(3, k))
     assert (top.values == 4).all()
 
 
-def test_a_zero_and_a_negative_zero_tie(backend: str) -> None:
-    weight = torch.tensor([[-0.0], [0.0], [-1.0], [0.0], [-0.0]])
-    bias = torch.tensor([-0.0, 0.0, 0.0, -0.0, -0.0])
-    top = linear_topk(torch.ones(1, 1), weight, bias, 4, floor=-0.5, backend=backend)
+def test_a_zero_and_a_negative_zero_tie(make: SimpleNamespace, backend: str) -> None:
+    weight = make.tensor([[-0.0], [0.0], [-1.0], [0.0], [-0.0]])
+    bias = make.tensor([-0.0, 0.0, 0.0, -0.0, -0.0])
+    top = linear_topk(make.ones(1, 1), weight, bias, 4, floor=-0.5, backend=backend)
     assert top.indices.tolist() == [[0, 1, 3, 4]]
 
 
 def test_nothing_is_found_below_the_floor(make: SimpleNamespace, backend: str) -> None:
     x = make.integers(6, 9)
-    all_negative = linear_topk(x, torch.zeros(50, 9), -torch.ones(50), 7, backend=backend)
-    zero_rows = linear_topk(torch.zeros(6, 9), make.integers(50, 9), None, 7, backend=backend)
+    all_negative = linear_topk(x, make.zeros(50, 9), -make.ones(50), 7, backend=backend)
+    zero_rows = linear_topk(make.zeros(6, 9), make.integers(50, 9), None, 7, backend=backend)
     for top in (all_negative, zero_rows):
         assert (top.values == 0).all()
         assert (top.indices == -1).all()
@@ -133,13 +138,13 @@ def test_nothing_is_found_below_the_floor(make: SimpleNamespace, backend: str) -
 def test_missing_places_come_last(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str
 ) -> None:
-    x, weight, bias = make.integers(8, 4), make.integers(90, 4), torch.full((90,), -20.0)
-    bias += torch.arange(90) % 30
+    x, weight, bias = make.integers(8, 4), make.integers(90, 4), make.full((90,), -20.0)
+    bias += make.arange(90) % 30
     top = linear_topk(x, weight, bias, 40, backend=backend)
     values, indices = oracle.topk(oracle.scores(x, weight, bias), 40, 0.0)
     assert 0 < (indices == -1).mean() < 1
-    np.testing.assert_array_equal(top.indices.numpy(), indices)
-    np.testing.assert_array_equal(top.values.numpy(), values)
+    np.testing.assert_array_equal(top.indices.cpu().numpy(), indices)
+    np.testing.assert_array_equal(top.values.cpu().numpy(), values)
 
 
 @pytest.mark.parametrize("floor", [2.0, -3.0, -math.inf, math.inf, 1e9])
@@ -149,34 +154,37 @@ def test_scalar_floor_is_strict(
     x, weight = make.integers(10, 3), make.integers(45, 3)
     top = linear_topk(x, weight, None, 45, floor=floor, backend=backend)
     _, indices = oracle.topk(oracle.scores(x, weight, None), 45, floor)
-    np.testing.assert_array_equal(top.indices.numpy(), indices)
+    np.testing.assert_array_equal(top.indices.cpu().numpy(), indices)
 
 
+@pytest.mark.first_contact
 def test_floor_of_each_row(make: SimpleNamespace, oracle: SimpleNamespace, backend: str) -> None:
     x, weight = make.integers(6, 3), make.integers(64, 3)
-    floor = torch.tensor([0.0, 4.0, -4.0, -math.inf, math.inf, math.nan])
+    floor = make.tensor([0.0, 4.0, -4.0, -math.inf, math.inf, math.nan])
     top = linear_topk(x, weight, None, 33, floor=floor, backend=backend)
     # No score is above NaN, as none is above infinity.
     limits = np.array([0.0, 4.0, -4.0, -np.inf, np.inf, np.inf])
     _, indices = oracle.topk(oracle.scores(x, weight, None), 33, limits)
-    np.testing.assert_array_equal(top.indices.numpy(), indices)
+    np.testing.assert_array_equal(top.indices.cpu().numpy(), indices)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "share", [0.0, 0.02, pytest.param(0.5, marks=pytest.mark.first_contact), 1.0]
+)
 def test_only_masked_in_latents_are_eligible(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str, share: float
 ) -> None:
     x, weight, bias = make.integers(9, 5), make.integers(400, 5), make.integers(400)
-    mask = torch.arange(400) % 100 < share * 100
+    mask = make.arange(400) % 100 < share * 100
     top = linear_topk(x, weight, bias, 21, mask=mask, backend=backend)
-    _, indices = oracle.topk(oracle.scores(x, weight, bias), 21, 0.0, mask.numpy())
-    np.testing.assert_array_equal(top.indices.numpy(), indices)
+    _, indices = oracle.topk(oracle.scores(x, weight, bias), 21, 0.0, mask.cpu().numpy())
+    np.testing.assert_array_equal(top.indices.cpu().numpy(), indices)
 
 
 @pytest.mark.parametrize(
     ("dim", "latents"),
     [
-        (17, 96), (576, 33), (70, 300), (1, 257),
+        pytest.param(17, 96, marks=pytest.mark.first_contact), (576, 33), (70, 300), (1, 257),
         pytest.param(1, 2100, marks=pytest.mark.cpu_sizes),
         pytest.param(576, 2100, marks=pytest.mark.cpu_sizes),
     ],
@@ -212,7 +220,9 @@ def test_strides_do_not_matter(make: SimpleNamespace, backend: str) -> None:
     assert torch.equal(strided.indices, plain.indices)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    "bad", [pytest.param(math.nan, marks=pytest.mark.first_contact), math.inf, -math.inf]
+)
 @pytest.mark.parametrize("where", ["x", "weight", "bias"])
 def test_non_finite_numbers(
     make: SimpleNamespace, oracle: SimpleNamespace, backend: str, bad: float, where: str
@@ -222,21 +232,24 @@ def test_non_finite_numbers(
     inputs[where][3::4] = bad
     top = linear_topk(*inputs.values(), 300, floor=-math.inf, backend=backend)
     values, indices = oracle.topk(oracle.scores(*inputs.values()), 300, -math.inf)
-    np.testing.assert_array_equal(top.indices.numpy(), indices)
-    np.testing.assert_array_equal(top.values.numpy(), values)
+    np.testing.assert_array_equal(top.indices.cpu().numpy(), indices)
+    np.testing.assert_array_equal(top.values.cpu().numpy(), values)
 
 
-def test_a_nan_score_is_returned_above_any_floor_but_not_through_the_mask(backend: str) -> None:
-    weight = torch.tensor([[1.0], [math.nan], [2.0], [math.nan]])
-    mask = torch.tensor([True, False, True, True])
-    top = linear_topk(torch.ones(1, 1), weight, None, 2, floor=math.inf, mask=mask, backend=backend)
+def test_a_nan_score_is_returned_above_any_floor_but_not_through_the_mask(
+    make: SimpleNamespace, backend: str
+) -> None:
+    weight = make.tensor([[1.0], [math.nan], [2.0], [math.nan]])
+    mask = make.tensor([True, False, True, True])
+    top = linear_topk(make.ones(1, 1), weight, None, 2, floor=math.inf, mask=mask, backend=backend)
     assert top.indices.tolist() == [[3, -1]]
     assert top.values[0, 0].isnan()
 
 
-def test_a_row_full_of_nan(backend: str) -> None:
-    x = torch.tensor([[math.nan], [1.0]])
-    weight = torch.ones(2100, 1)
+@pytest.mark.first_contact
+def test_a_row_full_of_nan(make: SimpleNamespace, backend: str) -> None:
+    x = make.tensor([[math.nan], [1.0]])
+    weight = make.ones(2100, 1)
     weight[2099] = math.inf
     top = linear_topk(x, weight, None, 3, backend=backend)
     assert top.indices.tolist() == [[0, 1, 2], [2099, 0, 1]]
@@ -267,7 +280,7 @@ def test_settings_of_torch_do_not_make_it_less_exact(make: SimpleNamespace, back
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(make.device.type, dtype=torch.bfloat16):
             fast = linear_topk(x, weight, None, 10, backend=backend)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:

@@ -12,19 +12,31 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels.backends import interpreting
-from twinsae.kernels.topk import linear_topk, mutual_topk
+from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk
 
 if not interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
 
 import triton
 import triton.language as tl
+from twinsae.kernels import launch
 from twinsae.kernels.autoencode import topk_autoencode
 from twinsae.kernels.autoencode import triton as autoencode
 from twinsae.kernels.decode import sparse_decode
 from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.grads import triton as grads
-from twinsae.kernels.topk.triton import dense, linear, mutual, plans, scan, select
+from twinsae.kernels.topk.triton import (
+    above,
+    blocks,
+    dense,
+    linear,
+    mutual,
+    plan,
+    scan,
+    select,
+    tiles,
+)
+from twinsae.kernels.topk.triton.rescore import Scores
 from twinsae.kernels.topk.triton.scheme import Scheme, choose_scheme
 from twinsae.kernels.topk.triton.tiles import INTERPRETED
 
@@ -34,7 +46,7 @@ SCHEME = Scheme(group=16, kept=3)
 @pytest.fixture
 def scheme(monkeypatch: pytest.MonkeyPatch):
     def force(chosen: Scheme | None) -> None:
-        monkeypatch.setattr(linear, "choose_scheme", lambda *_: chosen)
+        monkeypatch.setattr(plan, "choose_scheme", lambda *_: chosen)
 
     return force
 
@@ -83,21 +95,34 @@ def test_a_row_is_not_proved_while_a_group_may_hold_more_above_the_floor(
     assert check(torch.ones(2, 1), weight, None, 5, oracle) == 0
 
 
+@pytest.fixture
+def recording(monkeypatch: pytest.MonkeyPatch):
+    """Let the scans think that a CUDA graph is recorded, which repeats so many rows."""
+
+    def begin(rows: int) -> None:
+        for module in (linear, dense, mutual, autoencode):
+            monkeypatch.setattr(module, "capturing", lambda _: True)
+        monkeypatch.setattr(dense, "GRAPH_ROWS", rows)
+
+    return begin
+
+
 @pytest.mark.parametrize("best", [2, 4, 16])
-@pytest.mark.parametrize("recording", [False, True])
+@pytest.mark.parametrize("in_graph", [False, True])
 def test_rows_that_are_done_again_are_decoded_again(
-    make: SimpleNamespace, scheme, monkeypatch, best: int, recording: bool
+    make: SimpleNamespace, scheme, recording, best: int, in_graph: bool
 ) -> None:
     # As above, and rows must keep their order.
     scheme(SCHEME)
-    monkeypatch.setattr(linear, "capturing", lambda: recording)
+    if in_graph:
+        recording(3)
     W_enc, W_dec, b_dec = torch.zeros(300, 2), make.integers(300, 2), make.integers(2)
     W_enc[32 : 32 + best, 0] = torch.arange(1.0, best + 1)
     W_enc[5::16, 1] = torch.arange(1.0, 20.0)
     x = torch.zeros(6, 2)
     x[[1, 4], 0], x[[0, 2, 3, 5], 1] = torch.tensor([1.0, 2.0]), torch.arange(1.0, 5.0)
     found = topk_autoencode(x, W_enc, None, W_dec, b_dec, best, backend="triton")
-    assert found.stats.rows_redone == (0 if best == 2 or recording else 2)
+    assert found.stats.rows_redone == (0 if best == 2 else 2)
     values, indices = torch.relu(x @ W_enc.T).topk(best)  # no ties
     assert torch.equal(found.values, values)
     assert torch.equal(found.indices, indices)
@@ -153,6 +178,30 @@ def test_the_dense_route_works_in_chunks_of_rows(
     check(make.integers(30, 5), make.integers(90, 5), None, 8, oracle)
 
 
+@pytest.mark.parametrize("chosen", [SCHEME, None])
+@pytest.mark.parametrize("stacks", [1, 2])
+def test_blocks_of_any_size_give_equal_bits(
+    make: SimpleNamespace, scheme, monkeypatch, chosen, stacks: int
+) -> None:
+    # Blocks of 32 rows, one stack and 256 latents, in place of one block. Programs may take 64 rows
+    # of 3 latents in one and 32 in the other, but a score has the same bits.
+    scheme(chosen)
+    x, weight, bias = make.integers(70, 6), make.integers(stacks * 600, 6), make.reals(stacks * 600)
+    bias = (bias * 8).round() / 8
+    whole = linear_topk(x, weight, bias, 5, groups=stacks, backend="triton")
+    monkeypatch.setattr(blocks, "BAND", 1)
+    monkeypatch.setattr(blocks, "KEYS_AT_ONCE", 1)
+    monkeypatch.setattr(dense, "FEW_ROWS", 40)
+    monkeypatch.setattr(dense, "KEYS_AT_ONCE", 40 * 256)
+    assert blocks.cut(
+        Scores(x, weight, stacks=stacks), plan.Plan(INTERPRETED, SCHEME, True), 5
+    ) == (blocks.Cut(32, 1, 256))
+    parts = linear_topk(x, weight, bias, 5, groups=stacks, backend="triton")
+    for ours, theirs in zip(parts[:2], whole[:2], strict=True):
+        assert torch.equal(ours, theirs)
+    assert [int(n) for n in parts.stats] == [int(n) for n in whole.stats]
+
+
 @pytest.mark.parametrize(("dim", "described"), [(72, 2), (70, 0)], ids=["whole", "odd"])
 def test_descriptors_read_the_same_numbers(
     make: SimpleNamespace, scheme, monkeypatch, dim: int, described: int
@@ -160,15 +209,15 @@ def test_descriptors_read_the_same_numbers(
     # Rows of 72 float32 are multiples of 16 bytes. Tiles reach past the rows, into the next stack.
     scheme(SCHEME)
     made = []
-    real = linear.TensorDescriptor.from_tensor
+    real = blocks.TensorDescriptor.from_tensor
     monkeypatch.setattr(
-        linear.TensorDescriptor, "from_tensor", lambda *given: made.append(1) or real(*given)
+        blocks.TensorDescriptor, "from_tensor", lambda *given: made.append(1) or real(*given)
     )
     x, weight, bias = make.reals(37, dim), make.reals(600, dim), make.reals(600)
     found = []
     for tile in (INTERPRETED, replace(INTERPRETED, described=True)):
-        with plans.forced("linear_topk", plans.Plan("fused", tile)):
-            found.append(linear_topk(x, weight, bias, 5, groups=2, backend="triton"))
+        monkeypatch.setattr(plan, "scan_tile", lambda *_, tile=tile: tile)
+        found.append(linear_topk(x, weight, bias, 5, groups=2, backend="triton"))
     assert len(made) == described
     for ours, theirs in zip(found[1][:2], found[0][:2], strict=True):
         assert torch.equal(ours, theirs)
@@ -182,16 +231,49 @@ def test_rows_that_are_redone_by_either_selection(
     check(make.integers(6, 5), make.integers(5000, 5), None, k, oracle)
 
 
-def test_a_graph_that_is_recorded_waits_for_no_number(
-    make: SimpleNamespace, oracle: SimpleNamespace, scheme, monkeypatch
+@pytest.mark.parametrize("stacks", [1, 2])
+def test_a_graph_repeats_a_fixed_number_of_rows_and_marks_the_others(
+    make: SimpleNamespace, scheme, recording, stacks: int
 ) -> None:
     scheme(SCHEME)
+    x, weight = make.integers(20, 5), make.integers(stacks * 90, 5)
+    mask = make.reals(stacks * 90) > -1
+    before = linear_topk(x, weight, None, 20, mask=mask, groups=stacks, backend="triton")
+    redone = int(before.stats.rows_redone)
+    assert redone > 3 * stacks
+    recording(20)
+    after = linear_topk(x, weight, None, 20, mask=mask, groups=stacks, backend="triton")
+    assert torch.equal(after.values, before.values)
+    assert torch.equal(after.indices, before.indices)
+    recording(3)
+    after = linear_topk(x, weight, None, 20, mask=mask, groups=stacks, backend="triton")
+    assert after.stats.rows_redone == redone
+    lost = after.values.isnan()
+    assert torch.equal(lost.any(-1), lost.all(-1))
+    assert int(lost.any(-1).sum()) == redone - 3 * stacks
+    assert torch.equal(after.values[~lost], before.values[~lost])
+    assert torch.equal(after.indices[~lost], before.indices[~lost])
+
+
+def test_an_autoencoder_in_a_graph_marks_the_rows_that_it_has_lost(
+    make: SimpleNamespace, scheme, recording
+) -> None:
+    scheme(SCHEME)
+    x, W_enc, W_dec = make.integers(20, 5), make.integers(90, 5), make.integers(90, 5)
+    before = topk_autoencode(x, W_enc, None, W_dec, None, 20, backend="triton")
+    recording(3)
+    after = topk_autoencode(x, W_enc, None, W_dec, None, 20, backend="triton")
+    lost = after.squares.isnan()
+    assert int(lost.sum()) == int(before.stats.rows_redone) - 3 > 0
+    for ours, theirs in zip(after[:5], before[:5], strict=True):
+        assert torch.equal(ours[~lost], theirs[~lost])
+    for marked in (after.recon, after.values):
+        assert torch.equal(marked.isnan().all(1), lost)
+
+
+def test_other_scans_in_a_graph(make: SimpleNamespace, oracle: SimpleNamespace, recording) -> None:
+    recording(3)
     x, weight = make.integers(20, 5), make.integers(90, 5)
-    assert check(x, weight, None, 20, oracle) > 0
-    for module in (linear, mutual):
-        monkeypatch.setattr(module, "capturing", lambda: True)
-        monkeypatch.setattr(module, "plan_for", None)  # not even the cache's file is read
-    assert check(x, weight, None, 20, oracle) == 0
     near = mutual_topk(x, weight, 2, backend="triton")
     expected = oracle.topk(oracle.scores(x, weight, None), 2, -np.inf)[1]
     np.testing.assert_array_equal(near.row_indices, expected)
@@ -210,7 +292,7 @@ def test_both_sides_over_blocks_of_rows(
     m: int,
 ) -> None:
     # Blocks of 16 rows; one group of each side holds clustered winners.
-    monkeypatch.setattr(mutual, "choose_scheme", lambda *_: chosen)
+    monkeypatch.setattr(plan, "choose_scheme", lambda *_: chosen)
     monkeypatch.setattr(mutual, "KEYS_AT_ONCE", 1)
     a, b = make.integers(rows, 9), make.integers(cols, 9)
     a[18:27] *= 3
@@ -238,8 +320,8 @@ def test_two_runs_have_the_same_bits(make: SimpleNamespace, scheme) -> None:
 def test_an_index_out_of_range_is_left_out_while_a_graph_is_recorded(
     monkeypatch,
 ) -> None:
-    monkeypatch.setattr(grads, "capturing", lambda: True)
-    ones, indices = torch.ones(2, 2), torch.tensor([[0, 9], [-7, 2]])
+    monkeypatch.setattr(launch, "capturing", lambda _: True)
+    ones, indices = torch.ones(2, 2), torch.tensor([[0, 1 << 32], [-7, 2]])
     sums = latent_grads(ones, ones, indices, ones, ones, 3, backend="triton")
     assert sums.fired.tolist() == sums.db_enc.tolist() == [1, 0, 1]
 
@@ -256,6 +338,20 @@ def test_the_scheme_follows_the_odds(latents: int, k: int, expected: Scheme | No
     assert choose_scheme(latents, k, widest=128) == expected
     if expected is not None and expected.group > 64:
         assert choose_scheme(latents, k, widest=64) == Scheme(64, expected.kept)
+
+
+def test_every_gpu_has_a_tile_and_all_tiles_give_equal_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lists = tiles.HALF_TILES.values()
+    assert len({tile.depth for listed in lists for tile in listed}) == 1
+    monkeypatch.setattr(tiles, "interpreting", lambda: False)
+    for arch in (80, 86, 90, 100, 120):
+        monkeypatch.setattr(tiles, "capability", lambda _, arch=arch: arch)
+        for op in tiles.HALF_TILES:
+            tile = tiles.scan_tile(op, torch.device("cuda"))
+            assert tile.described == (arch == 90 and op == "linear_topk")
+            assert not tile.archs or arch in tile.archs
 
 
 def test_the_odds_bound_those_of_random_rows() -> None:
@@ -309,3 +405,17 @@ def test_pieces_of_heavy_latents_fit_their_list(count: int) -> None:
         assert stop - start <= grads.PIECE
         covered[start:stop] += 1
     assert (covered == int(count > grads.PIECE)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_list_that_is_too_short_is_made_again(
+    make: SimpleNamespace, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, weight = make.integers(20, 4, dtype=dtype), make.integers(90, 4, dtype=dtype)
+    expected = linear_above(x, weight, None, -5.0, backend="reference")
+    assert len(expected.indices) > 1000
+    monkeypatch.setattr(above, "EACH_ROW", 1)
+    monkeypatch.setattr(above, "ROOM", 0)
+    found = linear_above(x, weight, None, -5.0, backend="triton")
+    for ours, theirs in zip(found[:3], expected[:3], strict=True):
+        assert torch.equal(ours, theirs)

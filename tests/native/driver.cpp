@@ -209,6 +209,49 @@ void check_pairs_above(int64_t a_rows, int64_t b_rows, int64_t depth) {
   expect(pairs.rows == rows && pairs.cols == cols, "pairs_above", count);
 }
 
+void check_linear_above(int64_t rows, int64_t latents, int64_t depth) {
+  Floats x(rows * depth, -3, 3), weight(latents * depth, -3, 3), bias(latents, -3, 3);
+  Floats threshold(latents, -3, 3);
+  if (toss()) sprinkle(x, kNan), sprinkle(bias, kInf);
+  if (toss()) sprinkle(threshold, kInf), sprinkle(threshold, -kInf);
+  const bool packed = toss(), has_bias = toss();
+  const int threads = static_cast<int>(draw(1, 4));
+  LinearAbove problem{};
+  problem.rows = rows;
+  problem.depth = depth;
+  problem.latents = latents;
+  problem.x = x.data();
+  problem.weight = weight.data();
+  problem.bias = has_bias ? bias.data() : nullptr;
+  problem.threshold = threshold.data();
+  SparseScores found;
+  if (const CodesIsa* codes_isa = current_codes_isa(); codes_isa && depth > 0 && toss()) {
+    const PackedCodes codes(*codes_isa, weight.data(), latents, depth, threads, packed);
+    ScanCounts counts{};
+    found = linear_above_codes(problem, *codes_isa, codes.panels(), threads, counts);
+  } else {
+    Floats panels(panel_count(latents) * depth * kPanel);
+    pack_panels(weight.data(), latents, depth, threads, panels.data());
+    if (packed) problem.weight = nullptr, problem.panels = panels.data();
+    found = linear_above(problem, threads);
+  }
+  int64_t place = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    expect(found.row_offsets[i] == place, "linear_above, offset", i);
+    for (int64_t j = 0; j < latents; ++j) {
+      const float product = dot(x.data() + i * depth, weight.data() + j * depth, depth);
+      const float score = product + (has_bias ? bias[j] : 0.0f);
+      if (score <= threshold[j]) continue;
+      const bool named = place < int64_t(found.indices.size()) && found.indices[place] == j;
+      expect(named, "linear_above, latent", i);
+      expect(found.values[place] == score || std::isnan(score), "linear_above, score", i);
+      ++place;
+    }
+  }
+  expect(found.row_offsets[rows] == place && int64_t(found.values.size()) == place,
+         "linear_above, places", place);
+}
+
 void check_mutual_topk(int64_t a_rows, int64_t b_rows, int64_t depth, int64_t m) {
   Floats a(a_rows * depth, -3, 3), b(b_rows * depth, -3, 3);
   if (toss()) sprinkle(a, kNan), sprinkle(b, kNan);
@@ -276,7 +319,9 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
     if (indices[i] < 0) values[i] = d_values[i] = kNan;  // must not be read
   const int threads = static_cast<int>(draw(1, 4));
   const bool has_bias = toss();
-  const Sparse s{rows, k, latents, depth, indices.data()};
+  Ints row_offsets(rows + 1, 0);
+  for (int64_t n = 0; n <= rows; ++n) row_offsets[n] = n * k;
+  const Sparse s{rows, k, latents, depth, indices.data(), toss() ? row_offsets.data() : nullptr};
 
   Floats decoded(rows * depth, 9), wanted(rows * depth), dots(rows * k, 9), wanted_dots(rows * k);
   Floats dW_dec(latents * depth, 1), dW_enc(latents * depth, 2), db_enc(latents, 3);
@@ -359,6 +404,7 @@ void check_everything() {
     const int64_t a_rows = draw(1, 60), b_rows = draw(1, 90), shorter = std::min(a_rows, b_rows);
     check_mutual_topk(a_rows, b_rows, draw(1, 40), i % 5 ? draw(1, shorter) : shorter);
     check_pairs_above(a_rows, b_rows, draw(0, 40));
+    check_linear_above(a_rows, b_rows, draw(0, 40));
     check_sparse(draw(0, 40), draw(0, 9), draw(0, 200), draw(0, 40));
   }
   check_linear_topk(9, 4, 1, 5000, 3);  // more survivors than a row has room for
@@ -369,6 +415,8 @@ void check_everything() {
   check_mutual_topk(33, 2100, 2048, 7);
   check_pairs_above(1600, 50, 3);
   check_pairs_above(33, 2100, 2048);
+  check_linear_above(1600, 50, 3);
+  check_linear_above(33, 2100, 2048);
   check_sparse(700, 33, 3, 17);  // heavy latents, in many pieces
   for (const int64_t rows : {kPiece - 1, kPiece, kPiece + 1, 2 * kPiece, 2 * kPiece + 1})
     check_sparse(rows, 1, 0, 5), check_sparse(rows, 1, 1, 5), check_sparse(rows, 2, 1, 5);

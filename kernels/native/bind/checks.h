@@ -11,6 +11,7 @@
 namespace twinsae {
 
 void register_linear(pybind11::module_& m);
+void register_linear_above(pybind11::module_& m);
 void register_pairs(pybind11::module_& m);
 void register_sparse(pybind11::module_& m);
 

@@ -64,6 +64,7 @@ PYBIND11_MODULE(_native, m) {
       "outputs in place. A wrong dtype, shape or layout raises ValueError.";
   register_facts(m);
   register_linear(m);
+  register_linear_above(m);
   register_pairs(m);
   register_sparse(m);
 }

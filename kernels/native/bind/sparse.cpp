@@ -8,66 +8,89 @@ using py::object;
 namespace twinsae {
 namespace {
 
-Sparse sparse(const Array<const int64_t>& indices, int64_t latents, int64_t depth) {
-  const int64_t count = indices.shape[0] * indices.shape[1];
-  for (int64_t i = 0; i < count; ++i) {
-    if (indices.data[i] >= -1 && indices.data[i] < latents) continue;
-    require(false,
-            "indices: expected -1 to " + std::to_string(latents - 1) + ", got " +
-                std::to_string(indices.data[i]));
-  }
-  return {indices.shape[0], indices.shape[1], latents, depth, indices.data};
-}
+// The places of a sparse matrix: indices (rows, k), or (places) with row offsets.
+struct Places {
+  Array<const int64_t> indices, row_offsets;
+  size_t dims;
 
-void bind_sparse_decode(const object& values_, const object& indices_, const object& weight_,
-                        const object& bias_, int threads, const object& out_) {
-  const auto values = array<const float>(values_, "values", 2);
-  const auto indices = array<const int64_t>(indices_, "indices", 2);
+  Places(const object& indices_, const object& row_offsets_)
+      : indices(array<const int64_t>(indices_, "indices", row_offsets_.is_none() ? 2 : 1)),
+        row_offsets(optional_array<const int64_t>(row_offsets_, "row_offsets", 1)),
+        dims(indices.shape.size()) {}
+
+  Sparse sparse(int64_t latents, int64_t depth) const {
+    int64_t count = 1;
+    for (const int64_t size : indices.shape) count *= size;
+    for (int64_t i = 0; i < count; ++i) {
+      if (indices.data[i] >= -1 && indices.data[i] < latents) continue;
+      require(false,
+              "indices: expected -1 to " + std::to_string(latents - 1) + ", got " +
+                  std::to_string(indices.data[i]));
+    }
+    if (!row_offsets.data)
+      return {indices.shape[0], indices.shape[1], latents, depth, indices.data, nullptr};
+    const int64_t rows = row_offsets.shape[0] - 1;
+    bool ascends = rows >= 0 && row_offsets.data[0] == 0 && row_offsets.data[rows] == count;
+    for (int64_t n = 0; ascends && n < rows; ++n)
+      ascends = row_offsets.data[n] <= row_offsets.data[n + 1];
+    require(ascends,
+            "row_offsets: expected numbers that ascend from 0 to " + std::to_string(count) +
+                ", the number of indices");
+    return {rows, 0, latents, depth, indices.data, row_offsets.data};
+  }
+};
+
+void bind_sparse_decode(const object& values_, const object& indices_, const object& row_offsets_,
+                        const object& weight_, const object& bias_, int threads,
+                        const object& out_) {
+  const Places places(indices_, row_offsets_);
+  const auto values = array<const float>(values_, "values", places.dims);
   const auto weight = array<const float>(weight_, "weight", 2);
   const auto bias = optional_array<const float>(bias_, "bias", 1);
   const auto out = array<float>(out_, "out", 2);
   check_threads(threads);
-  const Sparse s = sparse(indices, weight.shape[0], weight.shape[1]);
-  values.expect("values", {s.rows, s.k});
+  const Sparse s = places.sparse(weight.shape[0], weight.shape[1]);
+  values.expect("values", places.indices.shape);
   bias.expect("bias", {s.depth});
   out.expect("out", {s.rows, s.depth});
   py::gil_scoped_release release;
   sparse_decode(s, values.data, weight.data, bias.data, threads, out.data);
 }
 
-void bind_gather_dot(const object& rows_, const object& indices_, const object& weight_,
-                     int threads, const object& out_) {
+void bind_gather_dot(const object& rows_, const object& indices_, const object& row_offsets_,
+                     const object& weight_, int threads, const object& out_) {
+  const Places places(indices_, row_offsets_);
   const auto rows = array<const float>(rows_, "rows", 2);
-  const auto indices = array<const int64_t>(indices_, "indices", 2);
   const auto weight = array<const float>(weight_, "weight", 2);
-  const auto out = array<float>(out_, "out", 2);
+  const auto out = array<float>(out_, "out", places.dims);
   check_threads(threads);
-  const Sparse s = sparse(indices, weight.shape[0], weight.shape[1]);
+  const Sparse s = places.sparse(weight.shape[0], weight.shape[1]);
   rows.expect("rows", {s.rows, s.depth});
-  out.expect("out", {s.rows, s.k});
+  out.expect("out", places.indices.shape);
   py::gil_scoped_release release;
   gather_dot(s, rows.data, weight.data, threads, out.data);
 }
 
-void bind_decode_error(const object& values_, const object& indices_, const object& weight_,
-                       const object& bias_, const object& target_, float scale, int threads,
-                       const object& squares_, const object& g_, const object& d_values_) {
-  const auto values = array<const float>(values_, "values", 2);
-  const auto indices = array<const int64_t>(indices_, "indices", 2);
+void bind_decode_error(const object& values_, const object& indices_, const object& row_offsets_,
+                       const object& weight_, const object& bias_, const object& target_,
+                       float scale, int threads, const object& squares_, const object& g_,
+                       const object& d_values_) {
+  const Places places(indices_, row_offsets_);
+  const auto values = array<const float>(values_, "values", places.dims);
   const auto weight = array<const float>(weight_, "weight", 2);
   const auto bias = optional_array<const float>(bias_, "bias", 1);
   const auto target = array<const float>(target_, "target", 2);
   const auto squares = array<float>(squares_, "squares", 1);
   const auto g = array<float>(g_, "g", 2);
-  const auto d_values = array<float>(d_values_, "d_values", 2);
+  const auto d_values = array<float>(d_values_, "d_values", places.dims);
   check_threads(threads);
-  const Sparse s = sparse(indices, weight.shape[0], weight.shape[1]);
-  values.expect("values", {s.rows, s.k});
+  const Sparse s = places.sparse(weight.shape[0], weight.shape[1]);
+  values.expect("values", places.indices.shape);
   bias.expect("bias", {s.depth});
   target.expect("target", {s.rows, s.depth});
   squares.expect("squares", {s.rows});
   g.expect("g", {s.rows, s.depth});
-  d_values.expect("d_values", {s.rows, s.k});
+  d_values.expect("d_values", places.indices.shape);
   py::gil_scoped_release release;
   decode_error(s, values.data, weight.data, bias.data, target.data, scale, threads,
                {squares.data, g.data, d_values.data});
@@ -77,8 +100,8 @@ void bind_decode_squares(const object& values_, const object& indices_, const ob
                          const object& bias_, const object& target_, const object& centre_,
                          int threads, const object& out_, const object& squares_,
                          const object& deviations_) {
-  const auto values = array<const float>(values_, "values", 2);
-  const auto indices = array<const int64_t>(indices_, "indices", 2);
+  const Places places(indices_, py::none());
+  const auto values = array<const float>(values_, "values", places.dims);
   const auto weight = array<const float>(weight_, "weight", 2);
   const auto bias = optional_array<const float>(bias_, "bias", 1);
   const auto target = array<const float>(target_, "target", 2);
@@ -87,8 +110,8 @@ void bind_decode_squares(const object& values_, const object& indices_, const ob
   const auto squares = array<float>(squares_, "squares", 1);
   const auto deviations = array<float>(deviations_, "deviations", 1);
   check_threads(threads);
-  const Sparse s = sparse(indices, weight.shape[0], weight.shape[1]);
-  values.expect("values", {s.rows, s.k});
+  const Sparse s = places.sparse(weight.shape[0], weight.shape[1]);
+  values.expect("values", places.indices.shape);
   bias.expect("bias", {s.depth});
   target.expect("target", {s.rows, s.depth});
   centre.expect("centre", {s.depth});
@@ -101,12 +124,12 @@ void bind_decode_squares(const object& values_, const object& indices_, const ob
 }
 
 void bind_latent_grads(const object& values_, const object& d_values_, const object& indices_,
-                       const object& x_, const object& g_, bool accumulate, int threads,
-                       int64_t latents, const object& dW_dec_, const object& dW_enc_,
-                       const object& db_enc_, const object& fired_) {
-  const auto values = optional_array<const float>(values_, "values", 2);
-  const auto d_values = optional_array<const float>(d_values_, "d_values", 2);
-  const auto indices = array<const int64_t>(indices_, "indices", 2);
+                       const object& row_offsets_, const object& x_, const object& g_,
+                       bool accumulate, int threads, int64_t latents, const object& dW_dec_,
+                       const object& dW_enc_, const object& db_enc_, const object& fired_) {
+  const Places places(indices_, row_offsets_);
+  const auto values = optional_array<const float>(values_, "values", places.dims);
+  const auto d_values = optional_array<const float>(d_values_, "d_values", places.dims);
   const auto x = optional_array<const float>(x_, "x", 2);
   const auto g = optional_array<const float>(g_, "g", 2);
   const auto dW_dec = optional_array<float>(dW_dec_, "dW_dec", 2);
@@ -120,9 +143,9 @@ void bind_latent_grads(const object& values_, const object& d_values_, const obj
   require(!dW_enc.data || (d_values.data && x.data), "dW_enc: needs d_values and x");
   require(!db_enc.data || d_values.data, "db_enc: needs d_values");
   const int64_t depth = dW_dec.data ? dW_dec.shape[1] : dW_enc.data ? dW_enc.shape[1] : 0;
-  const Sparse s = sparse(indices, latents, depth);
-  values.expect("values", {s.rows, s.k});
-  d_values.expect("d_values", {s.rows, s.k});
+  const Sparse s = places.sparse(latents, depth);
+  values.expect("values", places.indices.shape);
+  d_values.expect("d_values", places.indices.shape);
   if (dW_enc.data) x.expect("x", {s.rows, depth});
   if (dW_dec.data) g.expect("g", {s.rows, depth});
   dW_dec.expect("dW_dec", {latents, depth});
@@ -146,19 +169,19 @@ void bind_latent_grads(const object& values_, const object& d_values_, const obj
 
 void register_sparse(py::module_& m) {
   using py::arg;
-  m.def("sparse_decode", &bind_sparse_decode, arg("values"), arg("indices"), arg("weight"),
-        arg("bias"), arg("threads"), arg("out"));
-  m.def("gather_dot", &bind_gather_dot, arg("rows"), arg("indices"), arg("weight"), arg("threads"),
-        arg("out"));
-  m.def("decode_error", &bind_decode_error, arg("values"), arg("indices"), arg("weight"),
-        arg("bias"), arg("target"), arg("scale"), arg("threads"), arg("squares"), arg("g"),
-        arg("d_values"));
+  m.def("sparse_decode", &bind_sparse_decode, arg("values"), arg("indices"), arg("row_offsets"),
+        arg("weight"), arg("bias"), arg("threads"), arg("out"));
+  m.def("gather_dot", &bind_gather_dot, arg("rows"), arg("indices"), arg("row_offsets"),
+        arg("weight"), arg("threads"), arg("out"));
+  m.def("decode_error", &bind_decode_error, arg("values"), arg("indices"), arg("row_offsets"),
+        arg("weight"), arg("bias"), arg("target"), arg("scale"), arg("threads"), arg("squares"),
+        arg("g"), arg("d_values"));
   m.def("decode_squares", &bind_decode_squares, arg("values"), arg("indices"), arg("weight"),
         arg("bias"), arg("target"), arg("centre"), arg("threads"), arg("out"), arg("squares"),
         arg("deviations"));
   m.def("latent_grads", &bind_latent_grads, arg("values"), arg("d_values"), arg("indices"),
-        arg("x"), arg("g"), arg("accumulate"), arg("threads"), arg("num_latents"), arg("dW_dec"),
-        arg("dW_enc"), arg("db_enc"), arg("fired"));
+        arg("row_offsets"), arg("x"), arg("g"), arg("accumulate"), arg("threads"),
+        arg("num_latents"), arg("dW_dec"), arg("dW_enc"), arg("db_enc"), arg("fired"));
 }
 
 }  // namespace twinsae

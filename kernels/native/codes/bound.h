@@ -69,6 +69,13 @@
 //    kPriceRounding of them; kStartRounding has room for the last. The threshold is lowered by
 //    kStartRounding of itself too, because it becomes a float32 number.
 //
+// 5. Thresholds. linear_above lists f = dot(x, w) + bias unless f <= threshold. The scan takes start
+//    = fl(bias - threshold), which is off by u (|bias| + |threshold|) at most, and lists what may
+//    be 0 or more. By 2, with |start| <= |bias| + |threshold| in every step, offset needs 8 u
+//    (|bias| + |threshold|); kStartRounding of that sum is more. Where the threshold is infinity,
+//    only NaN is listed. Rows with a bound have no such scores, because no sum overflows, and
+//    start is the lowest float32 number there: no upper bound of such a row reaches 0.
+//
 // A row with NaN, infinite, too large or too small entries has no bound: its residual is infinite.
 // Then upper is infinite or NaN, which the lists keep as infinite, lower is minus infinity, and
 // every pair of the row is scored.

@@ -7,13 +7,12 @@
 #include "codes/rescore.h"
 #include "codes/scan.h"
 #include "codes/scans.h"
+#include "codes/slabs.h"
 #include "codes/survivors.h"
 #include "util/parallel.h"
 
 namespace twinsae {
 namespace {
-
-constexpr int64_t kSlabBytes = 16 << 20;  // of latents' codes at a time, where the call packs them
 
 // The eligible latents of one group.
 struct Group {
@@ -31,59 +30,10 @@ struct Group {
     names = eligible(q.mask + g * q.latents, q.latents);
     count = static_cast<int64_t>(names.size());
   }
+  const int32_t* chosen() const { return names.empty() ? nullptr : names.data(); }
   int64_t latent(int64_t column) const { return names.empty() ? column : names[column]; }
   const float* row(int64_t column) const { return weight + latent(column) * depth; }
   float start(int64_t column) const { return bias ? bias[latent(column)] : 0.0f; }
-};
-
-// The columns of a group, a slab at a time. All of them are one slab if they are packed already.
-class Slabs {
- public:
-  Slabs(const LinearTopK& q, const CodesIsa& float32, CodePanels packed, int threads)
-      : float32_(float32),
-        packed_(packed),
-        threads_(threads),
-        bytes_(float32.row_bytes(q.depth) * kPanel),
-        most_(std::min(panel_count(q.latents), std::max<int64_t>(1, kSlabBytes / bytes_))),
-        codes_(packed.panels ? 0 : most_ * bytes_),
-        bounds_(packed.panels ? 0 : most_) {}
-
-  // Calls body(columns) for each slab of group g.
-  template <class Body>
-  void each(const Group& group, int64_t g, int64_t latents, const Body& body) {
-    const int64_t step = packed_.panels ? latents : most_ * kPanel;
-    for (int64_t first = 0; first < group.count; first += step) {
-      CodeColumns columns = open(group, g * latents, first, std::min(step, group.count - first));
-      if (group.bias)
-        for (int64_t c = first; c < columns.end(); ++c) columns.add(c, group.start(c));
-      body(columns);
-    }
-  }
-
- private:
-  CodeColumns open(const Group& group, int64_t stacked, int64_t first, int64_t count) {
-    if (packed_.panels) {
-      const int64_t panel = stacked / kPanel;
-      return {packed_.panels + panel * bytes_,
-              packed_.bounds + panel,
-              bytes_,
-              stacked % kPanel,
-              0,
-              count};
-    }
-    const bool named = !group.names.empty();
-    pack_codes(float32_, named ? group.weight : group.row(first),
-               named ? group.names.data() + first : nullptr, count, group.depth, threads_,
-               codes_.data(), bounds_.data());
-    return {codes_.data(), bounds_.data(), bytes_, 0, first, count};
-  }
-
-  const CodesIsa& float32_;
-  CodePanels packed_;
-  int threads_;
-  int64_t bytes_, most_;  // bytes of a panel, and the most panels of a slab
-  Scratch<int8_t> codes_;
-  Scratch<PanelBounds> bounds_;
 };
 
 // The working memory of one call, and the steps of its scan.
@@ -105,7 +55,9 @@ struct Work {
     const auto prune = [&](int64_t row) {
       survivors.prune(row, [&](int64_t column) { return score(group, x, row, column); });
     };
-    slabs.each(group, g, q.latents, [&](const CodeColumns& columns) {
+    slabs.each(group.weight, group.chosen(), group.count, g * q.latents, [&](CodeColumns& columns) {
+      if (group.bias)
+        for (int64_t c = columns.first; c < columns.end(); ++c) columns.add(c, group.start(c));
       const int64_t height = tiles_of_block(tokens, threads);
       parallel_for((tokens.tiles() + height - 1) / height, threads, [&](int64_t task) {
         const TokenBlock block{task * height, std::min(tokens.tiles(), (task + 1) * height)};
@@ -151,7 +103,7 @@ ScanCounts linear_topk_codes(const LinearTopK& q, const CodesIsa& isa, CodePanel
             isa,
             current_float32_isa(),
             threads,
-            Slabs(q, isa, packed, threads),
+            Slabs(isa, q.latents, q.depth, packed, threads),
             TokenTiles(isa, most, q.depth),
             Survivors(isa, most, q.k, room)};
   ScanCounts counts{0, 0};

@@ -7,14 +7,13 @@
 
 #include "codes/scan.h"
 #include "codes/scans.h"
+#include "codes/waiting.h"
 #include "float32/pair_list.h"
 #include "util/parallel.h"
 
 namespace twinsae {
 namespace {
 
-constexpr int64_t kRoom = 128;  // the most survivors of a row that wait for their scores
-constexpr int64_t kPatience = kRoom - kPanel - 16;
 constexpr int64_t kTasksOfThread = 4;
 
 // A row's threshold for scores minus their column's price, by section 4 of bound.h.
@@ -23,69 +22,6 @@ float price_threshold(double row_price, double margin) {
   const double sums = kPriceRounding * (std::fabs(row_price) + std::fabs(margin));
   return static_cast<float>(value - sums - kStartRounding * std::fabs(value));
 }
-
-// The survivors of the rows of one block of tokens, until they are scored. One thread uses it.
-class Waiting {
- public:
-  Waiting(const PairsAbove& q, const Float32Isa& float32, int64_t first_row, int64_t rows)
-      : q_(q),
-        float32_(float32),
-        first_(first_row),
-        bounds_(static_cast<size_t>(2 * rows * kRoom)),
-        columns_(static_cast<size_t>(rows * kRoom)),
-        counts_(static_cast<size_t>(rows)),
-        limits_(counts_.size()),
-        thresholds_(counts_.size()) {
-    for (int64_t r = 0; r < rows; ++r)
-      thresholds_[r] = price_threshold(q.row_price[first_ + r], q.margin);
-  }
-
-  // Rows outside the piece take no survivors.
-  void open(const Block& piece) {
-    for (int64_t r = 0; r < rows(); ++r) {
-      const int64_t row = first_ + r;
-      limits_[r] = row >= piece.row_start && row < piece.row_stop ? kPatience : -1;
-    }
-  }
-  int64_t rows() const { return static_cast<int64_t>(counts_.size()); }
-  Lists lists() {
-    Lists lists{};
-    lists.upper = bounds_.data();
-    lists.lower = bounds_.data() + rows() * kRoom;
-    lists.columns = columns_.data();
-    lists.capacity = kRoom;
-    lists.counts = counts_.data();
-    lists.limits = limits_.data();
-    lists.thresholds = thresholds_.data();
-    return lists;
-  }
-  // Finds the pairs above their prices among a row's survivors, or takes all where results need not
-  // be exact. Empties the row's list.
-  void flush(int64_t r) {
-    const int64_t row = first_ + r;
-    for (int64_t j = 0; j < counts_[r]; ++j) {
-      const int64_t col = columns_[r * kRoom + j];
-      if (!q_.exact || above(row, col)) found.push_back(PairList::key(row, col));
-    }
-    if (q_.exact) scored += counts_[r];
-    counts_[r] = 0;
-  }
-
-  std::vector<uint64_t> found;
-  int64_t scored = 0;
-
- private:
-  bool above(int64_t row, int64_t col) const {
-    return q_.above(row, col, float32_.dot(q_.a + row * q_.depth, q_.b + col * q_.depth, q_.depth));
-  }
-
-  const PairsAbove& q_;
-  const Float32Isa& float32_;
-  int64_t first_;
-  std::vector<float> bounds_;  // upper bounds of all rows, then lower bounds
-  std::vector<int32_t> columns_, counts_, limits_;
-  std::vector<float> thresholds_;
-};
 
 }  // namespace
 
@@ -107,19 +43,35 @@ Pairs pairs_above_codes(const PairsAbove& q, const CodesIsa& isa, CodePanels pac
       const TokenBlock block{task * height, std::min(tokens.tiles(), (task + 1) * height)};
       const int64_t first = block.first_tile * isa.tile_tokens;
       const int64_t end = std::min(tokens.count(), block.end_tile * isa.tile_tokens);
-      Waiting waiting(q, float32, stripe.begin + first, end - first);
+      Waiting waiting(end - first);
+      for (int64_t r = 0; r < waiting.rows(); ++r)
+        waiting.set_threshold(r, price_threshold(q.row_price[stripe.begin + first + r], q.margin));
+      std::vector<uint64_t> found;
+      // Finds the pairs above their prices among a row's survivors, or takes all where results need
+      // not be exact.
+      const auto flush = [&](int64_t r) {
+        const int64_t row = stripe.begin + first + r;
+        const float* left = q.a + row * q.depth;
+        const int64_t count = waiting.empty(r, [&](int64_t col) {
+          if (!q.exact || q.above(row, col, float32.dot(left, q.b + col * q.depth, q.depth)))
+            found.push_back(PairList::key(row, col));
+        });
+        if (q.exact) scored += count;
+      };
       for (const Block& piece : stripe.pieces) {
         const int64_t top = std::max(first, piece.row_start - stripe.begin);
         const int64_t bottom = std::min(end, piece.row_stop - stripe.begin);
         if (top >= bottom) continue;
-        waiting.open(piece);
+        for (int64_t r = 0; r < waiting.rows(); ++r) {
+          const int64_t row = stripe.begin + first + r;
+          waiting.open(r, row >= piece.row_start && row < piece.row_stop);
+        }
         const TokenBlock part{top / isa.tile_tokens, (bottom - 1) / isa.tile_tokens + 1};
         list_survivors(isa, q.depth, tokens, part, columns, piece.col_start, piece.col_stop,
-                       waiting.lists(), first, [&](int64_t row) { waiting.flush(row - first); });
-        for (int64_t r = 0; r < waiting.rows(); ++r) waiting.flush(r);
-        list.take(waiting.found);
+                       waiting.lists(), first, [&](int64_t row) { flush(row - first); });
+        for (int64_t r = 0; r < waiting.rows(); ++r) flush(r);
+        list.take(found);
       }
-      scored += waiting.scored;
     });
   });
   counts = {scored, 0};

@@ -40,9 +40,11 @@ struct CodeColumns {
     const int64_t high = std::min<int64_t>(kPanel, end - column(p));
     return low < high ? (~0u >> (kPanel - (high - low))) << low : 0;
   }
-  void add(int64_t column, float value) {
+  void add(int64_t column, float value) { add(column, value, std::fabs(value)); }
+  // The same for a start that is a difference; `size` is the sum of what it is taken from.
+  void add(int64_t column, float value, float size) {
     const int64_t lane = shift + column - first;
-    doubts[lane] = kStartRounding * std::fabs(value);
+    doubts[lane] = kStartRounding * size;
     offsets[lane] = value + doubts[lane];
   }
 };

@@ -25,5 +25,8 @@ ScanCounts mutual_topk_codes(const MutualTopK& problem, const CodesIsa& isa, Cod
                              int threads);
 Pairs pairs_above_codes(const PairsAbove& problem, const CodesIsa& isa, CodePanels packed,
                         int threads, ScanCounts& counts);
+// Needs problem.weight.
+SparseScores linear_above_codes(const LinearAbove& problem, const CodesIsa& isa, CodePanels packed,
+                                int threads, ScanCounts& counts);
 
 }  // namespace twinsae

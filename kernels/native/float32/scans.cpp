@@ -1,10 +1,12 @@
-// linear_topk, mutual_topk and pairs_above in float32.
+// linear_topk, mutual_topk, pairs_above and linear_above in float32.
 #include "float32/scans.h"
 
 #include <algorithm>
 #include <vector>
 
+#include "float32/best.h"
 #include "float32/pair_list.h"
+#include "float32/row_lists.h"
 #include "float32/tiles.h"
 #include "util/parallel.h"
 
@@ -26,6 +28,14 @@ Columns group_columns(const LinearTopK& q, int64_t group, const std::vector<int3
     columns.packed = q.panels + first / kPanel * q.depth * kPanel;
   }
   return columns;
+}
+
+// Returns what offers the scores of `scan` to the streams of their rows.
+auto offer_to(const Float32Isa& isa, const Slab& slab, Best& best) {
+  return [&](int64_t row, int64_t p, const float* scores) {
+    const uint32_t bits = isa.not_below(scores, best.thresholds()[row]);
+    best.push(row, bits & slab.lanes(p), scores, slab.column(p));
+  };
 }
 
 // Offers the scores of the rows [begin, begin + count) with a slab, as `scan` wrote them, to the
@@ -96,7 +106,7 @@ void linear_topk(const LinearTopK& q, int threads) {
       const int64_t width = Slab::most_panels(columns, q.depth * kPanel * kFloat);
       for (int64_t p = 0; p < columns.panels(); p += width) {
         slab.load(columns, p, std::min(width, columns.panels() - p), threads);
-        scan(isa, rows, slab, q.depth, threads, best, nullptr);
+        scan(isa, rows, slab, q.depth, threads, nullptr, offer_to(isa, slab, best));
       }
       parallel_for(count, threads, [&](int64_t r) {
         const int64_t at = ((begin + r) * q.groups + group) * q.k;
@@ -131,7 +141,7 @@ void mutual_topk(const MutualTopK& q, int threads) {
     for (int64_t r = 0; r < count; ++r) row_best.restart(r, q.row_floor[begin + r]);
     for (int64_t first = 0; first < columns.panels(); first += width) {
       slab.load(columns, first, std::min(width, columns.panels() - first), threads);
-      scan(isa, rows, slab, q.depth, threads, row_best, scores.data());
+      scan(isa, rows, slab, q.depth, threads, scores.data(), offer_to(isa, slab, row_best));
       offer_columns(isa, slab, begin, count, threads, scores.data(), col_best);
     }
     parallel_for(count, threads, [&](int64_t r) {
@@ -175,6 +185,40 @@ Pairs pairs_above(const PairsAbove& q, const float* panels, int threads) {
     }
   });
   return list.sorted();
+}
+
+SparseScores linear_above(const LinearAbove& q, int threads) {
+  const Float32Isa& isa = current_float32_isa();
+  const int64_t most = RowTiles::most_rows(isa, q.rows, q.depth, 0);
+  RowTiles rows(isa, most, q.depth);
+  Columns columns{};
+  columns.count = q.latents;
+  columns.weight = q.weight;
+  columns.packed = q.panels;
+  columns.bias = q.bias;
+  std::vector<float> thresholds(q.threshold, q.threshold + q.latents);
+  thresholds.resize(static_cast<size_t>(columns.panels() * kPanel));
+  Slab slab(q.depth);
+  const int64_t width = Slab::most_panels(columns, q.depth * kPanel * kFloat);
+  RowLists lists(q.rows);
+  for (int64_t begin = 0; begin < q.rows; begin += most) {
+    rows.load(q.x + begin * q.depth, std::min(most, q.rows - begin), threads);
+    lists.start(begin, rows.rows(), isa.tile_rows);
+    for (int64_t p = 0; p < columns.panels(); p += width) {
+      slab.load(columns, p, std::min(width, columns.panels() - p), threads);
+      scan(isa, rows, slab, q.depth, threads, nullptr,
+           [&](int64_t row, int64_t panel, const float* scores) {
+             const int64_t column = slab.column(panel);
+             uint32_t bits = isa.not_below_each(scores, thresholds.data() + column);
+             for (bits &= slab.lanes(panel); bits; bits &= bits - 1) {
+               const int c = __builtin_ctz(bits);
+               lists.add(row / isa.tile_rows, row, column + c, scores[c]);
+             }
+           });
+    }
+    lists.finish(threads);
+  }
+  return lists.take();
 }
 
 }  // namespace twinsae

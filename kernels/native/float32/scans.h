@@ -68,4 +68,23 @@ struct Pairs {
 };
 Pairs pairs_above(const PairsAbove& problem, const float* panels, int threads);
 
+struct LinearAbove {
+  int64_t rows, depth, latents;
+  const float* x;          // (rows, depth)
+  const float* weight;     // (latents, depth), or null if there are panels
+  const float* panels;     // or null
+  const float* bias;       // (latents) or null
+  const float* threshold;  // (latents)
+
+  bool above(int64_t latent, float score) const { return !(score <= threshold[latent]); }
+};
+
+// Scores in compressed rows: those of row n are at the places row_offsets[n] to row_offsets[n + 1],
+// by latent.
+struct SparseScores {
+  std::vector<int64_t> row_offsets, indices;
+  std::vector<float> values;
+};
+SparseScores linear_above(const LinearAbove& problem, int threads);
+
 }  // namespace twinsae

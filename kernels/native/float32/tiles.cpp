@@ -79,34 +79,4 @@ void Slab::load(const Columns& columns, int64_t first, int64_t count, int thread
   });
 }
 
-void scan(const Float32Isa& isa, const RowTiles& rows, const Slab& slab, int64_t depth, int threads,
-          Best& best, float* scores) {
-  constexpr int64_t kTilesOfTask = 8;  // each cached block of panels is read this many times
-  const int64_t fair = (rows.tiles() + threads - 1) / threads;
-  const int64_t height = std::clamp<int64_t>(fair, 1, kTilesOfTask);
-  const int64_t panel_bytes = std::max<int64_t>(1, depth * kPanel * int64_t{sizeof(float)});
-  const int64_t width = std::max<int64_t>(1, kCacheBytes / panel_bytes);
-  const int64_t tile_size = int64_t{isa.tile_rows} * kPanel;
-
-  parallel_for((rows.tiles() + height - 1) / height, threads, [&](int64_t task) {
-    alignas(64) float own[kMaxRows * kPanel];
-    const int64_t end_tile = std::min(rows.tiles(), (task + 1) * height);
-    for (int64_t block = 0; block < slab.count(); block += width) {
-      const int64_t end_panel = std::min(slab.count(), block + width);
-      for (int64_t t = task * height; t < end_tile; ++t) {
-        const int64_t here = std::min<int64_t>(isa.tile_rows, rows.rows() - t * isa.tile_rows);
-        for (int64_t p = block; p < end_panel; ++p) {
-          float* out = scores ? scores + (t * slab.count() + p) * tile_size : own;
-          isa.tile(rows.tile(t), slab.panel(p), slab.start(p), depth, out);
-          for (int64_t r = 0; r < here; ++r) {
-            const int64_t row = t * isa.tile_rows + r;
-            const uint32_t bits = isa.not_below(out + r * kPanel, best.thresholds()[row]);
-            best.push(row, bits & slab.lanes(p), out + r * kPanel, slab.column(p));
-          }
-        }
-      }
-    }
-  });
-}
-
 }  // namespace twinsae

@@ -1,10 +1,11 @@
 // The two sides of a product, packed for the tile loop, and the scan of one against the other.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "float32/best.h"
 #include "float32/isa.h"
+#include "util/parallel.h"
 
 namespace twinsae {
 
@@ -68,9 +69,34 @@ class Slab {
 void pack_panel(const float* weight, const int32_t* names, int64_t first, int64_t count,
                 int64_t depth, float* panel);
 
-// Scores every row against the slab and offers the scores to `best`, which has a stream for each
-// row. Writes them to `scores` (tiles, slab panels, tile_rows, 32) too, if that is not null.
+// Scores every row against the slab. Calls take(row, p, scores) for each row and each panel p of the
+// slab; a row's panels come in their order, from one thread. Writes the scores to `all` (tiles, slab
+// panels, tile_rows, 32) too, if that is not null.
+template <class Take>
 void scan(const Float32Isa& isa, const RowTiles& rows, const Slab& slab, int64_t depth, int threads,
-          Best& best, float* scores);
+          float* all, const Take& take) {
+  constexpr int64_t kTilesOfTask = 8;  // each cached block of panels is read this many times
+  const int64_t fair = (rows.tiles() + threads - 1) / threads;
+  const int64_t height = std::clamp<int64_t>(fair, 1, kTilesOfTask);
+  const int64_t panel_bytes = std::max<int64_t>(1, depth * kPanel * int64_t{sizeof(float)});
+  const int64_t width = std::max<int64_t>(1, kCacheBytes / panel_bytes);
+  const int64_t tile_size = int64_t{isa.tile_rows} * kPanel;
+
+  parallel_for((rows.tiles() + height - 1) / height, threads, [&](int64_t task) {
+    alignas(64) float own[kMaxRows * kPanel];
+    const int64_t end_tile = std::min(rows.tiles(), (task + 1) * height);
+    for (int64_t block = 0; block < slab.count(); block += width) {
+      const int64_t end_panel = std::min(slab.count(), block + width);
+      for (int64_t t = task * height; t < end_tile; ++t) {
+        const int64_t here = std::min<int64_t>(isa.tile_rows, rows.rows() - t * isa.tile_rows);
+        for (int64_t p = block; p < end_panel; ++p) {
+          float* out = all ? all + (t * slab.count() + p) * tile_size : own;
+          isa.tile(rows.tile(t), slab.panel(p), slab.start(p), depth, out);
+          for (int64_t r = 0; r < here; ++r) take(t * isa.tile_rows + r, p, out + r * kPanel);
+        }
+      }
+    }
+  });
+}
 
 }  // namespace twinsae

@@ -14,19 +14,24 @@ constexpr int64_t kLatentsOfTask = 16;
 
 // The places of the non-zeros, sorted by latent and then by place (a counting sort). For the
 // indices [[2, 0], [0, -1]] (k = 2), places 1 and 2 hold latent 0 and place 0 holds latent 2, so
-// that starts = [0, 2, 2, 3] and places = [1, 2, 0].
+// that starts = [0, 2, 2, 3], places = [1, 2, 0] and rows = [0, 1, 0].
 struct LatentIndex {
-  std::vector<int64_t> starts, places;
+  std::vector<int64_t> starts, places, rows;
 
   explicit LatentIndex(const Sparse& s) : starts(static_cast<size_t>(s.latents + 1)) {
-    const int64_t count = s.rows * s.k;
-    for (int64_t i = 0; i < count; ++i)
+    for (int64_t i = 0; i < s.begin(s.rows); ++i)
       if (s.indices[i] >= 0) ++starts[s.indices[i] + 1];
     for (int64_t l = 0; l < s.latents; ++l) starts[l + 1] += starts[l];
     places.resize(static_cast<size_t>(starts[s.latents]));
+    rows.resize(places.size());
     std::vector<int64_t> next(starts.begin(), starts.end() - 1);
-    for (int64_t i = 0; i < count; ++i)
-      if (s.indices[i] >= 0) places[next[s.indices[i]]++] = i;
+    for (int64_t row = 0; row < s.rows; ++row)
+      for (int64_t i = s.begin(row); i < s.end(row); ++i) {
+        if (s.indices[i] < 0) continue;
+        const int64_t at = next[s.indices[i]]++;
+        places[at] = i;
+        rows[at] = row;
+      }
   }
 };
 
@@ -79,9 +84,9 @@ void add_piece(const Float32Isa& isa, const Sparse& s, const LatentIndex& index,
   RowSum enc(isa, row_of(out.dW_enc, to, s.depth), s.depth);
   float bias = 0.0f;
   int64_t tokens = 0, last = -1;  // a token that has the latent twice counts once
-  if (piece.begin > index.starts[piece.latent]) last = index.places[piece.begin - 1] / s.k;
+  if (piece.begin > index.starts[piece.latent]) last = index.rows[piece.begin - 1];
   for (int64_t at = piece.begin; at < piece.end; ++at) {
-    const int64_t place = index.places[at], token = place / s.k;
+    const int64_t place = index.places[at], token = index.rows[at];
     if (out.dW_dec) dec.add(out.g + token * s.depth, out.values[place]);
     if (out.dW_enc) enc.add(out.x + token * s.depth, out.d_values[place]);
     if (out.db_enc) bias += out.d_values[place];

@@ -28,13 +28,13 @@ void decode_row(const Float32Isa& isa, const Sparse& s, int64_t n, const float* 
   else
     std::fill(out, out + s.depth, 0.0f);
   RowSum sum(isa, out, s.depth);
-  for (int64_t i = n * s.k; i < (n + 1) * s.k; ++i)
+  for (int64_t i = s.begin(n); i < s.end(n); ++i)
     if (s.indices[i] >= 0) sum.add(weight + s.indices[i] * s.depth, values[i]);
 }
 
 void gather_dot_row(const Float32Isa& isa, const Sparse& s, int64_t n, const float* left,
                     const float* weight, float* out) {
-  for (int64_t i = n * s.k; i < (n + 1) * s.k; ++i)
+  for (int64_t i = s.begin(n); i < s.end(n); ++i)
     out[i] = s.indices[i] < 0 ? 0.0f : isa.dot(left, weight + s.indices[i] * s.depth, s.depth);
 }
 

@@ -1,6 +1,7 @@
-// Products with matrices of k non-zeros in each row: decoding, its gradient for the values, and the
-// gradients of the latents. The caller has checked that indices (rows, k) lie in [-1, latents); an
-// index of -1 adds nothing.
+// Products with matrices of few non-zeros in each row: decoding, its gradient for the values, and
+// the gradients of the latents. Rows have k places each, or as many as their offsets say: shapes
+// (rows, k) then stand for the number of all places. The caller has checked that indices lie in
+// [-1, latents), where -1 adds nothing, and that offsets ascend from 0 to the number of places.
 #pragma once
 #include <cstdint>
 
@@ -8,7 +9,11 @@ namespace twinsae {
 
 struct Sparse {
   int64_t rows, k, latents, depth;
-  const int64_t* indices;  // (rows, k)
+  const int64_t* indices;      // (rows, k)
+  const int64_t* row_offsets;  // (rows + 1), or null: then each row has k places
+
+  int64_t begin(int64_t row) const { return row_offsets ? row_offsets[row] : row * k; }
+  int64_t end(int64_t row) const { return begin(row + 1); }
 };
 
 // out[n] = bias + sum over j of values[n, j] * weight[indices[n, j]]

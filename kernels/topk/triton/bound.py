@@ -1,8 +1,8 @@
 """Proves a bound: how far a proposing scan is from the float32 score that decides.
 
-A proposing scan reads half-precision numbers. Half-precision inputs are read as they are. A float32
-matrix is scaled by a power of two 2^n, so that its largest number is in [2^14, 2^15) (if |n| <= 63
-allows that), and rounded to float16. The scores are scaled back, which is exact.
+A proposing scan reads float32 inputs rounded to float16. Before that, they are scaled by a power of
+two 2^n, so that the largest number is in [2^14, 2^15) (if |n| <= 63 allows that). Each row of x has
+an n of its own, and all latents share one. The scores are scaled back, which is exact.
 
 Let s be the exact <x, w>, t what the scan computes and r the float32 sum of the re-score. Then
 |t - r| <= |t - s| + |r - s|, and with P = sum |x_d w_d| <= |x| |w| (Cauchy-Schwarz):
@@ -44,35 +44,38 @@ MOST_SCALED = 63  # the largest |n|: the product of two matrices' scales is at l
 
 
 class Rough(NamedTuple):
-    """Rows as a proposing scan reads them."""
+    """Latents as a proposing scan reads them."""
 
     matrix: Tensor
-    """(R, D) float16 or bfloat16."""
+    """(L, D) float16."""
     scale: Tensor
-    """(1,) float32: the rows are about matrix * scale."""
+    """(1,) float32: the latents are about matrix * scale."""
     norms: Tensor
-    """(R,) float32: the rows' norms, enlarged."""
+    """(L,) float32: the latents' norms, enlarged."""
 
 
 class Slack(NamedTuple):
-    """The proposal for a scan's score t of row n and latent l: t * scale + rows[n] * latents[l]."""
+    """The proposal for a score t of row n and latent l: t * scale[n] + rows[n] * latents[l]."""
 
     rows: Tensor
     """(N,) float32."""
     latents: Tensor
     """(L,) float32."""
     scale: Tensor
-    """(1,) float32."""
+    """(N,) float32."""
 
 
 def rough(matrix: Tensor) -> Rough:
-    """Return the rows of a contiguous matrix (R, D), rounded for a proposing scan."""
-    norms = torch.linalg.vector_norm(matrix, dim=1, dtype=torch.float32)
+    """Return the latents, a contiguous matrix (L, D) float32, rounded for a proposing scan.
+
+    rounding.py does the same for the rows of x.
+    """
+    norms = torch.linalg.vector_norm(matrix, dim=1)
     norms = norms + math.sqrt(matrix.shape[1]) * 2.0**-50
     norms = torch.where(norms <= LARGEST, norms, math.nan)
     one = norms.new_ones(1)
-    if matrix.dtype != torch.float32 or not matrix.numel():
-        return Rough(matrix if matrix.numel() else matrix.half(), one, norms)
+    if not matrix.numel():
+        return Rough(matrix.half(), one, norms)
     largest = torch.linalg.vector_norm(matrix, math.inf, dim=1)
     largest = torch.where(norms <= LARGEST, largest, 0).amax(0, keepdim=True)
     _, exponent = torch.frexp(largest)  # largest is in [2^(exponent - 1), 2^exponent), or 0
@@ -88,20 +91,12 @@ def packed_rough(packed: Sequence[Tensor]) -> Rough | None:
     return Rough(*packed) if packed and packed[0].dtype == torch.float16 else None
 
 
-def slack_of(rows: Rough, latents: Rough, dtype: torch.dtype) -> Slack:
-    """Return the bound for all rows (N, D) and latents (L, D) that were rounded from `dtype`."""
-    factor = relative_error(rows.matrix.shape[1], dtype)
-    return Slack(rows.norms * factor, latents.norms, rows.scale * latents.scale)
-
-
-def relative_error(dim: int, dtype: torch.dtype) -> float:
+def relative_error(dim: int) -> float:
     """Return c of |t - r| <= c |x| |w|, for computed norms, or NaN if there is no bound."""
-    operands = HALF_OPERANDS if dtype == torch.float32 else 0.0
     scan, score, norm = (_compounded(dim * unit) for unit in (2.0**-22, 2.0**-24, 2.0**-24))
-    exact = operands + (1 + operands) * scan + score
-    return (
-        exact * (1 + norm) ** 2 * (1 + 2.0**-18)
-    )  # the last factor: this line and slack round too
+    exact = HALF_OPERANDS + (1 + HALF_OPERANDS) * scan + score
+    # The last factor stands for the roundings of this line and of the slack.
+    return exact * (1 + norm) ** 2 * (1 + 2.0**-18)
 
 
 def _compounded(error: float) -> float:

@@ -4,38 +4,31 @@ One kernel multiplies. For each row it keeps the best few keys of every group of
 latents. A second kernel takes the best of those. A row is proved if in every group the last key
 that was kept is no better than the k-th best key: all keys that were not kept are worse still. Rows
 that are not proved are computed again with all their scores. If that is likely for many rows (a
-large k, few latents), all rows are computed so, some at a time. Nothing depends on the order in
-which programs run.
+large k, few latents), all rows are computed so. Nothing depends on the order in which programs run.
 
 Half-precision inputs are multiplied exactly and summed in float32, and the scan's scores are the
 result's. Float32 inputs are scanned in float16, which only proposes. A float32 score of each
 proposal decides. The keys of proposals include a slack, so that the proof holds for float32 scores
-(bound.py). That is also true of the chunked route (chunked.py), which plans.py may choose for any
-dtype. All routes give the score of float32 inputs the same bits; for half-precision inputs all
-except the chunked one do.
+(bound.py). A score has the same bits whether its row is proved or computed again.
+
+In a CUDA graph a fixed number of rows is computed again (dense.rows_again). If more are not proved,
+the values of the others are NaN.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import math
 
 import torch
-import triton
 from torch import Tensor
-from triton.tools.tensor_descriptor import TensorDescriptor
 
-from ...launch import capturing, describable, on_device, ready
+from ...launch import capturing, on_device, ready, two_counts
 from ..interface import LinearTopKInputs, Ranked
-from .bound import packed_rough, rough, slack_of
-from .chunked import FILTER_COLS, chunked_keys
-from .dense import dense_topk
+from .blocks import chosen_blocks
+from .dense import dense_topk, rows_again
 from .mutual import mutual_topk
 from .pairs import pairs_above
-from .plans import plan_for
-from .rescore import Chosen, Scores, keys_of_proposals
-from .scan import scan_groups
-from .scheme import Scheme, choose_scheme, contenders
-from .select import MOST, choose, ranked
-from .tiles import BAND, Tile
+from .plan import plan_for
+from .rescore import Scores
+from .select import rank
 
 __all__ = ["linear_topk", "mutual_topk", "pairs_above"]
 
@@ -43,84 +36,38 @@ __all__ = ["linear_topk", "mutual_topk", "pairs_above"]
 def linear_topk(inputs: LinearTopKInputs) -> Ranked:
     """See api.linear_topk."""
     x, bias, mask, k, groups = inputs.x, inputs.bias, inputs.mask, inputs.k, inputs.groups
-    floor = ready(inputs.floor)
     scores = Scores(
         ready(x), ready(inputs.weight), None if bias is None else ready(bias),
-        None if mask is None else mask.contiguous(), floor, groups,
+        None if mask is None else mask.contiguous(), ready(inputs.floor), groups,
     )  # fmt: skip
-    values = scores.x.new_empty((x.shape[0], groups, k), dtype=torch.float32)
+    values = scores.x.new_empty((x.shape[0], groups, k))
     indices = torch.empty_like(values, dtype=torch.int64)
-    survivors, redone = torch.zeros((2,), dtype=torch.int64, device=x.device).unbind()
-    again: list[Tensor | slice] = [slice(None)] * groups
+    scored, redone = two_counts(x.device)
     with on_device(x):
-        chosen = chosen_keys(scores, k, inputs.packed)
-        if chosen is not None:
-            best_values, best_indices, least = ranked(chosen.keys, k)
-            values.copy_(best_values.view(values.shape))
-            indices.copy_(best_indices.view(indices.shape))
-            proved = (chosen.unseen <= least).view(-1, groups)
-            again = [(~proved[:, group]).nonzero().squeeze(1) for group in range(groups)]
-            survivors, redone = chosen.rescored, (~proved).sum()
-        for group, rows in enumerate(again):
-            if isinstance(rows, Tensor) and not rows.numel():
-                continue
-            part = slice(group * scores.latents, (group + 1) * scores.latents)
-            values[rows, group], indices[rows, group] = dense_topk(
-                scores.x[rows], scores.weight[part],
-                None if scores.bias is None else scores.bias[part], k, floor[rows],
-                None if scores.mask is None else scores.mask[part],
-            )  # fmt: skip
-    return values.to(x.dtype), indices, survivors.clone(), redone.clone()
+        plan = plan_for("linear_topk", scores.x, scores.latents, k)
+        if plan is None:
+            for stack in range(groups):
+                _compute(scores, stack, None, values, indices)
+        else:
+            proved = torch.empty((x.shape[0], groups), dtype=torch.bool, device=x.device)
+            for block in chosen_blocks(scores, k, plan, inputs.packed, scored):
+                own = block.rows, block.stacks
+                rank(block.keys, block.unseen, k, values[own], indices[own], proved[own], redone)
+                del block
+            # This is the only number that a call waits for.
+            if capturing(x) or int(redone):
+                for stack in range(groups):
+                    rows, lost = rows_again(proved[:, stack])
+                    _compute(scores, stack, rows, values, indices)
+                    if lost is not None:
+                        values[:, stack].masked_fill_(lost[:, None], math.nan)
+    return values.to(x.dtype), indices, scored, redone
 
 
-def chosen_keys(scores: Scores, k: int, packed: Sequence[Tensor]) -> Chosen | None:
-    """Find keys that include the k best of nearly all rows.
-
-    A row is proved if `unseen` is no better than the least of its k best. The caller computes all
-    scores of the other rows, or of all rows if this returns None. It does so if too few rows would
-    be proved, and while a CUDA graph is recorded, because nothing can then tell which rows are not.
-    """
-    if capturing() or k > MOST or scores.x.shape[0] == 0:
-        return None
-    plan = plan_for("linear_topk", scores.x, scores.latents, k)
-    decides = plan.route == "fused" and scores.x.dtype != torch.float32
-    widest = plan.tile.cols if plan.route == "fused" else FILTER_COLS
-    scheme = choose_scheme(scores.latents, contenders(k, decides), widest)
-    if scheme is None:
-        return None
-    if decides:
-        chosen, unseen = choose(_fused_keys(scores, scheme, plan.tile), k, scheme.kept)
-        return Chosen(chosen, unseen, unseen.new_zeros(()))
-    rows, latents = rough(scores.x), packed_rough(packed) or rough(scores.weight)
-    slack = slack_of(rows, latents, scores.x.dtype)
-    proposing = replace(scores, x=rows.matrix, weight=latents.matrix, slack=slack)
-    if plan.route == "fused":
-        keys = _fused_keys(proposing, scheme, plan.tile)
-    else:
-        keys = chunked_keys(proposing, scheme)
-    return keys_of_proposals(keys, scheme.kept, k, scores)
-
-
-def _fused_keys(scores: Scores, scheme: Scheme, tile: Tile) -> Tensor:
-    """Return each row's best keys of every group, (N * S, groups * kept)."""
-    rows, latents = scores.x.shape[0], scores.latents
-    group_count = triton.cdiv(latents, scheme.group)
-    keys = torch.empty(
-        (rows * scores.stacks, group_count * scheme.kept),
-        dtype=torch.int64, device=scores.x.device,
-    )  # fmt: skip
-    grid = triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols), scores.stacks
-    described = tile.described and all(describable(t) for t in (scores.x, scores.weight))
-    matrices = [scores.x, scores.weight, None, None]
-    if described:
-        x = TensorDescriptor.from_tensor(scores.x, [tile.rows, tile.depth])
-        weight = TensorDescriptor.from_tensor(scores.weight, [tile.cols, tile.depth])
-        matrices = [None, None, x, weight]
-    scan_groups[grid](
-        *matrices, *(scores.slack or (None,) * 3), scores.bias, scores.mask, scores.floor,
-        keys, rows, latents, scores.x.shape[1], group_count,
-        BLOCK_M=tile.rows, BLOCK_N=tile.cols, BLOCK_K=tile.depth,
-        GROUP=scheme.group, KEPT=scheme.kept, BAND=BAND,
-        num_warps=tile.warps, num_stages=tile.stages,
-    )  # fmt: skip
-    return keys
+def _compute(
+    scores: Scores, stack: int, rows: Tensor | None, values: Tensor, indices: Tensor
+) -> None:
+    """Write some rows' results in a stack from all their scores; None for all rows."""
+    for part, best, names in dense_topk(scores, stack, values.shape[2], rows):
+        values[part, stack] = best.to(values.dtype)
+        indices[part, stack] = names

@@ -6,6 +6,9 @@ Float32 inputs are scanned in float16: the list then holds every pair whose scor
 (bound.py) is above the float32 bound, and a float32 score of each decides. If the list has many
 more pairs than are wanted, the scan is repeated in full float32. Both ways give a score the same
 bits, so that the capacity does not change which pairs are above their prices.
+
+exact=False changes nothing: to confirm a pair takes the GPU less than a microsecond's worth of
+reading, and a caller that scores the listed pairs in float64 takes longer for each.
 """
 
 from collections.abc import Sequence
@@ -17,12 +20,12 @@ import triton.language as tl
 from torch import Tensor
 
 from ...backends import interpreting
-from ...launch import on_device, ready
+from ...launch import capturing, on_device, ready
 from ..interface import Listed, PairsAboveInputs
-from .bound import Slack, packed_rough, rough, slack_of
-from .plans import plan_for
+from .bound import Slack, packed_rough, rough
+from .rounding import rounded
 from .scan import scores_of_tile, with_slack
-from .tiles import BAND, Tile, full_tile
+from .tiles import BAND, Tile, full_tile, scan_tile
 
 DEPTH, PAIRS, WARPS = (512, 256, 4) if interpreting() else (64, 32, 1)  # for confirm_pairs
 ROOM = 1 << 16  # how many more proposals fit the list than twice the capacity
@@ -46,10 +49,13 @@ def quarters(tile):
 
 @triton.jit
 def append(
-    scores, above, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, count_ptr, capacity,
-    rows, cols, col_count,
+    scores, above, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, scores_ptr, count_ptr,
+    capacity, rows, cols, col_count,
 ):  # fmt: skip
-    """Append row * C + col of each pair that is above, int8 (M, N), and above its exact prices."""
+    """Append row * C + col of each pair that is above, int8 (M, N), and above its exact prices.
+
+    Its score is written too, unless scores_ptr is None.
+    """
     if row_price_ptr is not None:
         inside = above != 0
         u = tl.load(row_price_ptr + rows, mask=tl.max(above, 1) != 0, other=0.0)
@@ -59,16 +65,19 @@ def append(
     of_row = tl.sum(above.to(tl.int32), 1)
     found = tl.sum(of_row, 0)
     if found > 0:
-        # This is the only atomic operation of all kernels.
+        # In all kernels, atomic operations only add integers.
         first = tl.atomic_add(count_ptr, found.to(tl.int64))
         room = tl.maximum(tl.minimum(capacity - first, found), 0).to(tl.int32)
         before = tl.cumsum(of_row, 0) - of_row
         place = before[:, None] + tl.cumsum(above.to(tl.int32), 1) - 1
         pair = rows[:, None] * col_count + cols[None, :]
-        tl.store(pairs_ptr + first + place, pair, mask=(above != 0) & (place < room))
+        kept = (above != 0) & (place < room)
+        tl.store(pairs_ptr + first + place, pair, mask=kept)
+        if scores_ptr is not None:
+            tl.store(scores_ptr + first + place, scores, mask=kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["capacity", "row_count", "col_count"])
 def list_pairs(
     a_ptr, b_ptr, row_slack_ptr, col_slack_ptr, scale_ptr, row_low_ptr, col_low_ptr,
     row_price_ptr, col_price_ptr, margin_ptr, blocks_ptr, pairs_ptr, count_ptr, capacity,
@@ -82,7 +91,7 @@ def list_pairs(
 
     Args:
         a_ptr: (R, D); b_ptr: (C, D).
-        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (1,) float32: see
+        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (R,) float32: see
             bound.Slack. All are None without slack.
         row_low_ptr: (R,) float32; col_low_ptr: (C,) float32: see `lowered`.
         row_price_ptr: (R,) float64; col_price_ptr: (C,) float64; margin_ptr: (1,) float64. With
@@ -118,12 +127,27 @@ def list_pairs(
         for part in tl.static_range(4):
             append(
                 parts[part], above_parts[part], row_price_ptr, col_price_ptr, margin_ptr,
-                pairs_ptr, count_ptr, capacity, rows,
+                pairs_ptr, None, count_ptr, capacity, rows,
                 tl.load(block + 2) + part * QUARTER + tl.arange(0, QUARTER), col_count,
             )  # fmt: skip
 
 
 @triton.jit
+def scores_of_pairs(
+    a_ptr, b_ptr, row, col, there, dim, BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr
+):
+    """Return <a[row], b[col]> of BLOCK_P pairs, float32."""
+    depth = tl.arange(0, BLOCK_K)
+    sums = tl.zeros((BLOCK_P, 1, 1), tl.float32)
+    for start in range(0, dim, BLOCK_K):
+        inside = there[:, None] & (start + depth < dim)[None, :]
+        left = tl.load(a_ptr + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        right = tl.load(b_ptr + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
+        sums = tl.dot(left[:, None, :], right[:, :, None], sums, input_precision="ieee")
+    return tl.reshape(sums, (BLOCK_P,))
+
+
+@triton.jit(do_not_specialize=["count", "col_count"])
 def confirm_pairs(
     a_ptr, b_ptr, row_price_ptr, col_price_ptr, margin_ptr, pairs_ptr, above_ptr,
     count, col_count, dim,
@@ -146,14 +170,7 @@ def confirm_pairs(
     there = place < count
     pair = tl.load(pairs_ptr + place, mask=there, other=0)
     row, col = pair // col_count, pair % col_count
-    depth = tl.arange(0, BLOCK_K)
-    sums = tl.zeros((BLOCK_P, 1, 1), tl.float32)
-    for start in range(0, dim, BLOCK_K):
-        inside = there[:, None] & (start + depth < dim)[None, :]
-        left = tl.load(a_ptr + row[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
-        right = tl.load(b_ptr + col[:, None] * dim + start + depth[None, :], mask=inside, other=0.0)
-        sums = tl.dot(left[:, None, :], right[:, :, None], sums, input_precision="ieee")
-    score = tl.reshape(sums, (BLOCK_P,)).to(tl.float64)
+    score = scores_of_pairs(a_ptr, b_ptr, row, col, there, dim, BLOCK_P, BLOCK_K).to(tl.float64)
     u = tl.load(row_price_ptr + row, mask=there, other=0.0)
     v = tl.load(col_price_ptr + col, mask=there, other=0.0)
     is_above = score > u + v - tl.load(margin_ptr)
@@ -192,6 +209,8 @@ def _below(price: Tensor) -> Tensor:
 def pairs_above(inputs: PairsAboveInputs) -> Listed:
     """See api.pairs_above."""
     a, b, capacity = inputs.a, inputs.b, inputs.capacity
+    if capturing(a):
+        raise RuntimeError("pairs_above: a CUDA graph cannot record it: its lists have no size")
     left, right = ready(a), ready(b)
     # The margin is a tensor, because a float argument of a kernel would be float32.
     margin = inputs.row_price.new_full((1,), inputs.margin)
@@ -217,10 +236,10 @@ def _confirmed(
 ) -> tuple[Tensor, int, int] | None:
     """Return the pairs, their number, and how many were scored; None if those are too many."""
     most = 2 * capacity + ROOM
-    tile = plan_for("pairs_above", a, b.shape[0], 1).tile
-    rows, cols = rough(a), packed_rough(packed) or rough(b)
-    slack = slack_of(rows, cols, a.dtype)
-    listed, count = _listed(rows.matrix, cols.matrix, slack, prices, tiles, most, tile)
+    tile = scan_tile("pairs_above", a.device)
+    cols = packed_rough(packed) or rough(b)
+    half, slack = rounded(a, cols)
+    listed, count = _listed(half, cols.matrix, slack, prices, tiles, most, tile)
     if count > most:
         return None
     above = torch.zeros(count, dtype=torch.int8, device=a.device)

@@ -100,7 +100,8 @@ def with_slack(
     if row_slack_ptr is not None:
         of_row = tl.load(row_slack_ptr + rows, mask=row_inside, other=0.0)
         of_latent = tl.load(latent_slack_ptr + latents, mask=latent_inside, other=0.0)
-        scores = scores * tl.load(scale_ptr) + of_row[:, None] * of_latent[None, :]
+        scale = tl.load(scale_ptr + rows, mask=row_inside, other=0.0)
+        scores = scores * scale[:, None] + of_row[:, None] * of_latent[None, :]
     return scores
 
 
@@ -154,7 +155,7 @@ def keep_best(order, keys_ptr, rows, groups, row_count, group_count, GROUP: tl.c
         tl.store(keys_ptr + places * KEPT + place, key, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["row_count"])
 def scan_groups(
     x_ptr, weight_ptr, x_desc, weight_desc, row_slack_ptr, latent_slack_ptr, scale_ptr,
     bias_ptr, mask_ptr, floor_ptr, keys_ptr, row_count, latents, dim, group_count,
@@ -169,7 +170,7 @@ def scan_groups(
         x_ptr: (N, D); weight_ptr: (S * L, D). They are None where descriptors are given.
         x_desc: descriptor of x with blocks (BLOCK_M, BLOCK_K), or None.
         weight_desc: descriptor of the weight with blocks (BLOCK_N, BLOCK_K), or None.
-        row_slack_ptr: (N,) float32; latent_slack_ptr: (S * L,) float32; scale_ptr: (1,) float32:
+        row_slack_ptr: (N,) float32; latent_slack_ptr: (S * L,) float32; scale_ptr: (N,) float32:
             see bound.Slack. All are None without slack.
         bias_ptr: (S * L,) or None; mask_ptr: (S * L,) bool or None.
         floor_ptr: (N,) float32.
@@ -205,7 +206,7 @@ def scan_groups(
     keep_best(order, keys_ptr, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["row_count", "col_groups"])
 def scan_both(
     a_ptr, b_ptr, row_slack_ptr, col_slack_ptr, scale_ptr, row_keys_ptr, col_keys_ptr,
     row_count, col_count, dim, row_groups, col_groups,
@@ -218,7 +219,7 @@ def scan_both(
 
     Args:
         a_ptr: (R, D); b_ptr: (C, D).
-        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (1,) float32: see
+        row_slack_ptr: (R,) float32; col_slack_ptr: (C,) float32; scale_ptr: (R,) float32: see
             bound.Slack. All are None without slack.
         row_keys_ptr: (R, row_groups, KEPT) int64, written; col_keys_ptr: (C, col_groups, KEPT).
         row_count: R; col_count: C; dim: D.
@@ -243,14 +244,15 @@ def scan_both(
     keep_best(tl.trans(order), col_keys_ptr, cols, groups, col_count, col_groups, GROUP, KEPT)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["row_count", "latents", "first"])
 def score_all(
-    x_ptr, weight_ptr, bias_ptr, floor_ptr, keys_ptr, row_count, latents, dim,
+    x_ptr, weight_ptr, bias_ptr, mask_ptr, floor_ptr, keys_ptr, row_count, latents, first, dim,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BAND: tl.constexpr,
 ):  # fmt: skip
     """Write the keys of all latents, (N, L) int64. Arguments as in `scan_groups`, for one stack.
 
-    All scores have full precision, so that there is nothing to prove.
+    All scores have full precision, so that there is nothing to prove. `first` is the number of the
+    first of these latents.
     """
     row_tiles, col_tiles = tl.cdiv(row_count, BLOCK_M), tl.cdiv(latents, BLOCK_N)
     row_tile, col_tile = tile_of_program(tl.program_id(0), row_tiles, col_tiles, BAND)
@@ -260,8 +262,9 @@ def score_all(
         x_ptr, weight_ptr, rows, cols, row_count, latents, dim, BLOCK_M, BLOCK_N, BLOCK_K
     )
     order = eligible_order(
-        scores, None, None, None, bias_ptr, None, floor_ptr, rows, cols, 0, row_count, latents
-    )
+        scores, None, None, None, bias_ptr, mask_ptr, floor_ptr,
+        rows, cols, 0, row_count, latents,
+    )  # fmt: skip
     inside = (rows < row_count)[:, None] & (cols < latents)[None, :]
     places = rows.to(tl.int64)[:, None] * latents + cols[None, :]
-    tl.store(keys_ptr + places, key_of(order, cols[None, :]), mask=inside)
+    tl.store(keys_ptr + places, key_of(order, first + cols[None, :]), mask=inside)

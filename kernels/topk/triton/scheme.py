@@ -13,6 +13,10 @@ class Scheme:
     group: int
     kept: int
 
+    def keys(self, latents: int) -> int:
+        """Return how many keys a row has."""
+        return -(-latents // self.group) * self.kept
+
     def odds(self, latents: int, k: int) -> float:
         """Return a bound on how likely a row is not proved if its k best lie anywhere.
 

@@ -1,4 +1,4 @@
-"""Lists the tiles that a product on a GPU may be cut into."""
+"""Says how the product of a scan is cut into tiles on a GPU."""
 
 from dataclasses import dataclass
 
@@ -22,18 +22,14 @@ class Tile:
     """Whether `scan_groups` reads by tensor descriptors, if rows are multiples of 16 bytes."""
 
 
-# Where nothing was measured, the first tile of a list that is for the GPU is taken. A tile is for
-# the GPUs where `make aot` finds no spills and not too much shared memory. Each list has one for
-# all GPUs.
+# A scan takes the first tile of its list that is for the GPU. A tile is for the GPUs where
+# `make aot` finds no spills and not too much shared memory. The last tile of each is for all.
 LISTED = (80, 90, 100, 120)
 HALF_TILES = {
-    "linear_topk": (
-        Tile(128, 256, 64, 8, 3, (90,), described=True), Tile(128, 128, 64, 8, 3),
-        Tile(128, 128, 64, 8, 4, LISTED), Tile(128, 256, 64, 8, 3, (90, 100)),
-    ),
+    "linear_topk": (Tile(128, 256, 64, 8, 3, (90,), described=True), Tile(128, 128, 64, 8, 3)),
     "mutual_topk": (Tile(128, 128, 64, 16, 3, (90,)), Tile(128, 128, 64, 8, 3)),
     "pairs_above": (Tile(128, 64, 64, 8, 3),),
-}  # fmt: skip
+}
 """For bfloat16 and float16, on tensor cores. Scans that propose for float32 inputs read float16.
 docs/benchmarks-gpu.md has the times of these tiles on an H100."""
 FLOAT_TILE, PAIRS_FLOAT_TILE = Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 8, 3)
@@ -42,11 +38,20 @@ INTERPRETED = Tile(32, 256, 64, 4, 1)  # large, because the interpreter takes th
 BAND = 8  # row tiles that share a column tile one after another, so that both stay in the L2 cache
 
 
-def tiles_for(op: str, arch: int) -> list[Tile]:
-    """Return the tiles that an op's scans may take on a GPU."""
+def scan_tile(op: str, device: torch.device) -> Tile:
+    """Return the tile of an op's scans in half precision on this device."""
     if interpreting():
-        return [INTERPRETED]
-    return [tile for tile in HALF_TILES[op] if not tile.archs or arch in tile.archs]
+        return INTERPRETED
+    arch = capability(device)
+    return next(tile for tile in HALF_TILES[op] if not tile.archs or arch in tile.archs)
+
+
+def capability(device: torch.device) -> int:
+    """Return a GPU's compute capability as in sm_90; 0 for a CPU."""
+    if device.type != "cuda":
+        return 0
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
 
 
 def full_tile(op: str, dtype: torch.dtype) -> Tile:
@@ -54,5 +59,5 @@ def full_tile(op: str, dtype: torch.dtype) -> Tile:
     if interpreting():
         return INTERPRETED
     if dtype != torch.float32:
-        return next(tile for tile in HALF_TILES[op] if not tile.archs)
+        return HALF_TILES[op][-1]
     return PAIRS_FLOAT_TILE if op == "pairs_above" else FLOAT_TILE
