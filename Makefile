@@ -1,4 +1,4 @@
-# make demo | test | test-peers | oracles | test-triton | aot | saelens-names | sanitize | lint | typecheck | docs | bench | bench-full | bench-peers | package | clean
+# make demo | test | test-peers | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | docs | bench | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
@@ -7,6 +7,13 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 # Other people's trainers, for bench-peers and test-peers.
 PEERS := .venv-peers
+# The Triton of a rented GPU machine, beside the packages of .venv. Its interpreter breaks with numpy 2.4.
+TRITON36 := .venv-triton36
+# Where compiled kernels lie on that machine and here: Triton finds them at the same path only.
+KERNELS := /tmp/twinsae-triton
+# That machine's Python, with what the kit is made with.
+PYTHON312 ?= PYENV_VERSION=3.12 python3.12
+KIT := .venv-gpu-kit
 TYPING := build/typing/twinsae
 ROOMS := bench cli common kernels matching sae
 NATIVE := $(shell find kernels/native matching/native matching/assignment/native -type f)
@@ -16,7 +23,7 @@ FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers oracles test-triton aot saelens-names sanitize lint links typecheck docs bench bench-full bench-peers package clean
+.PHONY: setup demo test test-peers oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck docs bench bench-full bench-peers package clean
 
 setup: $(DEV)
 
@@ -43,15 +50,40 @@ test: $(DEV)
 	$(VENV)/bin/pytest -m "not aot" --numprocesses=logical --dist=worksteal --cov --cov-report=term --cov-fail-under=90
 
 # The GPU's kernels in Triton's interpreter, on the CPU: the same contracts. Threads mean nothing there.
-# Then their first configurations, compiled for every listed GPU.
-test-triton: $(DEV)
+# Then their first configurations, compiled for every listed GPU, and rehearsed for an H100.
+test-triton: $(DEV) $(TRITON36)/.installed
 	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' \
 	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py)
-	$(VENV)/bin/pytest -m aot tests/kernels/test_aot.py
+	$(VENV)/bin/pytest -m aot tests/kernels/test_aot.py tests/kernels/test_rehearsal.py
+	$(TRITON36)/bin/python -P -m pytest -m aot tests/kernels/test_rehearsal.py
 
 # Compiles all that the GPU's kernels may be, for every listed GPU.
 aot: $(DEV)
 	$(VENV)/bin/python -m twinsae.kernels.aot --every
+
+$(TRITON36)/.installed: $(DEV)
+	test -x $(TRITON36)/bin/python || $(PYTHON) -m venv $(TRITON36)
+	$(TRITON36)/bin/python -m pip install --quiet --no-deps triton==3.6.0 numpy==2.3.5
+	for site in $(abspath $(VENV))/lib/python*/site-packages; do \
+	  echo "import site; site.addsitedir('$$site')" >$$(echo $(TRITON36)/lib/python*/site-packages)/venv.pth; done
+	touch $@
+
+# All that a GPU checks first: its launches compiled for an H100 by the rented machine's Triton, and run in the interpreter.
+gpu-rehearsal: $(TRITON36)/.installed
+	mkdir -p build
+	TRITON_CACHE_DIR=$(KERNELS) $(TRITON36)/bin/python -P -m pytest tests/kernels --device rehearsal -m first_contact \
+	  --specs build/gpu-kernels.txt
+	TRITON_CACHE_DIR=$(KERNELS) $(TRITON36)/bin/python -P -m twinsae.kernels.specs build/gpu-kernels.txt
+
+$(KIT)/.installed: constraints.txt Makefile
+	test -x $(KIT)/bin/python || $(PYTHON312) -m venv $(KIT)
+	$(KIT)/bin/python -m pip install --quiet --no-deps --constraint constraints.txt \
+	  triton==3.6.0 setuptools==83.0.0 pybind11
+	touch $@
+
+# A folder, .gpu, with which a bare GPU machine runs everything: bash .gpu/run.sh
+gpu-kit: gpu-rehearsal $(KIT)/.installed
+	.ci/gpu-kit/make.sh build/gpu-kernels.txt $(KIT)/bin/python $(KERNELS)
 
 # What is plugged into other people's trainers, and their files, with the real ones.
 test-peers: $(PEERS)/.installed
@@ -132,4 +164,4 @@ package: $(DEV)
 	$(VENV)/bin/python -m build --quiet --outdir dist
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info */*.so .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(TRITON36) $(KIT) .gpu build dist *.egg-info */*.so .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-
-import numpy as np
+from statistics import median
 
 from ..kernels.topk import ScanStats
 from .clock import Call, CpuClock
@@ -36,24 +35,15 @@ class Measurement:
     """`OURS` is ours, `PRODUCT` the bare product of the same sizes by torch."""
     seconds: float
     """The median of all rounds."""
-    p20: float
-    """The 20th percentile, in seconds."""
-    p80: float
-    """The 80th percentile, in seconds."""
-    rounds: int
-    """How often it was timed."""
     peak_bytes: int
     """By how much memory grew at most in one call, beyond the inputs."""
     notes: Sequence[str] = ()
     """Remarks for the table."""
-    redone: float | None = None
-    """The share of rows that the bound of a scan did not prove and that were scored again."""
 
 
 def summary(task: Task, way: str, seconds: Sequence[float], peak_bytes: int) -> Measurement:
     """Return the measurement of a way, given the seconds of its calls."""
-    p20, middle, p80 = (float(p) for p in np.percentile(seconds, (20, 50, 80)))
-    return Measurement(task, way, middle, p20, p80, len(seconds), peak_bytes)
+    return Measurement(task, way, median(seconds), peak_bytes)
 
 
 def measure(task: Task, ways: Mapping[str, Call], rounds: int) -> list[Measurement]:

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 BIAS = 0.5  # standard deviation of biases; scores have 1, so some latents are far more active
-MISSING_EVERY = 7  # every seventh place of a problem of whole numbers is missing
-_AT_ONCE = 1 << 26  # numbers that are made at a time
 
 
 class Shape(NamedTuple):
@@ -32,11 +30,6 @@ class Shape(NamedTuple):
 def in_words(sizes: Mapping[str, int]) -> str:
     """Return sizes as text, such as "N = 2,048, k = 32"."""
     return ", ".join(f"{name} = {size:,}" for name, size in sizes.items())
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """Return the name of a dtype, such as "bfloat16"."""
-    return str(dtype).removeprefix("torch.")
 
 
 class Weights(NamedTuple):
@@ -112,15 +105,6 @@ class Numbers:
         )
         return numbers.mul_(scale)
 
-    def whole(self, *shape: int, most: int) -> Tensor:
-        """Return whole numbers from -most to most; this takes little memory beside the result."""
-        out = torch.empty(shape, dtype=self.dtype, device=self.device)
-        flat = out.view(-1)
-        for start in range(0, len(flat), _AT_ONCE):
-            part = flat[start : start + _AT_ONCE]
-            part.copy_(self.indices(len(part), first=-most, count=2 * most + 1))
-        return out
-
     def indices(self, *shape: int, first: int, count: int) -> Tensor:
         """Return int64 numbers from first to first + count - 1."""
         return torch.randint(
@@ -156,27 +140,3 @@ def timing_problem(shape: Shape, numbers: Numbers) -> Problem:
     problem.W_dec.copy_(problem.W_enc)
     problem.b_dec.zero_()
     return problem
-
-
-def whole_problem(shape: Shape, numbers: Numbers) -> Problem:
-    """Return a problem of -1, 0 and 1, with missing places; one latent is in nearly every row.
-
-    Encoder and decoder are one tensor, so that the problem may be as large as memory allows.
-    """
-    rows, d_in, latents, k = shape
-    indices = numbers.indices(rows, k, first=0, count=latents)
-    indices[:, -1] = latents // 2
-    indices.view(-1)[::MISSING_EVERY] = -1
-    weight = numbers.whole(latents, d_in, most=1)
-    return Problem(
-        k,
-        numbers.whole(rows, d_in, most=1),
-        weight,
-        numbers.whole(latents, most=1),
-        weight,
-        numbers.whole(d_in, most=1),
-        numbers.whole(rows, d_in, most=1),
-        numbers.whole(rows, k, most=1),
-        indices,
-        numbers.whole(rows, k, most=1),
-    )

@@ -40,15 +40,6 @@ def refuse(what: str, found: Tensor, expected: Tensor, allowed: Tensor | float) 
         )
 
 
-def refuse_unequal(what: str, found: Tensor, expected: Tensor) -> None:
-    """Raise an error unless ``found`` equals ``expected`` rounded to the dtype of ``found``.
-
-    Raises:
-        WrongResultError: the shapes or the numbers differ.
-    """
-    refuse(what, found, expected.to(found.dtype), 0.0)
-
-
 def score_rounding(left: Tensor, right: Tensor, bias: Tensor | None = None) -> float:
     """Bound the rounding of the float32 scores left @ right.T + bias.
 

@@ -12,7 +12,12 @@ from .checks import check_ascending, check_ends
 
 def on_device(tensor: Tensor) -> AbstractContextManager[object]:
     """Return a context in which kernels are launched on the tensor's device."""
-    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+    if not tensor.is_cuda:
+        return nullcontext()
+    from .cache_keys import settle  # here, because it imports every kernel
+
+    settle()
+    return torch.cuda.device(tensor.device)
 
 
 def capturing(tensor: Tensor) -> bool:

@@ -67,7 +67,6 @@ def rehearsing(arch: int = 90, interpret: bool = True) -> Iterator[Rehearsal]:
     """
     if backends.interpreting():
         raise RuntimeError("TRITON_INTERPRET: expected 0 in a rehearsal, got 1")
-    settle()
     found = Rehearsal()
     run, compiling = JITFunction.run, JITFunction._do_compile
 
@@ -99,8 +98,24 @@ def rehearsing(arch: int = 90, interpret: bool = True) -> Iterator[Rehearsal]:
         patch.multiple(JITFunction, run=launch, _do_compile=do_compile, __call__=_call),
         patch.dict(backends.DEVICE_OF, triton="cpu"),
         patch.object(tiles, "capability", lambda _: arch),
+        _forgetful(),
     ):
         yield found
+
+
+@contextmanager
+def _forgetful() -> Iterator[None]:
+    """In this context, no kernel knows what was compiled outside it; nor does it afterwards."""
+    kernels = settle().values()
+    before = [kernel.device_caches.copy() for kernel in kernels]
+    for kernel in kernels:
+        kernel.device_caches.clear()
+    try:
+        yield
+    finally:
+        for kernel, caches in zip(kernels, before, strict=True):
+            kernel.device_caches.clear()
+            kernel.device_caches.update(caches)
 
 
 def check_grid(name: str, grid: Sequence[int]) -> None:

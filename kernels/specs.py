@@ -42,17 +42,11 @@ class Spec:
     """What is known of the arguments, as that they are multiples of 16."""
     options: dict[str, Any]
 
-    def compile(self) -> bool:
-        """Compile the kernel, and return whether Triton's cache had it."""
-        hits = []
-
-        def heard(*, cache_hit: bool, **_: Any) -> None:
-            hits.append(cache_hit)
-
+    def compile(self) -> Any:
+        """Compile the kernel if Triton's cache lacks it, and return Triton's compiled kernel."""
         source = ASTSource(settle()[self.kernel], self.signature, self.constants, self.attributes)
-        with patch.object(knobs.compilation, "listener", heard):
-            triton.compile(source, target=GPUTarget("cuda", self.arch, 32), options=self.options)
-        return all(hits)
+        target = GPUTarget("cuda", self.arch, 32)
+        return triton.compile(source, target=target, options=self.options)
 
 
 def write_specs(path: Path, specs: Iterable[Spec]) -> None:
@@ -61,25 +55,31 @@ def write_specs(path: Path, specs: Iterable[Spec]) -> None:
     path.write_text("".join(f"{line}\n" for line in sorted(lines)))
 
 
-def read_specs(path: Path) -> list[Spec]:
-    """Return the specs of a file that `write_specs` wrote."""
-    return [Spec(*ast.literal_eval(line)) for line in path.read_text().splitlines()]
+def read_spec(line: str) -> Spec:
+    """Return the spec of a line that `write_specs` wrote."""
+    return Spec(*ast.literal_eval(line))
 
 
 def compile_one(spec: Spec) -> tuple[bool, str]:
     """Compile a kernel, and return whether the cache had it, and a line that says what happened."""
-    started = time.monotonic()
+    started, hits = time.monotonic(), []
+
+    def heard(*, cache_hit: bool, **_: Any) -> None:
+        hits.append(cache_hit)
+
     try:
-        hit = spec.compile()
+        with patch.object(knobs.compilation, "listener", heard):
+            spec.compile()
     except Exception as error:  # a kernel that fails must not stop the others
         reason = (str(error).splitlines() or [""])[0]
         return False, f"{spec.kernel}: {type(error).__name__}: {reason}"
-    return hit, "" if hit else f"{spec.kernel} compiled in {time.monotonic() - started:.1f} s"
+    took = f"{spec.kernel} compiled in {time.monotonic() - started:.1f} s"
+    return all(hits), "" if all(hits) else took
 
 
 def main(path: str, processes: str = "2") -> None:
     """Compile what the cache lacks. The last line of the output has the numbers."""
-    specs, hits = read_specs(Path(path)), 0
+    specs, hits = [read_spec(line) for line in Path(path).read_text().splitlines()], 0
     with ProcessPoolExecutor(int(processes), get_context("spawn")) as pool:
         for hit, line in pool.map(compile_one, specs):
             hits += hit

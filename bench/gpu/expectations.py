@@ -131,6 +131,7 @@ def _autoencoder(shape: Shape) -> list[Expectation]:
     return [
         row("linear_topk", "encode: twinsae", scan),
         row("linear_topk", "encode torch.float32", float_scan, dtype="float32"),
+        row("linear_above", "above: twinsae", scan),
         row("sparse_decode", "decode: twinsae", decode),
         row("gather_dot", "dot", decode),
         row("decode_error", "error", error),

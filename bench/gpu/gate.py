@@ -38,6 +38,18 @@ def check_encode(problem: Problem, found: Sequence[Any], roundings: float = OURS
     )
 
 
+def check_above(problem: Problem, found: Sequence[Any], roundings: float = OURS) -> None:
+    """Refuse compressed rows (row_offsets, indices, values) of other scores than those above."""
+    offsets, indices, values = found[:3]
+    rows = torch.arange(len(problem.x), device=indices.device).repeat_interleave(offsets.diff())
+    ulps = roundings * torch.finfo(values.dtype).eps
+    own, right, slack = _check_listed(
+        (rows, indices), problem.x, problem.W_enc, problem.b_enc, PRICE,
+        0.0 if roundings == OURS else ulps * PRICE,
+    )  # fmt: skip
+    refuse("the scores listed", values[own], right, slack + ulps * right.abs())
+
+
 def check_decode(problem: Problem, found: Sequence[Tensor], roundings: float = OURS) -> None:
     """Refuse a wrong decoding, the only result in ``found``, (N, D)."""
     rows = some(len(problem.x), ROWS, problem.x.device)
@@ -118,6 +130,7 @@ def check_step(problem: Problem, found: Sequence[Tensor], roundings: float = OUR
 
 CHECKS: dict[str, Callable[[Problem, Any, float], None]] = {
     "encode": check_encode,
+    "above": check_above,
     "decode": check_decode,
     "dot": check_dot,
     "error": check_error,
@@ -144,20 +157,7 @@ def check_pairs(a: Tensor, b: Tensor, found: Pairs, least: float) -> None:
     """Refuse a list that lacks a pair whose score is above ``least``, or has one that is not."""
     if int(found.overflow):
         raise WrongResultError(f"{int(found.overflow):,} pairs did not fit into the list")
-    rows = some(len(a), ROWS, a.device)
-    above = scores(a[rows], b) - least  # (R, C)
-    slack = score_rounding(a[rows].float(), b)
-    place = torch.full((len(a),), -1, device=a.device)
-    place[rows] = torch.arange(len(rows), device=a.device)
-    own = place[found.rows] >= 0
-    listed = torch.zeros_like(above, dtype=torch.bool)
-    listed[place[found.rows[own]], found.cols[own]] = True
-    missing, extra = (above > slack) & ~listed, (above <= -slack) & listed
-    if missing.any() or extra.any():
-        raise WrongResultError(
-            f"of {len(rows)} rows {int(missing.sum()):,} pairs are missing "
-            f"and {int(extra.sum()):,} are too many"
-        )
+    _check_listed((found.rows, found.cols), a, b, None, least)
 
 
 def some(count: int, most: int, device: torch.device) -> Tensor:
@@ -198,6 +198,46 @@ def _check_best(
     repeated = int(((ascending.diff(dim=1) == 0) & (ascending[:, 1:] >= 0)).sum())
     if repeated:
         raise WrongResultError(f"{repeated:,} latents are named twice in their rows")
+
+
+def _check_listed(
+    pairs: tuple[Tensor, Tensor],
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    least: float,
+    rounding: float = 0.0,
+) -> tuple[Tensor, Tensor, float]:
+    """Refuse pairs that lack one whose score is above ``least``, or have another one.
+
+    Args:
+        pairs: rows and latents, (P,) each; only those of some rows are compared.
+        x: (N, D).
+        weight: (L, D).
+        bias: (L,), or None.
+        least: the score that a listed pair exceeds.
+        rounding: of scores, beside that of float32.
+
+    Returns:
+        The places of the pairs compared, (Q,), their scores, (Q,) float64, and by how much these
+        may be off.
+    """
+    chosen = some(len(x), ROWS, x.device)
+    every = scores(x[chosen], weight) if bias is None else scores(x[chosen], weight) + bias.double()
+    slack = score_rounding(x[chosen].float(), weight, bias) + rounding
+    place = torch.full((len(x),), -1, device=x.device)
+    place[chosen] = torch.arange(len(chosen), device=x.device)
+    own = (place[pairs[0]] >= 0).nonzero().squeeze(1)
+    rows, latents = place[pairs[0][own]], pairs[1][own]
+    listed = torch.zeros_like(every, dtype=torch.bool)
+    listed[rows, latents] = True
+    missing = int(((every - least > slack) & ~listed).sum())
+    extra = len(own) - int(((every - least > -slack) & listed).sum())
+    if missing or extra:
+        raise WrongResultError(
+            f"of {len(chosen)} rows {missing:,} pairs are missing and {extra:,} are too many"
+        )
+    return own, every[rows, latents], slack
 
 
 def _refuse_sum(

@@ -7,6 +7,8 @@ from .steps import Steps
 from .times import time_ways
 from .ways import Way
 
+SECONDS = 45.0  # the limit of one way
+
 
 def run(setting: Setting, steps: Steps) -> None:
     """Run the stage."""
@@ -15,6 +17,7 @@ def run(setting: Setting, steps: Steps) -> None:
         made = torch.compile(way.run, backend=setting.compiler, dynamic=False)
         return Way(f"torch.compile: {way.name}", made)
 
-    time_ways(
-        setting, steps, lambda ways: [compiled(way) for way in ways if way.compilable]
-    )  # fmt: skip
+    def compilable(ways: list[Way]) -> list[Way]:
+        return [compiled(way) for way in ways if way.compilable]
+
+    time_ways(setting, steps, compilable, SECONDS)

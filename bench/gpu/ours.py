@@ -10,17 +10,31 @@ from ...kernels.autoencode import Autoencoded, topk_autoencode
 from ...kernels.backends import Backend
 from ...kernels.decode import DecodedError, decode_error, gather_dot, sparse_decode
 from ...kernels.grads import LatentGrads, latent_grads
-from ...kernels.topk import MutualTopK, Pairs, TopK, linear_topk, mutual_topk, pairs_above
+from ...kernels.topk import (
+    CSR,
+    MutualTopK,
+    Pairs,
+    TopK,
+    linear_above,
+    linear_topk,
+    mutual_topk,
+    pairs_above,
+)
 from ..problem import Problem
 from .torch_ways import squared_length
 
-PRICE = 3.5  # of a pair, where scores have standard deviation 1
+PRICE = 3.5  # of a pair and of a latent, where scores have standard deviation 1
 CAPACITY = 1 << 20  # pairs
 
 
 def encode(p: Problem, backend: Backend) -> TopK:
     """Find the k best latents of each row."""
     return linear_topk(p.x, p.W_enc, p.b_enc, p.k, backend=backend)
+
+
+def above(p: Problem, backend: Backend) -> CSR:
+    """List the scores above a threshold that few reach."""
+    return linear_above(p.x, p.W_enc, p.b_enc, PRICE, backend=backend)
 
 
 def decode(p: Problem, backend: Backend) -> list[Tensor]:
@@ -79,6 +93,7 @@ def pairs(p: Problem, backend: Backend) -> Pairs:
 
 JOBS: dict[str, Callable[[Problem, Backend], Any]] = {
     "encode": encode,
+    "above": above,
     "decode": decode,
     "dot": dot,
     "error": error,

@@ -1,7 +1,6 @@
 """Stage parts: the milliseconds of our kernels one by one, and of every tile of the encoder."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import astuple
 from functools import cache, partial
 from typing import Any
@@ -43,13 +42,13 @@ def parts(setting: Setting) -> dict[str, Part]:
     own = setting.backend
     found: dict[str, Part] = {}
     if own == "triton":
-        for place, tile in enumerate(_tiles()):
+        for place, tile in enumerate(_tiles(setting.device)):
             name = "{}x{}x{} warps {} stages {}".format(*astuple(tile))
             name += " described" if tile.described else ""
             found[name] = "encode", partial(_encode_by_tile, own, place)
     else:
         found["encode"] = "encode", partial(_call, "encode", own)
-    for job in ("decode", "dot", "error", "grads", "autoencode"):
+    for job in ("above", "decode", "dot", "error", "grads", "autoencode"):
         found[job] = job, partial(_call, job, own)
     return found
 
@@ -59,29 +58,22 @@ def _call(job: str, backend: Backend, p: Problem) -> Any:
 
 
 def _encode_by_tile(backend: Backend, place: int, p: Problem) -> Any:
-    with _first(place):
-        return encode(p, backend)
-
-
-def _tiles() -> list[Any]:
-    """Return the tiles that the encoder may take on this GPU; the usual one comes first."""
-    from ...kernels.topk.triton.tiles import HALF_TILES, INTERPRETED
-
-    if interpreting():
-        return [INTERPRETED]
-    major, minor = torch.cuda.get_device_capability()
-    arch = 10 * major + minor
-    return [t for t in HALF_TILES["linear_topk"] if not t.archs or arch in t.archs]
-
-
-@contextmanager
-def _first(place: int) -> Iterator[None]:
-    """Let the encoder take the tile at a place of `_tiles`, by listing it first."""
+    """Encode by the tile at a place of `_tiles`, which is listed first meanwhile."""
     from ...kernels.topk.triton.tiles import HALF_TILES
 
     listed = HALF_TILES["linear_topk"]
-    HALF_TILES["linear_topk"] = (_tiles()[place], *listed)
+    HALF_TILES["linear_topk"] = (_tiles(p.x.device)[place], *listed)
     try:
-        yield
+        return encode(p, backend)
     finally:
         HALF_TILES["linear_topk"] = listed
+
+
+def _tiles(device: torch.device) -> list[Any]:
+    """Return the tiles that the encoder may take on a device; the usual one comes first."""
+    from ...kernels.topk.triton import tiles
+
+    if interpreting():
+        return [tiles.INTERPRETED]
+    arch = tiles.capability(device)
+    return [t for t in tiles.HALF_TILES["linear_topk"] if not t.archs or arch in t.archs]

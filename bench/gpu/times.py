@@ -10,7 +10,7 @@ from ..problem import Problem
 from .gate import CHECKS, OURS, PEERS
 from .records import Record
 from .setting import Setting
-from .steps import Steps
+from .steps import SECONDS, Steps
 from .timing import timed
 from .ways import TORCH, Way, fail, ways_of
 
@@ -22,7 +22,12 @@ def run(setting: Setting, steps: Steps) -> None:
     time_ways(setting, steps, lambda ways: ways)
 
 
-def time_ways(setting: Setting, steps: Steps, chosen: Callable[[list[Way]], list[Way]]) -> None:
+def time_ways(
+    setting: Setting,
+    steps: Steps,
+    chosen: Callable[[list[Way]], list[Way]],
+    seconds: float = SECONDS,
+) -> None:
     """Time the ways of all jobs that are chosen; each is a step, such as "D 768 encode: twinsae".
 
     If the inputs cannot be made, say for want of memory, the error is the result of a step.
@@ -38,7 +43,7 @@ def time_ways(setting: Setting, steps: Steps, chosen: Callable[[list[Way]], list
                 continue
             for way in ways:
                 call = partial(time_way, setting, job, problem, way)
-                steps.run(f"D {shape.d_in} {job}: {way.name}", call, ours=way.ours)
+                steps.run(f"D {shape.d_in} {job}: {way.name}", call, seconds, ours=way.ours)
 
 
 def time_way(setting: Setting, job: str, problem: Problem, way: Way) -> Record:

@@ -41,6 +41,16 @@ def chunked_encode(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Ten
     return torch.cat(values), torch.cat(indices)
 
 
+def dense_above(
+    x: Tensor, weight: Tensor, bias: Tensor, threshold: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """List the scores above a threshold, with the whole product in memory."""
+    scores = functional.linear(x, weight, bias)
+    above = scores > threshold
+    offsets = functional.pad(above.sum(1).cumsum(0), (1, 0))
+    return offsets, above.nonzero()[:, 1], scores[above]
+
+
 def squared_length(x: Tensor) -> Tensor:
     """Return the mean squared length of the rows; it keeps gradients in a half dtype's range."""
     return x.float().square().sum() / len(x)

@@ -14,7 +14,7 @@ from ..measurement import OURS, PRODUCT
 from ..peers import GPU_PEERS, Peer, installed_peers
 from ..problem import Problem
 from . import torch_ways
-from .ours import JOBS
+from .ours import JOBS, PRICE
 from .torch_ways import squared_length
 
 ENCODE, BAG = "cuBLAS + torch.topk", "embedding_bag"
@@ -47,6 +47,11 @@ def _encode(p: Problem) -> list[Way]:
     ]
 
 
+def _above(p: Problem) -> list[Way]:
+    inputs = p.x, p.W_enc, p.b_enc, PRICE
+    return [Way("cuBLAS + nonzero", lambda: torch_ways.dense_above(*inputs))]
+
+
 def _decode(p: Problem) -> list[Way]:
     inputs = p.values, p.indices, p.W_dec, p.b_dec
     return [
@@ -76,6 +81,7 @@ def _step(p: Problem) -> list[Way]:
 
 TORCH: dict[str, Callable[[Problem], list[Way]]] = {
     "encode": _encode,
+    "above": _above,
     "decode": _decode,
     "autoencode": _autoencode,
     "grads": _grads,

@@ -22,9 +22,10 @@ WARPS = 4
 @triton.jit
 def row_places(offsets_ptr, row, k):
     """Return a row's first place and how many it has: k, or what offsets (N + 1,) int64 say."""
+    # One return: Triton also compiles what follows a return in a branch.
     if offsets_ptr is None:
         first, count = row * k, k
-    else:  # Triton compiles what comes after a return, too
+    else:
         first = tl.load(offsets_ptr + row)
         count = (tl.load(offsets_ptr + row + 1) - first).to(tl.int32)
     return first, count

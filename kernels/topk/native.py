@@ -32,6 +32,9 @@ from .interface import (
 # the weight is packed), and for a larger k.
 CODES_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
 CODES_ROWS, CODES_K = 32, 1024
+# Where more scores are above their thresholds, to score each on its own takes longer than to score
+# all in float32: with AVX2 so from 3 or 4 % on, at D = 576 and at D = 2,304.
+CODES_SHARE = 0.03
 
 
 def linear_topk(inputs: LinearTopKInputs) -> Ranked:
@@ -113,18 +116,29 @@ def linear_above(inputs: LinearAboveInputs) -> Above:
     rows, latents = float_array(x), float_array(weight)
     starts = None if bias is None else float_array(bias)
     thresholds, threads, scored = float_array(inputs.threshold), torch.get_num_threads(), 0
-    if _takes_codes(packed, x.shape[0], weight.shape[0], weight.shape[1], 1):
+    takes_codes = _takes_codes(packed, x.shape[0], weight.shape[0], weight.shape[1], 1)
+    if takes_codes and (_codes_are_forced() or _share_above(inputs) < CODES_SHARE):
         codes, bounds = _codes(packed)
         offsets, indices, values, scored = _native.linear_above_codes(
             rows, latents, codes, bounds, starts, thresholds, threads
         )
     else:
-        matrix, panels = _matrix_or_panels(latents, packed)
+        matrix, panels = (latents, None) if takes_codes else _matrix_or_panels(latents, packed)
         offsets, indices, values = _native.linear_above(
             rows, matrix, panels, starts, thresholds, threads
         )
     lists = torch.from_numpy(indices), torch.from_numpy(offsets)
     return torch.from_numpy(values).to(x.dtype), *lists, *_stats((scored, 0))
+
+
+def _share_above(inputs: LinearAboveInputs) -> float:
+    """Return the share of scores above thresholds in an even sample of rows and latents."""
+    rows = inputs.x[:: max(1, inputs.x.shape[0] // 64)]
+    latents = slice(None, None, max(1, inputs.weight.shape[0] // 256))
+    scores = rows.float() @ inputs.weight[latents].float().T
+    if inputs.bias is not None:
+        scores += inputs.bias[latents].float()
+    return float((scores > inputs.threshold[latents]).float().mean()) if scores.numel() else 0.0
 
 
 def pack_weight(weight: Tensor) -> tuple[Tensor, ...]:
@@ -142,7 +156,11 @@ def _takes_codes(packed: Sequence[Tensor], rows: int, latents: int, depth: int, 
     isa = _native.isa()
     rows_pay = bool(packed) or rows >= CODES_ROWS
     pays = rows_pay and latents * depth >= CODES_NUMBERS[isa] and k <= CODES_K
-    return pays or os.environ.get("TWINSAE_CPU_ISA") == isa
+    return pays or _codes_are_forced()
+
+
+def _codes_are_forced() -> bool:
+    return os.environ.get("TWINSAE_CPU_ISA") == _native.isa()
 
 
 def _pack_codes(weight: Tensor) -> tuple[Tensor, Tensor]:

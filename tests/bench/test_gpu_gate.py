@@ -50,11 +50,6 @@ def last(add: float):
     return change
 
 
-def twice(indices: Tensor) -> Tensor:
-    indices[:, 1] = indices[:, 0]
-    return indices
-
-
 def spoil(found: object, name: str, change) -> object:
     """Change one field of a result, or the only tensor of a list."""
     if isinstance(found, list):
@@ -64,8 +59,10 @@ def spoil(found: object, name: str, change) -> object:
 
 SPOILED = [
     ("encode", "values", last(0.01)), ("encode", "indices", last(-1)),
-    ("encode", "indices", lambda t: (t + 128) % 700), ("encode", "indices", twice),
+    ("encode", "indices", lambda t: (t + 128) % 700),
     ("encode", "values", lambda t: t * torch.nan),
+    ("above", "values", lambda t: t + 0.01), ("above", "indices", lambda t: (t + 1) % 700),
+    ("above", "row_offsets", lambda t: torch.cat([t[:1], t[2:], t[-1:]])),
     ("decode", "", last(0.01)), ("dot", "", last(0.01)), ("error", "g", last(0.01)),
     ("error", "squares", last(0.01)), ("error", "d_values", last(0.01)),
     ("grads", "dW_dec", last(0.01)), ("grads", "dW_enc", last(0.01)),
@@ -100,6 +97,16 @@ def test_a_pair_that_is_missing_and_one_too_many_are_refused() -> None:
     ))  # fmt: skip
     with pytest.raises(WrongResultError, match="0 pairs are missing and 1 are too many"):
         CHECKS["pairs"](problem, found._replace(rows=rows, cols=cols), OURS)
+
+
+def test_a_latent_that_is_named_twice_in_place_of_its_twin_is_refused() -> None:
+    problem = problem_of()
+    problem.W_enc[9], problem.b_enc[9] = problem.W_enc[4], problem.b_enc[4] = problem.x[0], 9.0
+    found = JOBS["encode"](problem, "native")
+    assert found.indices[0, :2].tolist() == [4, 9]
+    found.indices[0, 1] = 4
+    with pytest.raises(WrongResultError, match="1 latents are named twice"):
+        CHECKS["encode"](problem, found, OURS)
 
 
 def test_a_gradient_that_is_not_finite_is_refused() -> None:

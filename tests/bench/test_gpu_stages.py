@@ -45,7 +45,7 @@ def test_all_stages_find_our_kernels_right(tmp_path: Path, setting: Setting) -> 
     steps = [r for own in found.values() for r in own.values()]
     assert [r for r in steps if "problem" in r] == []
     assert list(found["env"]) == ["versions", "copy", "bf16 32^3", "fp16 32^3", "tf32 32^3"]
-    kernels = ["encode", "decode", "dot", "error", "grads", "autoencode"]
+    kernels = ["encode", "above", "decode", "dot", "error", "grads", "autoencode"]
     assert list(found["parts"]) == [f"D {d} {job}" for d in (16, 8) for job in kernels]
     for job in TORCH:
         assert {f"D 16 {job}: {OURS}", f"D 8 {job}: {OURS}"} < set(found["times"])
@@ -186,3 +186,23 @@ def test_the_contract_suite_is_called(
 def test_all_stages_fit_into_the_minutes() -> None:
     assert set(LIMITS) == set(STAGES)
     assert sum(LIMITS.values()) <= 60 * MINUTES - 10
+
+
+def test_every_tile_of_a_gpu_comes_first_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles = pytest.importorskip("twinsae.kernels.topk.triton.tiles")
+    monkeypatch.setattr(parts, "interpreting", lambda: False)
+    monkeypatch.setattr(tiles, "capability", lambda _: 90)
+    listed = tiles.HALF_TILES["linear_topk"]
+    seen: list[object] = []
+
+    def encode(*_: object) -> None:
+        seen.append(tiles.HALF_TILES["linear_topk"][0])
+
+    monkeypatch.setattr(parts, "encode", encode)
+    for name, (job, call) in parts.parts(Setting(toy_setting().clock, "triton")).items():
+        if job == "encode":
+            call(SimpleNamespace(x=torch.ones(1)))
+            assert name.startswith(f"{seen[-1].rows}x{seen[-1].cols}x{seen[-1].depth} warps")
+    assert tuple(seen) == tuple(t for t in listed if not t.archs or 90 in t.archs)
+    assert len(seen) > 1
+    assert tiles.HALF_TILES["linear_topk"] == listed

@@ -111,7 +111,6 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _prepare_native(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-
     from twinsae.kernels import _native
 
     monkeypatch.setenv("TWINSAE_CPU_ISA", variant)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels import _native
-from twinsae.kernels.topk import linear_topk
+from twinsae.kernels.topk import linear_above, linear_topk
 
 
 def floats(*shape: int) -> np.ndarray:
@@ -284,3 +284,14 @@ def test_the_gil_is_released_and_calls_may_overlap() -> None:
         worker.join()
     assert len(results) == 4
     assert all(torch.equal(alone, indices) for indices in results)
+
+
+@pytest.mark.skipif(not _native.codes_planes(1), reason="no codes on this machine")
+def test_many_scores_above_thresholds_are_scored_in_float32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(n, 600, generator=generator) for n in (40, 3000))
+    few, many = (linear_above(x, weight, None, limit) for limit in (80.0, 0.0))
+    assert int(few.stats.survivors) >= len(few.indices) > 0
+    assert int(many.stats.survivors) == 0
+    above = x.double() @ weight.double().T > 0
+    assert abs(len(many.indices) - int(above.sum())) <= 2  # some may be within rounding of 0

@@ -9,6 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from twinsae.kernels.autoencode import topk_autoencode
+from twinsae.kernels.decode import decode_error, gather_dot, sparse_decode
+from twinsae.kernels.grads import latent_grads
 from twinsae.kernels.topk import linear_topk, mutual_topk, pairs_above
 
 pytestmark = [pytest.mark.gpu_plans, pytest.mark.first_contact]
@@ -77,3 +80,23 @@ def test_the_plan_of_pairs_above(
     found = pairs_above(a, b, u, v, margin=-40.0, capacity=160 * 272, exact=exact, backend="triton")
     pairs = set(zip(found.rows.tolist(), found.cols.tolist(), strict=True))
     assert pairs == expected if exact else pairs >= expected
+
+
+@pytest.mark.parametrize("dim", [768, 4096])
+def test_sparse_functions_at_real_widths(
+    make: SimpleNamespace, dtype: torch.dtype, dim: int
+) -> None:
+    values, indices = make.integers(8, 32, dtype=dtype, most=1), make.indices(8, 32, 48)
+    weight, x = make.integers(48, dim, dtype=dtype, most=1), make.integers(8, dim, dtype=dtype)
+    bias, scale = make.integers(dim, dtype=dtype, most=1), make.tensor(0.5)
+
+    def everything(backend: str) -> list[torch.Tensor]:
+        error = decode_error(values, indices, weight, bias, x, scale, backend=backend)
+        grads = latent_grads(values, values, indices, x, x, 48, backend=backend)
+        decoded = sparse_decode(values, indices, weight, bias, backend=backend)
+        dots = gather_dot(x, indices, weight, backend=backend)
+        encoded = topk_autoencode(x, weight, None, weight, bias, 32, backend=backend)
+        return [*error, *grads, decoded, dots, *encoded[:5]]
+
+    for ours, theirs in zip(everything("triton"), everything("reference"), strict=True):
+        assert torch.equal(ours, theirs)
