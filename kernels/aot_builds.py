@@ -43,7 +43,7 @@ def _scans(dtype: str, every: bool) -> list[Build]:
     read = SCANNED[dtype]
     common = slack | pointers(bias=dtype, floor="fp32", keys="i64")
     common |= integers("row_count latents dim group_count")
-    masks: list[dict[str, str]] = [{}, pointers(mask="i1")] if every else [{}]
+    masks: list[dict[str, str]] = [{}, pointers(mask="u1")] if every else [{}]
     found = []
     cuts = _tiles("linear_topk", every)
     schemes = _schemes(min(tile.cols for tile in cuts), every)
@@ -56,7 +56,7 @@ def _scans(dtype: str, every: bool) -> list[Build]:
             _matrices(read, tile) | common | mask,
             _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND},
             tile.warps, tile.stages, "half product", 2.0 * N * L * D,
-            (N + L) * D * DTYPES[read] + 8.0 * N * scheme.keys(L), ("group_count",),
+            (N + L) * D * DTYPES[read] + 8.0 * N * scheme.keys(L), (),
             tile.archs,
         ))  # fmt: skip
     return found
@@ -67,7 +67,7 @@ def _dense(dtype: str, every: bool) -> list[Build]:
     tile = tiles.full_tile("linear_topk", torch.float32 if dtype == "fp32" else torch.bfloat16)
     signature = pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32", keys="i64")
     signature |= integers("row_count latents first dim")
-    masks: list[dict[str, str]] = [{}, pointers(mask="i1")] if every else [{}]
+    masks: list[dict[str, str]] = [{}, pointers(mask="u1")] if every else [{}]
     return [
         Build(
             f"score_all {_named(dtype, tile)}{' mask' if mask else ''}", "score_all",
@@ -93,7 +93,7 @@ def _matches(dtype: str, every: bool) -> list[Build]:
             | integers("row_groups col_groups"),
             _cut(tile) | {"GROUP": scheme.group, "KEPT": scheme.kept, "BAND": tiles.BAND},
             tile.warps, tile.stages, "half product", flops, inputs + 16.0 * L * scheme.keys(L),
-            ("row_groups",), tile.archs,
+            (), tile.archs,
         ))  # fmt: skip
     lists = pointers(row_low="fp32", col_low="fp32", blocks="i64", pairs="i64", count="i64")
     lists |= integers("capacity") | sizes
@@ -204,7 +204,7 @@ def _decoders(dtype: str, every: bool) -> list[Build]:
 
 
 def _autoencoders(dtype: str, every: bool) -> list[Build]:
-    keys = pointers(chosen="i64", unseen="i64", proved="i1", redone="i64")
+    keys = pointers(chosen="i64", unseen="i64", proved="u1", redone="i64")
     rest = pointers(values=dtype, indices="i64", x=dtype, weight=dtype, bias=dtype, centre="fp32")
     rest |= pointers(recon=dtype, squares="fp32", deviations="fp32")
     rest |= integers("row_count count chunks k latents dim")

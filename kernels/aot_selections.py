@@ -25,7 +25,7 @@ def proposals(every: bool) -> list[Build]:
             {"ROWS": rescoring.ROWS, "BLOCK_C": rescoring.AT_ONCE, "BLOCK_K": rescoring.DEPTH,
              "LIMITS": limits, "NONE": scan.MISSING},
             rescoring.WARPS, 3, "gather", 2.0 * N * 2 * K * D, N * 2 * K * D * 4.0,
-            ("count", "stacks", "latents"),
+            ("count", "latents"),
         ))  # fmt: skip
     return found
 
@@ -65,14 +65,14 @@ def selections(every: bool) -> list[Build]:
 
 def _ranks(k: int, cut: dict[str, int], every: bool) -> list[Build]:
     lists = pointers(chosen="i64", indices="i64")
-    proof = pointers(unseen="i64", proved="i1", redone="i64")
+    proof = pointers(unseen="i64", proved="u1", redone="i64")
     sizes = integers("row_count count chunks k stacks stride")
     variants = [("bf16", proof)] + ([("fp16", proof), ("fp32", proof), ("fp32", {})] * every)
     return [
         Build(
             f"rank_chosen {dtype} k {k}{'' if proved else ' of all'}", "rank_chosen",
             lists | pointers(values=dtype) | proved | sizes, cut, 4, 3, "other", 0.0, 20.0 * N * K,
-            ("k", "stacks", "stride"),
+            ("k",),
         )
         for dtype, proved in variants
     ]  # fmt: skip

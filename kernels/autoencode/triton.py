@@ -17,7 +17,7 @@ from torch import Tensor
 from ..decode.triton import BLOCK, PLACES, WARPS, decoded_piece
 from ..launch import capturing, on_device, ready, two_counts
 from ..topk.triton.blocks import chosen_blocks
-from ..topk.triton.dense import dense_topk, rows_again
+from ..topk.triton.dense import dense_topk, first_call, rows_again
 from ..topk.triton.plan import plan_for
 from ..topk.triton.rescore import Scores
 from ..topk.triton.scan import MISSING
@@ -125,8 +125,9 @@ def topk_autoencode(inputs: AutoencodeInputs) -> Parts:
                 keys = narrowed(block.keys, k, MOST), block.unseen, proved[block.rows], redone
                 _finish(keys, own[block.rows], part, decoder)
                 del block, keys
-            if capturing(x) or int(redone):
-                rows, lost = rows_again(proved)
+            first = first_call(scores, k)
+            if capturing(x) or int(redone) or first:
+                rows, lost = rows_again(proved, first)
                 _compute(scores, rows, found, decoder)
                 if lost is not None:
                     for every in (found.recon, found.values, found.squares):

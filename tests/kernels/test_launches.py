@@ -6,6 +6,8 @@ without memory (torch's device "meta") of the sizes of real calls.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +22,9 @@ if interpreting():
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import CUDABackend
 from triton.runtime.jit import JITFunction, create_function_from_signature
+from twinsae.kernels import launch
+from twinsae.kernels.aot_builds import builds, functions
+from twinsae.kernels.aot_types import Build
 from twinsae.kernels.autoencode import triton as autoencode
 from twinsae.kernels.autoencode.interface import AutoencodeInputs
 from twinsae.kernels.decode import triton as decode
@@ -31,6 +36,7 @@ from twinsae.kernels.topk.triton.bound import rough
 from twinsae.kernels.topk.triton.rescore import Scores
 
 MIB = 1 << 20
+MOST_VARIANTS = 20  # of a kernel, that are looked at: that takes longer than counting
 # These launch nothing on a GPU.
 FREE = {
     "empty", "new_empty", "empty_like", "empty_strided", "view", "_unsafe_view", "slice", "select",
@@ -39,11 +45,11 @@ FREE = {
 SPECIALISED = CUDABackend(GPUTarget("cuda", 90, 32))
 
 
-def variant(kernel: JITFunction, *given: object, **constants: object) -> str:
-    """Return the types and the facts that the JIT compiles a kernel for."""
+def variant(kernel: JITFunction, *given: object, **constants: object) -> dict[str, tuple]:
+    """Return the types and the facts that the JIT compiles a kernel for, by argument."""
     bind = create_function_from_signature(kernel.signature, kernel.params, SPECIALISED)
     _, facts, _ = bind(*given, **constants)
-    return str(facts)
+    return dict(zip(kernel.arg_names, facts, strict=True))
 
 
 class Launches:
@@ -52,17 +58,18 @@ class Launches:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.variants: dict[str, set[str]] = {}
+        self.facts: list[tuple[str, dict[str, tuple]]] = []
 
     def record(self, kernel: JITFunction, *given: object, grid: object, warmup: bool, **named):
         assert grid
         assert not warmup
         name = kernel.fn.__name__
         self.counts[name] += 1
-        tensors = [leaf for leaf in given if isinstance(leaf, torch.Tensor)]
-        if all(tensor.device.type == "cpu" for tensor in tensors):
-            options = {key: named.pop(key) for key in ("num_warps", "num_stages") if key in named}
-            facts = variant(kernel, *given, **named) + str(options)
-            self.variants.setdefault(name, set()).add(facts)
+        options = {key: named.pop(key) for key in ("num_warps", "num_stages") if key in named}
+        if self.counts[name] <= MOST_VARIANTS:
+            facts = variant(kernel, *given, **named)
+            self.facts.append((name, facts))
+            self.variants.setdefault(name, set()).add(f"{facts} {options}")
 
 
 @pytest.fixture
@@ -166,10 +173,54 @@ def test_changing_numbers_of_rows_compile_nothing_new(launches: Launches) -> Non
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.usefixtures("nothing_redone")
+def test_ahead_of_time_the_kernels_of_real_calls_are_compiled(
+    launches: Launches, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(launch, "capturing", lambda _: True)  # indices are not read
+    given = encode(8192, 131_072, 4096, 64, dtype, "meta")
+    x, weight, bias, packed, k, floor, *_ = given
+    topk.linear_topk(given)
+    floors = x.new_zeros(8192).float(), x.new_zeros(131_072).float()
+    topk.mutual_topk(MutualTopKInputs(x, weight, packed, 16, *floors, True))
+    list(dense.dense_topk(Scores(x, weight, bias, None, floor), 0, k, torch.arange(9)))
+    if dtype == torch.bfloat16:
+        values = x.new_empty(8192, k)
+        indices = torch.empty_like(values, dtype=torch.int64)
+        decode.sparse_decode(SparseDecodeInputs(values, indices, weight, bias[:4096]))
+        autoencode.topk_autoencode(AutoencodeInputs(x, weight, bias, [], weight, bias[:4096], k))
+    compiled: dict[str, list[dict[str, tuple]]] = {}
+    for build in builds(every=True):
+        compiled.setdefault(build.kernel, []).append(facts_of(build))
+    for name, facts in launches.facts:
+        # Which other numbers are multiples of 16 depends on the call, and matters little. Some
+        # constants are sizes of the call.
+        known = {
+            argument: (kind, None if kind == "i32" and argument != "dim" else fact)
+            for argument, (kind, fact) in facts.items()
+            if kind != "constexpr"
+        }
+        assert known in compiled[name], name
+    names = {"scan_groups", "choose_best", "rank_chosen", "scan_both", "score_all"}
+    assert set(launches.counts) >= names
+
+
+def facts_of(build: Build) -> dict[str, tuple]:
+    """Return what a build knows of its arguments, as the JIT says it."""
+    kernel = functions()[build.kernel]
+    found = {}
+    for param in kernel.params:
+        aligned = param.name not in build.odd and not param.do_not_specialize
+        if param.name in build.signature:
+            kind = build.signature[param.name]
+            said = kind[0] == "*" or param.name == "dim"
+            found[param.name] = kind, "D" if aligned and said else None
+    return found
+
+
 @pytest.mark.parametrize("name", ["list_pairs", "confirm_pairs", "scan_both", "finish_rows"])
 def test_no_changing_count_is_a_fact_that_a_kernel_is_compiled_for(name: str) -> None:
-    from twinsae.kernels.aot_builds import functions
-
     kernel = functions()[name]
     fixed = {param.name for param in kernel.params if not param.do_not_specialize}
     assert not fixed & {"row_count", "count", "capacity", "chunks", "first", "offset"}
@@ -259,3 +310,39 @@ def test_blocks_fill_the_card(monkeypatch: pytest.MonkeyPatch, stacks: int, late
         tiles_of_block = size.rows // chosen.tile.rows * -(-size.latents // chosen.tile.cols)
         # 132 multiprocessors have one tile each: the last wave is one of 16.
         assert tiles_of_block * size.stacks >= min(15 * 132, stacks * latents // 256)
+
+
+def test_the_first_call_of_a_kind_repeats_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "_called", set())
+
+    def scores(dim: int, is_cuda: bool = True) -> Scores:
+        x = SimpleNamespace(is_cuda=is_cuda, device="cuda:0", dtype=torch.float32, shape=(3, dim))
+        return Scores(x, SimpleNamespace(shape=(9, dim)))
+
+    calls = [(scores(4), 2), (scores(4), 2), (scores(5), 2), (scores(4), 3), (scores(6, False), 2)]
+    assert [dense.first_call(*call) for call in calls] == [True, False, True, True, False]
+    proved = torch.tensor([True, True])
+    assert dense.rows_again(proved)[0].tolist() == []
+    assert dense.rows_again(proved, 1)[0].tolist() == [0]
+    assert dense.rows_again(~proved, 1)[0].tolist() == [0, 1]
+
+
+def test_a_check_is_launched_before_the_kernels_and_awaited_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class OnGpu(torch.Tensor):
+        is_cuda = True
+
+    happened = []
+    event = SimpleNamespace(
+        record=lambda: happened.append("record"), synchronize=lambda: happened.append("wait")
+    )
+    monkeypatch.setattr(torch.cuda, "Event", lambda: event)
+    monkeypatch.setattr(launch, "capturing", lambda _: False)
+    monkeypatch.setattr(launch, "on_device", lambda _: nullcontext())
+    finish = launch.begin_check("indices", torch.tensor([3, -1, 7]).as_subclass(OnGpu), 7, None)
+    happened.append("kernels")
+    with pytest.raises(ValueError, match="indices: expected -1 to 6, got 7"):
+        finish()
+    assert happened == ["record", "kernels", "wait"]
+    launch.begin_check("indices", torch.tensor([3, -1, 6]).as_subclass(OnGpu), 7, None)()

@@ -118,7 +118,24 @@ def scores_and_indices(keys: Tensor) -> tuple[Tensor, Tensor]:
     return scores.masked_fill(missing, 0), indices.masked_fill(missing, -1)
 
 
-def rows_again(proved: Tensor) -> tuple[Tensor, Tensor | None]:
+def first_call(scores: Scores, k: int) -> bool:
+    """Whether this process has not yet called a scan of this kind on this GPU.
+
+    Then a caller computes a row again, even if all are proved, so that the kernels for that are
+    compiled now, and not at some later step, or while a CUDA graph is recorded.
+    """
+    x = scores.x
+    masked, biased = scores.mask is not None, scores.bias is not None
+    kind = x.device, x.dtype, x.shape[1], scores.latents, scores.stacks, k, masked, biased
+    first = x.is_cuda and kind not in _called
+    _called.add(kind)
+    return first
+
+
+_called: set[tuple[object, ...]] = set()
+
+
+def rows_again(proved: Tensor, least: int = 0) -> tuple[Tensor, Tensor | None]:
     """Return the numbers of the rows that have to be computed again.
 
     While a CUDA graph is recorded, nobody can ask how many these are. Then it is a fixed number of
@@ -127,6 +144,7 @@ def rows_again(proved: Tensor) -> tuple[Tensor, Tensor | None]:
 
     Args:
         proved: (N,) bool.
+        least: 1 if at least one row is wanted.
 
     Returns:
         (R,) int64; and, for a graph, (N,) bool: which rows are lost, as neither proved nor listed.
@@ -134,7 +152,10 @@ def rows_again(proved: Tensor) -> tuple[Tensor, Tensor | None]:
 
     """
     if not capturing(proved):
-        return (~proved).nonzero().squeeze(1), None
+        rows = (~proved).nonzero().squeeze(1)
+        return rows if rows.numel() >= least else torch.zeros_like(
+            proved[:1], dtype=rows.dtype
+        ), None
     unproved = ~proved
     rows = torch.nonzero_static(unproved, size=GRAPH_ROWS, fill_value=0).squeeze(1)
     return rows, unproved & (unproved.cumsum(0) > GRAPH_ROWS)

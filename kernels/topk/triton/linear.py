@@ -23,7 +23,7 @@ from torch import Tensor
 from ...launch import capturing, on_device, ready, two_counts
 from ..interface import LinearTopKInputs, Ranked
 from .blocks import chosen_blocks
-from .dense import dense_topk, rows_again
+from .dense import dense_topk, first_call, rows_again
 from .mutual import mutual_topk
 from .pairs import pairs_above
 from .plan import plan_for
@@ -54,10 +54,11 @@ def linear_topk(inputs: LinearTopKInputs) -> Ranked:
                 own = block.rows, block.stacks
                 rank(block.keys, block.unseen, k, values[own], indices[own], proved[own], redone)
                 del block
+            first = first_call(scores, k)
             # This is the only number that a call waits for.
-            if capturing(x) or int(redone):
+            if capturing(x) or int(redone) or first:
                 for stack in range(groups):
-                    rows, lost = rows_again(proved[:, stack])
+                    rows, lost = rows_again(proved[:, stack], first)
                     _compute(scores, stack, rows, values, indices)
                     if lost is not None:
                         values[:, stack].masked_fill_(lost[:, None], math.nan)

@@ -67,7 +67,7 @@ class Scores:
         return replace(self, weight=self.weight[latents], bias=bias, mask=mask, slack=slack)
 
 
-@triton.jit(do_not_specialize=["row_count", "first", "stop"])
+@triton.jit(do_not_specialize=["row_count", "first", "stop", "stacks"])
 def rescore(
     x_ptr, weight_ptr, bias_ptr, floor_ptr, proposals_ptr, keys_ptr, scored_ptr,
     row_count, first, stop, count, stacks, latents, dim,

@@ -155,7 +155,7 @@ def keep_best(order, keys_ptr, rows, groups, row_count, group_count, GROUP: tl.c
         tl.store(keys_ptr + places * KEPT + place, key, mask=inside)
 
 
-@triton.jit(do_not_specialize=["row_count"])
+@triton.jit(do_not_specialize=["row_count", "group_count"])
 def scan_groups(
     x_ptr, weight_ptr, x_desc, weight_desc, row_slack_ptr, latent_slack_ptr, scale_ptr,
     bias_ptr, mask_ptr, floor_ptr, keys_ptr, row_count, latents, dim, group_count,
@@ -206,7 +206,7 @@ def scan_groups(
     keep_best(order, keys_ptr, outputs, groups, row_count * stacks, group_count, GROUP, KEPT)
 
 
-@triton.jit(do_not_specialize=["row_count", "col_groups"])
+@triton.jit(do_not_specialize=["row_count", "row_groups", "col_groups"])
 def scan_both(
     a_ptr, b_ptr, row_slack_ptr, col_slack_ptr, scale_ptr, row_keys_ptr, col_keys_ptr,
     row_count, col_count, dim, row_groups, col_groups,

@@ -94,7 +94,7 @@ def largest_unseen(unseen_ptr, row, inside, chunks, NONE: tl.constexpr):
     return largest
 
 
-@triton.jit(do_not_specialize=["row_count", "count", "chunks"])
+@triton.jit(do_not_specialize=["row_count", "count", "chunks", "stacks", "stride"])
 def rank_chosen(
     chosen_ptr, unseen_ptr, values_ptr, indices_ptr, proved_ptr, redone_ptr,
     row_count, count, chunks, k, stacks, stride,
