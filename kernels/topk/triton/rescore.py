@@ -115,11 +115,9 @@ def rescore(
         right = weight_ptr + stacked[:, :, None] * dim + depth[None, None, :]
         for start in range(0, dim, BLOCK_K):
             inside = start + depth < dim
-            known = there[:, None] & inside[None, :]
-            a = tl.load(left + start, mask=known, other=0.0).to(tl.float32)
-            known = wanted[:, :, None] & inside[None, None, :]
-            b = tl.load(right + start, mask=known, other=0.0).to(tl.float32)
-            b = tl.permute(b, (0, 2, 1))
+            a = tl.load(left + start, mask=there[:, None] & inside[None, :], other=0.0)
+            b = tl.load(right + start, mask=wanted[:, :, None] & inside[None, None, :], other=0.0)
+            a, b = a.to(tl.float32), tl.permute(b.to(tl.float32), (0, 2, 1))
             scores = tl.dot(a[:, None, :], b, scores, input_precision="ieee")
     score = tl.reshape(scores, (ROWS, BLOCK_C))
     if bias_ptr is not None:
