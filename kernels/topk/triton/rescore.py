@@ -100,8 +100,8 @@ def rescore(
     place = outs[:, None] * count + slot[None, :]
     proposal = tl.load(proposals_ptr + place, mask=own, other=NONE)
     before = tl.arange(0, LIMITS)[None, :]
-    known = there[:, None] & (before < first)
-    limits = tl.load(keys_ptr + outs[:, None] * count + before, mask=known, other=MOST_KEY)
+    earlier = there[:, None] & (before < first)
+    limits = tl.load(keys_ptr + outs[:, None] * count + before, mask=earlier, other=MOST_KEY)
     limit = tl.where(first > 0, tl.min(limits, 1), NONE)
     wanted = (proposal != NONE) & (proposal >= limit[:, None])
     scored = tl.sum(tl.sum(wanted.to(tl.int64), 1), 0)
