@@ -289,7 +289,9 @@ def test_doctor_shows_what_the_kernels_compile_to(capsys, monkeypatch):
     from twinsae.kernels import aot, aot_builds
 
     build = aot_builds.builds(every=False)[0]
-    found = aot.Resources(build, aot.TARGETS[1], 123, 16, 99_328, 2648, frozenset(), False)
+    found = aot.Resources(
+        build, aot.TARGETS[1], 123, 16, 99_328, 2648, 900, False, frozenset(), False
+    )
     monkeypatch.setattr(aot, "compile_all", lambda: [found])
     monkeypatch.setenv("COLUMNS", "240")  # no cell is folded
     assert main(["doctor", "--kernels"]) == 0
