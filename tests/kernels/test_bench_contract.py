@@ -17,10 +17,10 @@ TOKENS = 64
 
 def zeros(setting: Setting, shape: Shape, dtype: torch.dtype | None = None) -> Problem:
     def tensor(*sizes: int) -> torch.Tensor:
-        return torch.zeros(sizes, dtype=dtype or setting.dtype)
+        return torch.zeros(sizes, dtype=dtype or setting.dtype, device="cpu")
 
     n, d, latents, k = shape
-    weight, indices = tensor(latents, d), torch.zeros(n, k, dtype=torch.int64)
+    weight, indices = tensor(latents, d), torch.zeros(n, k, dtype=torch.int64, device="cpu")
     return Problem(
         k, tensor(n, d), weight, tensor(latents), weight, tensor(d), tensor(n, d), tensor(n, k),
         indices, tensor(n, k),
@@ -36,7 +36,7 @@ def test_every_call_of_bench_gpu_compiles(
     from twinsae.kernels.rehearsal import rehearsing
 
     torch.use_deterministic_algorithms(False)  # memory that is not written need not be poisoned
-    side = torch.zeros(PAIRS)
+    side = torch.zeros(PAIRS, device="cpu")
     monkeypatch.setattr(Setting, "problem", zeros)
     monkeypatch.setattr(stage, "sides_of", lambda _: (side, side))
     shapes = [shape._replace(num_tokens=TOKENS) for shape in SHAPES]
