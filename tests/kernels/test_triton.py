@@ -388,7 +388,7 @@ def test_keys_are_in_the_order_of_scores_then_of_lower_indices() -> None:
 def test_the_places_of_a_latent_keep_their_order() -> None:
     # Sums run in this order: an unstable sort would give other bits in another run.
     indices = torch.randint(-1, 5, (700, 4), generator=torch.Generator().manual_seed(0))
-    index = grads._index(indices, 5)
+    index = grads._index(indices, None, 5)
     for latent, (start, stop) in enumerate(zip(index.starts, index.stops, strict=True)):
         expected = (indices.flatten() == latent).nonzero().squeeze(1)
         assert torch.equal(index.places[start:stop], expected)
@@ -398,7 +398,7 @@ def test_the_places_of_a_latent_keep_their_order() -> None:
 def test_pieces_of_heavy_latents_fit_their_list(count: int) -> None:
     # The list is fullest if as many latents as possible have just more than a piece.
     indices = torch.arange(7).repeat_interleave(count)[:, None]
-    index = grads._index(indices, 9)
+    index = grads._index(indices, None, 9)
     pieces = grads._pieces(index)
     covered = torch.zeros(7 * count, dtype=torch.int64)
     for start, stop in zip(pieces.starts.tolist(), pieces.stops.tolist(), strict=True):
