@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels.backends import interpreting
-from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk
+from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk, pairs_above
 
 if not interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
@@ -31,6 +31,7 @@ from twinsae.kernels.topk.triton import (
     dense,
     linear,
     mutual,
+    pairs,
     plan,
     scan,
     select,
@@ -100,7 +101,7 @@ def recording(monkeypatch: pytest.MonkeyPatch):
     """Let the scans think that a CUDA graph is recorded, which repeats so many rows."""
 
     def begin(rows: int) -> None:
-        for module in (linear, dense, mutual, autoencode):
+        for module in (linear, dense, mutual, pairs, autoencode):
             monkeypatch.setattr(module, "capturing", lambda _: True)
         monkeypatch.setattr(dense, "GRAPH_ROWS", rows)
 
@@ -278,6 +279,9 @@ def test_other_scans_in_a_graph(make: SimpleNamespace, oracle: SimpleNamespace, 
     expected = oracle.topk(oracle.scores(x, weight, None), 2, -np.inf)[1]
     np.testing.assert_array_equal(near.row_indices, expected)
     assert [int(count) for count in near.stats] == [0, 0]
+    prices = torch.zeros(20).double(), torch.zeros(90).double()
+    with pytest.raises(RuntimeError, match=r"^pairs_above: a CUDA graph cannot record it.*$"):
+        pairs_above(x, weight, *prices, margin=0.0, capacity=9, backend="triton")
 
 
 @pytest.mark.parametrize("chosen", [SCHEME, None])
