@@ -53,7 +53,8 @@ test: $(DEV)
 # Then their first configurations, compiled for every listed GPU, and rehearsed for an H100.
 test-triton: $(DEV) $(TRITON36)/.installed
 	TRITON_INTERPRET=1 $(VENV)/bin/pytest -k 'not threads' \
-	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py)
+	  $(wildcard tests/kernels/test_triton*.py tests/kernels/test_*_contract.py) \
+	  tests/sae/training/test_triton_training.py
 	$(VENV)/bin/pytest -m aot tests/kernels/test_aot.py tests/kernels/test_rehearsal.py
 	$(TRITON36)/bin/python -P -m pytest -m aot tests/kernels/test_rehearsal.py
 

@@ -69,9 +69,11 @@ class Train:
     def run(self, console: "Console") -> None:
         """Harvest what is missing, train, and print one line per seed."""
         from ..sae import open_start
+        from ..sae.training.device import check_device
         from .progress import open_progress
         from .tables import training_table
 
+        check_device(self.training.device)
         with open_progress(console) as progress:
             start = None if self.start is None else open_start(self.start, progress=progress)
             stores = self.open_stores(progress)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Activation = Literal["topk", "groupmax", "relu", "jumprelu", "raw_topk", "abs_topk", "normed_topk"]
+Device = Literal["cpu", "cuda"]
 Normalization = Literal["none", "layer_norm", "constant_norm", "standardize"]
 
 
@@ -107,6 +108,8 @@ class TrainConfig:
     """Steps between checkpoints."""
     log_every: int = 50
     """Steps between lines of log.jsonl."""
+    device: Device = "cpu"
+    """Where the SAEs are trained. A GPU gives other roundings than a CPU."""
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the setting, for one out of its range."""
@@ -122,6 +125,7 @@ class TrainConfig:
             raise ValueError(f"lr: expected a positive number, got {self.lr}")
         if self.warmup_steps < 0:
             raise ValueError(f"warmup_steps: {self.warmup_steps} is negative")
+        _check_choice("device", self.device, get_args(Device))
         _check_positive(
             epochs=self.epochs,
             dead_after=self.dead_after,

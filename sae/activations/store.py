@@ -203,7 +203,7 @@ def open_activations(path: StrPath) -> ActivationStore:
     floats (and any of integers, such as token ids); a folder of such files, all of one width; a
     folder that ``datasets`` wrote with ``save_to_disk`` and that has one column of vectors, such
     as SAELens' caches. An array is (rows, d_in), or (N, T, d_in), which is read as N * T rows, of
-    dtype float16, bfloat16, float32 or float64. All but ``.npz`` is memory-mapped.
+    dtype float16, bfloat16, float32 or float64. Files are memory-mapped.
 
     Args:
         path: a folder written by `harvest` or `StoreWriter`; or a file or folder as above.

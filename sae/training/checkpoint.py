@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..config import SAEConfig
 from ..formats.tensors import map_file, save_tensors
+from ..model import SAE
 from .learner import Learner
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -31,7 +31,7 @@ def save_checkpoint(learner: Learner, path: Path, settings: Settings) -> None:
     Raises:
         OSError: the write failed; the previous checkpoint is untouched.
     """
-    tensors = _tensors(learner)
+    tensors = {name: tensor.cpu() for name, tensor in _tensors(learner).items()}
     metadata = {
         "format": _FORMAT,
         "step": str(learner.step),
@@ -41,8 +41,8 @@ def save_checkpoint(learner: Learner, path: Path, settings: Settings) -> None:
     save_tensors(path, tensors, metadata)
 
 
-def load_checkpoint(path: Path, sae_config: SAEConfig, seed: int, settings: Settings) -> Learner:
-    """Return the learner saved in ``path``.
+def load_checkpoint(path: Path, sae: SAE, seed: int, settings: Settings) -> Learner:
+    """Return the learner saved in ``path``; ``sae``, of its shape, takes the saved weights.
 
     Raises:
         ValueError: the file is truncated or corrupt, or was written under other settings; the
@@ -61,7 +61,7 @@ def load_checkpoint(path: Path, sae_config: SAEConfig, seed: int, settings: Sett
             f"{error}; move it away to train seed {seed} from the start, or restore a copy"
         ) from error
     _check_settings(path, json.loads(metadata["settings"]), {"seed": seed, **settings})
-    learner = Learner(sae_config, seed)
+    learner = Learner(sae, seed)
     learner.step = int(metadata["step"])
     _restore(learner, tensors)
     return learner
@@ -87,9 +87,9 @@ def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
     for name, parameter in learner.sae.named_parameters():
         parameter.copy_(tensors[name])
         learner.adam.state[parameter] = {
-            "step": torch.tensor(learner.step, dtype=torch.float32),
-            "exp_avg": tensors[f"adam.exp_avg.{name}"].clone(),
-            "exp_avg_sq": tensors[f"adam.exp_avg_sq.{name}"].clone(),
+            "step": parameter.new_tensor(learner.step, dtype=torch.float32),
+            "exp_avg": torch.empty_like(parameter).copy_(tensors[f"adam.exp_avg.{name}"]),
+            "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"adam.exp_avg_sq.{name}"]),
         }
 
 

@@ -94,9 +94,17 @@ def fvu_gradients(
 
 def sum_by_latent(values: Tensor, indices: Tensor, num_latents: int) -> Tensor:
     """Return each latent's sum (L,) of ``values`` (N, k), which are 0 where the index is -1."""
+    if values.is_cuda:  # there index_add_ adds in any order
+        return sum_in_order(values, indices, num_latents)
     # One value after another, on a CPU, so that the bits do not depend on the threads.
     sums = values.new_zeros(num_latents)
     return sums.index_add_(0, indices.clamp(min=0).flatten(), values.flatten())
+
+
+def sum_in_order(values: Tensor, indices: Tensor, num_latents: int) -> Tensor:
+    """As `sum_by_latent`, by the sums that `latent_grads` makes for matrices of one column."""
+    ones = values.new_ones(len(values), 1)
+    return latent_grads(values, values, indices, ones, ones, num_latents).db_enc
 
 
 def dot_rows(weight: Tensor, vector: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...kernels.grads import LatentGrads
-from ..config import SAEConfig, TrainConfig
+from ..config import TrainConfig
 from ..model import SAE
 from .gradients import fvu_gradients, remove_parallel
 
@@ -51,19 +51,19 @@ class Learner:
     """The SAE of one seed and everything that its next update depends on.
 
     Args:
-        sae_config: the SAE's shape.
-        seed: decides the SAE's initial weights.
+        sae: with its weights of before the first step, on the device where it is trained.
+        seed: what its files are called by.
     """
 
-    def __init__(self, sae_config: SAEConfig, seed: int) -> None:
+    def __init__(self, sae: SAE, seed: int) -> None:
         self.seed = seed
-        self.sae = SAE(sae_config, seed=seed)
+        self.sae = sae
         # Fused: one pass over each tensor, element by element, so the same bits for any threads.
         self.adam = torch.optim.Adam(self.sae.parameters(), fused=True)
         self.step = 0
-        latents = sae_config.num_latents
-        self.tokens_since_fired = torch.zeros(latents, dtype=torch.int64)  # (L,)
-        self.fired = torch.zeros(latents, dtype=torch.int64)  # (L,), in the last epoch
+        # (L,)
+        self.tokens_since_fired = torch.zeros_like(sae.encoder.bias, dtype=torch.int64)
+        self.fired = torch.zeros_like(self.tokens_since_fired)  # in the last epoch
 
     @torch.no_grad()
     def update(

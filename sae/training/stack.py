@@ -33,7 +33,7 @@ class EncoderStack:
         top = linear_topk(x, self._weight, bias, k, groups=groups)
         values = top.values.reshape(len(x), groups, k)
         indices = top.indices.reshape(len(x), groups, k)
-        return [(values[:, s], indices[:, s]) for s in range(groups)]
+        return list(zip(values.unbind(1), indices.unbind(1), strict=True))
 
     def release(self) -> None:
         """Make the SAEs independent of the stack, and of one another, again."""

@@ -23,14 +23,18 @@ from ..formats.tensors import save_tensors
 from ..loss import total_variance
 from ..model import SAE
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
+from .device import batches_on, check_device
 from .gradients import gradient_memory
 from .learner import Learner, Schedule, StepFacts
 from .log import LOG, LogWriter
 from .stack import EncoderStack
 from .start import Start
 
-# What every trained SAE has in common.
-_NOT_COMPARED = ("activation", "transcode", "skip_connection", "normalization")
+# What every trained SAE has in common, and what may change from one call to the next.
+_NOT_COMPARED = (
+    "activation", "transcode", "skip_connection", "normalization",
+    "seeds", "expansion_factor", "save_every", "log_every", "device",
+)  # fmt: skip
 
 
 def train(
@@ -53,8 +57,8 @@ def train(
     tokens), lr.
 
     A seed that has a checkpoint continues from it, to the same bits as if it had never stopped, and
-    seeds may be added to a finished run. ``config.save_every`` and ``config.log_every`` may change
-    in between, other settings not.
+    seeds may be added to a finished run. ``config.save_every``, ``config.log_every`` and
+    ``config.device`` may change in between, other settings not; another device rounds otherwise.
 
     Args:
         activations: (rows, d_in) activations.
@@ -67,7 +71,7 @@ def train(
         progress: told of every step, with ``fvu`` and ``dead``, means over the seeds.
 
     Returns:
-        The SAEs, in the order of ``config.seeds``.
+        The SAEs, in the order of ``config.seeds``, on ``config.device``.
 
     Raises:
         ValueError: settings do not fit the activations, a checkpoint is corrupt or belongs to other
@@ -75,6 +79,7 @@ def train(
             row), or a seed diverges. What was saved before is untouched.
         OSError: a file could not be written; the previous checkpoint still stands.
     """
+    check_device(config.device)
     _check_fit(activations, hookpoint, sae_config, config)
     if start is not None:
         _check_start(start, sae_config, config)
@@ -129,12 +134,13 @@ class _Trainer:
             stack.release()
 
     def _batches(self, start: int) -> Iterator[Tensor]:
-        return self.activations.batches(
+        batches = self.activations.batches(
             self.config.batch_size,
             shuffle_seed=self.config.shuffle_seed,
             start_step=start,
             epochs=self.config.epochs,
         )
+        return batches_on(self.config.device, batches)
 
     def _step(
         self, x: Tensor, step: int, active: list[Learner], stack: EncoderStack
@@ -178,12 +184,12 @@ class _Trainer:
 
     def _open(self, sae_config: SAEConfig, seed: int) -> Learner:
         path = self.folder / f"seed{seed}" / CHECKPOINT
+        sae = SAE(sae_config, seed=seed).to(self.config.device)
         if path.exists():
-            return load_checkpoint(path, sae_config, seed, self.settings)
-        learner = Learner(sae_config, seed)
+            return load_checkpoint(path, sae, seed, self.settings)
         if self.start is not None:
-            self.start.copy_to(learner.sae)
-        return learner
+            self.start.copy_to(sae)
+        return Learner(sae, seed)
 
     def _save(self, learner: Learner) -> None:
         folder = self.folder / f"seed{learner.seed}"
@@ -195,7 +201,7 @@ class _Trainer:
 
     def _settings(self, sae_config: SAEConfig) -> Settings:
         settings: dict[str, Any] = {**asdict(sae_config), **asdict(self.config)}
-        for name in (*_NOT_COMPARED, "seeds", "expansion_factor", "save_every", "log_every"):
+        for name in _NOT_COMPARED:
             del settings[name]
         settings["lr"] = self.schedule.peak
         settings["activations"] = self.activations.fingerprint

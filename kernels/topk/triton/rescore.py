@@ -100,8 +100,8 @@ def rescore(
     place = outs[:, None] * count + slot[None, :]
     proposal = tl.load(proposals_ptr + place, mask=own, other=NONE)
     before = tl.arange(0, LIMITS)[None, :]
-    known = there[:, None] & (before < first)
-    limits = tl.load(keys_ptr + outs[:, None] * count + before, mask=known, other=MOST_KEY)
+    earlier = there[:, None] & (before < first)
+    limits = tl.load(keys_ptr + outs[:, None] * count + before, mask=earlier, other=MOST_KEY)
     limit = tl.where(first > 0, tl.min(limits, 1), NONE)
     wanted = (proposal != NONE) & (proposal >= limit[:, None])
     scored = tl.sum(tl.sum(wanted.to(tl.int64), 1), 0)
@@ -115,11 +115,9 @@ def rescore(
         right = weight_ptr + stacked[:, :, None] * dim + depth[None, None, :]
         for start in range(0, dim, BLOCK_K):
             inside = start + depth < dim
-            known = there[:, None] & inside[None, :]
-            a = tl.load(left + start, mask=known, other=0.0).to(tl.float32)
-            known = wanted[:, :, None] & inside[None, None, :]
-            b = tl.load(right + start, mask=known, other=0.0).to(tl.float32)
-            b = tl.permute(b, (0, 2, 1))
+            a = tl.load(left + start, mask=there[:, None] & inside[None, :], other=0.0)
+            b = tl.load(right + start, mask=wanted[:, :, None] & inside[None, None, :], other=0.0)
+            a, b = a.to(tl.float32), tl.permute(b.to(tl.float32), (0, 2, 1))
             scores = tl.dot(a[:, None, :], b, scores, input_precision="ieee")
     score = tl.reshape(scores, (ROWS, BLOCK_C))
     if bias_ptr is not None:

@@ -1,0 +1,39 @@
+"""Where training runs: batches go to a GPU while the one before is worked on."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+
+def check_device(name: str) -> None:
+    """Raise if nothing can be trained there.
+
+    Raises:
+        ValueError: torch finds no GPU.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: torch finds no CUDA GPU on this machine")
+
+
+def batches_on(name: str, batches: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Return the same batches on a device.
+
+    For a GPU a thread reads the next one and puts it into pinned memory, from which it is copied
+    while the GPU works.
+    """
+    return batches if name == "cpu" else _copied(name, batches)
+
+
+def _copied(name: str, batches: Iterator[Tensor]) -> Iterator[Tensor]:
+    def pinned() -> Tensor | None:
+        batch = next(batches, None)
+        return None if batch is None else batch.pin_memory()
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(pinned)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(pinned)
+            # The memory is not used anew before the copy is over: torch's allocator sees to that.
+            yield batch.to(name, non_blocking=True)
