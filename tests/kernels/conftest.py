@@ -121,10 +121,11 @@ def _prepare_native(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def poisoned_memory(device: torch.device) -> Iterator[None]:
+def poisoned_memory(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let torch.empty give NaN and the largest integers, so that a test sees unwritten numbers."""
     # On a GPU, torch would refuse products of its own, which oracles make.
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    on_gpu = request.config.getoption("--device") == "cuda"
+    torch.use_deterministic_algorithms(True, warn_only=on_gpu)
     yield
     torch.use_deterministic_algorithms(False)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.kernels.backends import interpreting
-from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk
+from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk, pairs_above
 
 if not interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
@@ -31,6 +31,7 @@ from twinsae.kernels.topk.triton import (
     dense,
     linear,
     mutual,
+    pairs,
     plan,
     scan,
     select,
@@ -100,7 +101,7 @@ def recording(monkeypatch: pytest.MonkeyPatch):
     """Let the scans think that a CUDA graph is recorded, which repeats so many rows."""
 
     def begin(rows: int) -> None:
-        for module in (linear, dense, mutual, autoencode):
+        for module in (linear, dense, mutual, pairs, autoencode):
             monkeypatch.setattr(module, "capturing", lambda _: True)
         monkeypatch.setattr(dense, "GRAPH_ROWS", rows)
 
@@ -278,6 +279,9 @@ def test_other_scans_in_a_graph(make: SimpleNamespace, oracle: SimpleNamespace, 
     expected = oracle.topk(oracle.scores(x, weight, None), 2, -np.inf)[1]
     np.testing.assert_array_equal(near.row_indices, expected)
     assert [int(count) for count in near.stats] == [0, 0]
+    prices = torch.zeros(20).double(), torch.zeros(90).double()
+    with pytest.raises(RuntimeError, match=r"^pairs_above: a CUDA graph cannot record it.*$"):
+        pairs_above(x, weight, *prices, margin=0.0, capacity=9, backend="triton")
 
 
 @pytest.mark.parametrize("chosen", [SCHEME, None])
@@ -388,7 +392,7 @@ def test_keys_are_in_the_order_of_scores_then_of_lower_indices() -> None:
 def test_the_places_of_a_latent_keep_their_order() -> None:
     # Sums run in this order: an unstable sort would give other bits in another run.
     indices = torch.randint(-1, 5, (700, 4), generator=torch.Generator().manual_seed(0))
-    index = grads._index(indices, 5)
+    index = grads._index(indices, None, 5)
     for latent, (start, stop) in enumerate(zip(index.starts, index.stops, strict=True)):
         expected = (indices.flatten() == latent).nonzero().squeeze(1)
         assert torch.equal(index.places[start:stop], expected)
@@ -398,7 +402,7 @@ def test_the_places_of_a_latent_keep_their_order() -> None:
 def test_pieces_of_heavy_latents_fit_their_list(count: int) -> None:
     # The list is fullest if as many latents as possible have just more than a piece.
     indices = torch.arange(7).repeat_interleave(count)[:, None]
-    index = grads._index(indices, 9)
+    index = grads._index(indices, None, 9)
     pieces = grads._pieces(index)
     covered = torch.zeros(7 * count, dtype=torch.int64)
     for start, stop in zip(pieces.starts.tolist(), pieces.stops.tolist(), strict=True):

@@ -44,7 +44,7 @@ def linear_topk(inputs: LinearTopKInputs) -> Ranked:
     indices = torch.empty_like(values, dtype=torch.int64)
     scored, redone = two_counts(x.device)
     with on_device(x):
-        plan = plan_for("linear_topk", scores.x, scores.latents, k)
+        plan = plan_for("linear_topk", scores.x, scores.latents, k, mask is not None)
         if plan is None:
             for stack in range(groups):
                 _compute(scores, stack, None, values, indices)

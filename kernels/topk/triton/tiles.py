@@ -38,10 +38,12 @@ INTERPRETED = Tile(32, 256, 64, 4, 1)  # large, because the interpreter takes th
 BAND = 8  # row tiles that share a column tile one after another, so that both stay in the L2 cache
 
 
-def scan_tile(op: str, device: torch.device) -> Tile:
-    """Return the tile of an op's scans in half precision on this device."""
+def scan_tile(op: str, device: torch.device, small: bool = False) -> Tile:
+    """Return the tile of an op's scans in half precision on this device, or the one for all."""
     if interpreting():
         return INTERPRETED
+    if small:
+        return HALF_TILES[op][-1]
     arch = capability(device)
     return next(tile for tile in HALF_TILES[op] if not tile.archs or arch in tile.archs)
 
