@@ -129,13 +129,6 @@ def rank_chosen(
     score = score_of_ordered((key >> 32).to(tl.int32))
     index = (key ^ INDEX_BITS) & INDEX_BITS
     place = row // stacks * stride + row % stacks
-    first = place[:, None] * k
-    tl.store(values_ptr + first + rank, score, mask=kept)
-    tl.store(indices_ptr + first + rank, index, mask=kept)
-    slot = tl.arange(0, K)[None, :]
-    missing = inside & (slot >= found) & (slot < k)
-    tl.store(values_ptr + first + slot, tl.zeros((ROWS, K), tl.float32), mask=missing)
-    tl.store(indices_ptr + first + slot, tl.full((ROWS, K), -1, tl.int64), mask=missing)
     if unseen_ptr is not None:
         least = tl.max(tl.where(real & (rank == k - 1), key, NONE), 1)
         proved = largest_unseen(unseen_ptr, row, there, chunks, NONE) <= least
@@ -143,6 +136,13 @@ def rank_chosen(
         redone = tl.sum((there & ~proved).to(tl.int64), 0)
         if redone > 0:
             tl.atomic_add(redone_ptr, redone)
+    first = place[:, None] * k
+    tl.store(values_ptr + first + rank, score, mask=kept)
+    tl.store(indices_ptr + first + rank, index, mask=kept)
+    slot = tl.arange(0, K)[None, :]
+    missing = inside & (slot >= found) & (slot < k)
+    tl.store(values_ptr + first + slot, tl.zeros((ROWS, K), tl.float32), mask=missing)
+    tl.store(indices_ptr + first + slot, tl.full((ROWS, K), -1, tl.int64), mask=missing)
 
 
 @triton.jit(do_not_specialize=["row_count", "chunks"])
