@@ -40,9 +40,11 @@ def begin_check(
     CUDA graph is recorded, nothing is checked, because nothing can wait. Wrong row offsets would do
     harm: they are checked before this returns.
     """
-    if not capturing(indices) and row_offsets is not None:
+    if capturing(indices):
+        return lambda: None
+    if row_offsets is not None:
         check_ascending(row_offsets, indices.shape[0])
-    if capturing(indices) or not indices.numel():
+    if not indices.numel():
         return lambda: None
     with on_device(indices):
         # From a GPU this is pinned memory, so that the copy does not wait.

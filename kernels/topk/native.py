@@ -123,7 +123,7 @@ def linear_above(inputs: LinearAboveInputs) -> Above:
             rows, latents, codes, bounds, starts, thresholds, threads
         )
     else:
-        matrix, panels = (latents, None) if takes_codes else _matrix_or_panels(latents, packed)
+        matrix, panels = _matrix_or_panels(latents, packed)
         offsets, indices, values = _native.linear_above(
             rows, matrix, panels, starts, thresholds, threads
         )

@@ -1,6 +1,7 @@
 """The functions of the C++ extension, which is imported when the first of them is used.
 
-So everything can be imported where the extension was never built.
+So everything can be imported where the extension was never built. common/lazy.py has the same, but
+this package imports nothing outside itself, so that it can be used alone.
 """
 
 from typing import TYPE_CHECKING, Any
