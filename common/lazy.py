@@ -5,7 +5,6 @@ The command line shows help and answers a wrong option without torch, which take
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
 
 
 def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], object]:
@@ -21,27 +20,5 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], obje
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         found: object = getattr(import_module(modules[name], package), name)
         return found
-
-    return get
-
-
-def extension_names(module: str, extension: str) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a module that stands for the extension beside it, `_native`.
-
-    Args:
-        module: its ``__name__``.
-        extension: what an error calls that extension, which is C++.
-    """
-    package = module.rpartition(".")[0]
-
-    def get(name: str) -> Any:
-        try:
-            native = import_module("._native", package)
-        except ImportError as error:
-            raise ImportError(
-                f"{package}: expected {extension}, got {error}; "
-                "to build it, install the package again"
-            ) from error
-        return getattr(native, name)
 
     return get

@@ -1,13 +1,22 @@
 """The functions of the C++ extension, which is imported when the first of them is used.
 
 So everything can be imported, and the other backends work, where the extension was never built.
+Nothing here imports from another folder: a checkout on ``sys.path`` is a package ``kernels`` too.
 """
 
-from typing import TYPE_CHECKING
-
-from ..common.lazy import extension_names
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._native import *  # noqa: F403
 
-__getattr__ = extension_names(__name__, "its C++ extension for CPU tensors")
+
+def __getattr__(name: str) -> Any:
+    """Return a function or a constant of `_native`; raise ImportError in one line without it."""
+    try:
+        from . import _native
+    except ImportError as error:
+        raise ImportError(
+            f"twinsae.kernels: expected its C++ extension for CPU tensors, got {error}; "
+            "to build it, install the package again"
+        ) from error
+    return getattr(_native, name)

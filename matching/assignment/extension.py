@@ -1,7 +1,6 @@
 """The functions of the C++ extension, which is imported when the first of them is used.
 
-So everything can be imported where the extension was never built. common/lazy.py has the same, but
-this package imports nothing outside itself, so that it can be used alone.
+So everything can be imported where the extension was never built.
 """
 
 from typing import TYPE_CHECKING, Any
