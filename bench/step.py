@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..kernels.grads import LatentGrads
-from ..sae import SAE
+from ..sae import SAE, TrainConfig
 from ..sae.loss import total_variance
-from ..sae.training.gradients import fvu_gradients, gradient_memory
+from ..sae.training.architectures import Batch, Losses, architecture
+from ..sae.training.gradients import Gradients, gradient_memory
 from ..sae.training.stack import EncoderStack
 from .inputs import Inputs
 from .measurement import OURS, PRODUCT, Measurement, Task, measure
@@ -21,6 +22,8 @@ from .refuse import refuse, score_rounding
 if TYPE_CHECKING:
     from .clock import Call
 
+# The names that peers' gradients have, and the parameters' own.
+_OURS = dict(zip(GRADIENTS, ("encoder.weight", "encoder.bias", "W_dec", "b_dec"), strict=True))
 RELATIVE_ROUNDING = 1e-4  # of sums of up to N k products, in the Frobenius norm
 
 
@@ -38,8 +41,7 @@ def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     memory = gradient_memory(sae)
 
     def ours(out: LatentGrads | None) -> object:
-        ((values, indices),) = stack.encode(x)
-        return fvu_gradients(sae, x, values, indices, variance, out=out)
+        return topk_gradients(sae, stack, x, variance, out)
 
     _check(sae, x, stack, variance)
     peers = installed_peers(inputs.weights)
@@ -57,6 +59,19 @@ def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     return measure(task, ways, rounds)
 
 
+@torch.no_grad()
+def topk_gradients(
+    sae: SAE, stack: EncoderStack, x: Tensor, variance: Tensor, memory: LatentGrads | None = None
+) -> tuple[Losses, dict[str, Tensor]]:
+    """Return what our trainer does of a TopK SAE, alone in its stack, and rows ``x`` (N, D)."""
+    kind = architecture(sae.config, TrainConfig())
+    (stacked,) = stack.encode(x, kind.stacked_k)
+    dead = torch.zeros_like(sae.encoder.bias, dtype=torch.bool)
+    gradients = Gradients(sae, gradient_memory(sae) if memory is None else memory)
+    losses = kind.backward(sae, Batch(x, x, variance, dead, 0.0), stacked, gradients)
+    return losses, gradients.finish()
+
+
 def torch_fvu(sae: SAE, x: Tensor, variance: Tensor, chosen: Tensor | None = None) -> Tensor:
     """Return the FVU of the rows ``x`` (N, D), a scalar with a gradient, by torch's own ops.
 
@@ -72,19 +87,19 @@ def torch_fvu(sae: SAE, x: Tensor, variance: Tensor, chosen: Tensor | None = Non
 
 
 def _check(sae: SAE, x: Tensor, stack: EncoderStack, variance: Tensor) -> None:
-    ((values, indices),) = stack.encode(x)
+    ((places, values),) = stack.encode(x, sae.config.k)
     with torch.no_grad():
         bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
         largest = torch.relu(x @ sae.encoder.weight.T + bias).topk(sae.config.k).values
         allowed = score_rounding(x, sae.encoder.weight, bias)
     refuse("step: the values of the encoder", values, largest, allowed)
-    ours = fvu_gradients(sae, x, values, indices, variance)
+    _, ours = topk_gradients(sae, stack, x, variance)
     parameters = (sae.encoder.weight, sae.encoder.bias, sae.W_dec, sae.b_dec)
     # Both sides use the same latents, because rounding may swap two that are nearly equal. In place
     # of a missing latent stands one whose value is 0 after the relu, so that no gradient passes it.
-    loss = torch_fvu(sae, x, variance, _without_missing(sae, x, indices))
+    loss = torch_fvu(sae, x, variance, _without_missing(sae, x, places.indices))
     for name, expected in zip(GRADIENTS, torch.autograd.grad(loss, parameters), strict=True):
-        _refuse_unless_near(f"step: d{name}", getattr(ours, name), expected)
+        _refuse_unless_near(f"step: d{name}", ours[_OURS[name]], expected)
 
 
 def _check_peers(sae: SAE, x: Tensor, stack: EncoderStack, peers: Sequence[Peer]) -> None:
@@ -93,15 +108,14 @@ def _check_peers(sae: SAE, x: Tensor, stack: EncoderStack, peers: Sequence[Peer]
     if not peers or not len(clear):
         return
     variance = total_variance(clear)
-    ((values, indices),) = stack.encode(clear)
-    ours = fvu_gradients(sae, clear, values, indices, variance)
+    losses, ours = topk_gradients(sae, stack, clear, variance)
     for peer in peers:
         theirs = peer.step(clear)
         scale = float(variance) / len(clear) if peer.loss == "per token" else 1.0
         what = f"step, {peer.name}"
-        _refuse_unless_near(f"{what}: the loss", theirs["loss"], ours.fvu * scale)
+        _refuse_unless_near(f"{what}: the loss", theirs["loss"], losses.fvu * scale)
         for name in GRADIENTS:
-            expected = getattr(ours, name) * scale
+            expected = ours[_OURS[name]] * scale
             _refuse_unless_near(f"{what}: d{name}", theirs[name], expected)
 
 

@@ -96,7 +96,7 @@ def _entry(option: Option) -> str:
         notes.append(f"one of {', '.join(option.choices)}")
     if option.default is MISSING and not option.positional:
         notes.append("required")
-    if option.default not in (MISSING, None, False):
+    if option.default not in (MISSING, None, False, ()):
         notes.append(f"default {_said(option.default)}")
     note = f" ({'; '.join(notes)})" if notes else ""
     return _row(_call(option), f"{option.help.replace('``', '`')}{note}")
@@ -116,6 +116,8 @@ def _call(option: Option) -> str:
 def _said(default: object) -> str:
     if isinstance(default, tuple):
         return " ".join(map(_said, default))
+    if isinstance(default, bool):
+        return "yes" if default else "no"
     if isinstance(default, int):
         return f"{default:_}" if default >= 10_000 else str(default)
     return f"{default:g}" if isinstance(default, float) else str(default)

@@ -1,6 +1,7 @@
 """`twinsae train`: activations of a language model, then SAEs of several seeds on them."""
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -8,6 +9,8 @@ from ..common.files import StrPath
 from ..common.progress import Progress, renamed
 from ..sae import SAEConfig, TrainConfig
 from ..sae.activations import HarvestConfig
+from ..sae.config import Activation, Trained
+from ..sae.train_config import check_settings, only_its_own
 from . import paths
 from .options import Argument
 
@@ -39,25 +42,36 @@ class Train:
     """Your own: a file or folder of arrays, or a store; by default made in OUT/activations."""
     max_norm: float | None = None
     """Leave out activations whose norm is over so many times the median."""
+    architecture: tuple[Trained, ...] = ()
+    """How latents become active; by default as in --start, or topk. Several train side by side.
+    relu, gated and jumprelu need --sparsity."""
     start: Annotated[StrPath | None, Argument(paths.sae, metavar="SAE")] = None
-    """Begin one seed with this TopK SAE, a path or a name on the Hub, not with random weights."""
-    latents: int = 0
-    """Latents of each SAE; 0: as --start, or --expansion-factor times the width."""
+    """Begin one seed with this SAE, a path or a name on the Hub, not with random weights."""
+    latents: tuple[int, ...] = (0,)
+    """Latents of each SAE; 0: as --start, or --expansion-factor times the width. Several: one SAE
+    of each size."""
     expansion_factor: int = 32
     """Latents per dimension of the activations, where neither --latents nor --start tells."""
-    k: int | None = None
-    """Active latents per token; by default those of --start, or 32."""
+    k: tuple[int, ...] = ()
+    """Active latents per token, on average for batch_topk; by default those of --start, or 32.
+    Several: one SAE for each."""
+    prefixes: tuple[int, ...] = ()
+    """Matryoshka: sizes of the nested dictionaries, up to the number of latents."""
+    normalize_decoder: bool = True
+    """Keep the decoder's rows at unit norm. With no, penalties count latents by these norms."""
     harvest: HarvestConfig = field(default_factory=HarvestConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         """Raise for what is wrong whatever the activations are, before they are harvested."""
-        k = self.k if self.k is not None else _K if self.start is None else 1
-        SAEConfig(1, self.latents or max(k, 1), self.expansion_factor, k)
-        if self.start is not None and len(self.training.seeds) > 1:
+        if self.start is not None and len(self.variants(1)) * len(self.training.seeds) > 1:
             raise ValueError(
-                "seeds: with --start all become the same SAE: give one, such as --seeds 0"
+                "seeds: with --start all become the same SAE: give one seed, such as --seeds 0, "
+                "one --architecture, --latents and --k"
             )
+        if self.start is None:
+            for sae, config in self.variants(1).values():
+                check_settings(sae, config)
         if self.activations is None:
             paths.check_harvest(self.harvest, self.out / "activations")
         elif len(self.harvest.hookpoint) > 1:
@@ -93,15 +107,20 @@ class Train:
         progress: Progress,
     ) -> None:
         """Train on one store, say what it holds, and note that beside the SAEs."""
-        from ..sae import train
+        from ..sae.training import Job, OneStore, train_many
         from .activations import describe, record
 
         if self.max_norm is not None:
             store = store.without_outliers(self.max_norm)
         for line in describe(store):
             console.print(f"{hookpoint}: {line}", soft_wrap=True, highlight=False)
-        config = self.sae_config(store.d_in, start)
-        train(store, self.out, hookpoint, config, self.training, start=start, progress=progress)
+        jobs = [
+            Job(hookpoint, sae, config, seed, f"{hookpoint}/{folder}seed{seed}")
+            for folder, (sae, config) in self.variants(store.d_in, start).items()
+            for seed in config.seeds
+        ]
+        source = OneStore(hookpoint, store)
+        train_many(source, self.out, jobs, start=start, progress=progress)
         record(store, self.out / hookpoint / "activations.json")
 
     def open_stores(self, progress: Progress) -> "dict[str, ActivationStore]":
@@ -112,17 +131,47 @@ class Train:
             return {self.harvest.hookpoint[0]: open_activations(self.activations)}
         return harvest(self.harvest, self.out / "activations", progress=progress)
 
-    def sae_config(self, d_in: int, start: "Start | None") -> SAEConfig:
-        """Return the SAEs' configuration for activations of width `d_in`.
+    def variants(
+        self, d_in: int, start: "Start | None" = None
+    ) -> dict[str, tuple[SAEConfig, TrainConfig]]:
+        """Return the SAEs to train for activations of width `d_in`, each for all seeds.
+
+        Returns:
+            Shape and settings by the folder that tells one from the others; "" where there is one.
 
         Raises:
-            ValueError: --latents are not those of the SAE to start with.
+            ValueError: --latents are not those of the SAE to start with, or settings do not fit.
         """
+        kinds: tuple[Activation, ...] = self.architecture or ("topk",)
+        ks = self.k or (_K,)
+        if start is not None:
+            kinds = self.architecture or (start.config.activation,)
+            ks = self.k or (start.config.k,)
+        found = {}
+        for kind, latents, k in product(kinds, self.latents, ks):
+            sae = self._shape(d_in, kind, latents, k, start)
+            parts = [
+                kind if len(kinds) > 1 else "",
+                f"{sae.num_latents}" if len(self.latents) > 1 else "",
+                f"k{sae.k}" if sae.k and len(ks) > 1 else "",
+            ]
+            folder = "-".join(part for part in parts if part)
+            config = only_its_own(kind, self.training) if len(kinds) > 1 else self.training
+            found[f"{folder}/" if folder else ""] = sae, config
+        return found
+
+    def _shape(
+        self, d_in: int, kind: Activation, latents: int, k: int, start: "Start | None"
+    ) -> SAEConfig:
         if start is None:
-            k = _K if self.k is None else self.k
-            return SAEConfig(d_in, self.latents, self.expansion_factor, k)
-        if self.latents not in (0, start.config.num_latents):
+            if d_in == 1 and not latents:  # the width is not known yet
+                latents = self.prefixes[-1] if self.prefixes else max(k, 1)
+            return SAEConfig(
+                d_in, latents, self.expansion_factor, k, activation=kind,
+                prefixes=self.prefixes, normalize_decoder=self.normalize_decoder,
+            )  # fmt: skip
+        if latents not in (0, start.config.num_latents):
             raise ValueError(
-                f"latents: {self.start} has {start.config.num_latents:,}, got {self.latents:,}"
+                f"latents: {self.start} has {start.config.num_latents:,}, got {latents:,}"
             )
-        return start.config if self.k is None else replace(start.config, k=self.k)
+        return replace(start.config, activation=kind, k=k)

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from ..common.lazy import lazy_names
-from .config import SAEConfig, TrainConfig
+from .config import SAEConfig
+from .train_config import TrainConfig
 
 if TYPE_CHECKING:
     from .model import SAE, SAEOutput

@@ -1,11 +1,12 @@
 """Which latents of an SAE are active on a token, for each activation that SAEs come with."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from ..kernels.topk import TopK, linear_above, linear_topk
+from ..kernels.topk import CSR, TopK, linear_above, linear_topk
 from .config import SAEConfig
 
 
@@ -14,8 +15,7 @@ def active_latents(
     weight: Tensor,
     bias: Tensor,
     config: SAEConfig,
-    threshold: Tensor | None,
-    norms: Tensor | None = None,
+    latents: Mapping[str, Tensor | None],
 ) -> TopK:
     """Return the active latents of each row, by descending value (of "groupmax": by group).
 
@@ -24,8 +24,9 @@ def active_latents(
         weight: (L, D).
         bias: (L,).
         config: says which latents are active, and k.
-        threshold: (L,), of "jumprelu": what a latent's score must exceed, besides 0.
-        norms: (L,), of "normed_topk": the lengths of the decoder's rows.
+        latents: what else there is of each latent, (L,): ``threshold`` of "jumprelu" and
+            "batch_topk", which its score must exceed, besides 0; ``r_mag`` and ``mag_bias`` of
+            "gated"; ``norms`` of "normed_topk", the lengths of the decoder's rows.
 
     Returns:
         Values and indices (N, k); where the number of active latents is not fixed, k is the largest
@@ -36,6 +37,7 @@ def active_latents(
     if config.activation == "raw_topk":
         return linear_topk(rows, weight, bias, config.k, floor=-math.inf)
     if config.activation == "normed_topk":
+        norms = latents["norms"]
         assert norms is not None
         top = linear_topk(rows, weight * norms[:, None], bias * norms, config.k)
         return top._replace(values=top.values / norms[top.indices.clamp(min=0)].clamp(min=1e-30))
@@ -43,7 +45,11 @@ def active_latents(
         return _abs_topk(rows, weight, bias, config.k)
     if config.activation == "groupmax":
         return group_max(rows, weight, bias, config.k)
-    return _above(rows, weight, bias, threshold)
+    if config.activation == "gated":
+        return _gated(rows, weight, bias, latents["r_mag"], latents["mag_bias"])
+    threshold = latents["threshold"]
+    above = 0.0 if threshold is None else threshold.clamp(min=0)
+    return _ranked(linear_above(rows, weight, bias, above))
 
 
 def group_max(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
@@ -69,13 +75,30 @@ def _abs_topk(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
     )
 
 
-def _above(rows: Tensor, weight: Tensor, bias: Tensor, threshold: Tensor | None) -> TopK:
-    found = linear_above(rows, weight, bias, 0.0 if threshold is None else threshold.clamp(min=0))
+def _gated(
+    rows: Tensor, weight: Tensor, bias: Tensor, r_mag: Tensor | None, mag_bias: Tensor | None
+) -> TopK:
+    """Return the latents whose gate is open and whose magnitude is positive.
+
+    With the score s = <x, w> + bias of the gate, the magnitude is exp(r_mag) (s - bias) + mag_bias;
+    see section 3 of arXiv 2404.16014. It is positive where s > bias - mag_bias / exp(r_mag).
+    """
+    assert r_mag is not None
+    assert mag_bias is not None
+    gain = r_mag.exp()
+    shift = mag_bias - gain * bias
+    found = linear_above(rows, weight, bias, (-shift / gain).clamp(min=0).detach())
+    values = gain[found.indices] * found.values + shift[found.indices]
+    return _ranked(found._replace(values=torch.relu(values)))
+
+
+def _ranked(found: CSR) -> TopK:
+    rows = len(found.row_offsets) - 1
     counts = found.row_offsets.diff()
-    width = int(counts.amax()) if len(rows) else 0
-    row = torch.arange(len(rows), device=rows.device).repeat_interleave(counts)
-    place = torch.arange(len(row), device=rows.device) - found.row_offsets[row]
-    values = found.values.new_zeros((len(rows), width)).index_put((row, place), found.values)
+    width = int(counts.amax()) if rows else 0
+    row = torch.arange(rows, device=counts.device).repeat_interleave(counts)
+    place = torch.arange(len(row), device=counts.device) - found.row_offsets[row]
+    values = found.values.new_zeros((rows, width)).index_put((row, place), found.values)
     indices = torch.full_like(values, -1, dtype=torch.int64).index_put((row, place), found.indices)
     ranked = values.sort(dim=1, descending=True, stable=True)  # missing places have the least value
     return TopK(ranked.values, indices.gather(1, ranked.indices), found.stats)

@@ -10,6 +10,7 @@ from .formats.layouts import WEIGHT_FILES
 from .formats.paths import FormatName, find_saes
 from .formats.registry import FORMATS, load
 from .formats.source import SIDECARS
+from .formats.stored import as_jumprelu
 from .hub import locate
 
 
@@ -58,7 +59,8 @@ def convert(source: StrPath, target: StrPath, to: FormatName) -> list[Conversion
 
 def _convert(source: Path, target: Path, to: FormatName, **settings: Any) -> Conversion:
     sae = load(source, **settings)
-    FORMATS[to].save(sae, target)
+    # No other format keeps what only training needs, or has several names for one function.
+    FORMATS[to].save(sae if to == "native" else as_jumprelu(sae), target)
     again = load(target)
     left = (*sae.left, *_changed(sae.config, again.config), *_other_files(source))
     return Conversion(source, target, left)

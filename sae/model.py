@@ -37,10 +37,11 @@ class SAE(nn.Module):
     """x^ = W_dec^T TopK(relu(W_enc (x - b_dec) + b_enc)) + b_dec.
 
     Its parameters have sparsify's names: ``encoder.weight`` (L, D), ``encoder.bias`` (L,),
-    ``W_dec`` (L, D), ``b_dec`` (D,); ``threshold`` (L,) with activation "jumprelu", ``W_skip``
-    (D, D) with a skip connection. Normalisation "layer_norm" takes (x - mean) / (std + 1e-5), with
-    the unbiased std of the token, in place of x, and makes x^ * std + mean of the result;
-    "standardize" does the first alone; "constant_norm" takes x sqrt(D) / |x|.
+    ``W_dec`` (L, D), ``b_dec`` (D,); ``threshold`` (L,) with activation "jumprelu" and "batch_topk"
+    (there all are equal); ``r_mag`` and ``mag_bias`` (L,) with "gated", whose gate's bias is
+    ``encoder.bias``; ``W_skip`` (D, D) with a skip connection. Normalisation "layer_norm" takes
+    (x - mean) / (std + 1e-5), with the unbiased std of the token, in place of x, and makes x^ * std
+    + mean of the result; "standardize" does the first alone; "constant_norm" takes x sqrt(D) / |x|.
 
     Args:
         config: the SAE's shape.
@@ -52,6 +53,8 @@ class SAE(nn.Module):
     """
 
     threshold: nn.Parameter | None
+    r_mag: nn.Parameter | None
+    mag_bias: nn.Parameter | None
     W_skip: nn.Parameter | None
 
     def __init__(
@@ -73,7 +76,7 @@ class SAE(nn.Module):
                 torch.zeros(config.num_latents, config.out_width, dtype=dtype)
             )
         self.b_dec = nn.Parameter(torch.zeros(config.out_width, dtype=dtype))
-        for name in ("threshold", "W_skip"):
+        for name in ("threshold", "r_mag", "mag_bias", "W_skip"):
             shape = config.parameter_shapes.get(name)
             parameter = None if shape is None else nn.Parameter(torch.zeros(shape, dtype=dtype))
             self.register_parameter(name, parameter)
@@ -141,10 +144,10 @@ class SAE(nn.Module):
         """
         rows, _ = self._normalize(self._rows(x))
         weight, bias = self.encoder.weight, self._encoder_bias()
-        norms = None
+        latents = {"threshold": self.threshold, "r_mag": self.r_mag, "mag_bias": self.mag_bias}
         if self.config.activation == "normed_topk":
-            norms = torch.linalg.vector_norm(self.W_dec, dim=1)
-        top = active_latents(rows, weight, bias, self.config, self.threshold, norms)
+            latents["norms"] = torch.linalg.vector_norm(self.W_dec, dim=1)
+        top = active_latents(rows, weight, bias, self.config, latents)
         shape = (*x.shape[:-1], top.values.shape[1])
         return top._replace(values=top.values.reshape(shape), indices=top.indices.reshape(shape))
 

@@ -36,4 +36,6 @@ def _to_cfg(config: SAEConfig) -> dict[str, Any]:
         cfg |= {"activation": EXTENDED + config.activation, "normalization": config.normalization}
     if config.d_out:
         cfg["d_out"] = config.d_out
+    if config.prefixes:
+        cfg["prefixes"] = list(config.prefixes)
     return cfg

@@ -21,9 +21,9 @@ EXTENDED = "twinsae."
 
 _FIELDS = (
     "d_in", "num_latents", "expansion_factor", "k", "normalize_decoder", "activation",
-    "skip_connection", "transcode", "normalization", "d_out",
+    "skip_connection", "transcode", "normalization", "d_out", "prefixes",
 )  # fmt: skip
-_OTHERS = ("encoder.bias", "b_dec", "threshold", "W_skip")
+_OTHERS = ("encoder.bias", "b_dec", "threshold", "r_mag", "mag_bias", "W_skip")
 
 
 def save(sae: StoredSAE, folder: Path) -> None:
@@ -110,6 +110,8 @@ def load(source: Source) -> StoredSAE:
         fields["activation"] = "abs_topk"
     if fields.get("expansion_factor") == 0:
         del fields["expansion_factor"]
+    if isinstance(fields.get("prefixes"), list):
+        fields["prefixes"] = tuple(fields["prefixes"])
     config = make_config(path, fields)
     names = names_of(source)
     tensors: dict[str, Tensor] = {

@@ -1,6 +1,7 @@
 """An SAE as files hold it, a configuration and tensors: what all formats read and write."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,6 +129,31 @@ def encoder_bias(sae: StoredSAE, *, subtracts: bool) -> Tensor:
     moved = sae.tensors["encoder.weight"].double() @ sae.tensors["b_dec"].double()  # (L,)
     moved = moved.to(bias.dtype)
     return bias + moved if subtracts else bias - moved
+
+
+def as_jumprelu(sae: StoredSAE) -> StoredSAE:
+    """Return the JumpReLU SAE that computes the same as a gated or BatchTopK one; others as given.
+
+    Gated: with the score s of the gate, the magnitude p = exp(r_mag) (s - bias) + mag_bias is used
+    where s > 0, that is where p > mag_bias - exp(r_mag) bias.
+    """
+    config = sae.config
+    if config.activation not in ("gated", "batch_topk"):
+        return sae
+    tensors = dict(sae.tensors)
+    if config.activation == "gated":
+        weight, gate_bias, mag_bias = (
+            tensors.pop(name) for name in ("encoder.weight", "encoder.bias", "mag_bias")
+        )
+        gain = tensors.pop("r_mag").float().exp()
+        tensors |= {
+            "encoder.weight": (weight.float() * gain[:, None]).to(weight.dtype),
+            "encoder.bias": mag_bias,
+            "threshold": (mag_bias.float() - gain * gate_bias.float())
+            .clamp(min=0)
+            .to(weight.dtype),
+        }
+    return sae._replace(config=replace(config, activation="jumprelu", prefixes=()), tensors=tensors)
 
 
 def refuse(config: SAEConfig, format_name: str, **allowed: tuple[Any, ...]) -> None:

@@ -1,6 +1,8 @@
-"""Training: many seeds on one stream of activations, resumable to the same bits."""
+"""Training: many SAEs on one stream of activations, resumable to the same bits."""
 
+from .jobs import Job
+from .source import OneStore, Source
 from .start import Start, open_start
-from .train import train
+from .train import train, train_many
 
-__all__ = ["Start", "open_start", "train"]
+__all__ = ["Job", "OneStore", "Source", "Start", "open_start", "train", "train_many"]

@@ -1,4 +1,4 @@
-"""A seed's whole training state in one file, so that a killed run goes on to the same bits."""
+"""An SAE's whole training state in one file, so that a killed run goes on to the same bits."""
 
 import json
 import zlib
@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from ..formats.tensors import map_file, save_tensors
-from ..model import SAE
 from .learner import Learner
 
 CHECKPOINT = "checkpoint.safetensors"
-_FORMAT = "twinsae-checkpoint/1"
+_FORMAT = "twinsae-checkpoint/2"
 
 Settings = Mapping[str, Any]
 
@@ -23,7 +22,7 @@ def save_checkpoint(learner: Learner, path: Path, settings: Settings) -> None:
     """Write the learner's state to ``path``, atomically.
 
     Args:
-        learner: the seed to save.
+        learner: the SAE to save.
         path: the file.
         settings: everything else that the weights depend on, as JSON values; `load_checkpoint`
             refuses to go on under different ones.
@@ -35,19 +34,22 @@ def save_checkpoint(learner: Learner, path: Path, settings: Settings) -> None:
     metadata = {
         "format": _FORMAT,
         "step": str(learner.step),
-        "settings": json.dumps({"seed": learner.seed, **settings}),
+        "scale": repr(learner.scale),
+        "state": json.dumps(learner.architecture.state),
+        "settings": json.dumps({"seed": learner.job.seed, **settings}),
         "crc32": str(_crc32(tensors)),
     }
     save_tensors(path, tensors, metadata)
 
 
-def load_checkpoint(path: Path, sae: SAE, seed: int, settings: Settings) -> Learner:
-    """Return the learner saved in ``path``; ``sae``, of its shape, takes the saved weights.
+def load_checkpoint(path: Path, learner: Learner, settings: Settings) -> None:
+    """Give a new learner the state saved in ``path``.
 
     Raises:
         ValueError: the file is truncated or corrupt, or was written under other settings; the
             message names the file and what to do. Nothing is deleted.
     """
+    seed = learner.job.seed
     try:
         tensors, metadata = map_file(path)
         if metadata.get("format") != _FORMAT:
@@ -61,23 +63,16 @@ def load_checkpoint(path: Path, sae: SAE, seed: int, settings: Settings) -> Lear
             f"{error}; move it away to train seed {seed} from the start, or restore a copy"
         ) from error
     _check_settings(path, json.loads(metadata["settings"]), {"seed": seed, **settings})
-    learner = Learner(sae, seed)
     learner.step = int(metadata["step"])
+    learner.scale = float(metadata["scale"])
+    learner.architecture.state.update(json.loads(metadata["state"]))
     _restore(learner, tensors)
-    return learner
 
 
 def _tensors(learner: Learner) -> dict[str, Tensor]:
-    tensors = {
-        "tokens_since_fired": learner.tokens_since_fired,
-        "fired": learner.fired,
-    }
-    for name, parameter in learner.sae.named_parameters():
-        moments = learner.adam.state[parameter]
-        tensors[name] = parameter.detach()
-        tensors[f"adam.exp_avg.{name}"] = moments["exp_avg"]
-        tensors[f"adam.exp_avg_sq.{name}"] = moments["exp_avg_sq"]
-    return tensors
+    parameters = {name: tensor.detach() for name, tensor in learner.sae.named_parameters()}
+    counters = {"tokens_since_fired": learner.tokens_since_fired, "fired": learner.fired}
+    return parameters | counters | learner.optimizer.tensors()
 
 
 @torch.no_grad()
@@ -86,11 +81,7 @@ def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
     learner.fired.copy_(tensors["fired"])
     for name, parameter in learner.sae.named_parameters():
         parameter.copy_(tensors[name])
-        learner.adam.state[parameter] = {
-            "step": parameter.new_tensor(learner.step, dtype=torch.float32),
-            "exp_avg": torch.empty_like(parameter).copy_(tensors[f"adam.exp_avg.{name}"]),
-            "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"adam.exp_avg_sq.{name}"]),
-        }
+    learner.optimizer.restore(tensors)
 
 
 def _check_settings(path: Path, saved: Settings, settings: Settings) -> None:

@@ -17,7 +17,11 @@ def check_device(name: str) -> None:
         raise ValueError("device: torch finds no CUDA GPU on this machine")
 
 
-def batches_on(name: str, batches: Iterator[Tensor]) -> Iterator[Tensor]:
+Batch = dict[str, Tensor]
+"""Activations (N, D) by hookpoint."""
+
+
+def batches_on(name: str, batches: Iterator[Batch]) -> Iterator[Batch]:
     """Return the same batches on a device.
 
     For a GPU a thread reads the next one and puts it into pinned memory, from which it is copied
@@ -26,14 +30,14 @@ def batches_on(name: str, batches: Iterator[Tensor]) -> Iterator[Tensor]:
     return batches if name == "cpu" else _copied(name, batches)
 
 
-def _copied(name: str, batches: Iterator[Tensor]) -> Iterator[Tensor]:
-    def pinned() -> Tensor | None:
+def _copied(name: str, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def pinned() -> Batch | None:
         batch = next(batches, None)
-        return None if batch is None else batch.pin_memory()
+        return None if batch is None else {hook: x.pin_memory() for hook, x in batch.items()}
 
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(pinned)
         while (batch := coming.result()) is not None:
             coming = thread.submit(pinned)
             # The memory is not used anew before the copy is over: torch's allocator sees to that.
-            yield batch.to(name, non_blocking=True)
+            yield {hook: x.to(name, non_blocking=True) for hook, x in batch.items()}

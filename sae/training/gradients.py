@@ -1,110 +1,128 @@
-"""Gradients of the FVU with respect to a TopK SAE's parameters, from its active latents alone.
+"""The gradients of one SAE's loss, summed term by term from its active latents.
 
-With v the active latents' values, e = x^ - x and V the batch's total variance, the loss is
-sum ||e||^2 / V and (the choice of latents being constant)
+With s = (x - b_in) W_enc^T + b_enc the scores (b_in is b_dec, or 0 for a transcoder), v the active
+latents' values and g the loss's gradient for the reconstruction, a term whose gradient for the
+scores is ds adds (the choice of latents being constant)
 
-    g    = 2 e / V                                     (N, D)
-    dv   = <g_n, W_dec[i_nj]>                          (N, k)
-    dW_dec[l] = sum v_nl g_n     dW_enc[l] = sum dv_nl (x_n - b_dec)     db_enc[l] = sum dv_nl
+    dW_dec[l] = sum v_nl g_n     dW_enc[l] = sum ds_nl (x_n - b_in)     db_enc[l] = sum ds_nl
     db_dec    = sum g_n - W_enc^T db_enc
 
 the sums running over the tokens n on which latent l is active. The last term of db_dec is there
-because the encoder sees x - b_dec.
+because the encoder sees x - b_in.
 """
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ...kernels.decode import decode_error, gather_dot, sparse_decode
+from ...kernels.decode import gather_dot, sparse_decode
 from ...kernels.grads import LatentGrads, latent_grads
 from ..model import SAE
+from .places import Block, Places
 
 LATENTS_OF_SUM = 256  # that one thread adds up in weighted_sum
 
 
-class Gradients(NamedTuple):
-    """The gradients of one batch's FVU, named as the parameters, and what was seen on the way."""
+class Gradients:
+    """The sums so far. An architecture adds its terms; the trainer takes the result.
 
-    encoder_weight: Tensor
-    """(L, D)."""
-    encoder_bias: Tensor
-    """(L,)."""
-    W_dec: Tensor
-    """(L, D)."""
-    b_dec: Tensor
-    """(D,)."""
-    fired: Tensor
-    """(L,) int64, tokens of the batch on which each latent was active."""
-    radial: Tensor
-    """(L,), each row of W_dec's gradient times that row of W_dec: see `remove_parallel`."""
-    fvu: Tensor
-    """Scalar, the loss."""
+    Args:
+        sae: whose parameters they are of.
+        memory: `gradient_memory` of an SAE of this shape, which is written over.
+    """
+
+    def __init__(self, sae: SAE, memory: LatentGrads) -> None:
+        self._sae = sae
+        self._memory = memory
+        self._written = False
+        self._b_dec = torch.zeros_like(sae.b_dec)
+        self._vectors: dict[str, Tensor] = {}
+        self._decoder = torch.zeros_like(sae.encoder.bias)  # (L,), factors of its rows
+        self._everywhere: list[tuple[Tensor, Tensor]] = []
+
+    def add(
+        self, places: Places, values: Tensor, d_scores: Tensor, x: Tensor, g: Tensor,
+        *, latents: slice = slice(None),
+    ) -> None:  # fmt: skip
+        """Add a term's gradients of the latents.
+
+        Args:
+            places: where the two that follow have their numbers; their latents count from the first
+                of ``latents``.
+            values: v, of places, not 0 where a latent is active.
+            d_scores: ds, of places.
+            x: (N, d_in), less b_in: what the encoder sees.
+            g: (N, d_out).
+            latents: those that the term is of.
+        """
+        whole = latents == slice(None)
+        if not self._written and (isinstance(places, Block) or not whole):
+            for tensor in self._memory:
+                tensor.zero_()
+            self._written = True
+        memory = self._memory
+        if not whole:
+            memory = LatentGrads(*(tensor[latents] for tensor in memory))
+        if isinstance(places, Block):
+            memory.dW_dec.addmm_(values.T, g)
+            memory.dW_enc.addmm_(d_scores.T, x)
+            memory.db_enc.add_(d_scores.sum(dim=0))
+        else:
+            latent_grads(
+                values, d_scores, places.indices, x, g, len(memory.db_enc),
+                row_offsets=places.row_offsets, out=memory, accumulate=self._written,
+            )  # fmt: skip
+        self._written = True
+
+    def add_reconstruction(self, g: Tensor) -> None:
+        """Add the term that b_dec has as the reconstruction's bias, for ``g`` (N, d_out)."""
+        self._b_dec += g.sum(dim=0)
+
+    def add_decoder(self, factors: Tensor) -> None:
+        """Add ``factors`` (L,) times the decoder's rows to their gradient."""
+        self._decoder += factors
+
+    def add_everywhere(self, d_scores: Tensor, x: Tensor) -> None:
+        """Add a term whose ds of a latent, ``d_scores`` (L,), is the same on every token of ``x``.
+
+        ``x`` is (N, d_in), less b_in.
+        """
+        self._everywhere.append((d_scores, x))
+
+    def add_vector(self, name: str, gradient: Tensor) -> None:
+        """Add to the gradient of another parameter, or of the encoder's bias in place of db_enc."""
+        found = self._vectors.get(name)
+        self._vectors[name] = gradient if found is None else found + gradient
+
+    def finish(self) -> dict[str, Tensor]:
+        """Return the gradients by the parameters' names; they share the memory."""
+        latents = self._memory
+        latents.dW_dec.addcmul_(self._decoder.unsqueeze(1), self._sae.W_dec)
+        for d_scores, x in self._everywhere:
+            latents.dW_enc.addr_(d_scores, x.sum(dim=0))
+            latents.db_enc.add_(d_scores, alpha=len(x))
+        b_dec = self._b_dec
+        if not self._sae.config.transcode:
+            b_dec = b_dec - weighted_sum(latents.db_enc, self._sae.encoder.weight)
+        return {
+            "encoder.weight": latents.dW_enc,
+            "encoder.bias": latents.db_enc,
+            "W_dec": latents.dW_dec,
+            "b_dec": b_dec,
+            **self._vectors,
+        }
 
 
 def gradient_memory(sae: SAE) -> LatentGrads:
-    """Return memory for `fvu_gradients`; SAEs of one shape may use it one after another."""
+    """Return memory for `Gradients`; SAEs of one shape may use it one after another."""
     weight, bias = sae.encoder.weight.detach(), sae.encoder.bias.detach()
     fired = torch.empty_like(bias, dtype=torch.int64)
     return LatentGrads(
-        torch.empty_like(weight), torch.empty_like(weight), torch.empty_like(bias), fired
+        torch.empty_like(sae.W_dec.detach()),
+        torch.empty_like(weight),
+        torch.empty_like(bias),
+        fired,
     )
-
-
-@torch.no_grad()
-def fvu_gradients(
-    sae: SAE,
-    x: Tensor,
-    values: Tensor,
-    indices: Tensor,
-    variance: Tensor,
-    *,
-    out: LatentGrads | None = None,
-) -> Gradients:
-    """Return the FVU of one batch and its gradients.
-
-    Args:
-        sae: the model.
-        x: (N, D), the batch.
-        values: (N, k), the active latents' values; 0 where missing.
-        indices: (N, k) int64; -1 where missing.
-        variance: scalar, the batch's `total_variance`.
-        out: `gradient_memory` to put the latents' gradients into; by default new memory, which
-            costs the system more time than the sums take.
-    """
-    squares, g, d_values = decode_error(values, indices, sae.W_dec, sae.b_dec, x, 2 / variance)
-    fvu = squares.sum() / variance
-    latents = latent_grads(
-        values, d_values, indices, x - sae.b_dec, g, sae.config.num_latents,
-        out=out, accumulate=False,
-    )  # fmt: skip
-    d_b_dec = g.sum(dim=0) - weighted_sum(latents.db_enc, sae.encoder.weight)
-    return Gradients(
-        latents.dW_enc,
-        latents.db_enc,
-        latents.dW_dec,
-        d_b_dec,
-        latents.fired,
-        sum_by_latent(values * d_values, indices, sae.config.num_latents),
-        fvu,
-    )
-
-
-def sum_by_latent(values: Tensor, indices: Tensor, num_latents: int) -> Tensor:
-    """Return each latent's sum (L,) of ``values`` (N, k), which are 0 where the index is -1."""
-    if values.is_cuda:  # there index_add_ adds in any order
-        return sum_in_order(values, indices, num_latents)
-    # One value after another, on a CPU, so that the bits do not depend on the threads.
-    sums = values.new_zeros(num_latents)
-    return sums.index_add_(0, indices.clamp(min=0).flatten(), values.flatten())
-
-
-def sum_in_order(values: Tensor, indices: Tensor, num_latents: int) -> Tensor:
-    """As `sum_by_latent`, by the sums that `latent_grads` makes for matrices of one column."""
-    ones = values.new_ones(len(values), 1)
-    return latent_grads(values, values, indices, ones, ones, num_latents).db_enc
 
 
 def dot_rows(weight: Tensor, vector: Tensor) -> Tensor:
@@ -129,11 +147,10 @@ def weighted_sum(factors: Tensor, weight: Tensor) -> Tensor:
     return sparse_decode(pad(factors, padding).view(rows.shape), rows, weight).sum(dim=0)
 
 
-def remove_parallel(gradient: Tensor, rows: Tensor, radial: Tensor) -> None:
+def remove_parallel(gradient: Tensor, rows: Tensor) -> None:
     """Remove from each row of ``gradient`` (L, D) its part along the unit row of ``rows`` (L, D).
 
-    That part would only change the row's norm, which is reset to 1 after the step. Its size is
-    ``radial`` (L,): since W_dec[l]'s gradient is sum v_nl g_n and dv_nl = <g_n, W_dec[l]>, their
-    product is sum v_nl dv_nl, which costs no pass over the (L, D) matrices.
+    That part would only change the row's norm, which is reset to 1 after the step.
     """
-    gradient.addcmul_(radial.unsqueeze(1), rows, value=-1)
+    every = torch.arange(len(rows), device=rows.device).unsqueeze(1)  # (L, 1)
+    gradient.addcmul_(gather_dot(gradient, every, rows), rows, value=-1)

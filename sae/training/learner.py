@@ -1,114 +1,119 @@
-"""One seed in training: its SAE, its optimiser and its counters."""
+"""One SAE in training: its weights, its architecture, its optimiser and its counters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ...kernels.grads import LatentGrads
-from ..config import TrainConfig
+from ..formats.stored import StoredSAE
 from ..model import SAE
-from .gradients import fvu_gradients, remove_parallel
+from .architectures import Batch, Chosen, architecture
+from .gradients import Gradients, remove_parallel
+from .jobs import Job
+from .optimizer import Optimizer, Schedule
 
 
 @dataclass(frozen=True)
 class StepFacts:
-    """What one step of one seed showed; the numbers are scalar tensors."""
+    """What one step of one SAE showed; tensors are scalars."""
 
     fvu: Tensor
     l0: Tensor
     dead: Tensor
     lr: float
-
-
-class Schedule:
-    """The learning rate of every step: up linearly from 0, then down linearly to 0.
-
-    It is that of transformers' ``get_linear_schedule_with_warmup``, which sparsify uses, except for
-    two things: the first step has not rate 0 but that of the second, and the warm-up is at most
-    half of the run.
-
-    Args:
-        config: with ``lr`` (None means the paper's 2e-4 / sqrt(num_latents / 2^14)) and
-            ``warmup_steps``.
-        num_latents: of the SAE.
-        total_steps: of the whole run.
-    """
-
-    def __init__(self, config: TrainConfig, num_latents: int, total_steps: int) -> None:
-        self.peak = 2e-4 / (num_latents / 2**14) ** 0.5 if config.lr is None else config.lr
-        self.total = total_steps
-        self.warmup = min(config.warmup_steps, total_steps // 2)
-
-    def lr(self, step: int) -> float:
-        """Return the rate of the update that follows ``step`` earlier ones."""
-        if step < self.warmup:
-            return self.peak * (step + 1) / (self.warmup + 1)
-        return self.peak * (self.total - step) / (self.total - self.warmup)
+    parts: dict[str, Tensor]
+    """The loss's other terms."""
+    sparsity: float
 
 
 class Learner:
-    """The SAE of one seed and everything that its next update depends on.
+    """The SAE of one job and everything that its next update depends on.
 
     Args:
+        job: what to train.
         sae: with its weights of before the first step, on the device where it is trained.
-        seed: what its files are called by.
+        total_steps: of the whole run.
     """
 
-    def __init__(self, sae: SAE, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, job: Job, sae: SAE, total_steps: int) -> None:
+        self.job = job
         self.sae = sae
-        # Fused: one pass over each tensor, element by element, so the same bits for any threads.
-        self.adam = torch.optim.Adam(self.sae.parameters(), fused=True)
+        self.total = total_steps
+        self.architecture = architecture(job.sae, job.config)
+        self.architecture.initialise(sae)
+        self.optimizer = Optimizer(sae, job.config)
+        self.schedule = Schedule(job.config, job.sae.num_latents, total_steps)
         self.step = 0
         # (L,)
         self.tokens_since_fired = torch.zeros_like(sae.encoder.bias, dtype=torch.int64)
         self.fired = torch.zeros_like(self.tokens_since_fired)  # in the last epoch
+        self.scale = 1.0
+        """By which activations are multiplied first."""
+        self.failure: str | None = None
+        """Why it cannot go on, if it cannot."""
 
     @torch.no_grad()
     def update(
         self,
         x: Tensor,
-        values: Tensor,
-        indices: Tensor,
+        target: Tensor,
         variance: Tensor,
+        stacked: Chosen | None,
         *,
-        lr: float,
-        dead_after: int,
         count_fired: bool,
         memory: LatentGrads,
-    ) -> StepFacts:
-        """Take one step of Adam down the FVU of the batch ``x`` (N, D).
+    ) -> StepFacts | None:
+        """Take one step of the optimiser down the loss of a batch.
 
-        ``values`` and ``indices`` (N, k) are the batch's active latents, ``variance`` its total
-        variance. ``count_fired`` says whether the batch is part of the last epoch. ``memory`` is
-        written over.
+        Args:
+            x: (N, d_in), scaled.
+            target: (N, d_out), scaled.
+            variance: scalar, the target's total variance.
+            stacked: the largest scores of a scan for several SAEs; see `Architecture`.
+            count_fired: whether the batch is part of the last epoch.
+            memory: is written over.
 
-        Raises:
-            ValueError: the FVU is not finite; the weights are left as they are.
+        Returns:
+            None if the loss is not finite; the weights are then left as they are, and `failure`
+            says why.
         """
-        sae = self.sae
-        gradients = fvu_gradients(sae, x, values, indices, variance, out=memory)
-        if not gradients.fvu.isfinite():
-            raise ValueError(
-                f"lr: seed {self.seed} diverged at step {self.step + 1}, its FVU is "
-                f"{gradients.fvu.item()}; use a smaller learning rate or a longer warm-up"
+        sae, step = self.sae, self.step
+        gradients = Gradients(sae, memory)
+        dead = self.tokens_since_fired >= self.job.config.dead_after
+        sparsity, lr = self.schedule.sparsity_at(step), self.schedule.lr(step)
+        batch = Batch(x, target, variance, dead, sparsity)
+        losses = self.architecture.backward(sae, batch, stacked, gradients)
+        if not (losses.fvu + sum(losses.parts.values())).isfinite():
+            self.failure = (
+                f"lr: {self.job.folder} diverged at step {step + 1}, its FVU is "
+                f"{losses.fvu.item()}; use a smaller learning rate or a longer warm-up"
             )
+            return None
+        found = gradients.finish()
         if sae.config.normalize_decoder:
-            remove_parallel(gradients.W_dec, sae.W_dec, gradients.radial)
-        sae.encoder.weight.grad = gradients.encoder_weight
-        sae.encoder.bias.grad = gradients.encoder_bias
-        sae.W_dec.grad = gradients.W_dec
-        sae.b_dec.grad = gradients.b_dec
-        self.adam.param_groups[0]["lr"] = lr
-        self.adam.step()
-        self.adam.zero_grad()
+            remove_parallel(found["W_dec"], sae.W_dec)
+        self.optimizer.step(found, lr)
         if sae.config.normalize_decoder:
             sae.normalize_decoder()
-        self._count(gradients.fired, len(x), count_fired)
+        self.architecture.after_step(sae)
+        self._count(losses.fired, len(x), count_fired)
         self.step += 1
-        l0 = gradients.fired.sum() / len(x)
-        return StepFacts(gradients.fvu, l0, (self.tokens_since_fired >= dead_after).sum(), lr)
+        l0 = losses.fired.sum() / len(x)
+        dead = self.tokens_since_fired >= self.job.config.dead_after
+        return StepFacts(losses.fvu, l0, dead.sum(), lr, losses.parts, sparsity)
+
+    def result(self) -> SAE:
+        """Return the SAE for activations as they are; it may share memory with `sae`."""
+        if self.scale == 1:
+            return self.sae
+        factors = {"encoder.weight": self.scale, "W_dec": 1 / self.scale, "b_dec": 1 / self.scale}
+        tensors = {
+            name: parameter.detach() * factors.get(name, 1.0)
+            for name, parameter in self.sae.named_parameters()
+        }
+        config = replace(self.job.sae, normalize_decoder=False)
+        return SAE.from_stored(StoredSAE(config, tensors))
 
     def _count(self, fired: Tensor, tokens: int, count_fired: bool) -> None:
         self.tokens_since_fired += tokens

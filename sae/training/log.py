@@ -1,4 +1,4 @@
-"""``RUN/log.jsonl``: what training showed, one line per logged step and seed."""
+"""``RUN/log.jsonl``: what training showed, one line per logged step and SAE."""
 
 import json
 import os
@@ -14,19 +14,17 @@ Record = dict[str, Any]
 
 
 class LogWriter:
-    """Writes the log of one hookpoint's training; keeps other hookpoints' lines in the same file.
+    """Writes the log of a run; ``sae`` of a line is the SAE's folder in it.
 
     Args:
         path: of the file, which need not exist.
-        hookpoint: whose lines these are.
     """
 
-    def __init__(self, path: Path, hookpoint: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.hookpoint = hookpoint
 
-    def rewind(self, steps: Mapping[int, int]) -> None:
-        """Drop the lines of each seed beyond its step in ``steps``, which will be written again.
+    def rewind(self, steps: Mapping[str, int]) -> None:
+        """Drop the lines of each SAE beyond its step in ``steps``, which will be written again.
 
         Raises:
             ValueError: a line other than the last, which a kill may have cut, is not a record.
@@ -38,8 +36,7 @@ class LogWriter:
         kept = [
             line
             for line, record in self._parse(text)
-            if record["hookpoint"] != self.hookpoint
-            or record["step"] <= steps.get(record["seed"], record["step"])
+            if record["step"] <= steps.get(record["sae"], record["step"])
         ]
         new = "".join(line + "\n" for line in kept)
         if new != text:
@@ -67,8 +64,10 @@ class LogWriter:
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
-                records.append((line, {key: record[key] for key in ("hookpoint", "seed", "step")}))
-            except (ValueError, KeyError, TypeError) as error:
+                # Before there were several SAEs of one seed, lines named the seed only.
+                sae = record.get("sae", f"{record['hookpoint']}/seed{record['seed']}")
+                records.append((line, {"sae": sae, "step": record["step"]}))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 if number < len(lines):
                     raise ValueError(
                         f"{self.path}, line {number}: not a line of a training log; "

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from ...kernels.topk import linear_topk
 from ..model import SAE
-from .gradients import dot_rows
+from .architectures.affine import encoder_bias
+from .architectures.interface import Chosen
+from .places import Listed
 
 
 class EncoderStack:
@@ -24,16 +26,20 @@ class EncoderStack:
             sae.encoder.weight.data = block
 
     @torch.no_grad()
-    def encode(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return each SAE's active latents, values and indices (N, k), of the rows ``x`` (N, D)."""
-        k, groups = self._saes[0].config.k, len(self._saes)
+    def encode(self, x: Tensor, k: int) -> list[Chosen]:
+        """Return each SAE's k largest positive scores, (N, k), of the rows ``x`` (N, D)."""
+        groups = len(self._saes)
         bias = torch.cat(
-            [sae.encoder.bias - dot_rows(sae.encoder.weight, sae.b_dec) for sae in self._saes]
+            [encoder_bias(sae, sae.encoder.weight, sae.encoder.bias) for sae in self._saes]
         )  # (S L,)
         top = linear_topk(x, self._weight, bias, k, groups=groups)
         values = top.values.reshape(len(x), groups, k)
         indices = top.indices.reshape(len(x), groups, k)
-        return list(zip(values.unbind(1), indices.unbind(1), strict=True))
+        latents = self._saes[0].config.num_latents
+        return [
+            Chosen(Listed(each, None, latents), scores)
+            for each, scores in zip(indices.unbind(1), values.unbind(1), strict=True)
+        ]
 
     def release(self) -> None:
         """Make the SAEs independent of the stack, and of one another, again."""

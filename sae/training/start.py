@@ -50,9 +50,7 @@ def open_start(given: StrPath, *, progress: Progress | None = None) -> Start:
     found = locate(given, progress=progress)
     stored = registry.load(found.path, **found.settings)
     if not stored.config.trainable:
-        raise ValueError(
-            f"start: {given}: only plain TopK SAEs can be trained, not {stored.config}"
-        )
+        raise ValueError(f"start: {given}: an SAE like this cannot be trained: {stored.config}")
     for name, tensor in stored.tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(f"start: {given}: {name!r} holds numbers that are not finite")

@@ -44,7 +44,7 @@ def _planted(rows: int, d_in: int) -> Tensor:
     return active.float() @ directions + 1.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_activations() -> Callable[[int, int], MemoryActivations]:
     return lambda rows, d_in: MemoryActivations(_planted(rows, d_in))
 

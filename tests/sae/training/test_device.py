@@ -8,8 +8,10 @@ from twinsae.sae import SAE, SAEConfig, TrainConfig, train
 from twinsae.sae.formats.stored import StoredSAE
 from twinsae.sae.loss import total_variance
 from twinsae.sae.training.device import batches_on
-from twinsae.sae.training.gradients import gradient_memory, sum_by_latent, sum_in_order
+from twinsae.sae.training.gradients import gradient_memory
+from twinsae.sae.training.jobs import Job
 from twinsae.sae.training.learner import Learner
+from twinsae.sae.training.places import sum_by_latent, sum_in_order
 from twinsae.sae.training.stack import EncoderStack
 
 SHAPE = SAEConfig(d_in=13, num_latents=50, k=4)
@@ -35,20 +37,22 @@ def on_gpu(shape=SHAPE):
     )
 
 
+def learner_on_gpu(seed):
+    return Learner(Job("h", SHAPE, TrainConfig(), seed, f"h/seed{seed}"), on_gpu(), 10)
+
+
 def test_a_step_stays_on_the_gpu(asked):
     """Fake tensors raise where a CPU's meets a GPU's, and where numbers are read."""
     with FakeTensorMode():
-        learners = [Learner(on_gpu(), seed) for seed in (0, 1)]
+        learners = [learner_on_gpu(seed) for seed in (0, 1)]
         stack = EncoderStack([learner.sae for learner in learners])
         x = torch.empty(20, 13, device="cuda")
         memory = gradient_memory(learners[0].sae)
-        for learner, (values, indices) in zip(learners, stack.encode(x), strict=True):
-            variance = total_variance(x)
+        for learner, stacked in zip(learners, stack.encode(x, SHAPE.k), strict=True):
             facts = learner.update(
-                x, values, indices, variance,
-                lr=1e-3, dead_after=100, count_fired=True, memory=memory,
-            )  # fmt: skip
-            state = learner.adam.state[learner.sae.W_dec].values()
+                x, x, total_variance(x), stacked, count_fired=True, memory=memory
+            )
+            state = learner.optimizer.tensors().values()
             everything = [*learner.sae.parameters(), *state, learner.fired]
             everything += [learner.tokens_since_fired, facts.fvu, facts.l0, facts.dead]
             assert {tensor.device.type for tensor in everything} == {"cuda"}
@@ -59,10 +63,10 @@ def test_a_step_stays_on_the_gpu(asked):
 @pytest.mark.usefixtures("asked")
 def test_a_tensor_on_the_cpu_would_be_noticed():
     with FakeTensorMode():
-        learner = Learner(on_gpu(), 0)
+        learner = learner_on_gpu(0)
         stack = EncoderStack([learner.sae])
         with pytest.raises((RuntimeError, ValueError), match=r"device|cpu"):
-            stack.encode(torch.empty(20, 13))
+            stack.encode(torch.empty(20, 13), SHAPE.k)
 
 
 class Batch:
@@ -82,8 +86,8 @@ class Batch:
 
 def test_batches_are_copied_in_order_from_pinned_memory():
     calls = []
-    found = list(batches_on("cuda", iter([Batch(number, calls) for number in range(5)])))
-    assert found == [0, 1, 2, 3, 4]
+    found = list(batches_on("cuda", iter([{"h": Batch(number, calls)} for number in range(5)])))
+    assert found == [{"h": number} for number in range(5)]
     assert [call for call in calls if call[0] == "cuda"] == [("cuda", n, True) for n in range(5)]
     assert [call for call in calls if call[0] == "pinned"] == [("pinned", n) for n in range(5)]
     assert all(calls.index(("pinned", n)) < calls.index(("cuda", n, True)) for n in range(5))
@@ -91,11 +95,11 @@ def test_batches_are_copied_in_order_from_pinned_memory():
 
 def test_what_is_wrong_with_a_batch_is_told_when_it_is_its_turn():
     def batches():
-        yield Batch(0, [])
+        yield {"h": Batch(0, [])}
         raise ValueError("activation 7 is not finite")
 
     on_gpu_batches = batches_on("cuda", batches())
-    assert next(on_gpu_batches) == 0
+    assert next(on_gpu_batches) == {"h": 0}
     with pytest.raises(ValueError, match="activation 7 is not finite"):
         next(on_gpu_batches)
 

@@ -5,12 +5,13 @@ from twinsae.sae.training.log import LogWriter
 
 
 def line(step, seed, hookpoint="h"):
-    return {"step": step, "tokens": 10 * step, "hookpoint": hookpoint, "seed": seed}
+    sae = f"{hookpoint}/seed{seed}"
+    return {"step": step, "tokens": 10 * step, "sae": sae, "hookpoint": hookpoint, "seed": seed}
 
 
 @pytest.fixture
 def log(tmp_path):
-    log = LogWriter(tmp_path / "log.jsonl", "h")
+    log = LogWriter(tmp_path / "log.jsonl")
     for step in (1, 2, 3):
         log.append([line(step, 0), line(step, 1), line(step, 0, "other")])
     return log
@@ -21,14 +22,21 @@ def read(log):
 
 
 def test_rewinding_drops_each_seeds_lines_beyond_its_step(log):
-    log.rewind({0: 2, 1: 0})
+    log.rewind({"h/seed0": 2, "h/seed1": 0})
     kept = [(entry["hookpoint"], entry["seed"], entry["step"]) for entry in read(log)]
     assert kept == [("h", 0, 1), ("other", 0, 1), ("h", 0, 2), ("other", 0, 2), ("other", 0, 3)]
 
 
+def test_lines_of_older_logs_name_an_sae_by_hookpoint_and_seed(log):
+    lines = [{name: entry[name] for name in entry if name != "sae"} for entry in read(log)]
+    log.path.write_text("".join(json.dumps(each) + "\n" for each in lines))
+    log.rewind({"h/seed0": 2})
+    assert len(read(log)) == len(lines) - 1
+
+
 def test_seeds_that_are_not_trained_now_keep_their_lines(log):
     before = log.path.read_bytes()
-    log.rewind({7: 0})
+    log.rewind({"h/seed7": 0})
     assert log.path.read_bytes() == before
 
 
@@ -36,14 +44,14 @@ def test_a_line_cut_by_a_kill_is_dropped(log):
     before = log.path.read_bytes()
     with log.path.open("a") as file:
         file.write('{"step": 4, "tok')
-    log.rewind({0: 3, 1: 3})
+    log.rewind({"h/seed0": 3, "h/seed1": 3})
     assert log.path.read_bytes() == before
 
 
 def test_a_missing_end_of_line_is_restored(log):
     before = log.path.read_bytes()
     log.path.write_bytes(before[:-1])
-    log.rewind({0: 3, 1: 3})
+    log.rewind({"h/seed0": 3, "h/seed1": 3})
     assert log.path.read_bytes() == before
 
 
@@ -52,10 +60,10 @@ def test_a_file_that_is_no_log_is_refused_and_kept(log, text):
     content = text + "\n" + log.path.read_text()
     log.path.write_text(content)
     with pytest.raises(ValueError, match=r"log\.jsonl, line 1: not a line of a training log"):
-        log.rewind({0: 0})
+        log.rewind({"h/seed0": 0})
     assert log.path.read_text() == content
 
 
 def test_no_log_is_an_empty_log(tmp_path):
-    LogWriter(tmp_path / "log.jsonl", "h").rewind({0: 0})
+    LogWriter(tmp_path / "log.jsonl").rewind({"h/seed0": 0})
     assert list(tmp_path.iterdir()) == []

@@ -65,10 +65,10 @@ def test_a_stopped_run_goes_on_to_the_same_files(stopped, activations, tmp_path,
 
 def test_a_run_stopped_between_two_seeds_checkpoints(activations, tmp_path, whole, monkeypatch):
     """Seed 0 is then at step 10, seed 1 at step 5: seed 1 catches up alone."""
-    module = importlib.import_module("twinsae.sae.training.train")  # the name alone is the function
+    module = importlib.import_module("twinsae.sae.training.trainer")
 
     def save(learner, path, settings, save=module.save_checkpoint):
-        if learner.seed == 1 and learner.step == 10:
+        if learner.job.seed == 1 and learner.step == 10:
             raise KeyboardInterrupt
         save(learner, path, settings)
 

@@ -92,9 +92,9 @@ def test_several_seeds_of_one_start_are_refused(activations, tmp_path, first):
 
 
 def test_an_sae_that_cannot_be_trained_is_refused(tmp_path):
-    save_sae(SAE(replace(SHAPE, activation="relu"), seed=0), tmp_path / "relu")
-    with pytest.raises(ValueError, match=r"^start: .*/relu: only plain TopK SAEs can be trained"):
-        open_start(tmp_path / "relu")
+    save_sae(SAE(replace(SHAPE, activation="abs_topk"), seed=0), tmp_path / "abs_topk")
+    with pytest.raises(ValueError, match=r"^start: .*/abs_topk: an SAE like this cannot"):
+        open_start(tmp_path / "abs_topk")
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):

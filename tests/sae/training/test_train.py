@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from twinsae.sae import SAE, SAEConfig, TrainConfig, load_sae, train
-from twinsae.sae.training.learner import Schedule
+from twinsae.sae.training.optimizer import Schedule
 
 SHAPE = SAEConfig(d_in=13, num_latents=37, k=5)
 CONFIG = TrainConfig(seeds=(0, 1, 2), batch_size=50, epochs=3, lr=1e-2, warmup_steps=5, log_every=4)
@@ -149,13 +149,15 @@ def test_the_log_counts_latents_that_have_not_fired_as_dead(activations, tmp_pat
         assert line["dead"] == (silent if line["step"] >= 2 else 0)
 
 
-def test_the_log_holds_its_eight_facts(activations, tmp_path):
+def test_the_log_holds_its_facts(activations, tmp_path):
     train(activations, tmp_path, "layers.3.mlp", SHAPE, CONFIG)
     log = read_log(tmp_path)
     assert [line["seed"] for line in log] == [0, 1, 2] * 7
     assert [line["step"] for line in log[::3]] == [1, 4, 8, 12, 16, 20, 24]
     for line in log:
-        assert list(line) == ["step", "tokens", "hookpoint", "seed", "fvu", "l0", "dead", "lr"]
+        names = "step tokens sae hookpoint seed fvu l0 dead lr"
+        assert list(line) == names.split()
+        assert line["sae"] == f"layers.3.mlp/seed{line['seed']}"
         assert line["tokens"] == 50 * line["step"]
         assert line["hookpoint"] == "layers.3.mlp"
         assert 0 < line["l0"] <= 5

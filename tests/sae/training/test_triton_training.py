@@ -13,7 +13,7 @@ import pytest
 import torch
 from twinsae.kernels import backends
 from twinsae.sae import SAE, SAEConfig, TrainConfig, load_sae, train
-from twinsae.sae.training.gradients import sum_in_order
+from twinsae.sae.training.places import sum_in_order
 
 if not backends.interpreting():
     pytest.skip("TRITON_INTERPRET is not 1", allow_module_level=True)
