@@ -25,8 +25,8 @@ def active_latents(
         bias: (L,).
         config: says which latents are active, and k.
         latents: what else there is of each latent, (L,): ``threshold`` of "jumprelu" and
-            "batch_topk", which its score must exceed, besides 0; ``r_mag`` and ``mag_bias`` of
-            "gated"; ``norms`` of "normed_topk", the lengths of the decoder's rows.
+            "batch_topk", which its score must exceed, besides 0; ``gate_bias`` (of the encoder's
+            own input), ``r_mag`` and ``mag_bias`` of "gated"; ``norms`` of "normed_topk", the lengths of the decoder's rows.
 
     Returns:
         Values and indices (N, k); where the number of active latents is not fixed, k is the largest
@@ -46,7 +46,7 @@ def active_latents(
     if config.activation == "groupmax":
         return group_max(rows, weight, bias, config.k)
     if config.activation == "gated":
-        return _gated(rows, weight, bias, latents["r_mag"], latents["mag_bias"])
+        return _gated(rows, weight, bias, latents)
     threshold = latents["threshold"]
     above = 0.0 if threshold is None else threshold.clamp(min=0)
     return _ranked(linear_above(rows, weight, bias, above))
@@ -76,17 +76,19 @@ def _abs_topk(rows: Tensor, weight: Tensor, bias: Tensor, k: int) -> TopK:
 
 
 def _gated(
-    rows: Tensor, weight: Tensor, bias: Tensor, r_mag: Tensor | None, mag_bias: Tensor | None
+    rows: Tensor, weight: Tensor, bias: Tensor, latents: Mapping[str, Tensor | None]
 ) -> TopK:
     """Return the latents whose gate is open and whose magnitude is positive.
 
-    With the score s = <x, w> + bias of the gate, the magnitude is exp(r_mag) (s - bias) + mag_bias;
-    see section 3 of arXiv 2404.16014. It is positive where s > bias - mag_bias / exp(r_mag).
+    With the score s of the gate, the magnitude is exp(r_mag) (s - gate_bias) + mag_bias; see
+    section 3 of arXiv 2404.16014. It is positive where s > gate_bias - mag_bias / exp(r_mag).
     """
+    gate_bias, r_mag, mag_bias = (latents[name] for name in ("gate_bias", "r_mag", "mag_bias"))
+    assert gate_bias is not None
     assert r_mag is not None
     assert mag_bias is not None
     gain = r_mag.exp()
-    shift = mag_bias - gain * bias
+    shift = mag_bias - gain * gate_bias
     found = linear_above(rows, weight, bias, (-shift / gain).clamp(min=0).detach())
     values = gain[found.indices] * found.values + shift[found.indices]
     return _ranked(found._replace(values=torch.relu(values)))

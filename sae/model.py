@@ -144,7 +144,12 @@ class SAE(nn.Module):
         """
         rows, _ = self._normalize(self._rows(x))
         weight, bias = self.encoder.weight, self._encoder_bias()
-        latents = {"threshold": self.threshold, "r_mag": self.r_mag, "mag_bias": self.mag_bias}
+        latents = {
+            "threshold": self.threshold,
+            "gate_bias": self.encoder.bias,
+            "r_mag": self.r_mag,
+            "mag_bias": self.mag_bias,
+        }
         if self.config.activation == "normed_topk":
             latents["norms"] = torch.linalg.vector_norm(self.W_dec, dim=1)
         top = active_latents(rows, weight, bias, self.config, latents)

@@ -63,3 +63,23 @@ def test_what_has_no_place_is_refused_before_anything_is_written(tmp_path):
 def test_no_sae_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="is no SAE folder"):
         convert(tmp_path, tmp_path / "b", "native")
+
+
+@pytest.mark.parametrize("to", ["saelens", "dictionary_learning", "arrays"])
+@pytest.mark.parametrize("activation", ["gated", "batch_topk", "jumprelu", "topk"])
+def test_what_was_trained_computes_the_same_in_other_formats(tmp_path, activation, to):
+    prefixes = (3, 8) if activation in ("topk", "batch_topk") else ()
+    sae = make(activation=activation, normalize_decoder=False, prefixes=prefixes)
+    with torch.no_grad():
+        for name in ("r_mag", "mag_bias"):
+            if getattr(sae, name) is not None:
+                getattr(sae, name).normal_()
+        if sae.threshold is not None:
+            sae.threshold.fill_(0.2)
+    save_sae(sae, tmp_path / "a")
+    loaded = load_sae(tmp_path / "a")
+    assert loaded.config == sae.config
+    same(loaded, sae)
+    target = tmp_path / ("b.safetensors" if to == "arrays" else "b")
+    convert(tmp_path / "a", target, to)
+    same(load_sae(target), sae)
