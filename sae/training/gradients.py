@@ -27,7 +27,7 @@ class Gradients:
     """The sums so far. An architecture adds its terms; the trainer takes the result.
 
     Args:
-        sae: whose parameters they are of.
+        sae: whose parameters they are of, in the precision of the sums.
         memory: `gradient_memory` of an SAE of this shape, which is written over.
     """
 
@@ -64,9 +64,10 @@ class Gradients:
         if not whole:
             memory = LatentGrads(*(tensor[latents] for tensor in memory))
         if isinstance(places, Block):
-            memory.dW_dec.addmm_(values.T, g)
-            memory.dW_enc.addmm_(d_scores.T, x)
-            memory.db_enc.add_(d_scores.sum(dim=0))
+            kind = memory.db_enc.dtype
+            memory.dW_dec.addmm_(values.T.to(kind), g.to(kind))
+            memory.dW_enc.addmm_(d_scores.T.to(kind), x.to(kind))
+            memory.db_enc.add_(d_scores.sum(dim=0, dtype=kind))
         else:
             latent_grads(
                 values, d_scores, places.indices, x, g, len(memory.db_enc),
@@ -76,7 +77,7 @@ class Gradients:
 
     def add_reconstruction(self, g: Tensor) -> None:
         """Add the term that b_dec has as the reconstruction's bias, for ``g`` (N, d_out)."""
-        self._b_dec += g.sum(dim=0)
+        self._b_dec += g.sum(dim=0, dtype=self._b_dec.dtype)
 
     def add_decoder(self, factors: Tensor) -> None:
         """Add ``factors`` (L,) times the decoder's rows to their gradient."""
@@ -87,10 +88,11 @@ class Gradients:
 
         ``x`` is (N, d_in), less b_in.
         """
-        self._everywhere.append((d_scores, x))
+        self._everywhere.append((d_scores.to(self._b_dec.dtype), x))
 
     def add_vector(self, name: str, gradient: Tensor) -> None:
         """Add to the gradient of another parameter, or of the encoder's bias in place of db_enc."""
+        gradient = gradient.to(self._b_dec.dtype)
         found = self._vectors.get(name)
         self._vectors[name] = gradient if found is None else found + gradient
 
@@ -99,7 +101,7 @@ class Gradients:
         latents = self._memory
         latents.dW_dec.addcmul_(self._decoder.unsqueeze(1), self._sae.W_dec)
         for d_scores, x in self._everywhere:
-            latents.dW_enc.addr_(d_scores, x.sum(dim=0))
+            latents.dW_enc.addr_(d_scores, x.sum(dim=0, dtype=d_scores.dtype))
             latents.db_enc.add_(d_scores, alpha=len(x))
         b_dec = self._b_dec
         if not self._sae.config.transcode:

@@ -1,5 +1,6 @@
 """One SAE in training: its weights, its architecture, its optimiser and its counters."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -43,6 +44,8 @@ class Learner:
         self.architecture = architecture(job.sae, job.config)
         self.architecture.initialise(sae)
         self.optimizer = Optimizer(sae, job.config)
+        self.model = sae if job.config.precision == "float32" else deepcopy(sae).bfloat16()
+        """What computes: the SAE, or a copy of lower precision."""
         self.schedule = Schedule(job.config, job.sae.num_latents, total_steps)
         self.step = 0
         # (L,)
@@ -78,12 +81,12 @@ class Learner:
             None if the loss is not finite; the weights are then left as they are, and `failure`
             says why.
         """
-        sae, step = self.sae, self.step
+        sae, model, step = self.sae, self.model, self.step
         gradients = Gradients(sae, memory)
         dead = self.tokens_since_fired >= self.job.config.dead_after
         sparsity, lr = self.schedule.sparsity_at(step), self.schedule.lr(step)
         batch = Batch(x, target, variance, dead, sparsity)
-        losses = self.architecture.backward(sae, batch, stacked, gradients)
+        losses = self.architecture.backward(model, batch, stacked, gradients)
         if not (losses.fvu + sum(losses.parts.values())).isfinite():
             self.failure = (
                 f"lr: {self.job.folder} diverged at step {step + 1}, its FVU is "
@@ -97,6 +100,7 @@ class Learner:
         if sae.config.normalize_decoder:
             sae.normalize_decoder()
         self.architecture.after_step(sae)
+        self.refresh()
         self._count(losses.fired, len(x), count_fired)
         self.step += 1
         l0 = losses.fired.sum() / len(x)
@@ -105,15 +109,20 @@ class Learner:
 
     def result(self) -> SAE:
         """Return the SAE for activations as they are; it may share memory with `sae`."""
-        if self.scale == 1:
-            return self.sae
-        factors = {"encoder.weight": self.scale, "W_dec": 1 / self.scale, "b_dec": 1 / self.scale}
-        tensors = {
-            name: parameter.detach() * factors.get(name, 1.0)
-            for name, parameter in self.sae.named_parameters()
-        }
-        config = replace(self.job.sae, normalize_decoder=False)
+        tensors, config = self.optimizer.result(), self.job.sae
+        if self.scale != 1:
+            tensors["encoder.weight"] = tensors["encoder.weight"] * self.scale
+            tensors["W_dec"] = tensors["W_dec"] / self.scale
+            tensors["b_dec"] = tensors["b_dec"] / self.scale
+            config = replace(config, normalize_decoder=False)
         return SAE.from_stored(StoredSAE(config, tensors))
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Give the copy of lower precision the weights anew."""
+        if self.model is not self.sae:
+            for copy, parameter in zip(self.model.parameters(), self.sae.parameters(), strict=True):
+                copy.copy_(parameter)
 
     def _count(self, fired: Tensor, tokens: int, count_fired: bool) -> None:
         self.tokens_since_fired += tokens

@@ -92,6 +92,7 @@ class Trainer:
             if self.start is None:
                 target = batch[learner.job.target or learner.job.hookpoint]
                 begin(learner, x * learner.scale, target * learner.scale)
+            learner.refresh()
 
     def _step(
         self, batch: Batch, step: int, stacks: "Sequence[_Stack]"
@@ -100,12 +101,13 @@ class Trainer:
         facts = {}
         for stack in stacks:
             first = stack.learners[0]
-            x = inputs.scaled(first.job.hookpoint, first.scale)
+            precision = getattr(torch, first.job.config.precision)
+            x = inputs.scaled(first.job.hookpoint, first.scale, precision)
             for learner, stacked in zip(stack.learners, stack.encode(x), strict=True):
                 target = learner.job.target or learner.job.hookpoint
                 fact = learner.update(
                     x,
-                    inputs.scaled(target, learner.scale),
+                    inputs.scaled(target, learner.scale, precision),
                     inputs.variance(target, learner.scale),
                     stacked,
                     count_fired=step >= self.total - self.steps_per_epoch,
@@ -188,11 +190,12 @@ def _stacks(learners: Sequence[Learner]) -> list[_Stack]:
     alike: dict[object, list[Learner]] = {}
     for learner in learners:
         k, sae = learner.architecture.stacked_k, learner.job.sae
-        key = (learner.job.hookpoint, learner.scale, k, sae.num_latents) if k else learner
+        alike_by = (learner.job.hookpoint, learner.scale, learner.job.config.precision)
+        key = (*alike_by, k, sae.num_latents) if k else learner
         alike.setdefault(key, []).append(learner)
     return [
         _Stack(
-            each, EncoderStack([learner.sae for learner in each]) if key is not each[0] else None
+            each, EncoderStack([learner.model for learner in each]) if key is not each[0] else None
         )
         for key, each in alike.items()
     ]
@@ -210,15 +213,16 @@ class _Inputs:
     def __init__(self, batch: Batch, step: int) -> None:
         self._batch = batch
         self._step = step
-        self._scaled: dict[tuple[str, float], Tensor] = {}
+        self._scaled: dict[tuple[str, float, torch.dtype], Tensor] = {}
         self._variances: dict[tuple[str, float], Tensor] = {}
 
-    def scaled(self, hookpoint: str, scale: float) -> Tensor:
-        if scale == 1:
-            return self._batch[hookpoint]
-        key = hookpoint, scale
+    def scaled(
+        self, hookpoint: str, scale: float, precision: torch.dtype = torch.float32
+    ) -> Tensor:
+        key = hookpoint, scale, precision
         if key not in self._scaled:
-            self._scaled[key] = self._batch[hookpoint] * scale
+            x = self._batch[hookpoint]
+            self._scaled[key] = (x if scale == 1 else x * scale).to(precision)
         return self._scaled[key]
 
     def variance(self, hookpoint: str, scale: float) -> Tensor:

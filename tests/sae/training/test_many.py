@@ -41,6 +41,10 @@ JOBS = (
     job("relu-scaled", 0, input_scale="sqrt_d", sparsity=3.0, init="tied"),
     job("gated", 0, decay=0.0),
     job("jumprelu", 0, bandwidth=0.5, target_l0=4.0),
+    job("topk-signum", 0, optimizer="signum", lr=1e-2),
+    job("topk-muon", 0, optimizer="muon", lr=3e-2),
+    job("topk-half", 0, precision="bfloat16"),
+    job("relu-half", 0, precision="bfloat16", sae={"normalize_decoder": False}),
     job("jumprelu-tanh", 0, bandwidth=0.5, penalty="tanh", pre_act=0.1, dead_after=100),
 )
 FILES = ("cfg.json", "sae.safetensors", "checkpoint.safetensors", "latents.safetensors")
