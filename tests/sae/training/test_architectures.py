@@ -12,6 +12,7 @@ from twinsae.sae import SAE, SAEConfig, TrainConfig
 from twinsae.sae.loss import total_variance
 from twinsae.sae.training.architectures import Batch, architecture
 from twinsae.sae.training.architectures import thresholded as thresholded_file
+from twinsae.sae.training.architectures.batch_topk import batch_topk
 from twinsae.sae.training.gradients import Gradients, gradient_memory
 from twinsae.sae.training.stack import EncoderStack
 
@@ -248,3 +249,21 @@ def test_tokens_without_an_active_latent(case):
     check(given, dense=False)
     losses, _ = ours(given)
     assert not losses.fired.any()
+
+
+@pytest.mark.parametrize("floor", [None, 0.0, 0.5, 2.0, 100.0])
+@pytest.mark.parametrize(("rows", "k"), [(0, 3), (1, 1), (23, 4), (23, 19), (23, 20)])
+def test_batch_topk_keeps_the_largest_whatever_the_guess(rows, k, floor):
+    """Integers make many ties: those of earlier tokens, and of lower latents, are kept."""
+    generator = torch.Generator().manual_seed(rows + k)
+    x = torch.randint(-3, 4, (rows, 5), generator=generator).float()
+    weight = torch.randint(-3, 4, (20, 5), generator=generator).float()
+    bias = torch.randint(-3, 4, (20,), generator=generator).float()
+    scores = (x @ weight.T + bias).relu().flatten()
+    order = scores.sort(descending=True, stable=True).indices[: rows * k]
+    kept = torch.zeros_like(scores).index_fill(0, order, 1) * scores
+    found = batch_topk(x, weight, bias, k, floor)
+    row = torch.arange(rows).repeat_interleave(found.places.row_offsets.diff())
+    assert (found.values > 0).all()
+    dense = torch.zeros(rows, 20).index_put((row, found.places.indices), found.values)
+    assert torch.equal(dense.flatten(), kept)
