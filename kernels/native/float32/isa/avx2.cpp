@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kLanes = 8, kVectors = 2, kRows = 6;
 #include "float32/isa/loops.inc"
+#include "float32/isa/adam.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
   const __m256 bound = _mm256_set1_ps(threshold);

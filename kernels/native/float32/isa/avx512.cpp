@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kLanes = 16, kVectors = 2, kRows = 12;
 #include "float32/isa/loops.inc"
+#include "float32/isa/adam.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
   const __m512 bound = _mm512_set1_ps(threshold);
