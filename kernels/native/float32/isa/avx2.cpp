@@ -9,8 +9,8 @@ namespace twinsae {
 namespace {
 
 constexpr int kLanes = 8, kVectors = 2, kRows = 6;
-#include "float32/isa/loops.inc"
 #include "float32/isa/adam.inc"
+#include "float32/isa/loops.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
   const __m256 bound = _mm256_set1_ps(threshold);

@@ -9,8 +9,8 @@ namespace twinsae {
 namespace {
 
 constexpr int kLanes = 16, kVectors = 2, kRows = 12;
-#include "float32/isa/loops.inc"
 #include "float32/isa/adam.inc"
+#include "float32/isa/loops.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
   const __m512 bound = _mm512_set1_ps(threshold);

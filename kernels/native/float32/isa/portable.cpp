@@ -5,8 +5,8 @@ namespace twinsae {
 namespace {
 
 constexpr int kLanes = 4, kVectors = 2, kRows = 6;
-#include "float32/isa/loops.inc"
 #include "float32/isa/adam.inc"
+#include "float32/isa/loops.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
   uint32_t any = 0;
