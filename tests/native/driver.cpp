@@ -324,8 +324,10 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   const Sparse s{rows, k, latents, depth, indices.data(), toss() ? row_offsets.data() : nullptr};
 
   Floats decoded(rows * depth, 9), wanted(rows * depth), dots(rows * k, 9), wanted_dots(rows * k);
-  Floats dW_dec(latents * depth, 1), dW_enc(latents * depth, 2), db_enc(latents, 3);
-  Floats want_dec(latents * depth, 1), want_enc(latents * depth, 2), want_db(latents, 3);
+  const int64_t d_in = draw(0, 40);  // the encoder of a transcoder has a width of its own
+  Floats inputs(rows * d_in, -3, 3);
+  Floats dW_dec(latents * depth, 1), dW_enc(latents * d_in, 2), db_enc(latents, 3);
+  Floats want_dec(latents * depth, 1), want_enc(latents * d_in, 2), want_db(latents, 3);
   Ints fired(latents, 4), want_fired(latents, 4);
   sparse_decode(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, threads,
                 decoded.data());
@@ -340,9 +342,11 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   const bool accumulate = toss();
   LatentGrads grads{};
   latent_grads(s, grads, accumulate, threads);  // all outputs are null
+  grads.d_in = d_in;
+  grads.d_out = depth;
   grads.values = values.data();
   grads.d_values = d_values.data();
-  grads.x = x.data();
+  grads.x = inputs.data();
   grads.g = g.data();
   grads.dW_dec = dW_dec.data();
   grads.dW_enc = dW_enc.data();
@@ -350,7 +354,7 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   grads.fired = fired.data();
   latent_grads(s, grads, accumulate, threads);
   if (!accumulate) {
-    want_dec = Floats(latents * depth), want_enc = Floats(latents * depth);
+    want_dec = Floats(latents * depth), want_enc = Floats(latents * d_in);
     want_db = Floats(latents), want_fired = Ints(latents);
   }
 
@@ -367,8 +371,9 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
       for (int64_t d = 0; d < depth; ++d) {
         wanted[n * depth + d] += values[i] * weight[l * depth + d];
         want_dec[l * depth + d] += values[i] * g[n * depth + d];
-        want_enc[l * depth + d] += d_values[i] * x[n * depth + d];
       }
+      for (int64_t d = 0; d < d_in; ++d)
+        want_enc[l * d_in + d] += d_values[i] * inputs[n * d_in + d];
     }
   }
   Floats want_deviations(rows), want_squares(rows), want_error(rows * depth),
