@@ -12,7 +12,7 @@ from ..kernels.grads import LatentGrads
 from ..sae import SAE, TrainConfig
 from ..sae.loss import total_variance
 from ..sae.training.architectures import Batch, Losses, architecture
-from ..sae.training.gradients import Gradients, gradient_memory
+from ..sae.training.gradients import Gradients, empty_gradients
 from ..sae.training.stack import EncoderStack
 from .inputs import Inputs
 from .measurement import OURS, PRODUCT, Measurement, Task, measure
@@ -38,7 +38,7 @@ def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     stack = EncoderStack([sae])
     parameters = (sae.encoder.weight, sae.encoder.bias, sae.W_dec, sae.b_dec)
 
-    memory = gradient_memory(sae)
+    memory = empty_gradients(sae)
 
     def ours(out: LatentGrads | None) -> object:
         return topk_gradients(sae, stack, x, variance, out)
@@ -67,9 +67,9 @@ def topk_gradients(
     kind = architecture(sae.config, TrainConfig())
     (stacked,) = stack.encode(x, kind.stacked_k)
     dead = torch.zeros_like(sae.encoder.bias, dtype=torch.bool)
-    gradients = Gradients(sae, gradient_memory(sae) if memory is None else memory)
+    gradients = Gradients(sae)
     losses = kind.backward(sae, Batch(x, x, variance, dead, 0.0), stacked, gradients)
-    return losses, gradients.finish()
+    return losses, gradients.written(memory)
 
 
 def torch_fvu(sae: SAE, x: Tensor, variance: Tensor, chosen: Tensor | None = None) -> Tensor:

@@ -81,6 +81,8 @@ class TrainConfig:
     """Steps between checkpoints."""
     log_every: int = 50
     """Steps between lines of log.jsonl."""
+    moments: Precision = "float32"
+    """Of Adam's two moments on a CPU; bfloat16 takes half the memory, rounded at random."""
     precision: Precision = "float32"
     """Of activations and weights in the products; weights are kept and moved in float32."""
     device: Device = "cpu"
@@ -107,6 +109,7 @@ class TrainConfig:
             ("input_scale", InputScale),
             ("optimizer", OptimizerName),
             ("precision", Precision),
+            ("moments", Precision),
         ):
             check_choice(name, getattr(self, name), get_args(choices))
         for name in _SHARES:

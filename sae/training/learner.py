@@ -10,7 +10,7 @@ from ...kernels.grads import LatentGrads
 from ..formats.stored import StoredSAE
 from ..model import SAE
 from .architectures import Batch, Chosen, architecture
-from .gradients import Gradients, remove_parallel
+from .gradients import Gradients
 from .jobs import Job
 from .optimizer import Optimizer, Schedule
 
@@ -65,7 +65,7 @@ class Learner:
         stacked: Chosen | None,
         *,
         count_fired: bool,
-        memory: LatentGrads,
+        memory: LatentGrads | None = None,
     ) -> StepFacts | None:
         """Take one step of the optimiser down the loss of a batch.
 
@@ -75,14 +75,14 @@ class Learner:
             variance: scalar, the target's total variance.
             stacked: the largest scores of a scan for several SAEs; see `Architecture`.
             count_fired: whether the batch is part of the last epoch.
-            memory: is written over.
+            memory: for gradients that must be written, or None.
 
         Returns:
             None if the loss is not finite; the weights are then left as they are, and `failure`
             says why.
         """
         sae, model, step = self.sae, self.model, self.step
-        gradients = Gradients(sae, memory)
+        gradients = Gradients(sae)
         dead = self.tokens_since_fired >= self.job.config.dead_after
         sparsity, lr = self.schedule.sparsity_at(step), self.schedule.lr(step)
         batch = Batch(x, target, variance, dead, sparsity)
@@ -93,12 +93,7 @@ class Learner:
                 f"{losses.fvu.item()}; use a smaller learning rate or a longer warm-up"
             )
             return None
-        found = gradients.finish()
-        if sae.config.normalize_decoder:
-            remove_parallel(found["W_dec"], sae.W_dec)
-        self.optimizer.step(found, lr)
-        if sae.config.normalize_decoder:
-            sae.normalize_decoder()
+        self.optimizer.step(gradients, lr, step + 1, memory)
         self.architecture.after_step(sae)
         self.refresh()
         self._count(losses.fired, len(x), count_fired)

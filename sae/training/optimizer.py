@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ...kernels.grads import LatentGrads
+from ...kernels.update import AdamStep
 from ..loss import squared_norm
 from ..model import SAE
 from ..train_config import TrainConfig
+from .gradients import Gradients, remove_parallel
+from .latent_adam import MATRICES, LatentAdam
 
+SEED = 0  # of the random bits that round moments to bfloat16
 SIGNUM_MOMENTUM = 0.95
 _LR = {"adam": 2e-4, "adam8bit": 2e-4, "signum": 5e-3, "muon": 2e-3}
 _WHOLE = "#"  # ends the saved name of what is an int
@@ -69,18 +74,22 @@ class Optimizer:
 
     def __init__(self, sae: SAE, config: TrainConfig) -> None:
         self._sae = sae
-        self._clip = config.clip
+        self._config = config
         parameters = dict(sae.named_parameters())
         matrices = [p for p in parameters.values() if p.ndim == 2]
         vectors = [p for p in parameters.values() if p.ndim < 2]
         self._averaged = None
+        self._rows: LatentAdam | None = None
         self._parts: list[Any] = []
         self._factors: tuple[float, ...] = (1.0,)
         adam: dict[str, Any] = {"betas": config.betas, "eps": config.eps}
+        # Fused: one pass over each tensor, element by element: the same bits for any threads.
         match config.optimizer:
+            case "adam" if _in_one_pass(sae, config):
+                self._rows = LatentAdam(sae, config)
+                others = [p for name, p in parameters.items() if name not in MATRICES]
+                self._parts = [torch.optim.Adam(others, fused=True, **adam)]
             case "adam":
-                # Fused: one pass over each tensor, element by element: the same bits for any
-                # threads.
                 self._parts = [torch.optim.Adam(sae.parameters(), fused=True, **adam)]
             case "adam8bit":
                 bitsandbytes = _library("bitsandbytes", config.optimizer)
@@ -96,12 +105,44 @@ class Optimizer:
                 self._parts = [muon, torch.optim.Adam(vectors, fused=True, **adam)]
                 self._factors = (1.0, 0.1)
 
-    def step(self, gradients: Mapping[str, Tensor], lr: float) -> None:
-        """Take one step down the gradients, which are given by the parameters' names."""
-        factor = self._clipping(gradients)
+    @property
+    def writes_gradients(self) -> bool:
+        """Whether a step needs memory for all gradients."""
+        return self._rows is None
+
+    def step(
+        self, gradients: Gradients, lr: float, number: int, memory: LatentGrads | None = None
+    ) -> None:
+        """Take one step down the gradients; the decoder's rows keep unit norm if they have it.
+
+        Args:
+            gradients: of this SAE.
+            lr: the learning rate.
+            number: of this step, from 1 on.
+            memory: for gradients that must be written; see `Gradients.written`.
+        """
+        if self._rows is not None:
+            scale, norm = 1.0, self._config.clip
+            if norm:
+                found = self._rows.vectors(gradients)
+                scale = float(self._clipping(found, self._rows.squares(gradients)))
+            betas, eps = self._config.betas, self._config.eps
+            found = self._rows.step(gradients, AdamStep(lr, number, *betas, eps, scale, SEED))
+            self._move(found, lr, scale)
+            return
+        found = gradients.written(memory)
+        if self._sae.config.normalize_decoder:
+            remove_parallel(found["W_dec"], self._sae.W_dec)
+        self._move(found, lr, self._clipping(found) if self._config.clip else 1.0)
+        if self._sae.config.normalize_decoder:
+            self._sae.normalize_decoder()
+
+    def _move(self, gradients: Mapping[str, Tensor], lr: float, scale: Tensor | float) -> None:
         for name, parameter in self._sae.named_parameters():
             gradient = gradients.get(name)
-            parameter.grad = gradient if factor is None or gradient is None else gradient * factor
+            if gradient is not None and not (isinstance(scale, float) and scale == 1):
+                gradient = gradient * scale
+            parameter.grad = gradient
         for part, share in zip(self._parts, self._factors, strict=True):
             for group in part.param_groups:
                 group["lr"] = lr * share
@@ -125,6 +166,10 @@ class Optimizer:
     def tensors(self) -> dict[str, Tensor]:
         """Return the state by names, to save it."""
         found = {}
+        if self._rows is not None:
+            for name, moments in self._rows.moments.items():
+                for key, tensor in moments._asdict().items():
+                    found[f"optimizer0.{key}.{name}"] = tensor
         for part, group, label in self._groups():
             for key in _NUMBERS:
                 if key in group:
@@ -137,6 +182,10 @@ class Optimizer:
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the state that `tensors` returned."""
+        if self._rows is not None:
+            for name, moments in self._rows.moments.items():
+                for key, tensor in moments._asdict().items():
+                    tensor.copy_(tensors[f"optimizer0.{key}.{name}"])
         for part, group, label in self._groups():
             for key in _NUMBERS:
                 if f"{label}.{key}" in tensors:
@@ -162,13 +211,20 @@ class Optimizer:
         own = {id(parameter) for parameter in group["params"]}
         return [(name, p) for name, p in self._sae.named_parameters() if id(p) in own]
 
-    def _clipping(self, gradients: Mapping[str, Tensor]) -> Tensor | None:
-        """Return the factor by which gradients over the limit are scaled down; None: no limit."""
-        if not self._clip:
-            return None
+    def _clipping(self, gradients: Mapping[str, Tensor], squares: Tensor | float = 0.0) -> Tensor:
+        """Return the factor by which gradients over the limit are scaled down.
+
+        ``squares`` are those of gradients that are not among them.
+        """
         rows = [g if g.ndim == 2 else g.unsqueeze(1) for g in gradients.values()]
-        norm = torch.stack([squared_norm(each) for each in rows]).sum().sqrt()
-        return (self._clip / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
+        norm = (torch.stack([squared_norm(each) for each in rows]).sum() + squares).sqrt()
+        return (self._config.clip / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
+
+
+def _in_one_pass(sae: SAE, config: TrainConfig) -> bool:
+    """Return whether gradients are summed and rows are moved in one pass over the latents."""
+    weight = sae.encoder.weight
+    return weight.device.type == "cpu" and config.precision == "float32"
 
 
 class _SignDescent(torch.optim.Optimizer):

@@ -38,7 +38,7 @@ def train(
     ``latents.safetensors`` (``fired``: tokens of the last epoch on which each latent was active);
     and ``run/log.jsonl``, one line per logged step and seed: step, tokens, sae (its folder),
     hookpoint, seed, fvu and l0 (of that step's batch, before its update), dead (latents silent for
-    ``config.dead_after`` tokens), lr; the loss's other terms by name, such as l1 or auxk, as they
+    ``config.dead_after`` tokens), lr; the loss's other terms by name, such as l1_loss or auxk_loss, as they
     are added to the FVU; sparsity, the penalty's weight; and dense_share, the share of the steps so
     far that took plain products because many latents were active.
 

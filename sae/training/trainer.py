@@ -18,7 +18,7 @@ from ..model import SAE
 from .architectures import Chosen
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
 from .device import Batch, batches_on
-from .gradients import gradient_memory
+from .gradients import empty_gradients
 from .initial import begin, scale_of
 from .jobs import Job
 from .learner import Learner, StepFacts
@@ -111,16 +111,20 @@ class Trainer:
                     inputs.variance(target, learner.scale),
                     stacked,
                     count_fired=step >= self.total - self.steps_per_epoch,
-                    memory=self._memory_of(learner.sae),
+                    memory=self._memory_of(learner),
                 )
                 if fact is not None:
                     facts[learner] = fact
         return facts
 
-    def _memory_of(self, sae: SAE) -> LatentGrads:
+    def _memory_of(self, learner: Learner) -> LatentGrads | None:
+        """Return memory for gradients that must be written, one for all SAEs of a shape."""
+        if not learner.optimizer.writes_gradients:
+            return None
+        sae = learner.sae
         shape = (*sae.encoder.weight.shape, sae.config.out_width)
         if shape not in self.memory:
-            self.memory[shape] = gradient_memory(sae)
+            self.memory[shape] = empty_gradients(sae)
         return self.memory[shape]
 
     def _log(self, done: int, facts: Mapping[Learner, StepFacts]) -> None:

@@ -43,6 +43,7 @@ JOBS = (
     job("jumprelu", 0, bandwidth=0.5, target_l0=4.0),
     job("topk-signum", 0, optimizer="signum", lr=1e-2),
     job("topk-muon", 0, optimizer="muon", lr=3e-2),
+    job("topk-moments", 0, moments="bfloat16"),
     job("topk-half", 0, precision="bfloat16"),
     job("relu-half", 0, precision="bfloat16", sae={"normalize_decoder": False}),
     job("jumprelu-tanh", 0, bandwidth=0.5, penalty="tanh", pre_act=0.1, dead_after=100),
@@ -81,6 +82,11 @@ def test_they_learn(together):
     for one in JOBS:
         fvu = [line["fvu"] for line in lines if line["sae"] == one.folder]
         assert fvu[-1] < 0.8 * fvu[0], one.folder
+    by_name = {line["sae"]: line for line in lines}
+    assert {"fvu_7", "auxk_loss"} <= by_name["h/batch_topk-nested/seed0"].keys()
+    assert by_name["h/topk/seed0"]["l0"] <= 4
+    assert 1 < by_name["h/jumprelu/seed0"]["l0"] < 15
+    assert by_name["h/jumprelu/seed0"]["l0_loss"] > 0
     dense = {line["sae"]: line.get("dense_share") for line in lines}
     assert dense["h/topk/seed0"] is None
     assert dense["h/relu/seed0"] == 1.0  # at 30 latents more than a tenth is active
