@@ -74,11 +74,9 @@ class HookedModel:
         for name, output in found.items():
             wrong = ~output.isfinite().all(dim=-1).cpu() & (input_ids >= 0)
             if wrong.any():
-                sequence, position = wrong.nonzero()[0].tolist()
-                tokens = input_ids[sequence, : position + 1].tolist()
+                position = int(wrong.nonzero()[0, 1])
                 raise ValueError(
-                    f"{name} gave a NaN or infinite activation at position {position} of the "
-                    f"sequence that begins with tokens {tokens[:5]}"
+                    f"{name} gave a NaN or infinite activation at position {position} of a sequence"
                 )
         return [found[name] for name in self.names]
 

@@ -1,11 +1,26 @@
 """SAEs of which it is known what they reconstruct."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 from twinsae.sae import SAE, SAEConfig
+
+
+@pytest.fixture(scope="session")
+def model_folder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny GPT-2 with larger weights, so that its predictions depend on each module."""
+    import transformers
+
+    path = tmp_path_factory.mktemp("lively")
+    model = transformers.GPT2LMHeadModel.from_pretrained(model_folder)
+    for parameter in model.parameters():
+        parameter.data *= 12 if parameter.ndim == 2 else 1
+    model.save_pretrained(path)
+    transformers.AutoTokenizer.from_pretrained(model_folder).save_pretrained(path)
+    return path
 
 
 def _perfect(width: int) -> SAE:
