@@ -49,7 +49,7 @@ def evaluate_store(
             damaged; an activation or a reconstruction is NaN or infinite.
     """
     width = None if target is None else target.d_in
-    check_saes(saes, store.d_in, width, of=str(store.path), target="target")
+    check_saes(saes, store.d_in, width, where=str(store.path))
     if target is not None and target.rows != store.rows:
         raise ValueError(
             f"target: {target.path} has {target.rows:,} rows, but {store.path} has {store.rows:,}"

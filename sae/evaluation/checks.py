@@ -6,16 +6,15 @@ from ..model import SAE
 
 
 def check_saes(
-    saes: Mapping[str, SAE], width: int, target_width: int | None, *, of: str, target: str
+    saes: Mapping[str, SAE], width: int, target_width: int | None, *, where: str
 ) -> None:
     """Raise for an SAE that does not fit the activations, or that needs others as its target.
 
     Args:
         saes: by name.
-        width: of the input.
-        target_width: of what transcoders are to reconstruct; None: the input is the target.
-        of: where the input is from, for messages.
-        target: what the caller calls the source of the target, for messages.
+        width: of what the SAEs read.
+        target_width: of what transcoders are to reconstruct; None: there is no such target.
+        where: what the SAEs read, for messages.
 
     Raises:
         ValueError: there is no SAE, or one does not fit.
@@ -26,17 +25,15 @@ def check_saes(
         config = sae.config
         if config.d_in != width:
             raise ValueError(
-                f"{name} reads activations of width {config.d_in:,}, but those of {of} have "
+                f"{name} reads activations of width {config.d_in:,}, but those of {where} have "
                 f"width {width:,}"
             )
         if target_width is None and (config.d_out or config.skip_connection):
-            raise ValueError(f"{name} is a transcoder: it needs {target}, what it reconstructs")
+            raise ValueError(f"{name} is a transcoder: it needs a target, what it reconstructs")
         if target_width is not None and not config.transcode:
-            raise ValueError(
-                f"{name} is no transcoder, it reconstructs its input: leave out {target}"
-            )
+            raise ValueError(f"{name} is no transcoder: it reconstructs its input, not a target")
         if target_width is not None and config.out_width != target_width:
             raise ValueError(
-                f"{name} reconstructs activations of width {config.out_width:,}, but those of "
-                f"{target} have width {target_width:,}"
+                f"{name} reconstructs activations of width {config.out_width:,}, but those of the "
+                f"target have width {target_width:,}"
             )

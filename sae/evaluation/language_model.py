@@ -64,13 +64,7 @@ def evaluate_model(
     hooked = HookedModel(config, target)
     progress("model", 1, 1, "model")
     width, *others = hooked.widths
-    check_saes(
-        saes,
-        width,
-        others[0] if others else None,
-        of=hooked.names[0],
-        target="a target hookpoint" if target is None else target,
-    )
+    check_saes(saes, width, others[0] if others else None, where=hooked.names[0])
     total = sum(int(hooked.positions(ids).sum()) for ids in hooked.batches)
     if not any(len(Predictions(ids, hooked.positions(ids))) for ids in hooked.batches):
         raise ValueError(

@@ -362,7 +362,9 @@ def test_what_does_not_fit_is_refused_in_one_line(
 
 def test_a_transcoder_without_a_target(config: HarvestConfig):
     sae = SAE(SAEConfig(D, 30, k=6, transcode=True, skip_connection=True), seed=5)
-    with pytest.raises(ValueError, match=r"^t is a transcoder: it needs a target hookpoint"):
+    with pytest.raises(
+        ValueError, match=r"^t is a transcoder: it needs a target, what it reconstructs$"
+    ):
         evaluate_model({"t": sae}, config)
 
 

@@ -100,18 +100,18 @@ REFUSED = {
     "needs a target": (
         SAEConfig(D, 20, k=4, transcode=True, d_out=4),
         None,
-        "^s is a transcoder: it needs target, what it reconstructs$",
+        "^s is a transcoder: it needs a target, what it reconstructs$",
     ),
     "skips": (
         SAEConfig(D, 20, k=4, transcode=True, skip_connection=True),
         None,
-        "^s is a transcoder: it needs target, what it reconstructs$",
+        "^s is a transcoder: it needs a target, what it reconstructs$",
     ),
     "no transcoder": (SAEConfig(D, 20, k=4), (ROWS, 4), "^s is no transcoder"),
     "other target": (
         SAEConfig(D, 20, k=4, transcode=True, d_out=3),
         (ROWS, 4),
-        "^s reconstructs activations of width 3, but those of target have width 4$",
+        "^s reconstructs activations of width 3, but those of the target have width 4$",
     ),
     "other rows": (
         SAEConfig(D, 20, k=4, transcode=True, d_out=4),
