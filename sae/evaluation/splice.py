@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...common.blocks import slices
+from ..activations.language_model import run_model
 from ..activations.shards import PADDING
 from .measures import ratio
 
@@ -112,10 +113,8 @@ def logits_with(model: nn.Module, input_ids: Tensor, changes: Mapping[nn.Module,
         return (new, *output[1:]) if isinstance(output, tuple) else new
 
     handles = [module.register_forward_hook(change) for module in changes]
-    real = input_ids != PADDING
-    mask = {} if real.all() else {"attention_mask": real.long()}
     try:
-        logits: Tensor = model(input_ids=input_ids.clamp(min=0), **mask).logits
+        logits: Tensor = run_model(model, input_ids).logits
     finally:
         for handle in handles:
             handle.remove()

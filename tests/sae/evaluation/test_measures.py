@@ -162,6 +162,12 @@ def test_a_common_offset_is_an_error_for_all_but_frac_variance_explained(tokens:
     assert found.fvu == pytest.approx(0.49, abs=0.05)  # the variance of each dimension is 1
 
 
+def test_targets_far_from_the_origin():
+    y = torch.randn(600, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    far = Tokens(y + 1e6, y + 1e6 + 0.5, torch.ones(600, 1), torch.zeros(600, 1).long())
+    assert measured(far, [3]).fvu == pytest.approx(dense(far).fvu, rel=1e-8)
+
+
 def test_targets_without_variance():
     y = torch.full((9, 4), 0.1)
     nothing = torch.zeros(9, 1), torch.full((9, 1), -1)
