@@ -4,6 +4,13 @@ from typing import Any
 
 from rich.table import Table
 
+_SHARES = {
+    "recovered\nCE, zeros": "ce_recovered_zero",
+    "recovered\nCE, mean": "ce_recovered_mean",
+    "recovered\nKL, zeros": "kl_recovered_zero",
+    "recovered\nKL, mean": "kl_recovered_mean",
+}
+
 
 def tables(document: dict[str, Any]) -> list[Table]:
     """Return the tables of a result, as it stands in the JSON file."""
@@ -37,7 +44,7 @@ def measured_table(saes: dict[str, Any], max_norm: float) -> Table:
 def model_table(spliced: dict[str, Any]) -> Table:
     """Return how the language model predicts without an SAE, from the result of any."""
     title = f"The model's predictions of {spliced['tokens']:,} tokens, in nats"
-    table = _table(title, "output of the hookpoint", "cross-entropy", "KL")
+    table = _table(title, "output of the hookpoint", "cross-entropy (CE)", "KL")
     table.add_row("as it is", f"{spliced['ce_original']:.4f}", "0")
     for name, way in (("zero", "zeros"), ("mean", "its mean")):
         table.add_row(way, f"{spliced[f'ce_{name}']:.4f}", f"{spliced[f'kl_{name}']:.4f}")
@@ -46,16 +53,10 @@ def model_table(spliced: dict[str, Any]) -> Table:
 
 def spliced_table(spliced: dict[str, Any]) -> Table:
     """Return one row for each SAE: what the language model loses with it, and recovers."""
-    table = _table("With the SAE in place of the output", "SAE", "cross-entropy", "KL")
-    for loss in ("CE", "KL"):
-        for way in ("zeros", "mean"):
-            table.add_column(f"{loss} recovered, {way}", justify="right")
+    table = _table("With the SAE in place of the output", "SAE", "CE", "KL", *_SHARES)
+    table.caption = "recovered: share of the loss with zeros, or the mean, that the SAE avoids"
     for name, found in spliced.items():
-        shares = (
-            f"{found[f'{loss}_recovered_{way}']:.2%}"
-            for loss in ("ce", "kl")
-            for way in ("zero", "mean")
-        )
+        shares = (f"{found[key]:.2%}" for key in _SHARES.values())
         table.add_row(name, f"{found['ce_sae']:.4f}", f"{found['kl_sae']:.4f}", *shares)
     return table
 

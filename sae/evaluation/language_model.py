@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -92,7 +93,7 @@ def _survey(hooked: HookedModel, total: int, progress: Progress) -> tuple[Tensor
         mean += rows.sum(dim=0) / total
         norms.append(torch.linalg.vector_norm(rows, dim=1))
         progress("mean", sum(map(len, norms)), total, "tokens")
-    return mean, float(torch.cat(norms).median())
+    return mean, float(np.median(torch.cat(norms).numpy()))
 
 
 class _Runs:

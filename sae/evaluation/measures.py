@@ -57,8 +57,7 @@ class Measures:
     """Sums over the tokens of one SAE; `Measured` says what they become.
 
     All sums are float64, token after token: on a CPU the result has the same bits however the
-    tokens are split in batches. A GPU adds in another order. The memory is that of a block of
-    tokens, whatever their number.
+    tokens are split in batches. A GPU adds in another order. The memory depends on L and D only.
 
     Args:
         num_latents: L.

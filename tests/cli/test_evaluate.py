@@ -91,7 +91,15 @@ def test_a_model(run: Path, text: Path, model_folder: Path, tmp_path: Path, caps
     spliced = expected.spliced["seed0"]
     for number in (spliced.ce_original, spliced.ce_zero, spliced.kl_mean, spliced.kl_sae):
         assert f"{number:.4f}" in shown
-    assert f"{spliced.ce_recovered_zero:.2%}" in shown
+    for share in (
+        "ce_recovered_zero",
+        "ce_recovered_mean",
+        "kl_recovered_zero",
+        "kl_recovered_mean",
+    ):
+        assert f"{getattr(spliced, share):.2%}" in shown
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines()[:-1])) <= 80
     assert "predictions of 105 tokens" in shown  # 7 sequences of 16, with 15 next tokens each
 
 
