@@ -163,7 +163,7 @@ class _Plan:
             skip |= dict.fromkeys(new, self._config.skip_first)
         elif new:
             outputs = source.activations(new, first, 0)
-            skip |= {name: _is_sink(output, first, bos) for name, output in outputs.items()}
+            skip |= {name: is_sink(output, first, bos) for name, output in outputs.items()}
         return [
             Filling(
                 name,
@@ -192,7 +192,7 @@ def _complete(folder: Path, meta: dict[str, Any] | None) -> bool:
     )
 
 
-def _is_sink(output: Tensor, input_ids: Tensor, bos: int | None) -> bool:
+def is_sink(output: Tensor, input_ids: Tensor, bos: int | None) -> bool:
     """Return whether the first tokens' norms are far off those of the others."""
     norms = output.float().norm(dim=-1)  # (B, T)
     first = first_of_text(input_ids, bos)[:, None]  # (B, 1)

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...common.blocks import slices
 from ...common.files import StrPath
 from .foreign import map_activations, open_file, open_folder
 from .norms import choose_rows, row_norms, spread
@@ -172,6 +173,19 @@ class ActivationStore:
                     if skip == 0:
                         yield self._gather(batch)
                     skip = max(skip - 1, 0)
+
+    def in_order(self, batch_size: int, stop: int | None = None) -> Iterator[Tensor]:
+        """Yield the rows in their order, (batch_size, D) float32 and at last what is left.
+
+        Args:
+            batch_size: rows in a batch, at least 1.
+            stop: one more than the last row; None: all.
+
+        Raises:
+            ValueError: a shard is damaged, or an activation is NaN or infinite.
+        """
+        for rows in slices(self.rows if stop is None else stop, batch_size):
+            yield self._gather(np.arange(rows.start, rows.stop))
 
     def _gather(self, rows: np.ndarray) -> Tensor:
         """Return the activations of ``rows``, in their order, (len(rows), D) float32."""

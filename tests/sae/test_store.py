@@ -63,6 +63,17 @@ def test_batches_hold_every_row_once_an_epoch(write_store: WriteStore, dtype: to
         assert torch.equal(sort_rows(torch.cat(epoch)), x.float())
 
 
+@pytest.mark.parametrize("batch_size", [1, 4, 12, 99])
+@pytest.mark.parametrize("stop", [None, 0, 7, 12])
+def test_rows_in_order_are_all_there(
+    write_store: WriteStore, batch_size: int, stop: int | None
+) -> None:
+    store, x = write_store(5, 1, 6, dtype=torch.bfloat16)
+    batches = list(store.in_order(batch_size, stop))
+    assert torch.equal(torch.cat([*batches, torch.empty(0, 3)]), x[:stop].float())
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+
+
 def test_the_rest_of_an_epoch_is_left_out(write_store: WriteStore) -> None:
     store, _ = write_store(5, 6)
     assert store.steps_per_epoch(4) == 2
