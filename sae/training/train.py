@@ -38,9 +38,9 @@ def train(
     ``latents.safetensors`` (``fired``: tokens of the last epoch on which each latent was active);
     and ``run/log.jsonl``, one line per logged step and seed: step, tokens, sae (its folder),
     hookpoint, seed, fvu and l0 (of that step's batch, before its update), dead (latents silent for
-    ``config.dead_after`` tokens), lr; the loss's other terms by name, such as l1_loss or auxk_loss, as they
-    are added to the FVU; sparsity, the penalty's weight; and dense_share, the share of the steps so
-    far that took plain products because many latents were active.
+    ``config.dead_after`` tokens), lr; the loss's other terms by name, such as l1_loss or auxk_loss,
+    as they are added to the FVU; sparsity, the penalty's weight; and dense_share, the share of the
+    steps so far that took plain products because many latents were active.
 
     A seed that has a checkpoint continues from it, to the same bits as if it had never stopped, and
     seeds may be added to a finished run. ``config.save_every``, ``config.log_every`` and
