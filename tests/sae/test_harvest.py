@@ -26,7 +26,7 @@ from twinsae.sae.activations import (
     open_activations,
 )
 from twinsae.sae.activations import harvest as harvest_all
-from twinsae.sae.activations.harvesting import arithmetic
+from twinsae.sae.activations.hooked_model import HookedModel, arithmetic
 
 CONTEXT = 16
 EOS = 26  # of `model_folder`
@@ -210,7 +210,7 @@ def test_progress_counts_the_activations(config: HarvestConfig, tmp_path: Path) 
 def load(config: HarvestConfig, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Stands in for `load_language_model`, and gives the same model and tokenizer."""
     model = Mock(return_value=load_language_model(config.model))
-    monkeypatch.setattr(sys.modules[harvest_all.__module__], "load_language_model", model)
+    monkeypatch.setattr(sys.modules[HookedModel.__module__], "load_language_model", model)
     return model
 
 
@@ -638,7 +638,7 @@ def test_smollm2_activations_are_those_of_a_full_forward_pass(
 
     # Loading takes long, and this model is the one that harvest would load.
     load = Mock(return_value=(model, tokenizer))
-    monkeypatch.setattr(sys.modules[harvest_all.__module__], "load_language_model", load)
+    monkeypatch.setattr(sys.modules[HookedModel.__module__], "load_language_model", load)
     errors = {}
     for dtype in ("float32", "bfloat16"):
         store = harvest(HarvestConfig(tokens=2040, dtype=dtype), tmp_path / dtype)
