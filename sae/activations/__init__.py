@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from .language_model import find_modules, load_language_model, module_outputs
     from .shards import Context, Tokens
     from .store import ActivationStore, open_activations
+    from .stream import ActivationStream
     from .writer import StoreWriter
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "ActivationStore": ".store",
+            "ActivationStream": ".stream",
             "Context": ".shards",
             "StoreWriter": ".writer",
             "Tokens": ".shards",
@@ -31,6 +33,7 @@ else:
 
 __all__ = [
     "ActivationStore",
+    "ActivationStream",
     "Context",
     "Documents",
     "HarvestConfig",
