@@ -8,6 +8,7 @@ from .config import HarvestConfig
 from .text import Documents, documents
 
 if TYPE_CHECKING:
+    from .batch_source import BatchSource, StoredBatches
     from .harvesting import harvest
     from .language_model import find_modules, load_language_model, module_outputs
     from .shards import Context, Tokens
@@ -20,8 +21,10 @@ else:
         {
             "ActivationStore": ".store",
             "ActivationStream": ".stream",
+            "BatchSource": ".batch_source",
             "Context": ".shards",
             "StoreWriter": ".writer",
+            "StoredBatches": ".batch_source",
             "Tokens": ".shards",
             "find_modules": ".language_model",
             "harvest": ".harvesting",
@@ -34,10 +37,12 @@ else:
 __all__ = [
     "ActivationStore",
     "ActivationStream",
+    "BatchSource",
     "Context",
     "Documents",
     "HarvestConfig",
     "StoreWriter",
+    "StoredBatches",
     "Tokens",
     "builtin_documents",
     "documents",

@@ -15,8 +15,6 @@ from .blocks import BlockLayout
 from .messages import Begin, Filled, Free, Job, Ready
 
 _WORKER = f"{__package__}.stream_worker"
-_PATIENCE = 10.0
-"""Seconds until a process that does not end by itself is killed."""
 
 
 class StreamProcess:
@@ -85,14 +83,11 @@ class StreamProcess:
         """End the process and give its memory back."""
         if self._link.closed:
             return
-        self._link.close()  # which is its sign to end
+        self._link.close()
         os.close(self._memory)
         self._slots = []
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()  # it holds nothing that would be lost
+        self._process.wait()
 
     def _send(self, message: Any) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # `_receive` says what happened

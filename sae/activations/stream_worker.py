@@ -61,7 +61,8 @@ class Worker:
         os.ftruncate(memory, self._layout.memory)
         self._slots = self._layout.slots(mmap(memory, self._layout.memory))
         self._free, self._next_slot = SLOTS, 0
-        identity = harvest_identity(job.config, dtype=dtype, skip_first=self._skip)
+        settings = {"dtype": dtype, "skip_first": self._skip, "shard_rows": None}
+        identity = harvest_identity(job.config, **settings)
         link.send(Ready(widths, dtype, self._skip, self._model.bos, identity))
 
     def run(self) -> None:
