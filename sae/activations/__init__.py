@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .harvesting import harvest
     from .language_model import find_modules, load_language_model, module_outputs
     from .shards import Context, Tokens
+    from .shared_stores import harvest_shared
     from .store import ActivationStore, open_activations
     from .stream import ActivationStream
     from .writer import StoreWriter
@@ -28,6 +29,7 @@ else:
             "Tokens": ".shards",
             "find_modules": ".language_model",
             "harvest": ".harvesting",
+            "harvest_shared": ".shared_stores",
             "load_language_model": ".language_model",
             "module_outputs": ".language_model",
             "open_activations": ".store",
@@ -48,6 +50,7 @@ __all__ = [
     "documents",
     "find_modules",
     "harvest",
+    "harvest_shared",
     "load_language_model",
     "module_outputs",
     "open_activations",

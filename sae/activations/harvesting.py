@@ -1,7 +1,7 @@
 """Runs a language model over text and stores what some of its modules give."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
+from ...common.units import format_bytes
 from .config import HarvestConfig
+from .disk import check_disk, most_tokens, row_bytes
 from .filling import Filling
 from .hooked_model import HookedModel, arithmetic, harvest_device, is_sink
 from .language_model import is_pattern
@@ -21,7 +23,11 @@ from .text import documents
 
 
 def harvest(
-    config: HarvestConfig, out: StrPath, *, progress: Progress | None = None
+    config: HarvestConfig,
+    out: StrPath,
+    *,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, ActivationStore]:
     """Fill a store with the activations of each hookpoint, in one pass over the text.
 
@@ -41,13 +47,15 @@ def harvest(
         config: what to collect.
         out: the folder of the stores.
         progress: told of the phases "model" and "harvest"; of several stores, the least full.
+        say: told in one line, before anything is written, how much disk it may take.
 
     Returns:
         The stores by the hookpoints' names, in the order asked for, patterns in that of the model.
 
     Raises:
         FileNotFoundError: there is no such text, or no such model file.
-        OSError: the model cannot be loaded, or a shard cannot be written (finished ones stay).
+        OSError: the model cannot be loaded, the disk has too little room, or a shard cannot be
+            written (finished ones stay).
         ValueError: a store was harvested with other settings; a hookpoint, the model, its
             tokenizer or the text is wrong; the context is longer than the model's; a token id is
             out of range; the text holds no token; an activation is NaN or infinite (its shard is
@@ -68,7 +76,7 @@ def harvest(
         return plan.open()
     model.move(device, plan.dtype)
     first, batches = model.token_batches(texts)
-    stores = plan.begin(model, first)
+    stores = plan.begin(model, first, say or (lambda _line: None))
     _fill(stores, config, model, batches, progress)
     for store in stores:
         store.finish(config.tokens, texts.skipped)
@@ -82,6 +90,7 @@ class _Plan:
         self, config: HarvestConfig, names: Sequence[str], out: Path, device: torch.device
     ) -> None:
         self._config = config
+        self._out = out
         self._folders = {name: _folder(out, name) for name in names}
         metas = {name: read_meta(folder) for name, folder in self._folders.items()}
         self.unfinished = {
@@ -101,15 +110,14 @@ class _Plan:
         """Open the stores, which are complete."""
         return {name: open_activations(folder) for name, folder in self._folders.items()}
 
-    def begin(self, model: HookedModel, first: Tensor) -> list[Filling]:
+    def begin(self, model: HookedModel, first: Tensor, say: Callable[[str], None]) -> list[Filling]:
         """Begin or take up the unfinished stores; ``first`` is the first batch of token ids."""
-        new = [name for name, meta in self.unfinished.items() if meta is None]
+        outputs = model.activations(list(self.unfinished), first, 0)
+        say(self._check_disk({name: output.shape[-1] for name, output in outputs.items()}))
         skip = {name: meta["skip_first"] for name, meta in self.unfinished.items() if meta}
-        if self._config.skip_first is not None:
-            skip |= dict.fromkeys(new, self._config.skip_first)
-        elif new:
-            outputs = model.activations(new, first, 0)
-            skip |= {name: is_sink(output, first, model.bos) for name, output in outputs.items()}
+        for name in self.unfinished.keys() - skip.keys():
+            asked = self._config.skip_first
+            skip[name] = is_sink(outputs[name], first, model.bos) if asked is None else asked
         return [
             Filling(
                 name,
@@ -121,6 +129,21 @@ class _Plan:
             for name in self.unfinished
         ]
 
+    def _check_disk(self, widths: dict[str, int]) -> str:
+        """Return what is about to be written, and raise OSError if there is no room for it."""
+        rows = min(self._config.tokens, most_tokens(self._config.text) or self._config.tokens)
+        itemsize = getattr(torch, self.dtype).itemsize
+        needed = sum(
+            max(0, rows - _rows_on_disk(self._folders[name], meta))
+            * row_bytes(widths[name], itemsize)
+            for name, meta in self.unfinished.items()
+        )
+        free = check_disk(self._out, needed)
+        return (
+            f"{', '.join(widths)}: up to {rows:,} activations each take up to "
+            f"{format_bytes(needed)} more in {self._out}, where {format_bytes(free)} are free"
+        )
+
 
 def _folder(out: Path, hookpoint: str) -> Path:
     """Return the folder of a hookpoint's store; before there were several, it was ``out``."""
@@ -128,6 +151,11 @@ def _folder(out: Path, hookpoint: str) -> Path:
     if former is not None and former.get("hookpoint") == hookpoint:
         return out
     return out / hookpoint
+
+
+def _rows_on_disk(folder: Path, meta: dict[str, Any] | None) -> int:
+    shards = meta["shards"] if meta else []
+    return sum(shard["rows"] for shard in shards if (folder / shard["file"]).exists())
 
 
 def _complete(folder: Path, meta: dict[str, Any] | None) -> bool:
