@@ -12,13 +12,10 @@ from ...common.memory import check_memory
 from ...common.progress import Progress, silent
 from ...common.units import format_bytes
 from .blocks import SLOTS, BlockLayout, block_order
-from .config import HarvestConfig
+from .config import BLOCK_TOKENS, HarvestConfig
 from .messages import Job
 from .sources import locate_model, locate_text
 from .stream_process import StreamProcess
-
-BLOCK_TOKENS = 131_072
-"""Tokens that are shuffled together, unless told otherwise."""
 
 
 class ActivationStream:
@@ -89,16 +86,17 @@ class ActivationStream:
         self._layout = BlockLayout(ready.widths, ready.dtype, min(block_tokens, config.tokens))
         self._identity = f"{ready.identity} in blocks of {self._layout.rows}"
         self.fingerprint = _sha256(self._identity, *self.widths)
-        size = f"blocks of {self._layout.rows:,} tokens, {SLOTS} at a time"
+        size = f"blocks of {self._layout.rows:,} tokens"
         try:
-            check_memory(f"block_tokens: {size}", self._layout.memory, memory_limit)
+            what = f"block_tokens: a stream that holds {SLOTS} {size}"
+            check_memory(what, self._layout.memory, memory_limit)
         except ValueError:
             self.close()
             raise
         if say is not None:
             say(
-                f"{', '.join(self.widths)}: {self.tokens:,} activations are harvested in {size}, "
-                f"which take {format_bytes(self._layout.memory)} of memory"
+                f"{', '.join(self.widths)}: {self.tokens:,} activations each, streamed in {size}; "
+                f"{SLOTS} of them take {format_bytes(self._layout.memory)} of memory"
             )
 
     def fingerprint_of(self, hookpoint: str) -> str:

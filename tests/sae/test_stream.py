@@ -181,12 +181,14 @@ def test_the_memory_is_that_of_two_blocks_and_is_said(config: HarvestConfig) -> 
     say = Mock()
     ActivationStream(config, block_tokens=100, say=say).close()
     assert say.call_args.args == (
-        "h.0, h.1.mlp: 600 activations are harvested in blocks of 100 tokens, 2 at a time, "
-        "which take 0 MiB of memory",
+        "h.0, h.1.mlp: 600 activations each, streamed in blocks of 100 tokens; "
+        "2 of them take 0 MiB of memory",
     )
     need = 2 * 100 * (12 + 12) * 4
     ActivationStream(config, block_tokens=100, memory_limit=need).close()
-    with pytest.raises(ValueError, match="block_tokens: blocks of 100 tokens, 2 at a time takes"):
+    with pytest.raises(
+        ValueError, match="block_tokens: a stream that holds 2 blocks of 100 tokens takes"
+    ):
         ActivationStream(config, block_tokens=100, memory_limit=need - 1)
 
 
@@ -196,15 +198,18 @@ def test_the_harvest_waits_for_the_trainer(
 ) -> None:
     run = Mock(wraps=HookedModel.activations)
     monkeypatch.setattr(HookedModel, "activations", lambda *args: run(*args))
+    slow = []
     with ActivationStream(config, block_tokens=64) as stream:
         batches = stream.batches(64, **ORDER)
         for done in range(1, 5):
-            next(batches)
+            slow.append(next(batches))
             # What told the widths, what was read, two blocks, and what there is no room for.
             while run.call_count < done + 4:
                 time.sleep(0.001)
             time.sleep(0.05)
             assert run.call_count == done + 4
+    for batch, other in zip(slow, read(config, 64, 64), strict=False):
+        assert torch.equal(batch["h.0"], other["h.0"])
 
 
 @pytest.mark.usefixtures("in_thread")
