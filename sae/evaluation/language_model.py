@@ -12,8 +12,8 @@ from ...common.progress import Progress, silent
 from ..activations import HarvestConfig
 from ..model import SAE
 from .activations import MAX_NORM, measures_of, reconstruct
+from .causal_model import CausalModel
 from .checks import check_saes
-from .hooked_model import HookedModel
 from .measures import Measured
 from .splice import Change, Predictions, Spliced, Sums, logits_with, replacing, spliced
 
@@ -62,7 +62,7 @@ def evaluate_model(
     """
     progress = progress or silent
     progress("model", 0, 1, "model")
-    hooked = HookedModel(config, target)
+    hooked = CausalModel(config, target)
     progress("model", 1, 1, "model")
     width, *others = hooked.widths
     check_saes(saes, width, others[0] if others else None, where=hooked.names[0])
@@ -83,7 +83,7 @@ def evaluate_model(
     return ModelEvaluation(runs.measured(), runs.spliced(), facts)
 
 
-def _survey(hooked: HookedModel, total: int, progress: Progress) -> tuple[Tensor, float]:
+def _survey(hooked: CausalModel, total: int, progress: Progress) -> tuple[Tensor, float]:
     """Return the mean (D,) float64 and the median norm of what is to be replaced."""
     norms: list[Tensor] = []
     mean = torch.zeros(hooked.widths[-1], dtype=torch.float64)
@@ -100,7 +100,7 @@ class _Runs:
     """The sums of all ways to run the model, and the measures of the SAEs."""
 
     def __init__(
-        self, saes: Mapping[str, SAE], hooked: HookedModel, mean: Tensor, outlier_norm: float
+        self, saes: Mapping[str, SAE], hooked: CausalModel, mean: Tensor, outlier_norm: float
     ) -> None:
         self._saes, self._hooked, self._mean = saes, hooked, mean
         self._measures = {name: measures_of(sae, outlier_norm) for name, sae in saes.items()}

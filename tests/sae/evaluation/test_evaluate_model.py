@@ -373,7 +373,7 @@ def test_an_encoder_predicts_no_next_token(
 ):
     found = transformers.GPT2Model.from_pretrained(model_folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder)
-    name = "twinsae.sae.evaluation.hooked_model.load_language_model"
+    name = "twinsae.sae.evaluation.causal_model.load_language_model"
     monkeypatch.setattr(name, lambda _name: (found, tokenizer))
     with pytest.raises(ValueError, match=r"predicts no next token: expected a causal language"):
         evaluate_model({"s": perfect(D)}, config)

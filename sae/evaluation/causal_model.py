@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from ..activations import HarvestConfig, documents, find_modules, module_outputs
-from ..activations.harvesting import arithmetic, is_sink
+from ..activations.hooked_model import arithmetic, harvest_device, is_sink
 from ..activations.language_model import is_pattern, load_language_model
 from ..activations.limits import check_context, check_token_ids
 from ..activations.tokens import bos_token, stored_positions, token_batches
 
 
-class HookedModel:
+class CausalModel:
     """A causal language model with one or two hookpoints, on the GPU if there is one.
 
     Args:
@@ -45,7 +45,7 @@ class HookedModel:
         found = find_modules(self.model, self.names)
         self.modules = [found[name] for name in self.names]
         check_context(self.model, config.context)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = harvest_device()
         self.dtype = arithmetic(config.dtype, device)
         self.model.to(device, getattr(torch, self.dtype))
         self.bos = bos_token(self._tokenizer, config.bos)
