@@ -17,7 +17,7 @@ def begin(learner: Learner, x: Tensor, target: Tensor) -> None:
     """
     sae = learner.sae
     sae.b_dec.copy_(target.mean(dim=0))
-    if sae.config.transcode:
+    if learner.job.target:
         sae.W_dec.zero_()
         sae.encoder.bias.copy_(-dot_rows(sae.encoder.weight, x.mean(dim=0)))
     elif learner.job.config.init != "paper":

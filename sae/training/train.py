@@ -10,13 +10,12 @@ from pathlib import Path
 
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
-from ..activations.store import ActivationStore
+from ..activations import ActivationStore, BatchSource, StoredBatches
 from ..config import SAEConfig
 from ..model import SAE
 from ..train_config import TrainConfig
 from .device import check_device
 from .jobs import Job, check_jobs, jobs_of
-from .source import OneStore, Source
 from .start import Start
 from .trainer import Trainer
 
@@ -66,11 +65,12 @@ def train(
     if hookpoint in ("", "..") or hookpoint != Path(hookpoint).name:
         raise ValueError(f"hookpoint: {hookpoint!r} cannot name a folder")
     jobs = jobs_of(hookpoint, sae_config, config)
-    return train_many(OneStore(hookpoint, activations), run, jobs, start=start, progress=progress)
+    source = StoredBatches({hookpoint: activations})
+    return train_many(source, run, jobs, start=start, progress=progress)
 
 
 def train_many(
-    source: Source,
+    source: BatchSource,
     run: StrPath,
     jobs: Sequence[Job],
     *,
@@ -83,7 +83,7 @@ def train_many(
     finished run, or left out of it, without any effect on the others.
 
     Args:
-        source: the activations of all hookpoints that the jobs name.
+        source: the activations of all hookpoints that the jobs name: stores, or a stream.
         run: folder of the run; made if need be.
         jobs: what to train; the settings of the stream (batch_size, epochs, shuffle_seed,
             save_every, log_every, device) are the same in all.
@@ -102,7 +102,7 @@ def train_many(
     """
     for job in jobs:
         check_device(job.config.device)
-    check_jobs(jobs, source.widths, source.rows)
+    check_jobs(jobs, source.widths, source.tokens)
     if start is not None:
         _check_start(start, jobs)
     trainer = Trainer(source, Path(run), jobs, start)

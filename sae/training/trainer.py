@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...common.progress import Progress
 from ...kernels.grads import LatentGrads
+from ..activations import BatchSource
 from ..formats import native
 from ..formats.dictionary import LATENTS
 from ..formats.tensors import save_tensors
@@ -23,7 +24,6 @@ from .initial import begin, scale_of
 from .jobs import Job
 from .learner import Learner, StepFacts
 from .log import LOG, LogWriter
-from .source import Source
 from .stack import EncoderStack
 from .start import Start
 
@@ -31,7 +31,9 @@ from .start import Start
 class Trainer:
     """Trains the SAEs of several jobs; see `train_many`."""
 
-    def __init__(self, source: Source, run: Path, jobs: Sequence[Job], start: Start | None) -> None:
+    def __init__(
+        self, source: BatchSource, run: Path, jobs: Sequence[Job], start: Start | None
+    ) -> None:
         self.source = source
         self.run_folder = run
         self.start = start
@@ -172,7 +174,7 @@ class Trainer:
     def _settings(self, learner: Learner) -> Settings:
         return learner.job.settings | {
             "lr": learner.schedule.peak,
-            "activations": self.source.fingerprint,
+            "activations": [self.source.fingerprint_of(name) for name in learner.job.hookpoints],
             "start": self.start and self.start.facts["sha256"],
         }
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 from twinsae.sae import SAEConfig, TrainConfig, load_sae
-from twinsae.sae.training import Job, OneStore, train_many
+from twinsae.sae.activations import StoredBatches
+from twinsae.sae.training import Job, train_many
 from twinsae.sae.training.architectures import thresholded
 
 CONFIG = TrainConfig(batch_size=40, epochs=3, lr=1e-2, warmup_steps=3, log_every=3, save_every=7)
@@ -36,6 +37,7 @@ JOBS = (
     job("topk-nested", 0, sae={"prefixes": (7, 30)}, init="data"),
     job("batch_topk", 0),
     job("batch_topk-nested", 0, sae={"prefixes": (7, 30)}, aux=0.1, dead_after=100),
+    job("relu-raw", 0, sae={"transcode": True}),
     job("groupmax", 0, sae={"num_latents": 32}),
     job("relu", 0, sae={"normalize_decoder": False}),
     job("relu-scaled", 0, input_scale="sqrt_d", sparsity=3.0, init="tied"),
@@ -58,7 +60,7 @@ def bits(run, one):
 @pytest.fixture(scope="module")
 def together(tmp_path_factory, make_activations):
     run = tmp_path_factory.mktemp("together")
-    saes = train_many(OneStore("h", make_activations(400, D_IN)), run, JOBS)
+    saes = train_many(StoredBatches({"h": make_activations(400, D_IN)}), run, JOBS)
     return run, saes
 
 
@@ -66,7 +68,7 @@ def together(tmp_path_factory, make_activations):
 def test_each_is_bit_identical_to_itself_alone_and_resumed(
     together, make_activations, tmp_path, interrupt_at, one
 ):
-    source = OneStore("h", make_activations(400, D_IN))
+    source = StoredBatches({"h": make_activations(400, D_IN)})
     with pytest.raises(KeyboardInterrupt):
         train_many(source, tmp_path, [one], progress=interrupt_at(18))
     train_many(source, tmp_path, [one])
@@ -124,7 +126,7 @@ def test_the_saes_compute_what_training_saw(together, make_activations):
 @pytest.mark.parametrize("name", ["relu", "gated", "jumprelu"])
 def test_sparse_steps_lead_where_dense_ones_do(make_activations, tmp_path, monkeypatch, name):
     one = job(name, epochs=1)
-    source = OneStore("h", make_activations(400, D_IN))
+    source = StoredBatches({"h": make_activations(400, D_IN)})
     (dense,) = train_many(source, tmp_path / "dense", [one])
     monkeypatch.setattr(thresholded, "DENSE_SHARE", 1.0)
     (sparse,) = train_many(source, tmp_path / "sparse", [one])
@@ -138,7 +140,7 @@ def test_one_that_diverges_stops_alone(together, make_activations, tmp_path):
     good = JOBS[0]
     bad = job("relu-bad", 0, lr=1e25, warmup_steps=0)
     with pytest.raises(ValueError, match=r"^lr: h/relu-bad/seed0 diverged at step \d+, its FVU is"):
-        train_many(OneStore("h", make_activations(400, D_IN)), tmp_path, [bad, good])
+        train_many(StoredBatches({"h": make_activations(400, D_IN)}), tmp_path, [bad, good])
     assert bits(tmp_path, good) == bits(together[0], good)
     assert not (tmp_path / bad.folder / "latents.safetensors").exists()
 
@@ -153,7 +155,7 @@ def test_one_that_diverges_stops_alone(together, make_activations, tmp_path):
         ([job("topk", sparsity=0.1)], "sparsity: only for relu, gated, jumprelu, not topk"),
         ([job("relu", aux=0.1)], "aux: only for topk, batch_topk, groupmax, not relu"),
         ([JOBS[0]._replace(hookpoint="g")], "hookpoint: no activations of 'g', only h"),
-        ([JOBS[0]._replace(target="h")], "target: a transcoder needs one, another hookpoint"),
+        ([JOBS[0]._replace(target="h")], "target: 'h' is for a transcoder, with transcode = True"),
         ([JOBS[0]._replace(folder="../x")], "hookpoint: 'h' cannot name a folder"),
         ([job("abs_topk")], "sae_config: an SAE like this cannot be trained"),
         (
@@ -168,5 +170,5 @@ def test_one_that_diverges_stops_alone(together, make_activations, tmp_path):
 )
 def test_jobs_that_do_not_fit_are_refused(make_activations, tmp_path, jobs, message):
     with pytest.raises(ValueError, match=f"^{message}"):
-        train_many(OneStore("h", make_activations(400, D_IN)), tmp_path / "run", jobs)
+        train_many(StoredBatches({"h": make_activations(400, D_IN)}), tmp_path / "run", jobs)
     assert not (tmp_path / "run").exists()
