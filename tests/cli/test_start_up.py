@@ -131,8 +131,8 @@ ERRORS = {
     "as --seeds 0",
     "train --out o --start a/seed0 --seeds 0 --k 4 8": "start: one SAE begins with it: give one "
     "--architecture and one --k",
-    "train --out o --architecture relu": "sparsity: relu needs a positive number, the weight of its "
-    "penalty",
+    "train --out o --architecture relu": "sparsity: relu needs a positive number, the weight of "
+    "its penalty",
     "train --out o --stream --max-norm 9": "stream: not with --activations, --shared or --max-norm",
     "train --out o --model no.gguf": "model 'no.gguf': there is no such file or folder",
     "train --out o --text no.txt": "text 'no.txt' is no file or folder; other text is \"builtin\" "
