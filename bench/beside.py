@@ -1,0 +1,90 @@
+"""Our trainer beside other people's: their losses step by step, and the time of a step."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import cycle
+
+import torch
+from torch import Tensor
+
+from ..sae.loss import total_variance
+from ..sae.training.optimizer import Schedule
+from .clock import Call, CpuClock
+from .measurement import OURS, Measurement, Task, summary
+from .own_loop import OwnLoop
+from .problem import Shape
+from .refuse import WrongResultError
+from .rivals import Contest, Step
+
+UNTIMED = 2  # the first step of each has its memory measured, the second warms up
+SAME_LOSS = 0.02  # relative, of the last step; rounding makes the runs drift apart
+
+
+def bench_beside(
+    contest: Contest, x: Tensor, shape: Shape, source: str, steps: int
+) -> list[Measurement]:
+    """Train twice from the same weights on the same batches; the two take turns step by step.
+
+    Args:
+        contest: a peer and an architecture.
+        x: (rows, D), used again and again.
+        shape: the sizes of a batch and of the SAE.
+        source: "real" or "random".
+        steps: how many steps of each are timed.
+
+    Returns:
+        The peer and ours. Notes: the last step's loss; and how far the losses are apart at most,
+        relative, and at which step. Memory is beyond the weights and the state of the optimiser.
+
+    Raises:
+        WrongResultError: the last losses differ by more than 2 %.
+    """
+    x = unit_variance(x, shape.num_tokens)
+    total, b_dec = steps + UNTIMED, x.mean(dim=0)
+    schedule = Schedule(contest.config, shape.num_latents, total)
+    loops = {
+        contest.peer: contest.make(contest.start(shape, b_dec), contest, schedule),
+        OURS: OwnLoop(contest.start(shape, b_dec), contest.config, total).step,
+    }
+    losses: dict[str, list[float]] = {way: [] for way in loops}
+    batches = x.split(shape.num_tokens)
+    ways = {way: _recorded(loop, batches, losses[way]) for way, loop in loops.items()}
+    clock = CpuClock()
+    peaks = {way: clock.peak(step).total for way, step in ways.items()}
+    taken = clock.samples(ways, steps)
+    notes = _notes(contest, *losses.values())
+    operations = 2 * shape.num_tokens * shape.d_in * shape.num_latents
+    task = Task(f"{contest.job} beside {contest.peer}", shape.sizes, source, operations)
+    return [
+        replace(summary(task, way, taken[way], peaks[way]), notes=[note])
+        for way, note in zip(ways, notes, strict=True)
+    ]
+
+
+def _notes(contest: Contest, theirs: Sequence[float], ours: Sequence[float]) -> tuple[str, str]:
+    if not abs(ours[-1] - theirs[-1]) <= SAME_LOSS * abs(theirs[-1]):
+        raise WrongResultError(
+            f"{contest.job} beside {contest.peer}: the loss is {ours[-1]:.4f}, theirs "
+            f"{theirs[-1]:.4f}, after {len(ours)} steps: not timed"
+        )
+    difference, step = farthest(theirs, ours)
+    apart = f"at most {difference:.0e} apart, at step {step} of {len(ours)}"
+    return f"loss {theirs[-1]:.4f}", f"loss {ours[-1]:.4f}; {apart}"
+
+
+def unit_variance(x: Tensor, rows: int) -> Tensor:
+    """Return ``x`` (a multiple of ``rows``, D), each batch scaled to the variance ``rows``."""
+    return torch.cat([batch * (rows / total_variance(batch)) ** 0.5 for batch in x.split(rows)])
+
+
+def farthest(theirs: Sequence[float], ours: Sequence[float]) -> tuple[float, int]:
+    """Return the largest relative difference of two runs' losses, and its 1-based step."""
+    apart = [abs(a - b) / abs(a) for a, b in zip(theirs, ours, strict=True)]
+    worst = max(range(len(apart)), key=apart.__getitem__)
+    return apart[worst], worst + 1
+
+
+def _recorded(step: Step, batches: Sequence[Tensor], losses: list[float]) -> Call:
+    """Return a call that trains on the next batch and appends its loss; it begins again."""
+    endless = cycle(batches)
+    return lambda: losses.append(step(next(endless)))
