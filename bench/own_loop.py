@@ -5,7 +5,6 @@ from torch import Tensor
 
 from ..sae import SAE, TrainConfig
 from ..sae.loss import total_variance
-from ..sae.training.gradients import gradient_memory
 from ..sae.training.jobs import Job
 from ..sae.training.learner import Learner
 from ..sae.training.stack import EncoderStack
@@ -22,7 +21,6 @@ class OwnLoop:
 
     def __init__(self, sae: SAE, config: TrainConfig, steps: int) -> None:
         self._learner = Learner(Job("bench", sae.config, config, 0, "bench"), sae, steps)
-        self._memory = gradient_memory(sae)
         self._k = self._learner.architecture.stacked_k
         self._stack = EncoderStack([sae]) if self._k else None
 
@@ -34,9 +32,7 @@ class OwnLoop:
             ValueError: the SAE diverged.
         """
         stacked = self._stack.encode(x, self._k)[0] if self._stack else None
-        facts = self._learner.update(
-            x, x, total_variance(x), stacked, count_fired=False, memory=self._memory
-        )
+        facts = self._learner.update(x, x, total_variance(x), stacked, count_fired=False)
         if facts is None:
             raise ValueError(self._learner.failure)
         return float(facts.fvu + sum(facts.parts.values()))

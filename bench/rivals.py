@@ -84,7 +84,7 @@ def sparsify_step(sae: SAE, contest: Contest, schedule: Schedule) -> Step:
         optimizer.step()
         optimizer.zero_grad()
         scheduler.step()
-        return loss.item()
+        return float(loss)
 
     return step
 
@@ -110,7 +110,7 @@ def saelens_step(sae: SAE, contest: Contest, schedule: Schedule) -> Step:
     def step(x: Tensor) -> float:
         loss: Tensor = trainer.step(x).loss
         trainer.n_training_steps += 1
-        return loss.item()
+        return float(loss)
 
     return step
 

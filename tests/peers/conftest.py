@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from twinsae.sae import SAE, SAEConfig, TrainConfig
 from twinsae.sae.loss import total_variance
 from twinsae.sae.training.architectures import Batch, Losses, architecture
-from twinsae.sae.training.gradients import Gradients, gradient_memory
+from twinsae.sae.training.gradients import Gradients
 from twinsae.sae.training.stack import EncoderStack
 
 PEERS = ("sparsify", "sae_lens", "dictionary_learning")
@@ -104,9 +104,9 @@ def _ours(given: Problem) -> tuple[Losses, dict[str, Tensor]]:
     if kind.stacked_k:
         (stacked,) = EncoderStack([sae]).encode(batch.x, kind.stacked_k)
     with torch.no_grad():
-        gradients = Gradients(sae, gradient_memory(sae))
+        gradients = Gradients(sae)
         losses = kind.backward(sae, batch, stacked, gradients)
-        return losses, gradients.finish()
+        return losses, gradients.written()
 
 
 def _check_losses(given, loss, theirs, *, scale, but=(), close=ROUNDING):

@@ -124,6 +124,6 @@ def test_saelens_auxk_decodes_negative_scores_of_dead_latents(problem, ours, sae
         given, "TopK", k=K, aux_loss_coefficient=0.3, rescale_acts_by_decoder_norm=False
     )
     losses, _ = ours(given)
-    assert loss > 10 * given.scale * (losses.fvu + losses.parts["auxk"])
+    assert loss > 10 * given.scale * (losses.fvu + losses.parts["auxk_loss"])
     # Of ours only the error stays that no dead latent explains.
-    torch.testing.assert_close(losses.parts["auxk"], 0.3 * losses.fvu)
+    torch.testing.assert_close(losses.parts["auxk_loss"], 0.3 * losses.fvu)

@@ -53,5 +53,5 @@ def test_sparsify_multi_topk_and_auxk_have_the_same_values(problem, ours, sparsi
     given = problem("topk", multi_topk=0.125, aux=1 / 32)
     out, _ = sparsify(given, multi_topk=True)
     losses, _ = ours(given)
-    torch.testing.assert_close(losses.parts["multi_topk"], out.multi_topk_fvu.detach() / 8)
-    torch.testing.assert_close(losses.parts["auxk"], out.auxk_loss.detach() / 32)
+    torch.testing.assert_close(losses.parts["multi_topk_loss"], out.multi_topk_fvu.detach() / 8)
+    torch.testing.assert_close(losses.parts["auxk_loss"], out.auxk_loss.detach() / 32)
