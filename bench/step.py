@@ -1,4 +1,4 @@
-"""Times forward and backward of one training step, without the optimiser."""
+"""Times forward and backward of one training step, without the optimiser; then its phases."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +17,7 @@ from ..sae.training.stack import EncoderStack
 from .inputs import Inputs
 from .measurement import OURS, PRODUCT, Measurement, Task, measure
 from .peers import GRADIENTS, Peer, installed_peers
+from .phases import bench_phases
 from .refuse import refuse, score_rounding
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ RELATIVE_ROUNDING = 1e-4  # of sums of up to N k products, in the Frobenius norm
 
 def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     """Time our trainer's gradients beside a TopK SAE in plain torch with autograd, and peers.
+
+    The phases of a whole step, with its update, follow: see `bench_phases`.
 
     Raises:
         WrongResultError: our gradients, or those of a peer, are wrong.
@@ -56,7 +59,7 @@ def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     for peer in peers:
         ways[peer.name] = partial(peer.step, x)
     task = Task("step", inputs.shape.sizes, inputs.source, 2 * x.numel() * len(weight))
-    return measure(task, ways, rounds)
+    return measure(task, ways, rounds) + bench_phases(inputs, rounds)
 
 
 @torch.no_grad()

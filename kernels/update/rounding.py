@@ -2,7 +2,8 @@
 
 bfloat16 keeps 8 bits. Adam changes its second moment by a thousandth in an update: rounded to the
 nearest, that is no change at all. Rounded up or down at random, with the probabilities that make
-the expectation right, small changes are kept on average (arXiv 2010.06192, section 3).
+the expectation right, small changes are kept on average (Zamirai et al., arXiv 2010.06192, do so
+with weights).
 """
 
 from typing import TypeVar

@@ -11,7 +11,7 @@ constexpr int kMaxRows = 16;  // the most rows that a tile of any instruction se
 //   mean += take * (g - mean)      square = keep_square * square + take_square * g^2
 //   weight -= step * mean / (root * sqrt(square) + eps)
 // A mean or a square below the least normal number becomes 0: a latent that is never active has
-// such numbers in all places after some hundred updates, and a CPU computes them far more slowly.
+// such numbers in all places after some hundred updates, and many CPUs compute them more slowly.
 struct AdamRule {
   float scale, take, keep_square, take_square, step, root, eps;
 };

@@ -10,8 +10,8 @@
 namespace twinsae {
 namespace {
 
-// Floats of the gradient that are computed before they are used. One row at a time took a third
-// longer: the next memory is fetched ahead only in a long loop over the weights and moments.
+// Floats of the gradient that are computed before they are used: to take turns after each row took a
+// third longer.
 constexpr int64_t kBuffer = 16384;
 
 // Computes one row of the gradient at a time.
@@ -68,21 +68,19 @@ struct Rows {
 
 void update_rows(const Float32Isa& isa, const AdamRows& all, bool unit_rows, const Rows& rows,
                  int64_t depth) {
-  float* weight = all.weight + rows.first * depth;
-  if (all.bfloat16) {
-    auto *mean = static_cast<uint16_t*>(all.mean), *square = static_cast<uint16_t*>(all.square);
-    for (int64_t i = 0; i < rows.count; ++i) {
-      const int64_t at = (rows.first + i) * depth;
-      isa.adam_bfloat16(all.rule, all.key, rows.first + i, rows.gradient + i * depth,
-                        all.weight + at, mean + at, square + at, depth);
-    }
-  } else {
-    const int64_t at = rows.first * depth;
-    isa.adam(all.rule, rows.gradient, weight, static_cast<float*>(all.mean) + at,
-             static_cast<float*>(all.square) + at, rows.count * depth);
+  for (int64_t i = 0; i < rows.count; ++i) {
+    const int64_t latent = rows.first + i, at = latent * depth;
+    const float* gradient = rows.gradient + i * depth;
+    float* weight = all.weight + at;
+    if (all.bfloat16)
+      isa.adam_bfloat16(all.rule, all.key, latent, gradient, weight,
+                        static_cast<uint16_t*>(all.mean) + at,
+                        static_cast<uint16_t*>(all.square) + at, depth);
+    else
+      isa.adam(all.rule, gradient, weight, static_cast<float*>(all.mean) + at,
+               static_cast<float*>(all.square) + at, depth);
+    if (unit_rows) scale_to_unit_norm(isa, weight, depth);
   }
-  if (unit_rows)
-    for (int64_t i = 0; i < rows.count; ++i) scale_to_unit_norm(isa, weight + i * depth, depth);
 }
 
 int64_t blocks_of(int64_t latents) { return (latents + kLatentsOfSum - 1) / kLatentsOfSum; }
