@@ -20,7 +20,7 @@ from .architectures import Chosen
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
 from .device import Batch, batches_on
 from .gradients import empty_gradients
-from .initial import begin, scale_of
+from .initial import begin, record_similarity, scale_of
 from .jobs import Job
 from .learner import Learner, StepFacts
 from .log import LOG, LogWriter
@@ -95,6 +95,7 @@ class Trainer:
                 target = batch[learner.job.target or learner.job.hookpoint]
                 begin(learner, x * learner.scale, target * learner.scale)
             learner.refresh()
+        record_similarity(self.run_folder, learners)
 
     def _step(
         self, batch: Batch, step: int, stacks: "Sequence[_Stack]"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from twinsae.sae import SAEConfig, TrainConfig, load_sae
+from twinsae.sae import SAE, SAEConfig, TrainConfig, load_sae
 from twinsae.sae.activations import StoredBatches
 from twinsae.sae.training import Job, train_many
 from twinsae.sae.training.architectures import thresholded
@@ -76,6 +76,24 @@ def test_each_is_bit_identical_to_itself_alone_and_resumed(
     lines = (together[0] / "log.jsonl").read_text().splitlines()
     alone = (tmp_path / "log.jsonl").read_text().splitlines()
     assert alone == [line for line in lines if json.loads(line)["sae"] == one.folder]
+
+
+def test_how_similar_saes_begin_is_recorded(together, make_activations, tmp_path):
+    run, _ = together
+    found = json.loads((run / "initial.json").read_text())
+    assert len(found) == len(JOBS) * (len(JOBS) - 1) // 2
+    cosine = {(record["a"], record["b"]): record["mean_max_cosine"] for record in found}
+    a, b = (SAE(JOBS[0].sae, seed=seed).encoder.weight.detach() for seed in (0, 1))
+    a, b = (rows / rows.norm(dim=1, keepdim=True) for rows in (a, b))
+    expected = (a @ b.T).amax(dim=1).mean().item()
+    assert cosine["h/topk/seed0", "h/topk/seed1"] == pytest.approx(expected, abs=1e-6)
+    assert cosine["h/topk/seed0", "h/gated/seed0"] == pytest.approx(1)  # one seed, equal weights
+    # SAEs that are added later are compared with one another; what was recorded stays.
+    source = StoredBatches({"h": make_activations(400, D_IN)})
+    train_many(source, tmp_path, JOBS[:2])
+    train_many(source, tmp_path, [job("topk", 2), job("topk", 3)])
+    pairs = [(each["a"], each["b"]) for each in json.loads((tmp_path / "initial.json").read_text())]
+    assert pairs == [(f"h/topk/seed{a}", f"h/topk/seed{b}") for a, b in ((0, 1), (2, 3))]
 
 
 def test_they_learn(together):
