@@ -88,6 +88,12 @@ class TrainConfig:
     device: Device = "cpu"
     """Where the SAEs are trained. A GPU gives other roundings than a CPU."""
 
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether gradients are summed and rows moved in one pass, without being written."""
+        adam = self.optimizer == "adam" and self.precision == "float32"
+        return adam and self.device == "cpu"
+
     def __post_init__(self) -> None:
         """Raise ValueError, naming the setting, for one out of its range."""
         if not self.seeds:
@@ -163,6 +169,10 @@ def check_settings(sae: SAEConfig, config: TrainConfig) -> None:
         raise ValueError(f"sparsity: {kind} needs a positive number, the weight of its penalty")
     if config.target_l0 and config.penalty != "l0":
         raise ValueError(f"target_l0: only with the penalty l0, not {config.penalty}")
+    if config.moments == "bfloat16" and not config.in_one_pass:
+        raise ValueError(
+            "moments: bfloat16 only with the optimizer adam and precision float32 on a CPU"
+        )
     if config.multi_topk and sae.prefixes:
         raise ValueError("multi_topk: not together with prefixes")
 

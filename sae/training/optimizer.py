@@ -85,7 +85,7 @@ class Optimizer:
         adam: dict[str, Any] = {"betas": config.betas, "eps": config.eps}
         # Fused: one pass over each tensor, element by element: the same bits for any threads.
         match config.optimizer:
-            case "adam" if _in_one_pass(sae, config):
+            case "adam" if config.in_one_pass:
                 self._rows = LatentAdam(sae, config)
                 others = [p for name, p in parameters.items() if name not in MATRICES]
                 self._parts = [torch.optim.Adam(others, fused=True, **adam)]
@@ -167,7 +167,10 @@ class Optimizer:
         """Return the state by names, to save it."""
         found = {}
         if self._rows is not None:
+            # As torch's Adam has them, so that a run may go on with it, on a GPU.
+            step = self._parts[0].state[self._sae.b_dec]["step"]
             for name, moments in self._rows.moments.items():
+                found[f"optimizer0.step.{name}"] = step.clone()
                 for key, tensor in moments._asdict().items():
                     found[f"optimizer0.{key}.{name}"] = tensor
         for part, group, label in self._groups():
@@ -219,12 +222,6 @@ class Optimizer:
         rows = [g if g.ndim == 2 else g.unsqueeze(1) for g in gradients.values()]
         norm = (torch.stack([squared_norm(each) for each in rows]).sum() + squares).sqrt()
         return (self._config.clip / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
-
-
-def _in_one_pass(sae: SAE, config: TrainConfig) -> bool:
-    """Return whether gradients are summed and rows are moved in one pass over the latents."""
-    weight = sae.encoder.weight
-    return weight.device.type == "cpu" and config.precision == "float32"
 
 
 class _SignDescent(torch.optim.Optimizer):

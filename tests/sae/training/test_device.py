@@ -38,7 +38,7 @@ def on_gpu(shape=SHAPE):
 
 
 def learner_on_gpu(seed):
-    return Learner(Job("h", SHAPE, TrainConfig(), seed, f"h/seed{seed}"), on_gpu(), 10)
+    return Learner(Job("h", SHAPE, TrainConfig(device="cuda"), seed, f"h/seed{seed}"), on_gpu(), 10)
 
 
 def test_a_step_stays_on_the_gpu(asked):

@@ -177,6 +177,10 @@ def test_one_that_diverges_stops_alone(together, make_activations, tmp_path):
         ([JOBS[0]._replace(folder="../x")], "hookpoint: 'h' cannot name a folder"),
         ([job("abs_topk")], "sae_config: an SAE like this cannot be trained"),
         (
+            [job("topk", moments="bfloat16", precision="bfloat16")],
+            "moments: bfloat16 only with the optimizer adam",
+        ),
+        (
             [job("jumprelu", penalty="tanh", target_l0=3.0)],
             "target_l0: only with the penalty l0, not tanh",
         ),

@@ -13,7 +13,6 @@ import pytest
 import torch
 from twinsae.kernels import backends
 from twinsae.sae import SAE, SAEConfig, TrainConfig, load_sae, train
-from twinsae.sae.training import optimizer
 from twinsae.sae.training.places import sum_in_order
 
 if not backends.interpreting():
@@ -36,7 +35,7 @@ def triton(monkeypatch):
     def turn_on():
         monkeypatch.setattr(backends, "DEVICE_OF", {"triton": "cuda"})
         # Moving rows in one pass is for CPUs; a GPU writes its gradients.
-        monkeypatch.setattr(optimizer, "_in_one_pass", lambda *_: False)
+        monkeypatch.setattr(TrainConfig, "in_one_pass", False)
         for name in OPS:
             ops = importlib.import_module(f"twinsae.kernels.{name}.ops")
 
