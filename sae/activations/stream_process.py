@@ -95,7 +95,9 @@ class StreamProcess:
 
     def _receive(self) -> Any:
         if self._link.closed:
-            raise ValueError("stream: these batches ended when others were asked for")
+            raise ValueError(
+                "stream: these batches ended when it was closed or others were asked for"
+            )
         try:
             message = self._link.recv()
         except (EOFError, ConnectionResetError):

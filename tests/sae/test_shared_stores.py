@@ -88,12 +88,15 @@ def test_the_second_of_two_processes_waits(config: HarvestConfig, tmp_path: Path
         waiting.set()
 
     thread = threading.Thread(
-        target=harvest_shared, args=(config, tmp_path / "cache"), kwargs={"progress": progress}
+        target=harvest_shared,
+        args=(config, tmp_path / "cache"),
+        kwargs={"progress": progress},
+        daemon=True,
     )
     with (store.path.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         thread.start()
-        assert waiting.wait(20)
+        assert waiting.wait(60)
         assert told == [("waiting", 0, 1, "harvest")]
-    thread.join(20)
+    thread.join(60)
     assert told == [("waiting", 0, 1, "harvest"), ("waiting", 1, 1, "harvest")]
