@@ -10,6 +10,7 @@ from ..common.progress import Progress, renamed
 from ..sae import SAEConfig, TrainConfig
 from ..sae.activations import HarvestConfig
 from ..sae.config import Activation, Trained
+from ..sae.log_to import LogTo, check_installed
 from ..sae.train_config import check_settings, only_its_own
 from . import paths
 from .options import Argument
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..sae import Start
     from ..sae.activations import ActivationStore
+    from .training_view import TrainingView
 
 _K = 32  # active latents per token
 
@@ -59,11 +61,14 @@ class Train:
     """Matryoshka: sizes of the nested dictionaries, up to the number of latents."""
     normalize_decoder: bool = True
     """Keep the decoder's rows at unit norm. With no, penalties count latents by these norms."""
+    log_to: tuple[LogTo, ...] = ()
+    """Show the log there, too: in OUT/tensorboard, or in a run of wandb. Needs the package."""
     harvest: HarvestConfig = field(default_factory=HarvestConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         """Raise for what is wrong whatever the activations are, before they are harvested."""
+        check_installed(self.log_to)
         if self.start is not None and len(self.variants(1)) * len(self.training.seeds) > 1:
             raise ValueError(
                 "seeds: with --start all become the same SAE: give one seed, such as --seeds 0, "
@@ -84,17 +89,18 @@ class Train:
         """Harvest what is missing, train, and print one line per seed."""
         from ..sae import open_start
         from ..sae.training.device import check_device
-        from .progress import open_progress
         from .tables import training_table
+        from .training_view import open_training_view
 
         check_device(self.training.device)
-        with open_progress(console) as progress:
+        with open_training_view(console, self.out, self.log_to) as view:
+            progress = view.progress
             start = None if self.start is None else open_start(self.start, progress=progress)
             stores = self.open_stores(progress)
             for hookpoint, store in stores.items():
                 named = renamed(progress, after=f" {hookpoint}") if len(stores) > 1 else progress
-                self.train_one(hookpoint, store, start, console, named)
-        console.print(training_table(self.out / "log.jsonl"))
+                self.train_one(hookpoint, store, start, console, view._replace(progress=named))
+        console.print(training_table(self.out))
         for hookpoint in stores:
             console.print(f"SAEs: {self.out / hookpoint}", soft_wrap=True)
 
@@ -104,11 +110,12 @@ class Train:
         store: "ActivationStore",
         start: "Start | None",
         console: "Console",
-        progress: Progress,
+        view: "TrainingView",
     ) -> None:
         """Train on one store, say what it holds, and note that beside the SAEs."""
         from ..sae.training import Job, OneStore, train_many
         from .activations import describe, record
+        from .stopping import StopRequest
 
         if self.max_norm is not None:
             store = store.without_outliers(self.max_norm)
@@ -120,7 +127,11 @@ class Train:
             for seed in config.seeds
         ]
         source = OneStore(hookpoint, store)
-        train_many(source, self.out, jobs, start=start, progress=progress)
+        with StopRequest(console) as stop:
+            train_many(
+                source, self.out, jobs,
+                start=start, progress=view.progress, stop=stop, on_log=view.on_log,
+            )  # fmt: skip
         record(store, self.out / hookpoint / "activations.json")
 
     def open_stores(self, progress: Progress) -> "dict[str, ActivationStore]":
