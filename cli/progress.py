@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from ..common.memory import memory_in_use
 from ..common.progress import Progress
@@ -36,17 +37,23 @@ def open_progress(console: Console, above: Sequence[RenderableType] = ()) -> Ite
         TextColumn("{task.fields[facts]}", style="green"),
     )
     bars = Bars(*columns, console=console)
-    with Live(Group(*above, bars), console=console, refresh_per_second=UPDATES_PER_SECOND):
-        yield BarProgress(bars)
+    progress = BarProgress(bars)
+    shown = Group(*above, bars, progress)
+    with Live(shown, console=console, refresh_per_second=UPDATES_PER_SECOND):
+        yield progress
 
 
 class BarProgress:
-    """One bar per phase, with rate, remaining time and the phase's latest facts."""
+    """One bar per phase, with rate, remaining time and the phase's latest facts.
+
+    Drawn, it is the facts of a phase that counts tokens: they are too many to stand beside a bar.
+    """
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, tuple[TaskID, _Clock]] = {}
         self._updated = 0.0
+        self._below = ""
 
     def __call__(self, phase: str, done: int, total: int, unit: str, **facts: float) -> None:
         """Show that `done` of `total` units of `phase` are finished."""
@@ -59,13 +66,15 @@ class BarProgress:
         self._updated = time.monotonic()
         task, clock = self._tasks[phase]
         rate = clock.rate(done)
-        self._bars.update(
-            task,
-            completed=done,
-            total=total,
-            rate=_rate(rate, unit),
-            facts=_facts(facts, rate / done if done else 0),
-        )
+        told = _facts(facts, rate / done if done else 0)
+        if "tokens" in facts:
+            self._below, told = told, ""
+        self._bars.update(task, completed=done, total=total, rate=_rate(rate, unit), facts=told)
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+        """Draw the line below the bars, if there is one."""
+        if self._below:
+            yield Text(self._below, style="green")
 
 
 class LineProgress:
