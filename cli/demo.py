@@ -52,21 +52,26 @@ class Demo:
         """Harvest, train, match trained and untrained SAEs, and write the reports."""
         from ..sae import SAE, save_sae, train
         from ..sae.activations import harvest
-        from .progress import open_progress
+        from .stopping import StopRequest
         from .tables import training_table
+        from .training_view import open_training_view
 
         harvesting = replace(HarvestConfig(), tokens=self.tokens)
         (hookpoint,) = harvesting.hookpoint
         folder = self.out / hookpoint
         untrained = self.out / "untrained" / hookpoint
-        with open_progress(console) as progress:
-            stores = harvest(harvesting, self.out / "activations", progress=progress)
+        with open_training_view(console, self.out) as view:
+            stores = harvest(harvesting, self.out / "activations", progress=view.progress)
             store = stores[hookpoint]
             sae_config = SAEConfig(d_in=store.d_in, num_latents=self.latents, k=self.k)
-            train(store, self.out, hookpoint, sae_config, self.training(), progress=progress)
+            with StopRequest(console) as stop:
+                train(
+                    store, self.out, hookpoint, sae_config, self.training(),
+                    progress=view.progress, stop=stop, on_log=view.on_log,
+                )  # fmt: skip
             for seed in self.seeds:
                 save_sae(SAE(sae_config, seed=seed), untrained / f"seed{seed}")
-        console.print(training_table(self.out / "log.jsonl"))
+        console.print(training_table(self.out))
         for a, b in combinations(self.seeds, 2):
             self.match_pair(console, folder, untrained, f"seed{a}", f"seed{b}")
 

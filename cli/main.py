@@ -3,6 +3,7 @@
 Nothing here, nor at the top of a command's file, imports torch: help and errors come at once.
 """
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from .match import Match
 from .match_all import MatchAll
 from .options import first_line, parse, suggestion
 from .report import Report
+from .stopping import StoppedBySignal
 from .train import Train
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0; 1 if `bench gpu` finds a kernel wrong; 2 after an error that the user can
-        mend; 130 after Ctrl-C.
+        mend; 130 after Ctrl-C, 143 after SIGTERM while it trains.
     """
     words = sys.argv[1:] if words is None else words
     debug = "--debug" in words
@@ -119,6 +121,10 @@ def main(words: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {message}", file=sys.stderr)
         return 2
+    except StoppedBySignal as stop:
+        typed = shlex.join(["twinsae", *words])
+        print(f"{stop}; to go on, type: {typed}", file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130

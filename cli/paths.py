@@ -102,8 +102,28 @@ def match_folder(text: str) -> Path:
         FileNotFoundError: there is no such folder, or no summary.json in it.
     """
     path = existing(text)
-    if not (path / "summary.json").is_file():
+    if not is_match(path):
         raise FileNotFoundError(f"no summary.json in {path}: expected a folder of `twinsae match`")
+    return path
+
+
+def is_match(path: Path) -> bool:
+    """Return whether `twinsae match` wrote this folder."""
+    return (path / "summary.json").is_file()
+
+
+def match_or_run(text: str) -> Path:
+    """Read the path of a folder that `twinsae match` or `twinsae train` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or neither of their files in it.
+    """
+    path = existing(text)
+    if not is_match(path) and not (path / "log.jsonl").is_file():
+        raise FileNotFoundError(
+            f"no summary.json or log.jsonl in {path}: expected a folder of `twinsae match` or "
+            "`twinsae train`"
+        )
     return path
 
 

@@ -1,23 +1,30 @@
 """Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
+from ..common.memory import memory_in_use
 from ..common.progress import Progress
 from ..common.units import format_bytes, format_seconds
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WORTH_A_LAST_LINE = 1.0
+UPDATES_PER_SECOND = 4
 
 
 @contextmanager
-def open_progress(console: Console) -> Iterator[Progress]:
-    """Yield the progress display that suits `console`: bars on a terminal, lines elsewhere."""
+def open_progress(console: Console, above: Sequence[RenderableType] = ()) -> Iterator[Progress]:
+    """Yield the progress display that suits `console`: bars on a terminal, lines elsewhere.
+
+    `above` is what a terminal shows above the bars, drawn anew a few times a second.
+    """
     if not console.is_terminal:
         yield LineProgress(console)
         return
@@ -29,16 +36,24 @@ def open_progress(console: Console) -> Iterator[Progress]:
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[facts]}", style="green"),
     )
-    with Bars(*columns, console=console) as bars:
-        yield BarProgress(bars)
+    bars = Bars(*columns, console=console)
+    progress = BarProgress(bars)
+    shown = Group(*above, bars, progress)
+    with Live(shown, console=console, refresh_per_second=UPDATES_PER_SECOND):
+        yield progress
 
 
 class BarProgress:
-    """One bar per phase, with rate, remaining time and the phase's latest facts."""
+    """One bar per phase, with rate, remaining time and the phase's latest facts.
+
+    Drawn, it is the facts of a phase that counts tokens: they are too many to stand beside a bar.
+    """
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, tuple[TaskID, _Clock]] = {}
+        self._updated = 0.0
+        self._below = ""
 
     def __call__(self, phase: str, done: int, total: int, unit: str, **facts: float) -> None:
         """Show that `done` of `total` units of `phase` are finished."""
@@ -46,9 +61,20 @@ class BarProgress:
             size = f" {format_bytes(total)}" if unit == "bytes" else ""
             task = self._bars.add_task(phase + size, total=total, rate="", facts="")
             self._tasks[phase] = (task, _Clock(done))
+        elif done < total and time.monotonic() - self._updated < 1 / UPDATES_PER_SECOND:
+            return
+        self._updated = time.monotonic()
         task, clock = self._tasks[phase]
-        rate = _rate(clock.rate(done), unit)
-        self._bars.update(task, completed=done, total=total, rate=rate, facts=_facts(facts))
+        rate = clock.rate(done)
+        told = _facts(facts, rate / done if done else 0)
+        if "tokens" in facts:
+            self._below, told = told, ""
+        self._bars.update(task, completed=done, total=total, rate=_rate(rate, unit), facts=told)
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+        """Draw the line below the bars, if there is one."""
+        if self._below:
+            yield Text(self._below, style="green")
 
 
 class LineProgress:
@@ -75,7 +101,7 @@ class LineProgress:
         if rate > 0 and done < total:
             parts.append(f"{format_seconds((total - done) / rate)} left")
         if facts:
-            parts.append(_facts(facts))
+            parts.append(_facts(facts, rate / done if done else 0))
         self._print("  ".join(parts))
 
     def _print(self, line: str) -> None:
@@ -101,5 +127,17 @@ def _rate(per_second: float, unit: str) -> str:
     return f"{per_second:,.0f} {unit}/s" if per_second >= 10 else f"{per_second:.2f} {unit}/s"
 
 
-def _facts(facts: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
+def _facts(facts: dict[str, float], share_per_second: float) -> str:
+    """Return a phase's facts in words.
+
+    Of `tokens`, how many a second follow from the share of what is done that a second does, and the
+    memory in use stands beside them.
+    """
+    parts = []
+    for name, value in facts.items():
+        if name == "tokens":
+            parts.append(f"{value:,} tokens  {_rate(value * share_per_second, 'tokens')}")
+            parts.append(f"memory {format_bytes(memory_in_use())}")
+        else:
+            parts.append(f"{name} {value:.4g}")
+    return "  ".join(parts)

@@ -1,4 +1,4 @@
-"""`twinsae report`: a finished match as a page."""
+"""`twinsae report`: a finished match, or a training run, as a page."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +13,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """Draw a finished match as one self-contained page.
+    """Draw a finished match or a training run as one page.
 
-    Writes DIR/report/index.html.
+    Writes DIR/report/index.html, which needs no other file.
     """
 
     example: ClassVar[str] = "twinsae report runs/demo/matches/seed0--seed1"
 
-    dir: Annotated[Path, Argument(paths.match_folder, metavar="DIR", positional=True)]
-    """Folder that `twinsae match` wrote."""
+    dir: Annotated[Path, Argument(paths.match_or_run, metavar="DIR", positional=True)]
+    """Folder that `twinsae match` wrote, or `twinsae train`."""
     run_folder: Annotated[Path | None, Argument(paths.existing)] = None
-    """Folder of the training run, for its curves; by default found from the first SAE's path."""
+    """Of a match: folder of the training run, for its curves; by default found from the first SAE's
+    path."""
     baseline: Annotated[Path | None, Argument(paths.match_folder)] = None
-    """A second match to show beside it, such as that of the untrained SAEs."""
+    """A second match to show beside a match, such as that of the untrained SAEs."""
+
+    def __post_init__(self) -> None:
+        """Raise for options of a match's report beside a training run."""
+        for name, given in (("run_folder", self.run_folder), ("baseline", self.baseline)):
+            if given is not None and not paths.is_match(self.dir):
+                raise ValueError(f"{name}: only for the report of a match, and {self.dir} is none")
 
     def run(self, console: "Console") -> None:
         """Write the page and print where it is."""
-        from ..matching.report import render
+        from ..matching.report import render, render_training
 
-        page = render(self.dir, run=self.run_folder, baseline=self.baseline)
+        if paths.is_match(self.dir):
+            page = render(self.dir, run=self.run_folder, baseline=self.baseline)
+        else:
+            page = render_training(self.dir)
         console.print(f"report: {page}", soft_wrap=True)

@@ -1,33 +1,26 @@
 """The tables that the commands print."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from ..common.units import format_bytes
+from ..sae.training.log import read_log
 
 
-def training_table(log: Path) -> Table:
-    """Return the last logged line of each hookpoint's seeds in `log` (log.jsonl) as a table."""
-    last: dict[tuple[str, int], dict[str, Any]] = {}
-    for line in log.read_text().splitlines():
-        entry = json.loads(line)
-        last[entry["hookpoint"], entry["seed"]] = entry
-    table = Table("seed", "tokens seen", "FVU", "L0", "dead latents", title="Trained SAEs")
-    several = len({hookpoint for hookpoint, _ in last}) > 1
-    if several:
-        table.add_column("hookpoint")
-    for (hookpoint, seed), entry in sorted(last.items()):
-        row = [
-            str(seed),
-            f"{entry['tokens']:,}",
-            f"{entry['fvu']:.4f}",
-            f"{entry['l0']:.1f}",
-            f"{entry['dead']:,}",
-        ]
-        table.add_row(*row, *([hookpoint] if several else []))
+def training_table(run: Path) -> Table:
+    """Return the last logged record of each SAE of a training run as a table."""
+    table = Table("SAE", "tokens seen", "FVU", "L0", "dead latents", title="Trained SAEs")
+    for sae, records in read_log(run).items():
+        last = records[-1]
+        table.add_row(
+            sae,
+            f"{last['tokens']:,}",
+            f"{last['fvu']:.4f}",
+            f"{last['l0']:.1f}",
+            f"{last['dead']:,}",
+        )
     return table
 
 

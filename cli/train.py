@@ -10,6 +10,7 @@ from ..common.progress import Progress, renamed
 from ..sae import SAEConfig, TrainConfig
 from ..sae.activations import HarvestConfig
 from ..sae.activations.config import BLOCK_TOKENS
+from ..sae.log_to import LogTo, check_installed
 from ..sae.train_config import check_settings
 from . import paths
 from .options import Argument
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from ..sae import Start
     from ..sae.activations import ActivationStore, BatchSource
+    from ..sae.training import HeldOut, Job
+    from .training_view import TrainingView
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,20 @@ class Train:
     """With --stream: tokens that are shuffled together, of which two blocks are in memory."""
     shared: Path | None = None
     """Folder of activations that runs share, in place of OUT/activations."""
+    held_out: Annotated[Path | None, Argument(paths.existing)] = None
+    """Activations to measure on, which are not trained on: a store, a file of arrays, or a folder
+    with one of each hookpoint."""
+    evaluate_every: int = 1000
+    """With --held-out: steps between two measurements."""
+    log_to: tuple[LogTo, ...] = ()
+    """Show the log there, too: in OUT/tensorboard, or in a run of wandb. Needs the package."""
     shapes: Shapes = field(default_factory=Shapes)
     harvest: HarvestConfig = field(default_factory=HarvestConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         """Raise for what is wrong whatever the activations are, before they are harvested."""
+        check_installed(self.log_to)
         shapes = self.shapes.variants(1, 1 if self.target else 0, self.training)
         if self.start is not None and len(self.training.seeds) > 1:
             raise ValueError(
@@ -94,41 +105,42 @@ class Train:
         """Harvest what is missing, train, and print one line per SAE."""
         from ..sae import open_start
         from ..sae.training.device import check_device
-        from .progress import open_progress
         from .tables import training_table
+        from .training_view import open_training_view
 
         check_device(self.training.device)
-        with open_progress(console) as progress:
+        with open_training_view(console, self.out, self.log_to) as view:
+            progress = view.progress
             start = None if self.start is None else open_start(self.start, progress=progress)
             if self.stream:
-                hookpoints = self._train_on_stream(start, console, progress)
+                hookpoints = self._train_on_stream(start, console, view)
             else:
-                hookpoints = self._train_on_stores(start, console, progress)
-        console.print(training_table(self.out / "log.jsonl"))
+                hookpoints = self._train_on_stores(start, console, view)
+        console.print(training_table(self.out))
         for hookpoint in hookpoints:
             console.print(f"SAEs: {self.out / hookpoint}", soft_wrap=True)
 
     def _train_on_stream(
-        self, start: "Start | None", console: "Console", progress: Progress
+        self, start: "Start | None", console: "Console", view: "TrainingView"
     ) -> list[str]:
         from ..sae.activations import ActivationStream
 
         harvest = self._harvest()
         with ActivationStream(
-            harvest, block_tokens=self.block_tokens, progress=progress, say=_say(console)
+            harvest, block_tokens=self.block_tokens, progress=view.progress, say=_say(console)
         ) as stream:
             read = [name for name in stream.widths if name != self.target]
-            self._train(stream, read, start, progress)
+            self._train(stream, read, start, console, view)
         return read
 
     def _train_on_stores(
-        self, start: "Start | None", console: "Console", progress: Progress
+        self, start: "Start | None", console: "Console", view: "TrainingView"
     ) -> list[str]:
         """Train on one hookpoint after another, and note beside the SAEs what its store holds."""
         from ..sae.activations import StoredBatches
         from .activations import describe, record
 
-        stores = self._open_stores(console, progress)
+        stores = self._open_stores(console, view.progress)
         read = [name for name in stores if name != self.target]
         for hookpoint in read:
             names = [hookpoint, self.target] if self.target else [hookpoint]
@@ -138,8 +150,10 @@ class Train:
             for name, store in source.stores.items():
                 for line in describe(store):
                     console.print(f"{name}: {line}", soft_wrap=True, highlight=False)
-            named = renamed(progress, after=f" {hookpoint}") if len(read) > 1 else progress
-            self._train(source, [hookpoint], start, named)
+            named = view
+            if len(read) > 1:
+                named = view._replace(progress=renamed(view.progress, after=f" {hookpoint}"))
+            self._train(source, [hookpoint], start, console, named)
             record(source.stores[hookpoint], self.out / hookpoint / "activations.json")
         return read
 
@@ -148,9 +162,11 @@ class Train:
         source: "BatchSource",
         hookpoints: Sequence[str],
         start: "Start | None",
-        progress: Progress,
+        console: "Console",
+        view: "TrainingView",
     ) -> None:
         from ..sae.training import Job, train_many
+        from .stopping import StopRequest
 
         jobs = [
             Job(hookpoint, sae, config, seed, f"{hookpoint}/{folder}seed{seed}", self.target)
@@ -158,7 +174,24 @@ class Train:
             for folder, (sae, config) in self._variants(source.widths, hookpoint, start).items()
             for seed in config.seeds
         ]
-        train_many(source, self.out, jobs, start=start, progress=progress)
+        with StopRequest(console) as stop:
+            train_many(
+                source, self.out, jobs, start=start, progress=view.progress, stop=stop,
+                on_log=view.on_log, held_out=self._open_held_out(jobs),
+            )  # fmt: skip
+
+    def _open_held_out(self, jobs: "Sequence[Job]") -> "HeldOut | None":
+        from ..sae.activations import open_activations
+        from ..sae.training import HeldOut
+
+        if self.held_out is None:
+            return None
+        names = sorted({name for job in jobs for name in job.hookpoints})
+        folders = {name: self.held_out / name for name in names}
+        if len(names) == 1 and not folders[names[0]].exists():
+            folders[names[0]] = self.held_out
+        stores = {name: open_activations(folder) for name, folder in folders.items()}
+        return HeldOut(stores, self.evaluate_every)
 
     def _variants(
         self, widths: Mapping[str, int], hookpoint: str, start: "Start | None"

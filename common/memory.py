@@ -30,6 +30,13 @@ def available_memory() -> int:
     raise OSError("/proc/meminfo has no line MemAvailable")
 
 
+def memory_in_use() -> int:
+    """Return the bytes of the process's own memory, without pages of memory-mapped files."""
+    # https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html: size, resident, shared, ...
+    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
+    return (int(resident) - int(shared)) * getpagesize()
+
+
 def check_memory(what: str, needed: int, memory_limit: int | None) -> None:
     """Refuse work that would take too much memory.
 
@@ -69,7 +76,7 @@ class PeakMemory:
 
     def __enter__(self) -> Self:
         _return_free_memory()
-        self._before = _anonymous_memory()
+        self._before = memory_in_use()
         self._thread.start()
         return self
 
@@ -83,7 +90,7 @@ class PeakMemory:
             self._sample()
 
     def _sample(self) -> None:
-        self.peak_bytes = max(self.peak_bytes, _anonymous_memory() - self._before)
+        self.peak_bytes = max(self.peak_bytes, memory_in_use() - self._before)
 
 
 def _return_free_memory() -> None:
@@ -91,9 +98,3 @@ def _return_free_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
     if trim is not None:
         trim(0)
-
-
-def _anonymous_memory() -> int:
-    # https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html: size, resident, shared, ...
-    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
-    return (int(resident) - int(shared)) * getpagesize()

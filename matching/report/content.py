@@ -6,7 +6,8 @@ from typing import Any
 
 from ...sae.names import differing_ends
 from . import words
-from .data import MatchFolder, TrainingLog, seed_of
+from .data import MatchFolder
+from .training_log import TrainingLog
 
 LIVE = {
     "firing": "fired in the last epoch of training; a match with a latent of B that did not fire "
@@ -105,9 +106,8 @@ def _sae(letter: str, match: MatchFolder, log: TrainingLog | None) -> dict[str, 
     # The ends of both paths that tell the two SAEs apart.
     paths = [Path(match.summary["inputs"][key]["path"]).parts[1:] for key in "ab"]
     name = differing_ends(paths, 2)["ab".index(letter)]
-    seed = seed_of(facts["path"])
-    ends = [entry for entry in (log.seeds if log else []) if entry.seed == seed]
-    training = [{"fvu": e.fvu[-1], "l0": e.l0[-1], "dead": int(e.dead[-1])} for e in ends]
+    logged = log.find(facts["path"]) if log else None
+    ends = {key: logged.values[key][-1] for key in ("fvu", "l0", "dead")} if logged else None
     return {
         **{key: facts[key] for key in ("path", "file", "sha256", "num_latents", "d_in", "dtype")},
         "letter": letter.upper(),
@@ -116,7 +116,7 @@ def _sae(letter: str, match: MatchFolder, log: TrainingLog | None) -> dict[str, 
         "evidence": ", ".join(facts.get("evidence", ())),
         "source": f"{facts['name']} at {facts['commit'][:12]}" if "commit" in facts else "",
         "name": "/".join(filter(None, name)),
-        "training": training[0] if training else None,
+        "training": ends and ends | {"dead": int(ends["dead"])},
     }
 
 
@@ -183,8 +183,8 @@ def _untrained_note(match: MatchFolder, untrained: MatchFolder | None) -> list[s
 def _training_note(log: TrainingLog | None) -> str:
     if log is None:
         return ""
-    seeds = len(log.seeds)
-    return f"{seeds} seed{'s' if seeds != 1 else ''} on {log.hookpoint}, as logged while training."
+    saes = f"{len(log.saes)} SAEs" if len(log.saes) != 1 else "One SAE"
+    return f"{saes} on {log.hookpoint}, as logged while training."
 
 
 def _proof(match: MatchFolder) -> str:

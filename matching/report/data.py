@@ -1,7 +1,6 @@
-"""What the report shows, read from the folders that ``match_files`` and ``train`` write."""
+"""What the report shows, read from the folders that ``match_files`` writes."""
 
 import json
-import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORMAT = "twinsae-match/1"
-LOG_KEYS: dict[str, type | tuple[type, ...]] = {
-    "step": int,
-    "tokens": int,
-    "hookpoint": str,
-    "seed": int,
-    "fvu": (int, float),
-    "l0": (int, float),
-    "dead": int,
-}
 
 
 @dataclass(frozen=True)
@@ -54,29 +44,6 @@ class MatchFolder:
     def threshold(self) -> float:
         """The cosine above which a latent counts as shared."""
         return float(self.summary["overlap"]["threshold"])
-
-
-@dataclass(frozen=True)
-class SeedLog:
-    """The logged steps of one seed, in order; every array is (steps,) float64."""
-
-    seed: int
-    tokens: NDArray[np.float64]
-    fvu: NDArray[np.float64]
-    l0: NDArray[np.float64]
-    dead: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class TrainingLog:
-    """The log of one hookpoint of a training run, one ``SeedLog`` a seed, by ascending seed.
-
-    ``model`` is the language model's name, or None where the run's folder does not tell.
-    """
-
-    model: str | None
-    hookpoint: str
-    seeds: list[SeedLog]
 
 
 def read_match(folder: Path) -> MatchFolder:
@@ -144,95 +111,3 @@ def _read_side(path: Path, num_rows: int, num_cols: int, chance_floor: float) ->
 
 def _within(indices: NDArray[np.int64], limit: int) -> bool:
     return bool(indices.min() >= 0 and indices.max() < limit)
-
-
-def seed_of(path: str) -> int | None:
-    """Return N of the innermost part ``seed<N>`` of a path, or None."""
-    numbers = [re.fullmatch(r"seed(\d+)", part) for part in reversed(Path(path).parts)]
-    return next((int(number[1]) for number in numbers if number), None)
-
-
-def find_run(sae: Path) -> Path | None:
-    """Return the training run that ``sae`` is a part of, or None.
-
-    That is the nearest folder with a ``log.jsonl``, ``sae`` itself or at most three up, as
-    ``run/<hookpoint>/seed<N>/sae.safetensors`` is.
-    """
-    folders = [sae, *sae.parents][:4]
-    return next((folder for folder in folders if (folder / "log.jsonl").is_file()), None)
-
-
-def read_log(run: Path, sae: Path) -> TrainingLog | None:
-    """Read ``run/log.jsonl``: the lines of the hookpoint that ``sae`` belongs to.
-
-    The model's name is in ``run/activations/meta.json``, where `twinsae demo` keeps its store.
-
-    ``sae`` tells the hookpoint by its place, ``run/<hookpoint>/seed<N>``; a run of one hookpoint
-    needs no telling. Returns None if nothing is logged for it. A last line that is cut short, as a
-    killed run leaves it, is passed over; of steps logged twice, as by a resumed run, the later
-    line counts.
-
-    Raises:
-        FileNotFoundError: there is no ``log.jsonl`` in ``run``.
-        ValueError: a line is not JSON, or lacks a number that a log line has.
-    """
-    path = run / "log.jsonl"
-    if not path.is_file():
-        raise FileNotFoundError(f"no log.jsonl in {run}: expected the folder of `twinsae train`")
-    lines = _read_lines(path)
-    hookpoint = _hookpoint({line["hookpoint"] for line in lines}, sae)
-    if hookpoint is None:
-        return None
-    steps: dict[int, dict[int, dict[str, Any]]] = {}
-    for line in lines:
-        if line["hookpoint"] == hookpoint:
-            steps.setdefault(line["seed"], {})[line["step"]] = line
-    seeds = [_seed_log(seed, steps[seed]) for seed in sorted(steps)]
-    return TrainingLog(_model(run, hookpoint), hookpoint, seeds)
-
-
-def _hookpoint(logged: set[str], sae: Path) -> str | None:
-    if len(logged) == 1:
-        return logged.pop()
-    return next((part for part in reversed(sae.parts) if part in logged), None)
-
-
-def _model(run: Path, hookpoint: str) -> str | None:
-    store = run / "activations"
-    # Runs of one hookpoint used to keep their store one folder higher.
-    places = (store / hookpoint / "meta.json", store / "meta.json")
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        return None
-    meta = _read_json(path)
-    return str(meta["model"]) if isinstance(meta, dict) and "model" in meta else None
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    texts = path.read_text(encoding="utf-8").splitlines()
-    lines = []
-    for number, text in enumerate(texts, start=1):
-        try:
-            line = json.loads(text)
-        except ValueError as error:
-            if number == len(texts):
-                break
-            raise ValueError(f"{path}, line {number}: not valid JSON: {error}") from error
-        entry = line if isinstance(line, dict) else {}
-        wrong = [key for key, kind in LOG_KEYS.items() if not isinstance(entry.get(key), kind)]
-        if wrong:
-            raise ValueError(
-                f"{path}, line {number}: not a line of a training log, "
-                f"{wrong[0]!r} is {entry.get(wrong[0])!r}"
-            )
-        lines.append(line)
-    return lines
-
-
-def _seed_log(seed: int, steps: dict[int, dict[str, Any]]) -> SeedLog:
-    ordered = [steps[step] for step in sorted(steps)]
-    tokens, fvu, l0, dead = (
-        np.array([line[key] for line in ordered], dtype=np.float64)
-        for key in ("tokens", "fvu", "l0", "dead")
-    )
-    return SeedLog(seed, tokens, fvu, l0, dead)

@@ -1,17 +1,20 @@
 """The report's line figures and histograms; ``joint.py`` has the paper's Fig 1."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from . import svg
-from .data import MatchFolder, SeedLog
+from .data import MatchFolder
 from .joint import axis_limits, note
 
 BINS = 60
+MOST_EXPLAINED = 6  # curves in a legend
+SPREAD_FOR_LOG = 20  # of largest to smallest value
 
 # criterion: (colour, line width, drawn for the baseline too); the thin ones come first, underneath
 SWEEP_LINES = {
@@ -102,41 +105,60 @@ def _draw_histogram(
     return float(heights.max())
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A line of `training_figure`: (n,) values against (n,) tokens."""
+
+    label: str
+    tokens: np.ndarray
+    values: np.ndarray
+    colour: str
+    width: float
+    style: str = "solid"
+
+
 def training_figure(
-    seeds: Sequence[SeedLog], quantity: str, label: str, highlighted: Sequence[int]
-) -> Figure:
-    """Draw one logged quantity against tokens, a line a seed; A's and B's seeds stand out.
+    curves: Sequence[Curve], label: str, *, whole: bool = False, log: bool = False,
+    legend: bool = False,
+) -> Figure:  # fmt: skip
+    """Draw one logged quantity against tokens.
 
     Args:
-        seeds: the logs to draw.
-        quantity: "fvu", "l0" or "dead".
+        curves: what to draw, the first lowest.
         label: what the vertical axis says.
-        highlighted: the seeds of A and of B, in this order.
+        whole: whether values are whole numbers.
+        log: use a logarithmic axis if the values are far apart.
+        legend: explain the lines, if there are few.
     """
     figure = Figure(figsize=(3.5, 2.6), layout="constrained")
     axes = figure.subplots()
-    colours = dict(zip(highlighted, (svg.BLUE, svg.ORANGE), strict=False))
-    top = 0.0
-    for log in sorted(seeds, key=lambda log: log.seed in colours):
-        values = getattr(log, quantity)
+    for curve in curves:
         axes.plot(
-            log.tokens,
-            values,
-            color=colours.get(log.seed, svg.GREY),
-            linewidth=1.6 if log.seed in colours else 0.9,
-            label=f"seed {log.seed}",
-            marker="o" if values.size == 1 else "",
+            curve.tokens,
+            curve.values,
+            color=curve.colour,
+            linewidth=curve.width,
+            linestyle=curve.style,
+            label=curve.label,
+            marker="o" if curve.values.size == 1 else "",
             markersize=3,
         )
-        finite = values[np.isfinite(values)]
-        top = max(top, float(finite.max())) if finite.size else top
-    axes.set_ylim(0, 1.08 * top if top else 1)
+    values = np.concatenate([curve.values for curve in curves])
+    finite = values[np.isfinite(values)]
+    top = float(finite.max()) if finite.size else 0.0
+    if log and finite.size and 0 < SPREAD_FOR_LOG * float(finite.min()) < top:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_ylim(0, 1.08 * top if top > 0 else 1)
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=whole))
     axes.set(xlabel="Tokens", ylabel=label)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=quantity == "dead"))
     axes.grid(axis="y")
-    if len(seeds) <= 6:
+    if legend and len(curves) <= MOST_EXPLAINED:
         axes.legend(loc="best")
     return figure
 

@@ -1,16 +1,13 @@
 """The report page: one HTML file that needs nothing but itself."""
 
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
-from ...common.files import StrPath, atomic_write
-from . import words
+from ...common.files import StrPath
 from .content import content
-from .data import find_run, read_log, read_match
+from .data import read_match
 from .panels import cosine_panels, joint_panel, training_panels
+from .templates import write_page
+from .training_log import find_run, read_run_of
 
 
 def render(
@@ -24,7 +21,7 @@ def render(
     Args:
         match_dir: a folder written by ``match_files``.
         run: a folder written by ``train``, whose ``log.jsonl`` gives the training curves; by
-            default it is looked for around input A, at most three folders up.
+            default it is looked for around input A, at most four folders up.
         baseline: another match folder, of untrained SAEs, shown beside.
 
     Returns:
@@ -43,33 +40,10 @@ def render(
         )
     input_a = Path(match.summary["inputs"]["a"]["path"])
     run_folder = find_run(input_a) if run is None else Path(run)
-    log = None if run_folder is None else read_log(run_folder, input_a)
-    html = (
-        _environment()
-        .from_string(_resource("template.html"))
-        .render(
-            css=Markup(_resource("style.css")),
-            joint=joint_panel(match),
-            cosines=cosine_panels(match, untrained),
-            training=training_panels(match, log),
-            **content(match, untrained, log),
-        )
-    )
-    path = Path(match_dir) / "report" / "index.html"
-    path.parent.mkdir(exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return path
-
-
-def _resource(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["percent"] = words.percent
-    environment.filters["count"] = words.count
-    return environment
+    log = None if run_folder is None else read_run_of(run_folder, input_a)
+    variables = content(match, untrained, log) | {
+        "joint": joint_panel(match),
+        "cosines": cosine_panels(match, untrained),
+        "training": training_panels(match, log),
+    }
+    return write_page(Path(match_dir), "template.html", variables)

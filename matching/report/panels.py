@@ -1,14 +1,17 @@
 """Each figure with its title, caption and spoken label, ready for the page."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from .data import MatchFolder, TrainingLog, seed_of
-from .figures import histogram_figure, sweep_figure, training_figure
+from . import svg
+from .data import MatchFolder
+from .figures import Curve, histogram_figure, sweep_figure, training_figure
 from .joint import joint_figure, joint_groups
 from .svg import house_style, inline_svg
+from .training_log import TrainingLog
 from .words import percent
 
 
@@ -20,6 +23,22 @@ class Panel:
     title: str
     svg: Markup
     caption: str
+
+
+class Quantity(NamedTuple):
+    """Something that training logs, in the words of its panel."""
+
+    title: str
+    axis: str
+    caption: str
+
+
+QUANTITIES = {
+    "fvu": Quantity("FVU", "FVU", "Fraction of variance unexplained; 1 is predicting the mean."),
+    "l0": Quantity("L0", "Active latents a token", "Mean number of latents active on a token."),
+    "dead": Quantity("Dead latents", "Latents", "Latents that have long been silent."),
+}
+"""What every run logs of its SAEs."""
 
 
 def joint_panel(match: MatchFolder) -> Panel | None:
@@ -56,7 +75,7 @@ def cosine_panels(match: MatchFolder, untrained: MatchFolder | None) -> list[Pan
         " The outline, which may leave the panel, is the untrained pair." if untrained else ""
     )
     with house_style():
-        sweep = _panel(
+        sweep = drawn(
             sweep_figure(match, untrained),
             "sweep",
             "Threshold sweep",
@@ -64,7 +83,7 @@ def cosine_panels(match: MatchFolder, untrained: MatchFolder | None) -> list[Pan
             f"How much of A counts as shared if the bar is set elsewhere than at "
             f"{match.threshold:g}.{beside}",
         )
-        histogram = _panel(
+        histogram = drawn(
             histogram_figure(match, untrained),
             "histogram",
             "Cosines of matched latents",
@@ -76,23 +95,36 @@ def cosine_panels(match: MatchFolder, untrained: MatchFolder | None) -> list[Pan
 
 
 def training_panels(match: MatchFolder, log: TrainingLog | None) -> list[Panel]:
-    """Return the curves of FVU, L0 and dead latents; none without a log."""
+    """Return the curves of FVU, L0 and dead latents, A's and B's on top; none without a log."""
     if log is None:
         return []
-    inputs = match.summary["inputs"]
-    seeds = [seed for seed in (seed_of(inputs[key]["path"]) for key in "ab") if seed is not None]
+    matched = [log.find(match.summary["inputs"][key]["path"]) for key in "ab"]
+    colours = {
+        sae.name: colour
+        for sae, colour in zip(matched, (svg.BLUE, svg.ORANGE), strict=True)
+        if sae is not None
+    }
+    saes = sorted(log.saes, key=lambda sae: sae.name in colours)
     panels = []
     with house_style():
-        for quantity, title, axis, caption in (
-            ("fvu", "FVU", "FVU", "Fraction of variance unexplained; 1 is predicting the mean."),
-            ("l0", "L0", "Active latents a token", "Mean number of latents active on a token."),
-            ("dead", "Dead latents", "Latents", "Latents that have long been silent."),
-        ):
-            figure = training_figure(log.seeds, quantity, axis, seeds)
-            label = f"{title} of {len(log.seeds)} seeds against tokens."
-            panels.append(_panel(figure, f"training-{quantity}", title, label, caption))
+        for key, quantity in QUANTITIES.items():
+            curves = [
+                Curve(
+                    sae.name.removeprefix(f"{log.hookpoint}/"),
+                    sae.tokens,
+                    sae.values[key],
+                    colours.get(sae.name, svg.GREY),
+                    1.6 if sae.name in colours else 0.9,
+                )
+                for sae in saes
+            ]
+            figure = training_figure(curves, quantity.axis, whole=key == "dead", legend=True)
+            label = f"{quantity.title} of {len(saes)} SAEs against tokens."
+            name = f"training-{key}"
+            panels.append(drawn(figure, name, quantity.title, label, quantity.caption))
     return panels
 
 
-def _panel(figure: Figure, name: str, title: str, label: str, caption: str) -> Panel:
+def drawn(figure: Figure, name: str, title: str, label: str, caption: str) -> Panel:
+    """Return a figure as a panel; ``label`` is what a screen reader says of it."""
     return Panel(name, title, inline_svg(figure, name, label), caption)

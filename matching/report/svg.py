@@ -33,6 +33,9 @@ BLUE = "#3f86c9"
 ORANGE = "#d9772e"
 GREEN = "#3c9a78"
 GREY = "#868c96"
+PURPLE = "#9a6fc4"
+RED = "#c9505e"
+OLIVE = "#8d8a2e"
 
 STYLE: dict[Any, Any] = {  # the keys are literals to newer matplotlib, strings to older
     "svg.fonttype": "none",

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,47 @@ from ...common.files import atomic_write
 LOG = "log.jsonl"
 
 Record = dict[str, Any]
+
+OnLog = Callable[[Sequence[Record]], None]
+"""Is told the records of a step as they are logged. An SAE that cannot go on has a record that is
+not logged: step, sae and failure, which says why."""
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "step": int,
+    "tokens": int,
+    "hookpoint": str,
+    "seed": int,
+    "fvu": (int, float),
+    "l0": (int, float),
+    "dead": int,
+}
+
+
+def read_log(run: Path) -> dict[str, list[Record]]:
+    """Read the log of a run.
+
+    A last line that is cut short, as a killed run leaves it, is passed over. Of steps logged twice,
+    the later line counts. Lines from before one seed could have several SAEs name no ``sae``; they
+    get it.
+
+    Returns:
+        The records of each SAE in the order of their steps; by its folder in the run, in the order
+        of the names, numbers in them by their size.
+
+    Raises:
+        FileNotFoundError: there is no log in ``run``.
+        ValueError: a line is not JSON, or lacks a number that a log line has.
+    """
+    path = run / LOG
+    if not path.is_file():
+        raise FileNotFoundError(f"no {LOG} in {run}: expected the folder of `twinsae train`")
+    found: dict[str, dict[int, Record]] = {}
+    for _, record in _parse(path):
+        found.setdefault(record["sae"], {})[record["step"]] = record
+    return {
+        sae: [found[sae][step] for step in sorted(found[sae])]
+        for sae in sorted(found, key=_by_number)
+    }
 
 
 class LogWriter:
@@ -32,18 +74,17 @@ class LogWriter:
         """
         if not self.path.is_file():
             return
-        text = self.path.read_text()
         kept = [
             line
-            for line, record in self._parse(text)
+            for line, record in _parse(self.path)
             if record["step"] <= steps.get(record["sae"], record["step"])
         ]
         new = "".join(line + "\n" for line in kept)
-        if new != text:
+        if new != self.path.read_text(encoding="utf-8"):
             with atomic_write(self.path) as temporary:
-                temporary.write_text(new)
+                temporary.write_text(new, encoding="utf-8")
 
-    def append(self, records: list[Record]) -> None:
+    def append(self, records: Sequence[Record]) -> None:
         """Add one line per record, in the order given, and let them reach the disk.
 
         Raises:
@@ -51,26 +92,37 @@ class LogWriter:
         """
         text = "".join(json.dumps(record) + "\n" for record in records)
         try:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise OSError(error.errno, f"cannot write {self.path}: {error.strerror}") from error
 
-    def _parse(self, text: str) -> list[tuple[str, Record]]:
-        lines = text.splitlines()
-        records = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-                # Before there were several SAEs of one seed, lines named the seed only.
-                sae = record.get("sae", f"{record['hookpoint']}/seed{record['seed']}")
-                records.append((line, {"sae": sae, "step": record["step"]}))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                if number < len(lines):
-                    raise ValueError(
-                        f"{self.path}, line {number}: not a line of a training log; "
-                        f"move the file away or repair it"
-                    ) from error
-        return records
+
+def _parse(path: Path) -> list[tuple[str, Record]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise ValueError(f"{path}, line {number}: not valid JSON: {error}") from error
+        entry = record if isinstance(record, dict) else {}
+        wrong = [key for key, kind in _KINDS.items() if not isinstance(entry.get(key), kind)]
+        if wrong:
+            raise ValueError(
+                f"{path}, line {number}: not a line of a training log, {wrong[0]!r} is "
+                f"{entry.get(wrong[0])!r}; move the file away or repair it"
+            )
+        sae = entry.get("sae", f"{entry['hookpoint']}/seed{entry['seed']}")
+        records.append((line, entry | {"sae": sae}))
+    return records
+
+
+def _by_number(name: str) -> list[str | int]:
+    """Return what sorts seed9 before seed10."""
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]

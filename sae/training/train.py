@@ -5,7 +5,7 @@ has its own optimiser, files and checkpoint, and becomes bit for bit what it bec
 alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...common.files import StrPath
@@ -15,7 +15,9 @@ from ..config import SAEConfig
 from ..model import SAE
 from ..train_config import TrainConfig
 from .device import check_device
+from .held_out import HeldOut
 from .jobs import Job, check_jobs, jobs_of
+from .log import OnLog
 from .start import Start
 from .trainer import Trainer
 
@@ -29,6 +31,8 @@ def train(
     *,
     start: Start | None = None,
     progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+    on_log: OnLog | None = None,
 ) -> list[SAE]:
     """Train one SAE per seed, or continue where an earlier call was stopped.
 
@@ -53,20 +57,23 @@ def train(
         config: how to train.
         start: the SAE that the one seed begins with, biases included, in place of random weights;
             ``cfg.json`` and the checkpoint say which it was.
-        progress: told of every step, with ``fvu`` and ``dead``, means over the seeds.
+        progress: told of every step, with ``tokens`` so far, and ``fvu`` and ``dead``, means over
+            the seeds.
+        stop: as for `train_many`.
+        on_log: as for `train_many`.
 
     Returns:
         The SAEs, in the order of ``config.seeds``, on ``config.device``.
 
     Raises:
-        ValueError: as for `train_many`.
+        ValueError, StoppedError: as for `train_many`.
         OSError: a file could not be written; the previous checkpoint still stands.
     """
     if hookpoint in ("", "..") or hookpoint != Path(hookpoint).name:
         raise ValueError(f"hookpoint: {hookpoint!r} cannot name a folder")
     jobs = jobs_of(hookpoint, sae_config, config)
     source = StoredBatches({hookpoint: activations})
-    return train_many(source, run, jobs, start=start, progress=progress)
+    return train_many(source, run, jobs, start=start, progress=progress, stop=stop, on_log=on_log)
 
 
 def train_many(
@@ -76,6 +83,9 @@ def train_many(
     *,
     start: Start | None = None,
     progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+    on_log: OnLog | None = None,
+    held_out: HeldOut | None = None,
 ) -> list[SAE]:
     """Train SAEs of several seeds, sizes and architectures at once, or continue.
 
@@ -88,7 +98,13 @@ def train_many(
         jobs: what to train; the settings of the stream (batch_size, epochs, shuffle_seed,
             save_every, log_every, device) are the same in all.
         start: the SAE that the one job begins with.
-        progress: told of every step, with ``fvu`` and ``dead``, means over the SAEs.
+        progress: told of every step, with ``tokens`` so far, and ``fvu`` and ``dead``, means over
+            the SAEs.
+        stop: asked after each step except the last; True ends training. The same call goes on
+            later, to the same bits.
+        on_log: told the records of each logged step, and why an SAE failed; see `OnLog`.
+        held_out: activations to measure the SAEs on now and then; the log's lines of these steps
+            have held_out_fvu, held_out_fvu_without_outliers, held_out_l0 and held_out_dead, too.
 
     Returns:
         The SAEs, in the order of ``jobs``, on their device.
@@ -98,6 +114,7 @@ def train_many(
             belongs to other settings, activations are NaN, infinite or all equal (the message gives
             the step and row); or an SAE diverged: the others are then trained to the end first, and
             its last checkpoint stands. What was saved before is untouched.
+        StoppedError: ``stop`` returned True; each SAE was saved at its step.
         OSError: a file could not be written; the previous checkpoint still stands.
     """
     for job in jobs:
@@ -105,8 +122,10 @@ def train_many(
     check_jobs(jobs, source.widths, source.tokens)
     if start is not None:
         _check_start(start, jobs)
-    trainer = Trainer(source, Path(run), jobs, start)
-    trainer.run(progress or silent)
+    if held_out is not None:
+        held_out.check(jobs)
+    trainer = Trainer(source, Path(run), jobs, start, held_out)
+    trainer.run(progress or silent, stop or (lambda: False), on_log or (lambda _: None))
     return [learner.result() for learner in trainer.learners]
 
 

@@ -1,6 +1,6 @@
 """The loop over the batches: each step of each SAE, what is logged and what is saved."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -20,20 +20,36 @@ from .architectures import Chosen
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
 from .device import Batch, batches_on
 from .gradients import empty_gradients
+from .held_out import HeldOut
 from .initial import begin, record_similarity, scale_of
 from .jobs import Job
 from .learner import Learner, StepFacts
-from .log import LOG, LogWriter
+from .log import LOG, LogWriter, OnLog, Record
 from .stack import EncoderStack
 from .start import Start
+
+
+class StoppedError(Exception):
+    """Training was asked to stop before its last step; every SAE is saved at this one."""
+
+    def __init__(self, step: int, total: int) -> None:
+        super().__init__(f"training was stopped at step {step:,} of {total:,}, and saved")
+        self.step = step
+        self.total = total
 
 
 class Trainer:
     """Trains the SAEs of several jobs; see `train_many`."""
 
     def __init__(
-        self, source: BatchSource, run: Path, jobs: Sequence[Job], start: Start | None
+        self,
+        source: BatchSource,
+        run: Path,
+        jobs: Sequence[Job],
+        start: Start | None,
+        held_out: HeldOut | None,
     ) -> None:
+        self.held_out = held_out
         self.source = source
         self.run_folder = run
         self.start = start
@@ -46,33 +62,37 @@ class Trainer:
         self.log = LogWriter(run / LOG)
         self.log.rewind({learner.job.folder: learner.step for learner in self.learners})
 
-    def run(self, progress: Progress) -> None:
+    def run(self, progress: Progress, stop: Callable[[], bool], on_log: OnLog) -> None:
         """Train from the least advanced SAE's step on; the others join at theirs.
 
         Raises:
             ValueError: one or more SAEs diverged; the others were trained to the end.
+            StoppedError: ``stop`` returned True.
         """
         start = min(learner.step for learner in self.learners)
         progress("train", start, self.total, "steps")
         stacks: list[_Stack] = []
+        stacked: list[Learner] = []
         for step, batch in zip(range(start, self.total), self._batches(start), strict=True):
             active = [each for each in self.learners if each.step == step and not each.failure]
             if not active:
                 break
             if step == 0:
                 self._begin(active, batch)
-            if active != [learner for stack in stacks for learner in stack.learners]:
+            if active != stacked:
                 _release(stacks)
-                stacks = _stacks(active)
-                active = [learner for stack in stacks for learner in stack.learners]
+                stacks, stacked = _stacks(active), active
             facts = self._step(batch, step, stacks)
             done = step + 1
-            if done % self.config.log_every == 0 or done in (1, self.total):
-                self._log(done, facts)
-            if done % self.config.save_every == 0 or done == self.total:
+            self._log(done, facts, on_log)
+            stopped = done < self.total and stop()
+            if done % self.config.save_every == 0 or done == self.total or stopped:
                 for learner in facts:
                     self._save(learner)
-            progress("train", done, self.total, "steps", **_means(facts.values()))
+            tokens = done * self.config.batch_size
+            progress("train", done, self.total, "steps", tokens=tokens, **_means(facts.values()))
+            if stopped:
+                raise StoppedError(done, self.total)
         _release(stacks)
         failures = [learner.failure for learner in self.learners if learner.failure]
         if failures:
@@ -130,29 +150,40 @@ class Trainer:
             self.memory[shape] = empty_gradients(sae)
         return self.memory[shape]
 
-    def _log(self, done: int, facts: Mapping[Learner, StepFacts]) -> None:
+    def _log(self, done: int, facts: Mapping[Learner, StepFacts], on_log: OnLog) -> None:
         records = []
-        for learner in self.learners:
-            if learner not in facts:
-                continue
-            fact = facts[learner]
-            record = {
-                "step": done,
-                "tokens": done * self.config.batch_size,
-                "sae": learner.job.folder,
-                "hookpoint": learner.job.hookpoint,
-                "seed": learner.job.seed,
-                "fvu": fact.fvu.item(),
-                "l0": fact.l0.item(),
-                "dead": int(fact.dead.item()),
-                "lr": fact.lr,
-            }
-            if fact.sparsity:
-                record["sparsity"] = fact.sparsity
-            if "dense_steps" in learner.architecture.state:
-                record["dense_share"] = learner.architecture.state["dense_steps"] / done
-            records.append(record | {name: part.item() for name, part in fact.parts.items()})
-        self.log.append(records)
+        measured = {}
+        if self.held_out is not None and self.held_out.due(done, self.total):
+            measured = self.held_out.measure([*facts])
+        if done % self.config.log_every == 0 or done in (1, self.total) or measured:
+            records = [
+                self._record(done, each, facts[each]) | measured.get(each.job.folder, {})
+                for each in self.learners
+                if each in facts
+            ]
+            self.log.append(records)
+        failed = [each for each in self.learners if each.failure and each.step == done - 1]
+        told = [{"step": done, "sae": each.job.folder, "failure": each.failure} for each in failed]
+        if records or told:
+            on_log([*records, *told])
+
+    def _record(self, done: int, learner: Learner, fact: StepFacts) -> Record:
+        record = {
+            "step": done,
+            "tokens": done * self.config.batch_size,
+            "sae": learner.job.folder,
+            "hookpoint": learner.job.hookpoint,
+            "seed": learner.job.seed,
+            "fvu": fact.fvu.item(),
+            "l0": fact.l0.item(),
+            "dead": int(fact.dead.item()),
+            "lr": fact.lr,
+        }
+        if fact.sparsity:
+            record["sparsity"] = fact.sparsity
+        if "dense_steps" in learner.architecture.state:
+            record["dense_share"] = learner.architecture.state["dense_steps"] / done
+        return record | {name: part.item() for name, part in fact.parts.items()}
 
     def _open(self, job: Job) -> Learner:
         path = self.run_folder / job.folder / CHECKPOINT

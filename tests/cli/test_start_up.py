@@ -77,6 +77,8 @@ def folder(tmp_path: Path) -> Path:
         save_sae(SAE(SAEConfig(d_in=6, num_latents=11, k=3), seed=0), tmp_path / name)
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("no SAE")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/log.jsonl").write_text("")
     return tmp_path
 
 
@@ -113,7 +115,11 @@ ERRORS = {
     "match saelens:gpt2-small/x b --out o": "A: saelens: there is no release 'gpt2-small'; the "
     "nearest are gpt2-small-res-jb, gpt2-small-mlp-tm, gpt2-small-hook-z-kk, "
     "gpt2-small-res_sll-ajt, gpt2-small-res_sle-ajt",
-    "report a": "DIR: no summary.json in a: expected a folder of `twinsae match`",
+    "report a": "DIR: no summary.json or log.jsonl in a: expected a folder of `twinsae match` or "
+    "`twinsae train`",
+    "report run --baseline a": "--baseline: no summary.json in a: expected a folder of `twinsae "
+    "match`",
+    "report run --run-folder a": "run_folder: only for the report of a match, and run is none",
     "report no": "DIR: no does not exist",
     "convert empty new --to native": "A: empty is no SAE folder: it has no "
     "sae_weights.safetensors, sae.safetensors, ae.pt or the like; SAEs below it: none",
@@ -123,6 +129,11 @@ ERRORS = {
     "train --out o --latents 8": "k: 32 active latents of only 8",
     "train --out o --k many": "--k: expected a whole number, got 'many'",
     "train --out o --num-latents 8": "there is no option --num-latents; did you mean --latents?",
+    "train --out o --sparsty 5": "there is no option --sparsty; did you mean --sparsity?",
+    "train --out o --architecture jumprelo": "--architecture: expected one of topk, batch_topk, "
+    "groupmax, relu, gated, jumprelu, got 'jumprelo'; did you mean jumprelu?",
+    "train --out o --log-to wanbd": "--log-to: expected one of tensorboard, wandb, got 'wanbd'; "
+    "did you mean wandb?",
     "train --out o --epochs 0": "epochs: expected a positive number, got 0",
     "train --out o --activations no.npy": "--activations: no.npy does not exist",
     "train --out o --start a/seed9": "--start: a/seed9 does not exist; SAEs beside it: "

@@ -71,6 +71,14 @@ def test_transcoders(tmp_path, train, stream):
     assert float(sae.W_dec.detach().norm()) > 0
 
 
+def test_held_out_activations(tmp_path, train):
+    assert train("held", "--hookpoint h.0.mlp --k 4") == 0
+    held_out = tmp_path / "held/activations"
+    assert train("run", f"--hookpoint h.0.mlp --k 4 --held-out {held_out} --evaluate-every 5") == 0
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert {line["step"] for line in lines if "held_out_fvu" in line} == {5, 10, 12}
+
+
 def test_runs_share_activations(tmp_path, train, capsys):
     shared = f"--hookpoint h.0.mlp --k 4 --shared {tmp_path / 'shared'}"
     assert train("a", shared) == 0

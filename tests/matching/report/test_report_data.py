@@ -1,11 +1,10 @@
 """Reading match folders and training logs, and what is said when they are damaged."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from twinsae.matching.report.data import find_run, read_log, read_match, seed_of
+from twinsae.matching.report.data import read_match
 
 
 def edit_summary(folder, change):
@@ -126,95 +125,3 @@ def test_matching_with_rows_out_of_range(tmp_path, write_match, rows):
     np.savez(tmp_path / "decoder.npz", rows=np.array(rows), cols=np.arange(2), cosine=np.zeros(2))
     with pytest.raises(ValueError, match="expected rows below 3 and cols below 2"):
         read_match(tmp_path)
-
-
-def test_run_is_found_around_the_input(tmp_path, write_log):
-    write_log(tmp_path / "run")
-    inside = tmp_path / "run" / "layers.15.mlp" / "seed0"
-    assert find_run(inside / "sae.safetensors") == tmp_path / "run"
-    assert find_run(inside) == tmp_path / "run"
-    assert find_run(tmp_path / "run") == tmp_path / "run"
-    assert find_run(inside / "too" / "deep") is None
-    assert find_run(tmp_path) is None
-
-
-def test_log_by_seed_in_order(tmp_path, write_log):
-    lines = write_log(tmp_path, seeds=(10, 9), steps=5)
-    log = read_log(tmp_path, Path("anything"))
-    assert log.hookpoint == "layers.15.mlp"
-    assert [entry.seed for entry in log.seeds] == [9, 10]
-    expected = [line["fvu"] for line in lines if line["seed"] == 10]
-    np.testing.assert_array_equal(log.seeds[1].fvu, expected)
-    np.testing.assert_array_equal(log.seeds[1].tokens, np.arange(5) * 2048)
-
-
-def test_log_of_several_hookpoints_shows_the_inputs_own(tmp_path, write_log):
-    write_log(tmp_path, hookpoints=("layers.1", "layers.2"))
-    assert read_log(tmp_path, tmp_path / "layers.2" / "seed0").hookpoint == "layers.2"
-    assert read_log(tmp_path, Path("elsewhere/sae.npz")) is None
-
-
-def test_log_of_a_resumed_run_counts_the_later_line(tmp_path, write_log):
-    lines = write_log(tmp_path, seeds=(0,), steps=4)
-    again = dict(lines[2], fvu=0.125)
-    with (tmp_path / "log.jsonl").open("a") as file:
-        file.write(json.dumps(again) + "\n")
-    (entry,) = read_log(tmp_path, Path("a")).seeds
-    assert entry.fvu[2] == 0.125
-    assert entry.fvu.size == 4
-
-
-def test_log_with_its_last_line_cut_short(tmp_path, write_log):
-    write_log(tmp_path, seeds=(0,), steps=4)
-    text = (tmp_path / "log.jsonl").read_text()
-    (tmp_path / "log.jsonl").write_text(text[:-20])
-    assert read_log(tmp_path, Path("a")).seeds[0].fvu.size == 3
-
-
-def test_empty_log(tmp_path):
-    (tmp_path / "log.jsonl").write_text("")
-    assert read_log(tmp_path, Path("a")) is None
-
-
-def test_damaged_line_inside_the_log(tmp_path, write_log):
-    write_log(tmp_path)
-    lines = (tmp_path / "log.jsonl").read_text().splitlines()
-    lines[6] = lines[6][:9]
-    (tmp_path / "log.jsonl").write_text("\n".join(lines))
-    with pytest.raises(ValueError, match=r"log\.jsonl, line 7: not valid JSON"):
-        read_log(tmp_path, Path("a"))
-
-
-@pytest.mark.parametrize("old", [True, False])
-def test_model_is_read_where_the_run_has_its_activations(tmp_path, write_log, old):
-    write_log(tmp_path)
-    assert read_log(tmp_path, Path("a")).model is None
-    hookpoint = read_log(tmp_path, Path("a")).hookpoint
-    meta = tmp_path / "activations" / ("." if old else hookpoint) / "meta.json"
-    meta.parent.mkdir(parents=True)
-    for text, model in (("[]", None), ("{}", None), ('{"model": "smollm2-135m"}', "smollm2-135m")):
-        meta.write_text(text)
-        assert read_log(tmp_path, Path("a")).model == model
-    meta.write_text("{")
-    with pytest.raises(ValueError, match=r"meta\.json is not valid JSON"):
-        read_log(tmp_path, Path("a"))
-
-
-@pytest.mark.parametrize("line", ["[]", "3", '{"step": 1}', '{"step": "1"}'])
-def test_log_of_something_else(tmp_path, line):
-    (tmp_path / "log.jsonl").write_text(line + "\n")
-    with pytest.raises(ValueError, match="line 1: not a line of a training log"):
-        read_log(tmp_path, Path("a"))
-
-
-def test_missing_log(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no log\.jsonl in"):
-        read_log(tmp_path, Path("a"))
-
-
-@pytest.mark.parametrize(
-    ("path", "seed"),
-    [("run/x/seed12", 12), ("seed3/sae.safetensors", 3), ("seed1/x/seed2", 2), ("seeds", None)],
-)
-def test_seed_of_a_path(path, seed):
-    assert seed_of(path) == seed

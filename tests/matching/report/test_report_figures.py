@@ -1,15 +1,19 @@
 """The figures hold the data they were given, whatever it is."""
 
 import re
-from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from twinsae.matching.report import joint, svg
-from twinsae.matching.report.data import MatchedSide, read_log, read_match
-from twinsae.matching.report.figures import histogram_figure, sweep_figure, training_figure
+from twinsae.matching.report.data import MatchedSide, read_match
+from twinsae.matching.report.figures import (
+    Curve,
+    histogram_figure,
+    sweep_figure,
+    training_figure,
+)
 
 
 def side(cosine, partner):
@@ -145,30 +149,37 @@ def test_histogram_keeps_its_scale_beside_a_baseline_of_one_value(tmp_path, writ
     assert figure.axes[0].get_ylim()[1] < 50
 
 
-def test_training_curves_are_the_logs(tmp_path, write_log):
-    lines = write_log(tmp_path, seeds=(0, 1, 2))
-    log = read_log(tmp_path, tmp_path)
-    figure = training_figure(log.seeds, "dead", "Latents", [2, 0])
-    drawn = {line.get_label(): line for line in figure.axes[0].lines}
-    for seed in (0, 1, 2):
-        expected = [line["dead"] for line in lines if line["seed"] == seed]
-        np.testing.assert_array_equal(drawn[f"seed {seed}"].get_ydata(), expected)
-    colours = [drawn[f"seed {seed}"].get_color() for seed in (2, 0, 1)]
-    assert colours == [svg.BLUE, svg.ORANGE, svg.GREY]
+def curve(values, label="seed 0", colour=svg.GREY):
+    return Curve(label, np.arange(len(values)) * 2048.0, np.array(values), colour, 0.9)
 
 
-@pytest.mark.parametrize("values", [[np.nan, np.nan], [0.0, 0.0], [np.inf, 1.0]])
-def test_training_curves_survive(tmp_path, write_log, values):
-    write_log(tmp_path, seeds=(0,), steps=2)
-    (entry,) = read_log(tmp_path, tmp_path).seeds
-    figure = training_figure([replace(entry, fvu=np.array(values))], "fvu", "FVU", [])
-    assert draw(figure).startswith("<svg")
+def test_training_curves_are_the_logs():
+    curves = [curve([5.0, 3.0, 0.0], f"seed {n}", c) for n, c in enumerate((svg.BLUE, svg.GREY))]
+    figure = training_figure(curves, "Latents", whole=True)
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.lines] == ["seed 0", "seed 1"]
+    assert [line.get_color() for line in axes.lines] == [svg.BLUE, svg.GREY]
+    for line in axes.lines:
+        np.testing.assert_array_equal(line.get_xdata(), [0, 2048, 4096])
+        np.testing.assert_array_equal(line.get_ydata(), [5, 3, 0])
+    assert axes.get_legend() is None
+    assert training_figure(curves, "Latents", legend=True).axes[0].get_legend() is not None
 
 
-def test_a_single_logged_step_is_visible(tmp_path, write_log):
-    write_log(tmp_path, seeds=(0,), steps=1)
-    figure = training_figure(read_log(tmp_path, tmp_path).seeds, "fvu", "FVU", [0])
-    assert figure.axes[0].lines[0].get_marker() == "o"
+@pytest.mark.parametrize("values", [[np.nan, np.nan], [0.0, 0.0], [np.inf, 1.0], [-1.0, -2.0]])
+def test_training_curves_survive(values):
+    assert draw(training_figure([curve(values)], "FVU", log=True)).startswith("<svg")
+
+
+def test_a_single_logged_step_is_visible():
+    assert training_figure([curve([0.5])], "FVU").axes[0].lines[0].get_marker() == "o"
+
+
+@pytest.mark.parametrize(("low", "scale"), [(1.0, "log"), (6.0, "linear"), (0.0, "linear")])
+def test_a_wide_range_has_a_logarithmic_axis(low, scale):
+    curves = [curve([100.0, 50.0]), curve([low, low])]
+    assert training_figure(curves, "L0", log=True).axes[0].get_yscale() == scale
+    assert training_figure(curves, "FVU").axes[0].get_yscale() == "linear"
 
 
 def scribble():

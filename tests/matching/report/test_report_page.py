@@ -192,7 +192,7 @@ def test_training_is_found_around_input_a(tmp_path, write_match, write_log, pars
     for line in lines[-2:]:
         assert f'FVU <data value="{line["fvu"]}">' in html
         assert f'L0 <data value="{line["l0"]}">' in html
-    assert "2 seeds on layers.15.mlp" in page.all_text()
+    assert "2 SAEs on layers.15.mlp" in page.all_text()
 
 
 def test_training_of_a_run_named(tmp_path, write_match, write_log, parse):
@@ -200,7 +200,7 @@ def test_training_of_a_run_named(tmp_path, write_match, write_log, parse):
     write_match(tmp_path / "m", paths=("a.npy", "b.npy"))
     page = parse(render(tmp_path / "m", run=tmp_path / "elsewhere"))
     assert "training-fvu" in page.ids()
-    assert "1 seed on layers.15.mlp" in page.all_text()
+    assert "One SAE on layers.15.mlp" in page.all_text()
 
 
 def test_without_log_a_sentence(tmp_path, write_match, parse):

@@ -1,12 +1,20 @@
 import json
 
 import pytest
-from twinsae.sae.training.log import LogWriter
+from twinsae.sae.training.log import LogWriter, read_log
 
 
 def line(step, seed, hookpoint="h"):
-    sae = f"{hookpoint}/seed{seed}"
-    return {"step": step, "tokens": 10 * step, "sae": sae, "hookpoint": hookpoint, "seed": seed}
+    return {
+        "step": step,
+        "tokens": 10 * step,
+        "sae": f"{hookpoint}/seed{seed}",
+        "hookpoint": hookpoint,
+        "seed": seed,
+        "fvu": 1 / step,
+        "l0": 3.5,
+        "dead": 0,
+    }
 
 
 @pytest.fixture
@@ -55,11 +63,19 @@ def test_a_missing_end_of_line_is_restored(log):
     assert log.path.read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ["not json", "{}", "3"])
-def test_a_file_that_is_no_log_is_refused_and_kept(log, text):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("not json", "not valid JSON: Expecting value"),
+        ("{}", "not a line of a training log, 'step' is None; move the file away or repair it"),
+        ("3", "not a line of a training log, 'step' is None"),
+        (json.dumps(line(1, 0) | {"fvu": "low"}), "not a line of a training log, 'fvu' is 'low'"),
+    ],
+)
+def test_a_file_that_is_no_log_is_refused_and_kept(log, text, problem):
     content = text + "\n" + log.path.read_text()
     log.path.write_text(content)
-    with pytest.raises(ValueError, match=r"log\.jsonl, line 1: not a line of a training log"):
+    with pytest.raises(ValueError, match=rf"log\.jsonl, line 1: {problem}"):
         log.rewind({"h/seed0": 0})
     assert log.path.read_text() == content
 
@@ -67,3 +83,23 @@ def test_a_file_that_is_no_log_is_refused_and_kept(log, text):
 def test_no_log_is_an_empty_log(tmp_path):
     LogWriter(tmp_path / "log.jsonl").rewind({"h/seed0": 0})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_is_read_by_sae_and_step(tmp_path):
+    log = LogWriter(tmp_path / "log.jsonl")
+    log.append([line(2, 10), line(2, 9)])
+    log.append([line(1, 10), line(1, 9, "g"), line(2, 10) | {"fvu": 0.125}])
+    with log.path.open("a") as file:
+        file.write('{"step": 3, "tok')
+    assert read_log(tmp_path) == {
+        "g/seed9": [line(1, 9, "g")],
+        "h/seed9": [line(2, 9)],
+        "h/seed10": [line(1, 10), line(2, 10) | {"fvu": 0.125}],
+    }
+
+
+def test_a_run_without_a_log_is_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=rf"no log\.jsonl in {tmp_path}: expected the folder"
+    ):
+        read_log(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from twinsae.sae import SAE, SAEConfig, TrainConfig, load_sae
 from twinsae.sae.activations import StoredBatches
-from twinsae.sae.training import Job, train_many
+from twinsae.sae.training import HeldOut, Job, train_many
 from twinsae.sae.training.architectures import thresholded
 
 CONFIG = TrainConfig(batch_size=40, epochs=3, lr=1e-2, warmup_steps=3, log_every=3, save_every=7)
@@ -94,6 +94,22 @@ def test_how_similar_saes_begin_is_recorded(together, make_activations, tmp_path
     train_many(source, tmp_path, [job("topk", 2), job("topk", 3)])
     pairs = [(each["a"], each["b"]) for each in json.loads((tmp_path / "initial.json").read_text())]
     assert pairs == [(f"h/topk/seed{a}", f"h/topk/seed{b}") for a, b in ((0, 1), (2, 3))]
+
+
+def test_saes_are_measured_on_held_out_activations(small_store, make_activations, tmp_path):
+    one, source = JOBS[0], StoredBatches({"h": make_activations(400, D_IN)})
+    held_out = HeldOut({"h": small_store}, 10)
+    (sae,) = train_many(source, tmp_path / "run", [one], held_out=held_out)
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    measured = {line["step"]: line["held_out_fvu"] for line in lines if "held_out_fvu" in line}
+    assert [*measured] == [10, 20, 30]
+    x = next(small_store.in_order(400))
+    assert measured[30] == pytest.approx(sae(x).fvu.item(), rel=1e-5)
+    assert measured[30] < measured[10]
+    train_many(source, tmp_path / "plain", [one])
+    assert bits(tmp_path / "run", one) == bits(tmp_path / "plain", one)
+    with pytest.raises(ValueError, match=r"^held_out: no activations of 'h', only g"):
+        train_many(source, tmp_path / "no", [one], held_out=HeldOut({"g": small_store}, 10))
 
 
 def test_they_learn(together):
