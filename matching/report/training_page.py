@@ -114,7 +114,7 @@ def _panel(key: str, saes: Sequence[SAELog], looks: dict[str, _Look]) -> Panel:
 
 
 def _row(sae: SAELog, look: _Look, shared: str) -> dict[str, object]:
-    last = {key: float(sae.values[key][-1]) for key in QUANTITIES}
-    tokens, dead = int(sae.tokens[-1]), int(last["dead"])
+    row: dict[str, object] = {key: float(sae.values[key][-1]) for key in QUANTITIES}
+    row["dead"] = int(sae.values["dead"][-1])
     name = sae.name.removeprefix(shared).split("/")
-    return {"name": name, "look": look, **last, "tokens": tokens, "dead": dead}
+    return row | {"name": name, "look": look, "tokens": int(sae.tokens[-1])}

@@ -201,6 +201,8 @@ def test_train_on_own_activations_and_match_the_seeds(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "train: 16 steps" in shown
     assert "Trained SAEs" in shown
+    assert main(["report", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run/report/index.html").is_file()
     saes = [str(run / "here.mlp" / f"seed{seed}") for seed in (3, 5)]
     assert main(["match", *saes, "--out", str(tmp_path / "match")]) == 0
 

@@ -10,7 +10,7 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from twinsae.matching.report import render
+from twinsae.matching.report import render, render_training
 
 pytestmark = pytest.mark.slow
 
@@ -122,6 +122,17 @@ def test_every_figure_is_visible_and_whole(browser, page, width):
         drawn = np.abs(image - background).sum(-1) > 60
         assert 0.01 < drawn.mean() < 0.8
     assert browser.execute_script(OVERFLOWING) == []
+
+
+@pytest.mark.parametrize("width", SIZES.values(), ids=SIZES)
+def test_a_training_page_fits(browser, tmp_path, write_log, width):
+    write_log(tmp_path, seeds=(0, 1, 2))
+    show(browser, render_training(tmp_path), width, "dark")
+    for name in FIGURES[3:]:
+        assert browser.find_element(By.ID, name).is_displayed()
+    assert browser.execute_script(OVERFLOWING) == []
+    for tag, colour, background in browser.execute_script(COLOURS):
+        assert contrast(colour, background) >= 4.5, tag
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -52,6 +52,16 @@ def test_a_full_disk_loses_nothing(activations, tmp_path, same_bits, begun, name
     assert same_bits(resumed, whole)
 
 
+def test_a_disk_that_is_full_when_training_is_to_stop_loses_nothing(activations, same_bits, begun):
+    checkpoint = begun / "h/seed1/checkpoint.safetensors"
+    before = checkpoint.read_bytes()
+    with files_limited_to(len(before) - 100), pytest.raises(OSError, match="cannot write"):
+        train(activations, begun, "h", SHAPE, CONFIG, stop=lambda: True)
+    assert checkpoint.read_bytes() == before
+    resumed = train(activations, begun, "h", SHAPE, CONFIG)
+    assert same_bits(resumed, train(activations, begun.parent / "whole", "h", SHAPE, CONFIG))
+
+
 def test_a_log_that_cannot_grow_is_told_by_name(activations, tmp_path, same_bits, begun):
     log = begun / "log.jsonl"
     with (
