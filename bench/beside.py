@@ -47,7 +47,7 @@ def bench_beside(
         OURS: OwnLoop(contest.start(shape, b_dec), contest.config, total).step,
     }
     losses: dict[str, list[float]] = {way: [] for way in loops}
-    batches = x.split(shape.num_tokens)
+    batches = torch.split(x, shape.num_tokens)
     ways = {way: _recorded(loop, batches, losses[way]) for way, loop in loops.items()}
     clock = CpuClock()
     peaks = {way: clock.peak(step).total for way, step in ways.items()}
@@ -74,7 +74,9 @@ def _notes(contest: Contest, theirs: Sequence[float], ours: Sequence[float]) -> 
 
 def unit_variance(x: Tensor, rows: int) -> Tensor:
     """Return ``x`` (a multiple of ``rows``, D), each batch scaled to the variance ``rows``."""
-    return torch.cat([batch * (rows / total_variance(batch)) ** 0.5 for batch in x.split(rows)])
+    return torch.cat(
+        [batch * (rows / total_variance(batch)) ** 0.5 for batch in torch.split(x, rows)]
+    )
 
 
 def farthest(theirs: Sequence[float], ours: Sequence[float]) -> tuple[float, int]:

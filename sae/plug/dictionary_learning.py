@@ -22,7 +22,7 @@ from .saelens_patch import latent_major
 check_version("dictionary-learning", "0.1")
 _top_k: Any = import_module("dictionary_learning.trainers.top_k")
 _batch_top_k: Any = import_module("dictionary_learning.trainers.batch_top_k")
-_matryoshka: Any = import_module("dictionary_learning.trainers.matryoshka_batch_top_k")
+_nested: Any = import_module("dictionary_learning.trainers.matryoshka_batch_top_k")
 
 
 class _LossLog(NamedTuple):
@@ -144,9 +144,7 @@ class FastBatchTopKTrainer(_Fast, _batch_top_k.BatchTopKTrainer):  # type: ignor
     """``BatchTopKTrainer``, as `FastTopKTrainer` is ``TopKTrainer``."""
 
 
-class FastMatryoshkaBatchTopKTrainer(  # type: ignore[misc]
-    _Fast, _matryoshka.MatryoshkaBatchTopKTrainer
-):
+class FastMatryoshkaBatchTopKTrainer(_Fast, _nested.MatryoshkaBatchTopKTrainer):  # type: ignore[misc]
     """``MatryoshkaBatchTopKTrainer``, as `FastTopKTrainer` is ``TopKTrainer``."""
 
     group_weights: list[float]

@@ -87,6 +87,7 @@ def encode_batch(x: Tensor, weight: Tensor, bias: Tensor, number: int) -> Active
         first = linear_topk(rows, weight, bias, width)
         found = Chosen(Listed(first.indices, None, len(weight)), first.values)
         offsets = batch_topk(rows, weight, bias, number, found).places.row_offsets
+        assert offsets is not None
         counts = offsets.diff()  # (N,)
     # Once more for the gradients: each token's active latents are its largest.
     most = max(int(counts.max()), 1)
