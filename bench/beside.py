@@ -17,7 +17,10 @@ from .refuse import WrongResultError
 from .rivals import Contest, Step
 
 UNTIMED = 2  # the first step of each has its memory measured, the second warms up
-SAME_LOSS = 0.02  # relative, of the last step; rounding makes the runs drift apart
+TOGETHER = 1e-4  # relative, of two losses that are called equal
+# Relative, of the last step. Sooner or later rounding decides which of two latents is chosen for a
+# token, and the runs drift apart, as two runs of one trainer do whose weights differ by a rounding.
+SAME_LOSS = 0.02
 
 
 def bench_beside(
@@ -33,8 +36,9 @@ def bench_beside(
         steps: how many steps of each are timed.
 
     Returns:
-        The peer and ours. Notes: the last step's loss; and how far the losses are apart at most,
-        relative, and at which step. Memory is beyond the weights and the state of the optimiser.
+        The peer and ours. Notes: the last step's loss; for how many steps the losses are equal to
+        1e-4, and how far they are apart at most, both relative. Memory is beyond the weights and
+        the state of the optimiser.
 
     Raises:
         WrongResultError: the last losses differ by more than 2 %.
@@ -67,9 +71,12 @@ def _notes(contest: Contest, theirs: Sequence[float], ours: Sequence[float]) -> 
             f"{contest.job} beside {contest.peer}: the loss is {ours[-1]:.4f}, theirs "
             f"{theirs[-1]:.4f}, after {len(ours)} steps: not timed"
         )
-    difference, step = farthest(theirs, ours)
-    apart = f"at most {difference:.0e} apart, at step {step} of {len(ours)}"
-    return f"loss {theirs[-1]:.4f}", f"loss {ours[-1]:.4f}; {apart}"
+    apart = differences(theirs, ours)
+    together = next((step for step, one in enumerate(apart) if one > TOGETHER), len(apart))
+    found = (
+        f"within {TOGETHER:g} for {together} of {len(apart)} steps, at most {max(apart):.0e} apart"
+    )
+    return f"loss {theirs[-1]:.4f}", f"loss {ours[-1]:.4f}; {found}"
 
 
 def unit_variance(x: Tensor, rows: int) -> Tensor:
@@ -79,11 +86,9 @@ def unit_variance(x: Tensor, rows: int) -> Tensor:
     )
 
 
-def farthest(theirs: Sequence[float], ours: Sequence[float]) -> tuple[float, int]:
-    """Return the largest relative difference of two runs' losses, and its 1-based step."""
-    apart = [abs(a - b) / abs(a) for a, b in zip(theirs, ours, strict=True)]
-    worst = max(range(len(apart)), key=apart.__getitem__)
-    return apart[worst], worst + 1
+def differences(theirs: Sequence[float], ours: Sequence[float]) -> list[float]:
+    """Return the relative difference of two runs' losses at each step."""
+    return [abs(a - b) / abs(a) for a, b in zip(theirs, ours, strict=True)]
 
 
 def _recorded(step: Step, batches: Sequence[Tensor], losses: list[float]) -> Call:

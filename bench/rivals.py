@@ -78,8 +78,8 @@ def sparsify_step(sae: SAE, contest: Contest, schedule: Schedule) -> Step:
 
     def step(x: Tensor) -> float:
         coder.set_decoder_norm_to_unit_norm()
-        loss = coder(x).fvu
-        loss.backward()
+        loss: Tensor = coder(x).fvu
+        torch.autograd.backward(loss)
         coder.remove_gradient_parallel_to_decoder_directions()
         optimizer.step()
         optimizer.zero_grad()

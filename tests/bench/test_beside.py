@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import Tensor
-from twinsae.bench.beside import bench_beside, farthest, unit_variance
+from twinsae.bench.beside import bench_beside, differences, unit_variance
 from twinsae.bench.contests import CONTESTS
 from twinsae.bench.measurement import OURS
 from twinsae.bench.own_loop import OwnLoop
@@ -27,8 +27,8 @@ def test_batches_have_a_total_variance_of_their_size() -> None:
         torch.testing.assert_close(ratio, ratio[0, 0].expand_as(ratio))
 
 
-def test_the_largest_relative_difference_is_found() -> None:
-    assert farthest([1.0, 2.0, 4.0], [1.0, 2.5, 4.1]) == (0.25, 2)
+def test_differences_are_relative() -> None:
+    assert differences([1.0, 2.0, -4.0], [1.0, 2.5, -3.0]) == [0.0, 0.25, 0.25]
 
 
 @pytest.fixture
@@ -57,11 +57,11 @@ def test_both_are_measured_from_the_same_weights(contest) -> None:
     assert (theirs.way, ours.way) == ("other", OURS)
     assert theirs.task.job == "topk beside other"
     assert ours.notes[0].startswith(theirs.notes[0])
-    assert "at most 0e+00 apart, at step 1 of 7" in ours.notes[0]
+    assert "within 0.0001 for 7 of 7 steps, at most 0e+00 apart" in ours.notes[0]
 
 
 def test_a_small_difference_is_told_and_a_large_one_refused(contest) -> None:
     _, ours = bench_beside(contest(1.01), X, SHAPE, "random", 5)
-    assert "at most 1e-02 apart, at step" in ours.notes[0]
+    assert "within 0.0001 for 4 of 7 steps, at most 1e-02 apart" in ours.notes[0]
     with pytest.raises(WrongResultError, match=r"topk beside other: the loss is .* 7 steps"):
         bench_beside(contest(1.05), X, SHAPE, "random", 5)

@@ -59,11 +59,7 @@ def test_activations_that_do_not_fit_are_refused(tmp_path):
 def test_our_losses_are_theirs_step_by_step(contest):
     x = torch.randn(96, 8, generator=torch.Generator().manual_seed(2)).exp()
     _, ours = bench_beside(contest, x, SHAPE, "random", 30)
-    loss, apart, at = re.match(
-        r"loss ([\d.]+); at most (\S+) apart, at step (\d+) of 32", ours.notes[0]
-    ).groups()
-    assert float(apart) < 1e-4, at
-    assert float(loss) > 0
+    assert "within 0.0001 for 32 of 32 steps, at most" in ours.notes[0]
 
 
 def test_they_are_measured_beside_ours(capsys):
