@@ -9,8 +9,6 @@ from ...kernels.decode import sparse_decode
 from ...kernels.topk import linear_topk
 from ..active_latents import group_max
 from ..training.architectures.batch_topk import batch_topk
-from ..training.architectures.interface import Chosen
-from ..training.places import Listed
 from .dense_products import LEAST_ACTIVE, decode_dense, dense_is_faster, encode_dense, occurring
 
 
@@ -83,10 +81,7 @@ def encode_batch(x: Tensor, weight: Tensor, bias: Tensor, number: int) -> Active
     """
     rows, weight, bias = _as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
     with torch.no_grad():
-        width = min(max(2 * number // len(rows), 1), len(weight))
-        first = linear_topk(rows, weight, bias, width)
-        found = Chosen(Listed(first.indices, None, len(weight)), first.values)
-        offsets = batch_topk(rows, weight, bias, number, found).places.row_offsets
+        offsets = batch_topk(rows, weight, bias, number).places.row_offsets
         assert offsets is not None
         counts = offsets.diff()  # (N,)
     # Once more for the gradients: each token's active latents are its largest.

@@ -33,7 +33,7 @@ class BatchTopK(Selected):
         weight = sae.encoder.weight
         bias = encoder_bias(sae, weight, sae.encoder.bias)
         floor = SLACK * self.state["smallest"]
-        chosen = batch_topk(x, weight, bias, self.k, floor or None)
+        chosen = batch_topk(x, weight, bias, self.k * len(x), floor or None)
         values = chosen.values
         self.state["smallest"] = float(values.amin()) if len(values) else 0.0
         return chosen
@@ -48,9 +48,9 @@ class BatchTopK(Selected):
 
 
 def batch_topk(
-    x: Tensor, weight: Tensor, bias: Tensor, k: int, floor: float | None = None
+    x: Tensor, weight: Tensor, bias: Tensor, number: int, floor: float | None = None
 ) -> Chosen:
-    """Return the k N largest positive scores of a batch, or all positive ones if there are fewer.
+    """Return the ``number`` largest positive scores of a batch, or all if there are fewer.
 
     Where equal scores compete for the last places, those of earlier tokens, and of lower latents,
     win. The result is exact: the scores above a floor are listed, and if these are too few, they
@@ -60,28 +60,28 @@ def batch_topk(
         x: (N, D).
         weight: (L, D).
         bias: (L,).
-        k: of a token, on average.
+        number: of scores to keep, of all tokens together.
         floor: 0 or more, which most often is low enough; None: there is no guess.
 
     Returns:
         Compressed rows, whose latents ascend within each token.
     """
-    number = k * len(x)
     found = None if floor is None else linear_above(x, weight, bias, floor)
     if found is None or len(found.values) < number:
-        found = linear_above(x, weight, bias, _surely_below(x, weight, bias, k))
+        found = linear_above(x, weight, bias, _surely_below(x, weight, bias, number))
     return _largest(found, number, len(weight))
 
 
-def _surely_below(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> float:
-    """Return a floor below the k N largest positive scores, or 0.
+def _surely_below(x: Tensor, weight: Tensor, bias: Tensor, number: int) -> float:
+    """Return a floor below the ``number`` largest positive scores, or 0.
 
-    The k N-th largest of some of the scores is not above that of all.
+    The one of that rank among some of the scores is not above that among all.
     """
-    some = linear_topk(x, weight, bias, min(2 * k, len(weight))).values.flatten()
-    if len(some) < k * len(x) or not len(some):
+    width = min(2 * -(-number // max(len(x), 1)), len(weight))
+    some = linear_topk(x, weight, bias, max(width, 1)).values.flatten()
+    if len(some) < number or not number:
         return 0.0
-    least = some.kthvalue(len(some) - k * len(x) + 1).values
+    least = some.kthvalue(len(some) - number + 1).values
     return float(torch.nextafter(least, torch.full_like(least, -torch.inf)).clamp(min=0))
 
 

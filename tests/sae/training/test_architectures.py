@@ -264,7 +264,7 @@ def test_batch_topk_keeps_the_largest_whatever_the_guess(rows, k, floor):
     scores = (x @ weight.T + bias).relu().flatten()
     order = scores.sort(descending=True, stable=True).indices[: rows * k]
     kept = torch.zeros_like(scores).index_fill(0, order, 1) * scores
-    found = batch_topk(x, weight, bias, k, floor)
+    found = batch_topk(x, weight, bias, rows * k, floor)
     row = torch.arange(rows).repeat_interleave(found.places.row_offsets.diff())
     assert (found.values > 0).all()
     dense = torch.zeros(rows, 20).index_put((row, found.places.indices), found.values)
