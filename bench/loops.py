@@ -80,7 +80,7 @@ def saelens_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: bool) -> Loop
         )
     )
     sae.b_dec.data.copy_(b_dec)
-    settings = _saelens_settings(shape, auxk)
+    settings = saelens_settings(shape, auxk)
     with plug.saelens() if plugged else nullcontext():
         trainer = trainer_class(settings, sae, iter(()))
 
@@ -91,7 +91,8 @@ def saelens_loop(shape: Shape, b_dec: Tensor, auxk: bool, plugged: bool) -> Loop
     return Loop(step, sae)
 
 
-def _saelens_settings(shape: Shape, auxk: bool) -> Any:
+def saelens_settings(shape: Shape, auxk: bool) -> Any:
+    """Return the settings of SAELens' trainer, with latents dead after two batches if ``auxk``."""
     config = import_module("sae_lens.config")
     return config.SAETrainerConfig(
         total_training_samples=NEVER,

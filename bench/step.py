@@ -1,4 +1,4 @@
-"""Times forward and backward of one training step, without the optimiser."""
+"""Times forward and backward of one training step, without the optimiser; then its phases."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,11 +12,12 @@ from ..kernels.grads import LatentGrads
 from ..sae import SAE, TrainConfig
 from ..sae.loss import total_variance
 from ..sae.training.architectures import Batch, Losses, architecture
-from ..sae.training.gradients import Gradients, gradient_memory
+from ..sae.training.gradients import Gradients, empty_gradients
 from ..sae.training.stack import EncoderStack
 from .inputs import Inputs
 from .measurement import OURS, PRODUCT, Measurement, Task, measure
 from .peers import GRADIENTS, Peer, installed_peers
+from .phases import bench_phases
 from .refuse import refuse, score_rounding
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ RELATIVE_ROUNDING = 1e-4  # of sums of up to N k products, in the Frobenius norm
 def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     """Time our trainer's gradients beside a TopK SAE in plain torch with autograd, and peers.
 
+    The phases of a whole step, with its update, follow: see `bench_phases`.
+
     Raises:
         WrongResultError: our gradients, or those of a peer, are wrong.
     """
@@ -38,7 +41,7 @@ def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     stack = EncoderStack([sae])
     parameters = (sae.encoder.weight, sae.encoder.bias, sae.W_dec, sae.b_dec)
 
-    memory = gradient_memory(sae)
+    memory = empty_gradients(sae)
 
     def ours(out: LatentGrads | None) -> object:
         return topk_gradients(sae, stack, x, variance, out)
@@ -56,7 +59,7 @@ def bench_step(inputs: Inputs, rounds: int) -> list[Measurement]:
     for peer in peers:
         ways[peer.name] = partial(peer.step, x)
     task = Task("step", inputs.shape.sizes, inputs.source, 2 * x.numel() * len(weight))
-    return measure(task, ways, rounds)
+    return measure(task, ways, rounds) + bench_phases(inputs, rounds)
 
 
 @torch.no_grad()
@@ -67,9 +70,9 @@ def topk_gradients(
     kind = architecture(sae.config, TrainConfig())
     (stacked,) = stack.encode(x, kind.stacked_k)
     dead = torch.zeros_like(sae.encoder.bias, dtype=torch.bool)
-    gradients = Gradients(sae, gradient_memory(sae) if memory is None else memory)
+    gradients = Gradients(sae)
     losses = kind.backward(sae, Batch(x, x, variance, dead, 0.0), stacked, gradients)
-    return losses, gradients.finish()
+    return losses, gradients.written(memory)
 
 
 def torch_fvu(sae: SAE, x: Tensor, variance: Tensor, chosen: Tensor | None = None) -> Tensor:

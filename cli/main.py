@@ -17,6 +17,7 @@ from .bench.training import BenchTraining
 from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
+from .evaluate import Evaluate
 from .help_text import command_help, overview
 from .list_saes import List
 from .match import Match
@@ -88,6 +89,7 @@ TWINSAE = Family(
     {
         "demo": Demo,
         "train": Train,
+        "evaluate": Evaluate,
         "match": Match,
         "match-all": MatchAll,
         "report": Report,

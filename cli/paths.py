@@ -6,7 +6,8 @@ from typing import NamedTuple
 from ..common.files import StrPath
 from ..sae.activations import HarvestConfig
 from ..sae.activations.sources import locate_model, locate_text
-from ..sae.formats.paths import find_saes, no_sae, weight_file
+from ..sae.formats.layouts import WEIGHT_FILES
+from ..sae.formats.paths import find_saes, no_sae, split_layer, weight_file
 from ..sae.hub.names import HUB, is_name, parse_name
 
 
@@ -64,9 +65,19 @@ def saes(text: str) -> StrPath:
     if is_name(text):
         return sae(text)
     path = Path(text)
-    if not path.is_file() and not find_saes(path):
+    if not saes_at(path):
         raise no_sae(path)
     return path
+
+
+def saes_at(place: StrPath) -> list[StrPath]:
+    """Return the SAE that a path or name is, or those below a folder; nothing is read."""
+    path = Path(place)
+    if is_name(place) or split_layer(path)[0].is_file():
+        return [place]
+    if any((path / name).is_file() for name in WEIGHT_FILES):
+        return [path]
+    return [*find_saes(path)]
 
 
 def named_sae(text: str) -> tuple[str | None, StrPath]:

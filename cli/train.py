@@ -1,7 +1,7 @@
 """`twinsae train`: activations of a language model, then SAEs of several seeds on them."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -9,20 +9,20 @@ from ..common.files import StrPath
 from ..common.progress import Progress, renamed
 from ..sae import SAEConfig, TrainConfig
 from ..sae.activations import HarvestConfig
-from ..sae.config import Activation, Trained
+from ..sae.activations.config import BLOCK_TOKENS
 from ..sae.log_to import LogTo, check_installed
-from ..sae.train_config import check_settings, only_its_own
+from ..sae.train_config import check_settings
 from . import paths
 from .options import Argument
+from .shapes import Shapes
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ..sae import Start
-    from ..sae.activations import ActivationStore
+    from ..sae.activations import ActivationStore, BatchSource
+    from ..sae.training import HeldOut, Job
     from .training_view import TrainingView
-
-_K = 32  # active latents per token
 
 
 @dataclass(frozen=True)
@@ -44,39 +44,43 @@ class Train:
     """Your own: a file or folder of arrays, or a store; by default made in OUT/activations."""
     max_norm: float | None = None
     """Leave out activations whose norm is over so many times the median."""
-    architecture: tuple[Trained, ...] = ()
-    """How latents become active; by default as in --start, or topk. Several train side by side.
-    relu, gated and jumprelu need --sparsity."""
     start: Annotated[StrPath | None, Argument(paths.sae, metavar="SAE")] = None
     """Begin one seed with this SAE, a path or a name on the Hub, not with random weights."""
-    latents: tuple[int, ...] = (0,)
-    """Latents of each SAE; 0: as --start, or --expansion-factor times the width. Several: one SAE
-    of each size."""
-    expansion_factor: int = 32
-    """Latents per dimension of the activations, where neither --latents nor --start tells."""
-    k: tuple[int, ...] = ()
-    """Active latents per token, on average for batch_topk; by default those of --start, or 32.
-    Several: one SAE for each."""
-    prefixes: tuple[int, ...] = ()
-    """Matryoshka: sizes of the nested dictionaries, up to the number of latents."""
-    normalize_decoder: bool = True
-    """Keep the decoder's rows at unit norm. With no, penalties count latents by these norms."""
+    target: str = ""
+    """Train transcoders: from a hookpoint's output they reconstruct that of this module."""
+    target_activations: Annotated[Path | None, Argument(paths.existing)] = None
+    """With --activations and --target: those to reconstruct, of the same tokens, row by row."""
+    stream: bool = False
+    """Harvest while training, and store nothing: where activations do not fit on the disk."""
+    block_tokens: int = BLOCK_TOKENS
+    """With --stream: tokens that are shuffled together, of which two blocks are in memory."""
+    shared: Path | None = None
+    """Folder of activations that runs share, in place of OUT/activations."""
+    held_out: Annotated[Path | None, Argument(paths.existing)] = None
+    """Activations to measure on, which are not trained on: a store, a file of arrays, or a folder
+    with one of each hookpoint."""
+    evaluate_every: int = 1000
+    """With --held-out: steps between two measurements."""
     log_to: tuple[LogTo, ...] = ()
     """Show the log there, too: in OUT/tensorboard, or in a run of wandb. Needs the package."""
+    shapes: Shapes = field(default_factory=Shapes)
     harvest: HarvestConfig = field(default_factory=HarvestConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         """Raise for what is wrong whatever the activations are, before they are harvested."""
         check_installed(self.log_to)
-        if self.start is not None and len(self.variants(1)) * len(self.training.seeds) > 1:
+        shapes = self.shapes.variants(1, 1 if self.target else 0, self.training)
+        if self.start is not None and len(self.training.seeds) > 1:
             raise ValueError(
-                "seeds: with --start all become the same SAE: give one seed, such as --seeds 0, "
-                "one --architecture, --latents and --k"
+                "seeds: with --start all become the same SAE: give one, such as --seeds 0"
             )
+        if self.start is not None and len(shapes) > 1:
+            raise ValueError("start: one SAE begins with it: give one --architecture and one --k")
         if self.start is None:
-            for sae, config in self.variants(1).values():
+            for sae, config in shapes.values():
                 check_settings(sae, config)
+        self._check_stores()
         if self.activations is None:
             paths.check_harvest(self.harvest, self.out / "activations")
         elif len(self.harvest.hookpoint) > 1:
@@ -85,8 +89,20 @@ class Train:
         if self.max_norm is not None and not self.max_norm >= 1:
             raise ValueError(f"max_norm must be at least 1, got {self.max_norm}")
 
+    def _check_stores(self) -> None:
+        if self.target_activations is not None and not (self.activations and self.target):
+            raise ValueError("target_activations: only with --activations and --target")
+        if self.activations is not None and self.target and self.target_activations is None:
+            raise ValueError("target_activations: --activations and --target need them, too")
+        if self.stream and (self.activations or self.shared or self.max_norm is not None):
+            raise ValueError("stream: not with --activations, --shared or --max-norm")
+        if self.shapes.skip_connection and not self.target:
+            raise ValueError("skip_connection: only transcoders have one, which need --target")
+        if self.target in self.harvest.hookpoint:
+            raise ValueError(f"target: {self.target} is the hookpoint itself")
+
     def run(self, console: "Console") -> None:
-        """Harvest what is missing, train, and print one line per seed."""
+        """Harvest what is missing, train, and print one line per SAE."""
         from ..sae import open_start
         from ..sae.training.device import check_device
         from .tables import training_table
@@ -96,93 +112,114 @@ class Train:
         with open_training_view(console, self.out, self.log_to) as view:
             progress = view.progress
             start = None if self.start is None else open_start(self.start, progress=progress)
-            stores = self.open_stores(progress)
-            for hookpoint, store in stores.items():
-                named = renamed(progress, after=f" {hookpoint}") if len(stores) > 1 else progress
-                self.train_one(hookpoint, store, start, console, view._replace(progress=named))
+            if self.stream:
+                hookpoints = self._train_on_stream(start, console, view)
+            else:
+                hookpoints = self._train_on_stores(start, console, view)
         console.print(training_table(self.out))
-        for hookpoint in stores:
+        for hookpoint in hookpoints:
             console.print(f"SAEs: {self.out / hookpoint}", soft_wrap=True)
 
-    def train_one(
+    def _train_on_stream(
+        self, start: "Start | None", console: "Console", view: "TrainingView"
+    ) -> list[str]:
+        from ..sae.activations import ActivationStream
+
+        harvest = self._harvest()
+        with ActivationStream(
+            harvest, block_tokens=self.block_tokens, progress=view.progress, say=_say(console)
+        ) as stream:
+            read = [name for name in stream.widths if name != self.target]
+            self._train(stream, read, start, console, view)
+        return read
+
+    def _train_on_stores(
+        self, start: "Start | None", console: "Console", view: "TrainingView"
+    ) -> list[str]:
+        """Train on one hookpoint after another, and note beside the SAEs what its store holds."""
+        from ..sae.activations import StoredBatches
+        from .activations import describe, record
+
+        stores = self._open_stores(console, view.progress)
+        read = [name for name in stores if name != self.target]
+        for hookpoint in read:
+            names = [hookpoint, self.target] if self.target else [hookpoint]
+            source = StoredBatches({name: stores[name] for name in names})
+            if self.max_norm is not None:
+                source = source.without_outliers(self.max_norm)
+            for name, store in source.stores.items():
+                for line in describe(store):
+                    console.print(f"{name}: {line}", soft_wrap=True, highlight=False)
+            named = view
+            if len(read) > 1:
+                named = view._replace(progress=renamed(view.progress, after=f" {hookpoint}"))
+            self._train(source, [hookpoint], start, console, named)
+            record(source.stores[hookpoint], self.out / hookpoint / "activations.json")
+        return read
+
+    def _train(
         self,
-        hookpoint: str,
-        store: "ActivationStore",
+        source: "BatchSource",
+        hookpoints: Sequence[str],
         start: "Start | None",
         console: "Console",
         view: "TrainingView",
     ) -> None:
-        """Train on one store, say what it holds, and note that beside the SAEs."""
-        from ..sae.training import Job, OneStore, train_many
-        from .activations import describe, record
+        from ..sae.training import Job, train_many
         from .stopping import StopRequest
 
-        if self.max_norm is not None:
-            store = store.without_outliers(self.max_norm)
-        for line in describe(store):
-            console.print(f"{hookpoint}: {line}", soft_wrap=True, highlight=False)
         jobs = [
-            Job(hookpoint, sae, config, seed, f"{hookpoint}/{folder}seed{seed}")
-            for folder, (sae, config) in self.variants(store.d_in, start).items()
+            Job(hookpoint, sae, config, seed, f"{hookpoint}/{folder}seed{seed}", self.target)
+            for hookpoint in hookpoints
+            for folder, (sae, config) in self._variants(source.widths, hookpoint, start).items()
             for seed in config.seeds
         ]
-        source = OneStore(hookpoint, store)
         with StopRequest(console) as stop:
             train_many(
-                source, self.out, jobs,
-                start=start, progress=view.progress, stop=stop, on_log=view.on_log,
+                source, self.out, jobs, start=start, progress=view.progress, stop=stop,
+                on_log=view.on_log, held_out=self._open_held_out(jobs),
             )  # fmt: skip
-        record(store, self.out / hookpoint / "activations.json")
 
-    def open_stores(self, progress: Progress) -> "dict[str, ActivationStore]":
+    def _open_held_out(self, jobs: "Sequence[Job]") -> "HeldOut | None":
+        from ..sae.activations import open_activations
+        from ..sae.training import HeldOut
+
+        if self.held_out is None:
+            return None
+        names = sorted({name for job in jobs for name in job.hookpoints})
+        folders = {name: self.held_out / name for name in names}
+        if len(names) == 1 and not folders[names[0]].exists():
+            folders[names[0]] = self.held_out
+        stores = {name: open_activations(folder) for name, folder in folders.items()}
+        return HeldOut(stores, self.evaluate_every)
+
+    def _variants(
+        self, widths: Mapping[str, int], hookpoint: str, start: "Start | None"
+    ) -> dict[str, tuple[SAEConfig, TrainConfig]]:
+        d_out = widths[self.target] if self.target else 0
+        return self.shapes.variants(widths[hookpoint], d_out, self.training, start)
+
+    def _harvest(self) -> HarvestConfig:
+        """Return what is to be collected: for a transcoder, its target, too."""
+        if not self.target:
+            return self.harvest
+        return replace(self.harvest, hookpoint=(*self.harvest.hookpoint, self.target))
+
+    def _open_stores(self, console: "Console", progress: Progress) -> "dict[str, ActivationStore]":
         """Open the given activations, or harvest them; by hookpoint."""
-        from ..sae.activations import harvest, open_activations
+        from ..sae.activations import harvest, harvest_shared, open_activations
 
         if self.activations is not None:
-            return {self.harvest.hookpoint[0]: open_activations(self.activations)}
-        return harvest(self.harvest, self.out / "activations", progress=progress)
+            (hookpoint,) = self.harvest.hookpoint
+            stores = {hookpoint: open_activations(self.activations)}
+            if self.target_activations is not None:
+                stores[self.target] = open_activations(self.target_activations)
+            return stores
+        say = _say(console)
+        if self.shared is not None:
+            return harvest_shared(self._harvest(), self.shared, progress=progress, say=say)
+        return harvest(self._harvest(), self.out / "activations", progress=progress, say=say)
 
-    def variants(
-        self, d_in: int, start: "Start | None" = None
-    ) -> dict[str, tuple[SAEConfig, TrainConfig]]:
-        """Return the SAEs to train for activations of width `d_in`, each for all seeds.
 
-        Returns:
-            Shape and settings by the folder that tells one from the others; "" where there is one.
-
-        Raises:
-            ValueError: --latents are not those of the SAE to start with, or settings do not fit.
-        """
-        kinds: tuple[Activation, ...] = self.architecture or ("topk",)
-        ks = self.k or (_K,)
-        if start is not None:
-            kinds = self.architecture or (start.config.activation,)
-            ks = self.k or (start.config.k,)
-        found = {}
-        for kind, latents, k in product(kinds, self.latents, ks):
-            sae = self._shape(d_in, kind, latents, k, start)
-            parts = [
-                kind if len(kinds) > 1 else "",
-                f"{sae.num_latents}" if len(self.latents) > 1 else "",
-                f"k{sae.k}" if sae.k and len(ks) > 1 else "",
-            ]
-            folder = "-".join(part for part in parts if part)
-            config = only_its_own(kind, self.training) if len(kinds) > 1 else self.training
-            found[f"{folder}/" if folder else ""] = sae, config
-        return found
-
-    def _shape(
-        self, d_in: int, kind: Activation, latents: int, k: int, start: "Start | None"
-    ) -> SAEConfig:
-        if start is None:
-            if d_in == 1 and not latents:  # the width is not known yet
-                latents = self.prefixes[-1] if self.prefixes else max(k, 1)
-            return SAEConfig(
-                d_in, latents, self.expansion_factor, k, activation=kind,
-                prefixes=self.prefixes, normalize_decoder=self.normalize_decoder,
-            )  # fmt: skip
-        if latents not in (0, start.config.num_latents):
-            raise ValueError(
-                f"latents: {self.start} has {start.config.num_latents:,}, got {latents:,}"
-            )
-        return replace(start.config, activation=kind, k=k)
+def _say(console: "Console") -> Callable[[str], None]:
+    return lambda line: console.print(line, soft_wrap=True, highlight=False)

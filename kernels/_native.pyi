@@ -6,6 +6,7 @@ Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 Doubles: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Ints: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Codes: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
+Halves: TypeAlias = np.ndarray[Any, np.dtype[np.uint16]]
 Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 PANEL: int
@@ -168,3 +169,27 @@ def latent_grads(
     db_enc: Floats | None,
     fired: Ints | None,
 ) -> None: ...
+
+SparseTerm: TypeAlias = tuple[Floats, Ints, Ints | None, Floats]
+
+def latent_adam(
+    weight: Floats,
+    exp_avg: Floats | Halves,
+    exp_avg_sq: Floats | Halves,
+    terms: list[SparseTerm],
+    decay: Floats | None,
+    unit_rows: bool,
+    rule: list[float],
+    key: int | None,
+    threads: int,
+    sums: Floats,
+    weighted: Floats,
+    fired: Ints,
+) -> None: ...
+def latent_squares(
+    weight: Floats,
+    terms: list[SparseTerm],
+    decay: Floats | None,
+    unit_rows: bool,
+    threads: int,
+) -> float: ...

@@ -231,7 +231,7 @@ def _gradients(dtype: str, every: bool) -> list[Build]:
     cut = {"BLOCK": grads.BLOCK, "PLACES": grads.PLACES, "UNROLL": grads.UNROLL}
     signature = pointers(values=dtype, d_values=dtype, x=dtype, g=dtype)
     signature |= pointers(places="i64", rows="i64", starts="i64", stops="i64")
-    signature |= pointers(dW_dec="fp32", dW_enc="fp32", db_enc="fp32") | integers("dim")
+    signature |= pointers(dW_dec="fp32", dW_enc="fp32", db_enc="fp32") | integers("d_out d_in")
     moved = 2.0 * N * K * D * DTYPES[dtype] + 8.0 * L * D
     found = [
         Build(f"sum_segments {dtype}{' accumulate' if accumulate else ''}", "sum_segments",

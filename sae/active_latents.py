@@ -26,7 +26,8 @@ def active_latents(
         config: says which latents are active, and k.
         latents: what else there is of each latent, (L,): ``threshold`` of "jumprelu" and
             "batch_topk", which its score must exceed, besides 0; ``gate_bias`` (of the encoder's
-            own input), ``r_mag`` and ``mag_bias`` of "gated"; ``norms`` of "normed_topk", the lengths of the decoder's rows.
+            own input), ``r_mag`` and ``mag_bias`` of "gated"; ``norms`` of "normed_topk", the
+            lengths of the decoder's rows.
 
     Returns:
         Values and indices (N, k); where the number of active latents is not fixed, k is the largest

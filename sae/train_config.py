@@ -10,6 +10,8 @@ Device = Literal["cpu", "cuda"]
 Init = Literal["paper", "tied", "data"]
 Penalty = Literal["l0", "tanh"]
 InputScale = Literal["none", "sqrt_d"]
+OptimizerName = Literal["adam", "adam8bit", "signum", "muon"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,17 @@ class TrainConfig:
     """Activations per step."""
     epochs: int = 1
     """Passes over the activations."""
+    optimizer: OptimizerName = "adam"
+    """adam8bit: its moments in 8 bits, by bitsandbytes, for big dictionaries. signum: sign descent
+    with schedule-free averaging, as in sparsify. muon: orthogonal steps of matrices."""
     lr: float | None = None
-    """Peak learning rate; by default the paper's 2e-4 / sqrt(num_latents / 2^14)."""
+    """Peak learning rate; by default for 2^14 latents 2e-4, the paper's (signum: 5e-3), less by the
+    square root for more; muon: 2e-3."""
     warmup_steps: int = 1000
     """Steps in which the learning rate rises, at most half of all."""
     decay: float = 1.0
     """Share of the run, at its end, in which the learning rate falls linearly to 0; at most all
-    after the warm-up. 0: it stays at its peak."""
+    after the warm-up. 0: it stays at its peak, as it does for signum."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's decay rates of its two moments."""
     eps: float = 1e-8
@@ -75,8 +81,18 @@ class TrainConfig:
     """Steps between checkpoints."""
     log_every: int = 50
     """Steps between lines of log.jsonl."""
+    moments: Precision = "float32"
+    """Of Adam's two moments on a CPU; bfloat16 takes half the memory, rounded at random."""
+    precision: Precision = "float32"
+    """Of activations and weights in the products; weights are kept and moved in float32."""
     device: Device = "cpu"
     """Where the SAEs are trained. A GPU gives other roundings than a CPU."""
+
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether gradients are summed and rows moved in one pass, without being written."""
+        adam = self.optimizer == "adam" and self.precision == "float32"
+        return adam and self.device == "cpu"
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the setting, for one out of its range."""
@@ -97,6 +113,9 @@ class TrainConfig:
             ("init", Init),
             ("penalty", Penalty),
             ("input_scale", InputScale),
+            ("optimizer", OptimizerName),
+            ("precision", Precision),
+            ("moments", Precision),
         ):
             check_choice(name, getattr(self, name), get_args(choices))
         for name in _SHARES:
@@ -150,6 +169,10 @@ def check_settings(sae: SAEConfig, config: TrainConfig) -> None:
         raise ValueError(f"sparsity: {kind} needs a positive number, the weight of its penalty")
     if config.target_l0 and config.penalty != "l0":
         raise ValueError(f"target_l0: only with the penalty l0, not {config.penalty}")
+    if config.moments == "bfloat16" and not config.in_one_pass:
+        raise ValueError(
+            "moments: bfloat16 only with the optimizer adam and precision float32 on a CPU"
+        )
     if config.multi_topk and sae.prefixes:
         raise ValueError("multi_topk: not together with prefixes")
 

@@ -26,7 +26,7 @@ import twinsae.bench.gpu
 import twinsae.bench.match
 import twinsae.cli.main
 import twinsae.sae
-from twinsae.kernels import autoencode, decode, grads
+from twinsae.kernels import autoencode, decode, grads, update
 from twinsae.kernels.topk import linear_topk, pack
 from twinsae.matching import match, sparse_assignment
 from twinsae.matching.rows import StoredRows
@@ -39,6 +39,7 @@ for call in (
     lambda: pack(weight),
     lambda: decode.sparse_decode(values, indices, weight),
     lambda: grads.latent_grads(values, values, indices, x, x, 4),
+    lambda: update.latent_squares(weight, []),
     lambda: autoencode.topk_autoencode(x, weight, None, weight, None, 2),
     lambda: StoredRows(weight, "a").unit(torch.arange(4)),
     lambda: match(weight, weight),
@@ -66,7 +67,7 @@ def test_all_is_imported_and_a_call_that_needs_an_extension_says_so(tmp_path: Pa
     assert reference == "[[3, 2], [3, 2]]"
     names = [line.partition(": expected its C++ extension")[0] for line in refusals]
     kernels, matching = "twinsae.kernels", "twinsae.matching"
-    assert names == [kernels] * 5 + [matching] + [f"{matching}.assignment"] * 2
+    assert names == [kernels] * 6 + [matching] + [f"{matching}.assignment"] * 2
     found = results(read(tmp_path / STEPS))
     assert {stage for stage, _ in found} == {"times", "big", "match"}
     needs = "ImportError: twinsae.matching.assignment: expected its C++ extension"

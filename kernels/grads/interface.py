@@ -1,7 +1,8 @@
 """What reference.py, native.py and triton.py each provide: the gradients of latents.
 
 The function takes the arguments of its op as one tuple. api.py has checked them, except the values
-of indices. In the comments N counts rows, k the places of a row, L latents, and D numbers in a row.
+of indices. In the comments N counts rows, k the places of a row, and L latents; d_in and d_out are
+the widths of x and g.
 """
 
 from typing import NamedTuple, Protocol
@@ -20,10 +21,10 @@ class LatentGradsInputs(NamedTuple):
     num_latents: int  # L
     values: Tensor | None = None  # (N, k)
     d_values: Tensor | None = None  # (N, k)
-    x: Tensor | None = None  # (N, D)
-    g: Tensor | None = None  # (N, D)
-    dW_dec: Tensor | None = None  # (L, D) float32, or float64 for float64; written
-    dW_enc: Tensor | None = None  # (L, D), dW_dec's dtype; written
+    x: Tensor | None = None  # (N, d_in)
+    g: Tensor | None = None  # (N, d_out)
+    dW_dec: Tensor | None = None  # (L, d_out) float32, or float64 for float64; written
+    dW_enc: Tensor | None = None  # (L, d_in), dW_dec's dtype; written
     db_enc: Tensor | None = None  # (L,), dW_dec's dtype; written
     fired: Tensor | None = None  # (L,) int64; written
     accumulate: bool = False  # whether to add to the outputs

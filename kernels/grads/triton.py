@@ -82,18 +82,18 @@ def put(out_ptr, at, numbers, mask, ACCUMULATE: tl.constexpr):
 @triton.jit
 def sum_segments(
     values_ptr, d_values_ptr, x_ptr, g_ptr, places_ptr, rows_ptr, starts_ptr, stops_ptr,
-    dW_dec_ptr, dW_enc_ptr, db_enc_ptr, dim,
+    dW_dec_ptr, dW_enc_ptr, db_enc_ptr, d_out, d_in,
     BLOCK: tl.constexpr, PLACES: tl.constexpr, UNROLL: tl.constexpr, ACCUMULATE: tl.constexpr,
 ):  # fmt: skip
     """Sum the non-zeros of each segment; outputs that are None are left out.
 
     Args:
         values_ptr: (N, k); d_values_ptr: (N, k).
-        x_ptr: (N, D); g_ptr: (N, D).
+        x_ptr: (N, d_in); g_ptr: (N, d_out).
         places_ptr: (N * k,) int64; rows_ptr: (N * k,) int64: see Index.
         starts_ptr: (U,) int64; stops_ptr: (U,) int64: the segments, one for each program on axis 0.
-        dW_dec_ptr: (U, D) float32; dW_enc_ptr: (U, D) float32; db_enc_ptr: (U,) float32.
-        dim: D.
+        dW_dec_ptr: (U, d_out) float32; dW_enc_ptr: (U, d_in) float32; db_enc_ptr: (U,) float32.
+        d_out: the width of g and dW_dec; d_in: that of x and dW_enc.
 
     """
     unit = tl.program_id(0).to(tl.int64)
@@ -109,16 +109,16 @@ def sum_segments(
             place = tl.load(places_ptr + entry, mask=there, other=0)
             row = tl.load(rows_ptr + entry, mask=there, other=0)
             if dW_dec_ptr is not None:
-                decoder += weighted_rows(values_ptr, g_ptr, place, row, there, cols, dim)
+                decoder += weighted_rows(values_ptr, g_ptr, place, row, there, cols, d_out)
             if dW_enc_ptr is not None:
-                encoder += weighted_rows(d_values_ptr, x_ptr, place, row, there, cols, dim)
+                encoder += weighted_rows(d_values_ptr, x_ptr, place, row, there, cols, d_in)
             if db_enc_ptr is not None:
                 bias += tl.load(d_values_ptr + place, mask=there, other=0.0).to(tl.float32)
     if (not ACCUMULATE) | (start < stop):
         if dW_dec_ptr is not None:
-            put(dW_dec_ptr, unit * dim + cols, tl.sum(decoder, 0), cols < dim, ACCUMULATE)
+            put(dW_dec_ptr, unit * d_out + cols, tl.sum(decoder, 0), cols < d_out, ACCUMULATE)
         if dW_enc_ptr is not None:
-            put(dW_enc_ptr, unit * dim + cols, tl.sum(encoder, 0), cols < dim, ACCUMULATE)
+            put(dW_enc_ptr, unit * d_in + cols, tl.sum(encoder, 0), cols < d_in, ACCUMULATE)
         if db_enc_ptr is not None:
             put(db_enc_ptr, unit, tl.sum(bias, 0), tl.program_id(1) == 0, ACCUMULATE)
 
@@ -211,10 +211,10 @@ def _sum_segments(
     accumulate: bool,
 ) -> None:
     values, d_values, x, g = sources
-    dim = max((out.shape[1] for out in outputs[:2] if out is not None), default=0)
-    block = _block(dim)
-    sum_segments[(starts.shape[0], max(1, triton.cdiv(dim, block)))](
-        values, d_values, x, g, index.places, index.rows, starts, stops, *outputs, dim,
+    d_out, d_in = (0 if out is None else out.shape[1] for out in outputs[:2])
+    block = _block(max(d_out, d_in))
+    sum_segments[(starts.shape[0], max(1, triton.cdiv(max(d_out, d_in), block)))](
+        values, d_values, x, g, index.places, index.rows, starts, stops, *outputs, d_out, d_in,
         BLOCK=block, PLACES=PLACES, UNROLL=UNROLL, ACCUMULATE=accumulate, num_warps=WARPS,
     )  # fmt: skip
 

@@ -5,6 +5,9 @@ from typing import Literal
 
 from .sources import BUILTIN, SMOLLM2
 
+BLOCK_TOKENS = 131_072
+"""Tokens that a stream shuffles together, unless told otherwise."""
+
 
 @dataclass(frozen=True)
 class HarvestConfig:

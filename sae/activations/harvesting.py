@@ -1,31 +1,33 @@
 """Runs a language model over text and stores what some of its modules give."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
+from ...common.units import format_bytes
 from .config import HarvestConfig
+from .disk import check_disk, most_tokens, row_bytes
 from .filling import Filling
-from .language_model import find_modules, is_pattern, load_language_model, module_outputs
-from .limits import check_context, check_token_ids
+from .hooked_model import HookedModel, arithmetic, harvest_device, is_sink
+from .language_model import is_pattern
 from .settings import check_settings, settings_of
 from .store import ActivationStore, open_activations, read_meta
 from .text import documents
-from .tokens import bos_token, first_of_text, token_batches
-
-SINK_RATIO = 4.0
-"""A first token is an attention sink where its mean norm is this many times off the median."""
 
 
 def harvest(
-    config: HarvestConfig, out: StrPath, *, progress: Progress | None = None
+    config: HarvestConfig,
+    out: StrPath,
+    *,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, ActivationStore]:
     """Fill a store with the activations of each hookpoint, in one pass over the text.
 
@@ -45,88 +47,40 @@ def harvest(
         config: what to collect.
         out: the folder of the stores.
         progress: told of the phases "model" and "harvest"; of several stores, the least full.
+        say: told in one line, before anything is written, how much disk it may take.
 
     Returns:
         The stores by the hookpoints' names, in the order asked for, patterns in that of the model.
 
     Raises:
         FileNotFoundError: there is no such text, or no such model file.
-        OSError: the model cannot be loaded, or a shard cannot be written (finished ones stay).
+        OSError: the model cannot be loaded, the disk has too little room, or a shard cannot be
+            written (finished ones stay).
         ValueError: a store was harvested with other settings; a hookpoint, the model, its
             tokenizer or the text is wrong; the context is longer than the model's; a token id is
             out of range; the text holds no token; an activation is NaN or infinite (its shard is
             not written).
     """
     out, progress = Path(out), progress or silent
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = harvest_device()
     if not any(map(is_pattern, config.hookpoint)):
         plan = _Plan(config, config.hookpoint, out, device)
         if not plan.unfinished:
             return plan.open()
     texts = documents(config.text, column=config.text_column, split=config.text_split)
     progress("model", 0, 1, "model")
-    model, tokenizer = load_language_model(config.model)
+    model = HookedModel(config)
     progress("model", 1, 1, "model")
-    modules = find_modules(model, config.hookpoint)
-    plan = _Plan(config, list(modules), out, device)
+    plan = _Plan(config, model.names, out, device)
     if not plan.unfinished:
         return plan.open()
-    check_context(model, config.context)
-    bos = bos_token(tokenizer, config.bos)
-    if bos is not None and config.context < 3:
-        raise ValueError(f"context must be at least 3 with a BOS, got {config.context}")
-    source = _Source(model.to(device, getattr(torch, plan.dtype)), tokenizer, modules)
-    batches = token_batches(texts, tokenizer, config.context, config.sequences, config.bos)
-    first = next(batches, None)
-    if first is None:
-        raise ValueError(f"text {config.text!r} has fewer than two tokens")
-    stores = plan.begin(bos, source, first)
-    _fill(stores, config, source, chain([first], batches), progress)
+    model.move(device, plan.dtype)
+    first, batches = model.token_batches(texts)
+    stores = plan.begin(model, first, say or (lambda _line: None))
+    _fill(stores, config, model, batches, progress)
     for store in stores:
         store.finish(config.tokens, texts.skipped)
     return plan.open()
-
-
-def arithmetic(dtype: str, device: torch.device) -> str:
-    """Return the dtype to run a model in: bfloat16 for "auto" where the hardware computes in it."""
-    if dtype != "auto":
-        return dtype
-    if device.type == "cuda":
-        fast = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bfloat16" if fast else "float32"
-
-
-class _Source:
-    """A model and its hooked modules: token ids in, checked activations out."""
-
-    def __init__(self, model: nn.Module, tokenizer: Any, modules: dict[str, nn.Module]) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._modules = modules
-        self._device = next(model.parameters()).device
-
-    def activations(
-        self, names: Sequence[str], input_ids: Tensor, first_token: int
-    ) -> dict[str, Tensor]:
-        """(B, T) token ids, of which the first is the text's ``first_token``-th -> (B, T, D) each.
-
-        Where a sequence is padded, the activations mean nothing.
-        """
-        check_token_ids(input_ids, self._model, self._tokenizer)
-        modules = {name: self._modules[name] for name in names}
-        outputs = module_outputs(self._model, modules, input_ids.to(self._device))
-        for name, output in outputs.items():
-            wrong = ~torch.isfinite(output).all(dim=-1).cpu() & (input_ids >= 0)
-            if wrong.any():
-                sequence, position = (int(n) for n in wrong.nonzero()[0])
-                token = first_token + sequence * input_ids.shape[1] + position
-                raise ValueError(
-                    f"{name} gave a NaN or infinite activation at token {token:,} of the "
-                    f"text, position {position} of its sequence; nothing of its shard was stored"
-                )
-        return {name: output.cpu() for name, output in outputs.items()}
 
 
 class _Plan:
@@ -136,6 +90,7 @@ class _Plan:
         self, config: HarvestConfig, names: Sequence[str], out: Path, device: torch.device
     ) -> None:
         self._config = config
+        self._out = out
         self._folders = {name: _folder(out, name) for name in names}
         metas = {name: read_meta(folder) for name, folder in self._folders.items()}
         self.unfinished = {
@@ -155,25 +110,39 @@ class _Plan:
         """Open the stores, which are complete."""
         return {name: open_activations(folder) for name, folder in self._folders.items()}
 
-    def begin(self, bos: int | None, source: _Source, first: Tensor) -> list[Filling]:
+    def begin(self, model: HookedModel, first: Tensor, say: Callable[[str], None]) -> list[Filling]:
         """Begin or take up the unfinished stores; ``first`` is the first batch of token ids."""
-        new = [name for name, meta in self.unfinished.items() if meta is None]
+        outputs = model.activations(list(self.unfinished), first, 0)
+        say(self._check_disk({name: output.shape[-1] for name, output in outputs.items()}))
         skip = {name: meta["skip_first"] for name, meta in self.unfinished.items() if meta}
-        if self._config.skip_first is not None:
-            skip |= dict.fromkeys(new, self._config.skip_first)
-        elif new:
-            outputs = source.activations(new, first, 0)
-            skip |= {name: _is_sink(output, first, bos) for name, output in outputs.items()}
+        for name in self.unfinished.keys() - skip.keys():
+            asked = self._config.skip_first
+            skip[name] = is_sink(outputs[name], first, model.bos) if asked is None else asked
         return [
             Filling(
                 name,
                 self._folders[name],
                 settings_of(self._config, name, self.dtype),
-                bos,
+                model.bos,
                 skip[name],
             )
             for name in self.unfinished
         ]
+
+    def _check_disk(self, widths: dict[str, int]) -> str:
+        """Return what is about to be written, and raise OSError if there is no room for it."""
+        rows = min(self._config.tokens, most_tokens(self._config.text) or self._config.tokens)
+        itemsize = getattr(torch, self.dtype).itemsize
+        needed = sum(
+            max(0, rows - _rows_on_disk(self._folders[name], meta))
+            * row_bytes(widths[name], itemsize)
+            for name, meta in self.unfinished.items()
+        )
+        free = check_disk(self._out, needed)
+        return (
+            f"{', '.join(widths)}: up to {rows:,} activations each take up to "
+            f"{format_bytes(needed)} more in {self._out}, where {format_bytes(free)} are free"
+        )
 
 
 def _folder(out: Path, hookpoint: str) -> Path:
@@ -184,6 +153,11 @@ def _folder(out: Path, hookpoint: str) -> Path:
     return out / hookpoint
 
 
+def _rows_on_disk(folder: Path, meta: dict[str, Any] | None) -> int:
+    shards = meta["shards"] if meta else []
+    return sum(shard["rows"] for shard in shards if (folder / shard["file"]).exists())
+
+
 def _complete(folder: Path, meta: dict[str, Any] | None) -> bool:
     return (
         meta is not None
@@ -192,19 +166,10 @@ def _complete(folder: Path, meta: dict[str, Any] | None) -> bool:
     )
 
 
-def _is_sink(output: Tensor, input_ids: Tensor, bos: int | None) -> bool:
-    """Return whether the first tokens' norms are far off those of the others."""
-    norms = output.float().norm(dim=-1)  # (B, T)
-    first = first_of_text(input_ids, bos)[:, None]  # (B, 1)
-    others = norms[(input_ids >= 0) & (torch.arange(norms.shape[1]) > first)]
-    ratio = norms.gather(1, first).mean() / others.median() if len(others) else 1
-    return not 1 / SINK_RATIO <= ratio <= SINK_RATIO
-
-
 def _fill(
     stores: list[Filling],
     config: HarvestConfig,
-    source: _Source,
+    model: HookedModel,
     batches: Iterator[Tensor],
     progress: Progress,
 ) -> None:
@@ -225,7 +190,7 @@ def _fill(
             short = [s for s in lacking if s.wants(config.tokens)]
             if short:
                 names = [s.name for s in short]
-                outputs = source.activations(names, input_ids, first_token)
+                outputs = model.activations(names, input_ids, first_token)
                 for store in short:
                     store.take(outputs[store.name], input_ids, config.tokens)
                 report()

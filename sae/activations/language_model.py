@@ -159,10 +159,8 @@ def module_outputs(
     handles = [
         module.register_forward_hook(partial(take, name)) for name, module in modules.items()
     ]
-    real = input_ids != PADDING
-    mask = {} if real.all() else {"attention_mask": real.long()}
     try:
-        model(input_ids=input_ids.clamp(min=0), **mask)
+        run_model(model, input_ids)
     except _StopForwardError:
         pass
     finally:
@@ -174,6 +172,13 @@ def module_outputs(
                 f"hookpoint {name!r}: this {type(module).__name__} is not run in the forward pass"
             )
     return {name: _by_token(name, found[name], input_ids) for name in modules}
+
+
+def run_model(model: nn.Module, input_ids: Tensor) -> Any:
+    """Return what ``model`` gives for token ids (B, T), and have it not attend to `PADDING`."""
+    real = input_ids != PADDING
+    mask = {} if real.all() else {"attention_mask": real.long()}
+    return model(input_ids=input_ids.clamp(min=0), **mask)
 
 
 def _by_token(name: str, output: Any, input_ids: Tensor) -> Tensor:

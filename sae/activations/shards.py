@@ -69,6 +69,11 @@ class Shard:
         """What tells these rows from others."""
         return self._identity()
 
+    @property
+    def tokens_digest(self) -> str | None:
+        """What tells which tokens these rows are of; None where that is not known."""
+        return None
+
     def take(self, rows: np.ndarray) -> Tensor:
         """Return the activations of some rows, (len(rows), D), in their order."""
         return self.tensor.index_select(0, torch.from_numpy(rows))
@@ -94,6 +99,12 @@ class StoredShard(Shard):
         path, expected = folder / entry["file"], entry["sha256"]
         super().__init__(path, entry["rows"], lambda: self._tensors["activations"])
         self._identity = lambda: expected
+        self._tokens_digest: str | None = entry.get("ids_sha256")
+
+    @property
+    def tokens_digest(self) -> str | None:
+        """The SHA-256 of the token ids; see `Shard.tokens_digest`."""
+        return self._tokens_digest
 
     @cached_property
     def _tensors(self) -> dict[str, Tensor]:
@@ -127,6 +138,14 @@ class ChosenShard(Shard):
         self._identity = lambda: hashlib.sha256(
             shard.checksum.encode() + chosen.tobytes()
         ).hexdigest()
+
+    @property
+    def tokens_digest(self) -> str | None:
+        """The other's, with the choice of rows if some are left out; see `Shard.tokens_digest`."""
+        all_tokens = self._shard.tokens_digest
+        if self.rows == self._shard.rows:
+            return all_tokens
+        return hashlib.sha256(f"{all_tokens}".encode() + self._chosen.tobytes()).hexdigest()
 
     def take(self, rows: np.ndarray) -> Tensor:
         """Return the activations of some rows; only these are read."""

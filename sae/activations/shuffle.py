@@ -4,25 +4,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
-GROUP_BYTES = 2**31
-"""Shards are shuffled together up to this size, so that their pages stay in memory meanwhile."""
+GROUP_ROWS = 2**19
+"""Shards are shuffled together up to so many rows, so that their pages stay in memory meanwhile."""
 
 
 def shuffled_rows(
-    starts: np.ndarray, row_bytes: int, seed: int, epoch: int, *, group_bytes: int = GROUP_BYTES
+    starts: np.ndarray, seed: int, epoch: int, *, group_rows: int = GROUP_ROWS
 ) -> Iterator[np.ndarray]:
     """Yield every row number once, group by group.
 
-    The shards are permuted; consecutive ones are put together in groups of at most ``group_bytes``
+    The shards are permuted; consecutive ones are put together in groups of at most ``group_rows``
     (at least one shard), and the rows of a group are permuted. A store smaller than a group is
-    thus shuffled perfectly, a larger one is still read one group at a time.
+    thus shuffled perfectly, a larger one is still read one group at a time. Stores of the same
+    tokens are read in the same order, however wide their rows are.
 
     Args:
         starts: (shards + 1,) int64, the first row of each shard, and at last the number of rows.
-        row_bytes: bytes of a row on disk.
         seed: the order depends on it and on ``epoch`` only.
         epoch: number of the pass over the store.
-        group_bytes: see above.
+        group_rows: see above.
 
     Yields:
         int64 row numbers of one group.
@@ -32,9 +32,9 @@ def shuffled_rows(
     size = 0
     for shard in random.permutation(len(starts) - 1):
         rows = np.arange(starts[shard], starts[shard + 1])
-        if group and size + len(rows) * row_bytes > group_bytes:
+        if group and size + len(rows) > group_rows:
             yield random.permutation(np.concatenate(group))
             group, size = [], 0
         group.append(rows)
-        size += len(rows) * row_bytes
+        size += len(rows)
     yield random.permutation(np.concatenate(group))

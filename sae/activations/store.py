@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...common.blocks import slices
 from ...common.files import StrPath
 from .foreign import map_activations, open_file, open_folder
 from .norms import choose_rows, row_norms, spread
@@ -78,6 +79,16 @@ class ActivationStore:
             return checksums[0]
         return hashlib.sha256("\n".join(checksums).encode()).hexdigest()
 
+    @property
+    def shard_rows(self) -> list[int]:
+        """The number of rows in each file."""
+        return [shard.rows for shard in self._shards]
+
+    @property
+    def shard_tokens(self) -> list[str | None]:
+        """What tells which tokens the rows of each file are of; None where that is not known."""
+        return [shard.tokens_digest for shard in self._shards]
+
     @cached_property
     def norms(self) -> np.ndarray:
         """(rows,) float64: the Euclidean length of each activation; all are read.
@@ -103,12 +114,26 @@ class ActivationStore:
         Raises:
             ValueError: ``max_norm`` is below 1.
         """
+        return self.choose(self.within(max_norm), max_norm=max_norm)
+
+    def within(self, max_norm: float) -> np.ndarray:
+        """Return (rows,) bool: whether each row's norm is at most so many times the median.
+
+        Raises:
+            ValueError: ``max_norm`` is below 1.
+        """
         if not max_norm >= 1:
             raise ValueError(f"max_norm must be at least 1, got {max_norm}")
-        keep = self.norms <= max_norm * self.norm_spread["median"]
-        facts = {"max_norm": max_norm, "dropped": int((~keep).sum())}
-        meta = {**self.meta, **facts, "norms": spread(self.norms[keep])}
+        return self.norms <= max_norm * self.norm_spread["median"]
+
+    def choose(self, keep: np.ndarray, **facts: float) -> "ActivationStore":
+        """Return the store with only the rows for which ``keep``, (rows,) bool, is true.
+
+        Its ``meta`` gets ``facts``, and ``dropped``: how many rows were left out.
+        """
+        left = {"dropped": int((~keep).sum()), "norms": spread(self.norms[keep])}
         shards = choose_rows(self._shards, keep)
+        meta = {**self.meta, **facts, **left}
         return ActivationStore(self.path, meta, shards, self.d_in, self.dtype)
 
     def context_of(self, row: int) -> Context:
@@ -155,26 +180,51 @@ class ActivationStore:
             ValueError: ``batch_size`` does not fit; while iterating: a shard is damaged, or an
                 activation is NaN or infinite.
         """
-        steps = self.steps_per_epoch(batch_size)
-        return self._batches(batch_size, shuffle_seed, start_step, steps, epochs)
+        rows = self.row_batches(
+            batch_size, shuffle_seed=shuffle_seed, start_step=start_step, epochs=epochs
+        )
+        return map(self.gather, rows)
 
-    def _batches(
+    def row_batches(
+        self, batch_size: int, *, shuffle_seed: int, start_step: int = 0, epochs: int
+    ) -> Iterator[np.ndarray]:
+        """Return an iterator over the row numbers, (B,) int64, of what `batches` returns."""
+        steps = self.steps_per_epoch(batch_size)
+        return self._row_batches(batch_size, shuffle_seed, start_step, steps, epochs)
+
+    def _row_batches(
         self, batch_size: int, seed: int, start_step: int, steps: int, epochs: int
-    ) -> Iterator[Tensor]:
-        row_bytes = self.d_in * self.dtype.itemsize
+    ) -> Iterator[np.ndarray]:
         first_epoch, skip = divmod(start_step, steps)
         for epoch in range(first_epoch, epochs):
             waiting = np.empty(0, dtype=np.int64)
-            for rows in shuffled_rows(self._starts, row_bytes, seed, epoch):
+            for rows in shuffled_rows(self._starts, seed, epoch):
                 waiting = np.concatenate([waiting, rows])
                 while len(waiting) >= batch_size:
                     batch, waiting = waiting[:batch_size], waiting[batch_size:]
                     if skip == 0:
-                        yield self._gather(batch)
+                        yield batch
                     skip = max(skip - 1, 0)
 
-    def _gather(self, rows: np.ndarray) -> Tensor:
-        """Return the activations of ``rows``, in their order, (len(rows), D) float32."""
+    def in_order(self, batch_size: int, stop: int | None = None) -> Iterator[Tensor]:
+        """Yield the rows in their order, (batch_size, D) float32 and at last what is left.
+
+        Args:
+            batch_size: rows in a batch, at least 1.
+            stop: one more than the last row; None: all.
+
+        Raises:
+            ValueError: a shard is damaged, or an activation is NaN or infinite.
+        """
+        for rows in slices(self.rows if stop is None else stop, batch_size):
+            yield self.gather(np.arange(rows.start, rows.stop))
+
+    def gather(self, rows: np.ndarray) -> Tensor:
+        """Return the activations of ``rows`` (B,) int64, in their order: (B, D) float32.
+
+        Raises:
+            ValueError: a shard is damaged, or an activation is NaN or infinite.
+        """
         order = np.argsort(rows)  # each shard is walked forwards, which is kind to a disk
         ascending = rows[order]
         gathered = torch.empty(len(rows), self.d_in)

@@ -8,6 +8,9 @@ from torch import Tensor
 from ...kernels.decode import sparse_decode
 from ...kernels.topk import linear_topk
 from ..active_latents import group_max
+from ..training.architectures.batch_topk import batch_topk
+from ..training.architectures.interface import Chosen
+from ..training.places import Listed
 from .dense_products import LEAST_ACTIVE, decode_dense, dense_is_faster, encode_dense, occurring
 
 
@@ -60,6 +63,37 @@ def encode_groups(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> Active:
     rows, weight, bias = _as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
     values, indices, _ = group_max(rows, weight, bias, k)
     return _active(values, indices, x)
+
+
+def encode_batch(x: Tensor, weight: Tensor, bias: Tensor, number: int) -> Active:
+    """Return the ``number`` largest of relu(x @ weight.T + bias) of a whole batch, by token.
+
+    This is BatchTopK (arXiv 2412.06410). A token may have any number of them, or none; the result
+    is as wide as the token with the most, (..., m), and otherwise as that of `encode`.
+
+    Args:
+        x: (..., D).
+        weight: (L, D), x's dtype.
+        bias: (L,).
+        number: of active latents of all tokens together; fewer are where fewer are positive.
+
+    Raises:
+        ValueError: a shape is wrong.
+        TypeError: a dtype is wrong.
+    """
+    rows, weight, bias = _as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
+    with torch.no_grad():
+        width = min(max(2 * number // len(rows), 1), len(weight))
+        first = linear_topk(rows, weight, bias, width)
+        found = Chosen(Listed(first.indices, None, len(weight)), first.values)
+        offsets = batch_topk(rows, weight, bias, number, found).places.row_offsets
+        assert offsets is not None
+        counts = offsets.diff()  # (N,)
+    # Once more for the gradients: each token's active latents are its largest.
+    most = max(int(counts.max()), 1)
+    values, indices, _ = linear_topk(rows, weight, bias, most)
+    active = torch.arange(most, device=counts.device) < counts.unsqueeze(1)  # (N, m)
+    return _active(values.where(active, 0), indices.where(active, 0), x)
 
 
 def decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -1,5 +1,9 @@
-"""SAELens with our kernels: its registered class for training "topk" SAEs is replaced."""
+"""SAELens with our kernels: its classes for training SAEs that choose their latents are replaced.
 
+They are those registered as "topk", "batchtopk" and "matryoshka_batchtopk".
+"""
+
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -8,24 +12,30 @@ import torch
 from torch import Tensor
 
 from .adam import fused_adam
-from .functional import Active, decode, encode
+from .functional import Active, decode, encode, encode_batch
 from .patch import Patch, Swap, check_version
+
+_KINDS = {"topk": "TopK", "batchtopk": "BatchTopK", "matryoshka_batchtopk": "MatryoshkaBatchTopK"}
 
 
 def _prepare() -> list[Swap]:
-    ours = training_class()
+    ours = {name: training_class(name) for name in _KINDS}
+    library = import_module("sae_lens")
     registry = import_module("sae_lens.registry").SAE_TRAINING_CLASS_REGISTRY
-    config = import_module("sae_lens").TopKTrainingSAEConfig
     trainer = import_module("sae_lens.training.sae_trainer")
+    configs = {name: getattr(library, f"{kind}TrainingSAEConfig") for name, kind in _KINDS.items()}
     return [
-        Swap(registry, "topk", (ours, config)),
+        *(Swap(registry, name, (ours[name], configs[name])) for name in _KINDS),
         Swap(vars(trainer), "Adam", fused_adam),
     ]
 
 
 @cache
-def training_class() -> Any:
-    """Return the subclass of ``sae_lens.TopKTrainingSAE`` whose training step is ours.
+def training_class(architecture: str = "topk") -> Any:
+    """Return the subclass of SAELens' training class whose training step is ours.
+
+    Args:
+        architecture: "topk", "batchtopk" or "matryoshka_batchtopk".
 
     Raises:
         ImportError: sae_lens is not installed.
@@ -34,8 +44,10 @@ def training_class() -> Any:
     check_version("sae-lens", "6")
     library = import_module("sae_lens")
     output = import_module("sae_lens.saes.sae").TrainStepOutput
+    theirs = getattr(library, f"{_KINDS[architecture]}TrainingSAE")
+    of_batch = architecture != "topk"
 
-    class TopKTrainingSAE(library.TopKTrainingSAE):  # type: ignore[misc, name-defined]
+    class FastTrainingSAE(theirs):  # type: ignore[misc, valid-type]
         """SAELens' class, with a training step that holds no (N, L) matrix.
 
         Its configuration, its checkpoints and its inference are SAELens' own. The encoder's weight
@@ -47,12 +59,19 @@ def training_class() -> Any:
             self.W_enc.data = latent_major(self.W_enc.data)
 
         def training_forward_pass(self, step_input: Any) -> Any:
-            """Return the losses of a batch; hooks on the codes take SAELens' own way."""
-            if self._codes_are_watched():
+            """Return the losses of a batch; hooks on the codes take SAELens' own way.
+
+            So does an auxiliary loss for each of matryoshka's levels.
+            """
+            if self._codes_are_watched() or getattr(self.cfg, "use_matryoshka_aux_loss", False):
                 return super().training_forward_pass(step_input)
             x = self.process_sae_in(step_input.sae_in)
             norms, weight, bias = self._scaled_encoder()
-            top = encode(x, weight, bias, self.cfg.k)
+            if of_batch:
+                top = encode_batch(x, weight, bias, int(self.cfg.k * x.shape[:-1].numel()))
+                self.update_topk_threshold(top.values)
+            else:
+                top = encode(x, weight, bias, self.cfg.k)
             sae_out = self._reconstruct(top, norms)
             target = step_input.sae_in
             losses = {"mse_loss": self.mse_loss_fn(sae_out, target).sum(dim=-1).mean()}
@@ -60,6 +79,9 @@ def training_class() -> Any:
             losses["auxiliary_reconstruction_loss"] = self._auxiliary(
                 x, weight, bias, norms, dead, (target - sae_out).detach()
             )
+            for width, inner in self._inner(top, norms):
+                inner_loss = self.mse_loss_fn(inner, target).sum(dim=-1).mean()
+                losses[f"inner_mse_loss_{width}"] = inner_loss
             return output(
                 sae_in=target,
                 sae_out=sae_out,
@@ -67,6 +89,7 @@ def training_class() -> Any:
                 hidden_pre=x.new_empty(0),
                 loss=sum(losses.values()),
                 losses=losses,
+                metrics={"topk_threshold": self.topk_threshold} if of_batch else {},
             )
 
         def _scaled_encoder(self) -> tuple[Tensor | None, Tensor, Tensor]:
@@ -77,6 +100,15 @@ def training_class() -> Any:
             # Scores are multiplied by the norms and divided by them again: no gradient is left.
             norms = self.W_dec.detach().norm(dim=-1)
             return norms, weight * norms[:, None], bias * norms
+
+        def _inner(self, top: Active, norms: Tensor | None) -> Iterator[tuple[int, Tensor]]:
+            """Yield matryoshka's levels, save the last, and what each reconstructs alone."""
+            values, out, first = _unscaled(top, norms), self.b_dec, 0
+            for width in getattr(self.cfg, "matryoshka_widths", ())[:-1]:
+                inside = (top.indices >= first) & (top.indices < width)
+                out = out + decode(values.where(inside, 0), top.indices, self.W_dec)
+                yield width, self.run_time_activation_norm_fn_out(out)
+                first = width
 
         def _reconstruct(self, top: Active, norms: Tensor | None) -> Tensor:
             out = decode(_unscaled(top, norms), top.indices, self.W_dec, self.b_dec)
@@ -124,7 +156,8 @@ def training_class() -> Any:
             super().process_state_dict_for_loading(state_dict)
             state_dict["W_enc"] = latent_major(state_dict["W_enc"])
 
-    return TopKTrainingSAE
+    FastTrainingSAE.__name__ = theirs.__name__
+    return FastTrainingSAE
 
 
 def latent_major(weight: Tensor) -> Tensor:

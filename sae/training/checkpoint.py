@@ -82,6 +82,7 @@ def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
     for name, parameter in learner.sae.named_parameters():
         parameter.copy_(tensors[name])
     learner.optimizer.restore(tensors)
+    learner.refresh()
 
 
 def _check_settings(path: Path, saved: Settings, settings: Settings) -> None:

@@ -11,6 +11,8 @@ the sums running over the tokens n on which latent l is active. The last term of
 because the encoder sees x - b_in.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -18,103 +20,149 @@ from torch.nn.functional import pad
 from ...kernels.decode import gather_dot, sparse_decode
 from ...kernels.grads import LatentGrads, latent_grads
 from ..model import SAE
-from .places import Block, Places
+from .places import Listed, Places
 
 LATENTS_OF_SUM = 256  # that one thread adds up in weighted_sum
 
 
+class Listing(NamedTuple):
+    """A term whose places are listed."""
+
+    places: Listed
+    values: Tensor
+    d_scores: Tensor
+    x: Tensor
+    g: Tensor
+    first: int
+    """Of its latents."""
+
+
 class Gradients:
-    """The sums so far. An architecture adds its terms; the trainer takes the result.
+    """The terms so far. An architecture adds them; the optimiser takes the result.
 
     Args:
-        sae: whose parameters they are of.
-        memory: `gradient_memory` of an SAE of this shape, which is written over.
+        sae: whose parameters they are of, in the precision of the sums.
     """
 
-    def __init__(self, sae: SAE, memory: LatentGrads) -> None:
-        self._sae = sae
-        self._memory = memory
-        self._written = False
+    def __init__(self, sae: SAE) -> None:
+        self.sae = sae
+        self.listings: list[Listing] = []
+        self.dense: LatentGrads | None = None
+        """The sum of the terms that are blocks."""
+        self.decoder = torch.zeros_like(sae.encoder.bias)
+        """(L,), factors of the decoder's rows in their own gradient."""
+        self.everywhere: list[tuple[Tensor, Tensor]] = []
+        """Terms with one ds for each latent, (L,), on all tokens of an x (N, d_in)."""
         self._b_dec = torch.zeros_like(sae.b_dec)
         self._vectors: dict[str, Tensor] = {}
-        self._decoder = torch.zeros_like(sae.encoder.bias)  # (L,), factors of its rows
-        self._everywhere: list[tuple[Tensor, Tensor]] = []
 
     def add(
         self, places: Places, values: Tensor, d_scores: Tensor, x: Tensor, g: Tensor,
-        *, latents: slice = slice(None),
+        *, first: int = 0,
     ) -> None:  # fmt: skip
         """Add a term's gradients of the latents.
 
         Args:
-            places: where the two that follow have their numbers; their latents count from the first
-                of ``latents``.
+            places: where the two that follow have their numbers.
             values: v, of places, not 0 where a latent is active.
             d_scores: ds, of places.
             x: (N, d_in), less b_in: what the encoder sees.
             g: (N, d_out).
-            latents: those that the term is of.
+            first: the latent that is number 0 in ``places``.
         """
-        whole = latents == slice(None)
-        if not self._written and (isinstance(places, Block) or not whole):
-            for tensor in self._memory:
-                tensor.zero_()
-            self._written = True
-        memory = self._memory
-        if not whole:
-            memory = LatentGrads(*(tensor[latents] for tensor in memory))
-        if isinstance(places, Block):
-            memory.dW_dec.addmm_(values.T, g)
-            memory.dW_enc.addmm_(d_scores.T, x)
-            memory.db_enc.add_(d_scores.sum(dim=0))
-        else:
-            latent_grads(
-                values, d_scores, places.indices, x, g, len(memory.db_enc),
-                row_offsets=places.row_offsets, out=memory, accumulate=self._written,
-            )  # fmt: skip
-        self._written = True
+        if isinstance(places, Listed):
+            self.listings.append(Listing(places, values, d_scores, x, g, first))
+            return
+        if self.dense is None:
+            self.dense = empty_gradients(self.sae)
+            _clear(self.dense)
+        kind = self.dense.db_enc.dtype
+        self.dense.dW_dec.addmm_(values.T.to(kind), g.to(kind))
+        self.dense.dW_enc.addmm_(d_scores.T.to(kind), x.to(kind))
+        self.dense.db_enc.add_(d_scores.sum(dim=0, dtype=kind))
 
     def add_reconstruction(self, g: Tensor) -> None:
         """Add the term that b_dec has as the reconstruction's bias, for ``g`` (N, d_out)."""
-        self._b_dec += g.sum(dim=0)
+        self._b_dec += g.sum(dim=0, dtype=self._b_dec.dtype)
 
     def add_decoder(self, factors: Tensor) -> None:
         """Add ``factors`` (L,) times the decoder's rows to their gradient."""
-        self._decoder += factors
+        self.decoder += factors
 
     def add_everywhere(self, d_scores: Tensor, x: Tensor) -> None:
         """Add a term whose ds of a latent, ``d_scores`` (L,), is the same on every token of ``x``.
 
         ``x`` is (N, d_in), less b_in.
         """
-        self._everywhere.append((d_scores, x))
+        self.everywhere.append((d_scores.to(self._b_dec.dtype), x))
 
     def add_vector(self, name: str, gradient: Tensor) -> None:
         """Add to the gradient of another parameter, or of the encoder's bias in place of db_enc."""
+        gradient = gradient.to(self._b_dec.dtype)
         found = self._vectors.get(name)
         self._vectors[name] = gradient if found is None else found + gradient
 
-    def finish(self) -> dict[str, Tensor]:
-        """Return the gradients by the parameters' names; they share the memory."""
-        latents = self._memory
-        latents.dW_dec.addcmul_(self._decoder.unsqueeze(1), self._sae.W_dec)
-        for d_scores, x in self._everywhere:
-            latents.dW_enc.addr_(d_scores, x.sum(dim=0))
+    def written(self, memory: LatentGrads | None = None) -> dict[str, Tensor]:
+        """Return all gradients by the parameters' names.
+
+        Args:
+            memory: as `empty_gradients` of an SAE of this shape, to write them to; by default new
+                memory, which costs the system more time than the sums take.
+        """
+        latents = self._latents(memory)
+        latents.dW_dec.addcmul_(self.decoder.unsqueeze(1), self.sae.W_dec)
+        for d_scores, x in self.everywhere:
+            latents.dW_enc.addr_(d_scores, x.sum(dim=0, dtype=d_scores.dtype))
             latents.db_enc.add_(d_scores, alpha=len(x))
-        b_dec = self._b_dec
-        if not self._sae.config.transcode:
-            b_dec = b_dec - weighted_sum(latents.db_enc, self._sae.encoder.weight)
+        seen = None
+        if not self.sae.config.transcode:
+            seen = weighted_sum(latents.db_enc, self.sae.encoder.weight)
         return {
             "encoder.weight": latents.dW_enc,
-            "encoder.bias": latents.db_enc,
             "W_dec": latents.dW_dec,
-            "b_dec": b_dec,
-            **self._vectors,
+            **self.vectors(latents.db_enc, seen),
         }
 
+    def vectors(self, db_enc: Tensor, seen: Tensor | None) -> dict[str, Tensor]:
+        """Return the gradients of the biases and of all that is not a row of the latents.
 
-def gradient_memory(sae: SAE) -> LatentGrads:
-    """Return memory for `Gradients`; SAEs of one shape may use it one after another."""
+        Args:
+            db_enc: (L,).
+            seen: W_enc^T db_enc (d_in,), which b_dec has because the encoder sees x - b_dec; None
+                where it does not.
+        """
+        b_dec = self._b_dec if seen is None else self._b_dec - seen
+        return {"encoder.bias": db_enc, "b_dec": b_dec, **self._vectors}
+
+    def _latents(self, memory: LatentGrads | None) -> LatentGrads:
+        memory, written = memory or empty_gradients(self.sae), False
+        if self.dense is not None:
+            memory, written = self.dense, True
+        elif not self.listings:
+            _clear(memory)
+        for places, values, d_scores, x, g, first in self.listings:
+            part = memory
+            if places.num_latents < len(memory.db_enc):
+                if not written:
+                    _clear(memory)
+                written = True
+                own = slice(first, first + places.num_latents)
+                part = LatentGrads(*(tensor[own] for tensor in memory))
+            latent_grads(
+                values, d_scores, places.indices, x, g, places.num_latents,
+                row_offsets=places.row_offsets, out=part, accumulate=written, count=False,
+            )  # fmt: skip
+            written = True
+        return memory
+
+
+def _clear(memory: LatentGrads) -> None:
+    for tensor in memory:
+        tensor.zero_()
+
+
+def empty_gradients(sae: SAE) -> LatentGrads:
+    """Return memory for `Gradients.written`; SAEs of one shape may use it one after another."""
     weight, bias = sae.encoder.weight.detach(), sae.encoder.bias.detach()
     fired = torch.empty_like(bias, dtype=torch.int64)
     return LatentGrads(

@@ -1,11 +1,25 @@
-"""The weights that training begins with, as far as they depend on the first batch."""
+"""The weights that training begins with, as far as they depend on the first batch.
+
+SAEs that begin alike also end alike, whatever the data. So a run records how similar its SAEs are
+before the first step.
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ...common.files import atomic_write
 from .gradients import dot_rows
 from .learner import Learner
+
+INITIAL = "initial.json"
+SAMPLE = 256  # latents of one SAE, compared with all of the other
 
 
 @torch.no_grad()
@@ -17,7 +31,7 @@ def begin(learner: Learner, x: Tensor, target: Tensor) -> None:
     """
     sae = learner.sae
     sae.b_dec.copy_(target.mean(dim=0))
-    if sae.config.transcode:
+    if learner.job.target:
         sae.W_dec.zero_()
         sae.encoder.bias.copy_(-dot_rows(sae.encoder.weight, x.mean(dim=0)))
     elif learner.job.config.init != "paper":
@@ -46,3 +60,28 @@ def scale_of(learner: Learner, x: Tensor) -> float:
         return 1.0
     mean_norm = float(torch.linalg.vector_norm(x, dim=1).mean())
     return float(x.shape[1] ** 0.5) / mean_norm
+
+
+@torch.no_grad()
+def record_similarity(run: Path, learners: Sequence[Learner]) -> None:
+    """Add to ``run/initial.json`` how similar each two new SAEs of one hookpoint are.
+
+    ``mean_max_cosine`` is the mean, over at most 256 latents of the first spread over all, of the
+    largest cosine of the encoder's row with any of the second's. Rows drawn at random have small
+    ones; 1 means that both began with the same rows.
+    """
+    records: list[dict[str, Any]] = []
+    for a, b in combinations(learners, 2):
+        if a.job.hookpoint == b.job.hookpoint:
+            rows = normalize(a.sae.encoder.weight)
+            chosen = torch.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).long()
+            cosines = rows[chosen.to(rows.device)] @ normalize(b.sae.encoder.weight).T
+            mean = float(cosines.amax(dim=1).mean())
+            records.append({"a": a.job.folder, "b": b.job.folder, "mean_max_cosine": mean})
+    if records:
+        path = run / INITIAL
+        before = json.loads(path.read_text()) if path.is_file() else []
+        fresh = {(record["a"], record["b"]) for record in records}
+        kept = [record for record in before if (record["a"], record["b"]) not in fresh]
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps([*kept, *records], indent=1) + "\n")

@@ -30,6 +30,11 @@ class Job(NamedTuple):
     encoder reads."""
 
     @property
+    def hookpoints(self) -> list[str]:
+        """Where its activations come from: one place, or a transcoder's two."""
+        return [self.hookpoint, self.target] if self.target else [self.hookpoint]
+
+    @property
     def settings(self) -> dict[str, Any]:
         """All that its weights depend on, except for activations and start, as JSON values."""
         settings = {**asdict(self.sae), **asdict(self.config), "target": self.target}
@@ -81,18 +86,17 @@ def _check_sae(job: Job, widths: Mapping[str, int]) -> None:
     sae = job.sae
     if not sae.trainable:
         raise ValueError(f"sae_config: an SAE like this cannot be trained: {sae}")
-    if bool(job.target) != sae.transcode:
-        raise ValueError("target: a transcoder needs one, another hookpoint; an SAE has none")
-    if sae.transcode and (sae.normalize_decoder or job.config.input_scale != "none"):
+    if job.target and not sae.transcode:
+        raise ValueError(f"target: {job.target!r} is for a transcoder, with transcode = True")
+    if job.target and (sae.normalize_decoder or job.config.input_scale != "none"):
         raise ValueError(
             "normalize_decoder, input_scale: a transcoder begins without its decoder and takes "
             "activations as they are: expected False and 'none'"
         )
-    if sae.skip_connection and not sae.transcode:
+    if sae.skip_connection and not job.target:
         raise ValueError("skip_connection: only transcoders are trained with one")
-    for hookpoint, expected in ((job.hookpoint, sae.d_in), (job.target, sae.out_width)):
-        if not hookpoint:
-            continue
+    ends = (job.hookpoint, sae.d_in), (job.target or job.hookpoint, sae.out_width)
+    for hookpoint, expected in ends:
         if hookpoint not in widths:
             raise ValueError(
                 f"hookpoint: no activations of {hookpoint!r}, only {', '.join(widths)}"

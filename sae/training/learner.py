@@ -1,5 +1,6 @@
 """One SAE in training: its weights, its architecture, its optimiser and its counters."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +10,7 @@ from ...kernels.grads import LatentGrads
 from ..formats.stored import StoredSAE
 from ..model import SAE
 from .architectures import Batch, Chosen, architecture
-from .gradients import Gradients, remove_parallel
+from .gradients import Gradients
 from .jobs import Job
 from .optimizer import Optimizer, Schedule
 
@@ -43,6 +44,8 @@ class Learner:
         self.architecture = architecture(job.sae, job.config)
         self.architecture.initialise(sae)
         self.optimizer = Optimizer(sae, job.config)
+        self.model = sae if job.config.precision == "float32" else deepcopy(sae).bfloat16()
+        """What computes: the SAE, or a copy of lower precision."""
         self.schedule = Schedule(job.config, job.sae.num_latents, total_steps)
         self.step = 0
         # (L,)
@@ -62,7 +65,7 @@ class Learner:
         stacked: Chosen | None,
         *,
         count_fired: bool,
-        memory: LatentGrads,
+        memory: LatentGrads | None = None,
     ) -> StepFacts | None:
         """Take one step of the optimiser down the loss of a batch.
 
@@ -72,31 +75,27 @@ class Learner:
             variance: scalar, the target's total variance.
             stacked: the largest scores of a scan for several SAEs; see `Architecture`.
             count_fired: whether the batch is part of the last epoch.
-            memory: is written over.
+            memory: for gradients that must be written, or None.
 
         Returns:
             None if the loss is not finite; the weights are then left as they are, and `failure`
             says why.
         """
-        sae, step = self.sae, self.step
-        gradients = Gradients(sae, memory)
+        sae, model, step = self.sae, self.model, self.step
+        gradients = Gradients(sae)
         dead = self.tokens_since_fired >= self.job.config.dead_after
         sparsity, lr = self.schedule.sparsity_at(step), self.schedule.lr(step)
         batch = Batch(x, target, variance, dead, sparsity)
-        losses = self.architecture.backward(sae, batch, stacked, gradients)
+        losses = self.architecture.backward(model, batch, stacked, gradients)
         if not (losses.fvu + sum(losses.parts.values())).isfinite():
             self.failure = (
                 f"lr: {self.job.folder} diverged at step {step + 1}, its FVU is "
                 f"{losses.fvu.item()}; use a smaller learning rate or a longer warm-up"
             )
             return None
-        found = gradients.finish()
-        if sae.config.normalize_decoder:
-            remove_parallel(found["W_dec"], sae.W_dec)
-        self.optimizer.step(found, lr)
-        if sae.config.normalize_decoder:
-            sae.normalize_decoder()
+        self.optimizer.step(gradients, lr, step + 1, memory)
         self.architecture.after_step(sae)
+        self.refresh()
         self._count(losses.fired, len(x), count_fired)
         self.step += 1
         l0 = losses.fired.sum() / len(x)
@@ -105,15 +104,20 @@ class Learner:
 
     def result(self) -> SAE:
         """Return the SAE for activations as they are; it may share memory with `sae`."""
-        if self.scale == 1:
-            return self.sae
-        factors = {"encoder.weight": self.scale, "W_dec": 1 / self.scale, "b_dec": 1 / self.scale}
-        tensors = {
-            name: parameter.detach() * factors.get(name, 1.0)
-            for name, parameter in self.sae.named_parameters()
-        }
-        config = replace(self.job.sae, normalize_decoder=False)
+        tensors, config = self.optimizer.result(), self.job.sae
+        if self.scale != 1:
+            tensors["encoder.weight"] = tensors["encoder.weight"] * self.scale
+            tensors["W_dec"] = tensors["W_dec"] / self.scale
+            tensors["b_dec"] = tensors["b_dec"] / self.scale
+            config = replace(config, normalize_decoder=False)
         return SAE.from_stored(StoredSAE(config, tensors))
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Give the copy of lower precision the weights anew."""
+        if self.model is not self.sae:
+            for copy, parameter in zip(self.model.parameters(), self.sae.parameters(), strict=True):
+                copy.copy_(parameter)
 
     def _count(self, fired: Tensor, tokens: int, count_fired: bool) -> None:
         self.tokens_since_fired += tokens

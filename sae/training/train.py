@@ -10,14 +10,14 @@ from pathlib import Path
 
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
-from ..activations.store import ActivationStore
+from ..activations import ActivationStore, BatchSource, StoredBatches
 from ..config import SAEConfig
 from ..model import SAE
 from ..train_config import TrainConfig
 from .device import check_device
+from .held_out import HeldOut
 from .jobs import Job, check_jobs, jobs_of
 from .log import OnLog
-from .source import OneStore, Source
 from .start import Start
 from .trainer import Trainer
 
@@ -41,9 +41,9 @@ def train(
     ``latents.safetensors`` (``fired``: tokens of the last epoch on which each latent was active);
     and ``run/log.jsonl``, one line per logged step and seed: step, tokens, sae (its folder),
     hookpoint, seed, fvu and l0 (of that step's batch, before its update), dead (latents silent for
-    ``config.dead_after`` tokens), lr; the loss's other terms by name, such as l1 or auxk, as they
-    are added to the FVU; sparsity, the penalty's weight; and dense_share, the share of the steps so
-    far that took plain products because many latents were active.
+    ``config.dead_after`` tokens), lr; the loss's other terms by name, such as l1_loss or auxk_loss,
+    as they are added to the FVU; sparsity, the penalty's weight; and dense_share, the share of the
+    steps so far that took plain products because many latents were active.
 
     A seed that has a checkpoint continues from it, to the same bits as if it had never stopped, and
     seeds may be added to a finished run. ``config.save_every``, ``config.log_every`` and
@@ -72,14 +72,12 @@ def train(
     if hookpoint in ("", "..") or hookpoint != Path(hookpoint).name:
         raise ValueError(f"hookpoint: {hookpoint!r} cannot name a folder")
     jobs = jobs_of(hookpoint, sae_config, config)
-    return train_many(
-        OneStore(hookpoint, activations), run, jobs,
-        start=start, progress=progress, stop=stop, on_log=on_log,
-    )  # fmt: skip
+    source = StoredBatches({hookpoint: activations})
+    return train_many(source, run, jobs, start=start, progress=progress, stop=stop, on_log=on_log)
 
 
 def train_many(
-    source: Source,
+    source: BatchSource,
     run: StrPath,
     jobs: Sequence[Job],
     *,
@@ -87,6 +85,7 @@ def train_many(
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
     on_log: OnLog | None = None,
+    held_out: HeldOut | None = None,
 ) -> list[SAE]:
     """Train SAEs of several seeds, sizes and architectures at once, or continue.
 
@@ -94,7 +93,7 @@ def train_many(
     finished run, or left out of it, without any effect on the others.
 
     Args:
-        source: the activations of all hookpoints that the jobs name.
+        source: the activations of all hookpoints that the jobs name: stores, or a stream.
         run: folder of the run; made if need be.
         jobs: what to train; the settings of the stream (batch_size, epochs, shuffle_seed,
             save_every, log_every, device) are the same in all.
@@ -104,6 +103,8 @@ def train_many(
         stop: asked after each step except the last; True ends training. The same call goes on
             later, to the same bits.
         on_log: told the records of each logged step, and why an SAE failed; see `OnLog`.
+        held_out: activations to measure the SAEs on now and then; the log's lines of these steps
+            have held_out_fvu, held_out_fvu_without_outliers, held_out_l0 and held_out_dead, too.
 
     Returns:
         The SAEs, in the order of ``jobs``, on their device.
@@ -118,10 +119,12 @@ def train_many(
     """
     for job in jobs:
         check_device(job.config.device)
-    check_jobs(jobs, source.widths, source.rows)
+    check_jobs(jobs, source.widths, source.tokens)
     if start is not None:
         _check_start(start, jobs)
-    trainer = Trainer(source, Path(run), jobs, start)
+    if held_out is not None:
+        held_out.check(jobs)
+    trainer = Trainer(source, Path(run), jobs, start, held_out)
     trainer.run(progress or silent, stop or (lambda: False), on_log or (lambda _: None))
     return [learner.result() for learner in trainer.learners]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...common.progress import Progress
 from ...kernels.grads import LatentGrads
+from ..activations import BatchSource
 from ..formats import native
 from ..formats.dictionary import LATENTS
 from ..formats.tensors import save_tensors
@@ -18,12 +19,12 @@ from ..model import SAE
 from .architectures import Chosen
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
 from .device import Batch, batches_on
-from .gradients import gradient_memory
-from .initial import begin, scale_of
+from .gradients import empty_gradients
+from .held_out import HeldOut
+from .initial import begin, record_similarity, scale_of
 from .jobs import Job
 from .learner import Learner, StepFacts
 from .log import LOG, LogWriter, OnLog, Record
-from .source import Source
 from .stack import EncoderStack
 from .start import Start
 
@@ -40,7 +41,15 @@ class StoppedError(Exception):
 class Trainer:
     """Trains the SAEs of several jobs; see `train_many`."""
 
-    def __init__(self, source: Source, run: Path, jobs: Sequence[Job], start: Start | None) -> None:
+    def __init__(
+        self,
+        source: BatchSource,
+        run: Path,
+        jobs: Sequence[Job],
+        start: Start | None,
+        held_out: HeldOut | None,
+    ) -> None:
+        self.held_out = held_out
         self.source = source
         self.run_folder = run
         self.start = start
@@ -63,16 +72,16 @@ class Trainer:
         start = min(learner.step for learner in self.learners)
         progress("train", start, self.total, "steps")
         stacks: list[_Stack] = []
+        stacked: list[Learner] = []
         for step, batch in zip(range(start, self.total), self._batches(start), strict=True):
             active = [each for each in self.learners if each.step == step and not each.failure]
             if not active:
                 break
             if step == 0:
                 self._begin(active, batch)
-            if active != [learner for stack in stacks for learner in stack.learners]:
+            if active != stacked:
                 _release(stacks)
-                stacks = _stacks(active)
-                active = [learner for stack in stacks for learner in stack.learners]
+                stacks, stacked = _stacks(active), active
             facts = self._step(batch, step, stacks)
             done = step + 1
             self._log(done, facts, on_log)
@@ -105,6 +114,8 @@ class Trainer:
             if self.start is None:
                 target = batch[learner.job.target or learner.job.hookpoint]
                 begin(learner, x * learner.scale, target * learner.scale)
+            learner.refresh()
+        record_similarity(self.run_folder, learners)
 
     def _step(
         self, batch: Batch, step: int, stacks: "Sequence[_Stack]"
@@ -113,32 +124,42 @@ class Trainer:
         facts = {}
         for stack in stacks:
             first = stack.learners[0]
-            x = inputs.scaled(first.job.hookpoint, first.scale)
+            precision = getattr(torch, first.job.config.precision)
+            x = inputs.scaled(first.job.hookpoint, first.scale, precision)
             for learner, stacked in zip(stack.learners, stack.encode(x), strict=True):
                 target = learner.job.target or learner.job.hookpoint
                 fact = learner.update(
                     x,
-                    inputs.scaled(target, learner.scale),
+                    inputs.scaled(target, learner.scale, precision),
                     inputs.variance(target, learner.scale),
                     stacked,
                     count_fired=step >= self.total - self.steps_per_epoch,
-                    memory=self._memory_of(learner.sae),
+                    memory=self._memory_of(learner),
                 )
                 if fact is not None:
                     facts[learner] = fact
         return facts
 
-    def _memory_of(self, sae: SAE) -> LatentGrads:
+    def _memory_of(self, learner: Learner) -> LatentGrads | None:
+        """Return memory for gradients that must be written, one for all SAEs of a shape."""
+        if not learner.optimizer.writes_gradients:
+            return None
+        sae = learner.sae
         shape = (*sae.encoder.weight.shape, sae.config.out_width)
         if shape not in self.memory:
-            self.memory[shape] = gradient_memory(sae)
+            self.memory[shape] = empty_gradients(sae)
         return self.memory[shape]
 
     def _log(self, done: int, facts: Mapping[Learner, StepFacts], on_log: OnLog) -> None:
         records = []
-        if done % self.config.log_every == 0 or done in (1, self.total):
+        measured = {}
+        if self.held_out is not None and self.held_out.due(done, self.total):
+            measured = self.held_out.measure([*facts])
+        if done % self.config.log_every == 0 or done in (1, self.total) or measured:
             records = [
-                self._record(done, each, facts[each]) for each in self.learners if each in facts
+                self._record(done, each, facts[each]) | measured.get(each.job.folder, {})
+                for each in self.learners
+                if each in facts
             ]
             self.log.append(records)
         failed = [each for each in self.learners if each.failure and each.step == done - 1]
@@ -185,7 +206,7 @@ class Trainer:
     def _settings(self, learner: Learner) -> Settings:
         return learner.job.settings | {
             "lr": learner.schedule.peak,
-            "activations": self.source.fingerprint,
+            "activations": [self.source.fingerprint_of(name) for name in learner.job.hookpoints],
             "start": self.start and self.start.facts["sha256"],
         }
 
@@ -207,11 +228,12 @@ def _stacks(learners: Sequence[Learner]) -> list[_Stack]:
     alike: dict[object, list[Learner]] = {}
     for learner in learners:
         k, sae = learner.architecture.stacked_k, learner.job.sae
-        key = (learner.job.hookpoint, learner.scale, k, sae.num_latents) if k else learner
+        alike_by = (learner.job.hookpoint, learner.scale, learner.job.config.precision)
+        key = (*alike_by, k, sae.num_latents) if k else learner
         alike.setdefault(key, []).append(learner)
     return [
         _Stack(
-            each, EncoderStack([learner.sae for learner in each]) if key is not each[0] else None
+            each, EncoderStack([learner.model for learner in each]) if key is not each[0] else None
         )
         for key, each in alike.items()
     ]
@@ -229,15 +251,16 @@ class _Inputs:
     def __init__(self, batch: Batch, step: int) -> None:
         self._batch = batch
         self._step = step
-        self._scaled: dict[tuple[str, float], Tensor] = {}
+        self._scaled: dict[tuple[str, float, torch.dtype], Tensor] = {}
         self._variances: dict[tuple[str, float], Tensor] = {}
 
-    def scaled(self, hookpoint: str, scale: float) -> Tensor:
-        if scale == 1:
-            return self._batch[hookpoint]
-        key = hookpoint, scale
+    def scaled(
+        self, hookpoint: str, scale: float, precision: torch.dtype = torch.float32
+    ) -> Tensor:
+        key = hookpoint, scale, precision
         if key not in self._scaled:
-            self._scaled[key] = self._batch[hookpoint] * scale
+            x = self._batch[hookpoint]
+            self._scaled[key] = (x if scale == 1 else x * scale).to(precision)
         return self._scaled[key]
 
     def variance(self, hookpoint: str, scale: float) -> Tensor:

@@ -12,6 +12,7 @@ from twinsae.bench.clock import CpuClock
 from twinsae.bench.inputs import trained_inputs
 from twinsae.bench.measurement import OURS
 from twinsae.bench.peers import GRADIENTS
+from twinsae.bench.phases import Phases
 from twinsae.bench.problem import Shape
 from twinsae.bench.refuse import WrongResultError, refuse
 from twinsae.cli.bench.side_by_side import BenchCandidates, BenchEncode, BenchStep
@@ -19,6 +20,7 @@ from twinsae.cli.main import main
 from twinsae.kernels.topk import linear_above, linear_topk, mutual_topk
 from twinsae.sae import SAE, SAEConfig, save_sae
 from twinsae.sae.formats.tensors import save_tensors
+from twinsae.sae.loss import total_variance
 
 pytestmark = pytest.mark.usefixtures("without_peers")
 
@@ -80,9 +82,30 @@ def test_all_benchmarks_print_one_table(capsys: pytest.CaptureFixture) -> None:
         "candidates, L = 70, D = 6, m = 32",
     ):
         assert shown.count(f"| {expected}") == 1
-    assert shown.count("product alone ") == 4
+    assert shown.count("product alone ") == 5  # beside the phases of a step, too
+    assert shown.count("% of the step") == 5
     assert shown.count("GFLOP/s |") == 1
     assert torch.__version__ in shown
+
+
+def test_the_phases_of_a_step_have_the_gradients_of_autograd() -> None:
+    given = inputs.random_inputs(Shape(40, 6, 70, 5))
+    phases, sae = Phases(given), given.sae
+    phases.decoder()
+    loss = step.torch_fvu(sae, given.x, total_variance(given.x))
+    torch.testing.assert_close(phases.rest(), loss.detach())
+    parameters = (sae.encoder.weight, sae.encoder.bias, sae.W_dec, sae.b_dec)
+    W_enc, b_enc, W_dec, b_dec = torch.autograd.grad(loss, parameters)
+    rows = sae.W_dec.detach()
+    biases = phases.adam_of_biases.param_groups[0]["params"]
+    encoder, decoder = (moments.exp_avg / 0.1 for moments in phases.moments)
+    for ours, theirs in (
+        (encoder, W_enc),
+        (biases[0].grad, b_enc),
+        (decoder, W_dec - (W_dec * rows).sum(1, keepdim=True) * rows),
+        (biases[1].grad, b_dec),
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.usefixtures("with_faiss")
@@ -101,7 +124,7 @@ def test_trained_saes_and_their_activations(
     shown = capsys.readouterr().out
     expected = "L = 40, D = 6, m = 32" if what == "candidates" else "N = 33, D = 6, L = 40, k = 3"
     assert f"{what}, {expected}, trained" in shown
-    assert shown.count(", random") == 1
+    assert shown.count(", random") == (2 if what == "step" else 1)
 
 
 @pytest.mark.parametrize(

@@ -138,11 +138,29 @@ ERRORS = {
     "train --out o --activations no.npy": "--activations: no.npy does not exist",
     "train --out o --start a/seed9": "--start: a/seed9 does not exist; SAEs beside it: "
     "seed0, seed1",
-    "train --out o --start a/seed0": "seeds: with --start all become the same SAE: give one "
-    "seed, such as --seeds 0, one --architecture, --latents and --k",
+    "train --out o --start a/seed0": "seeds: with --start all become the same SAE: give one, such "
+    "as --seeds 0",
+    "train --out o --start a/seed0 --seeds 0 --k 4 8": "start: one SAE begins with it: give one "
+    "--architecture and one --k",
+    "train --out o --architecture relu": "sparsity: relu needs a positive number, the weight of "
+    "its penalty",
+    "train --out o --stream --max-norm 9": "stream: not with --activations, --shared or --max-norm",
     "train --out o --model no.gguf": "model 'no.gguf': there is no such file or folder",
     "train --out o --text no.txt": "text 'no.txt' is no file or folder; other text is \"builtin\" "
     'or, from the datasets package, "hf:NAME"',
+    "evaluate a": "expected either --activations or --model",
+    "evaluate a --activations text.txt --model m": "expected either --activations or --model",
+    "evaluate a --model m": "expected --model and --hookpoint, or neither",
+    "evaluate a --model no.gguf --hookpoint h": "model 'no.gguf': there is no such file or folder",
+    "evaluate a --activations text.txt --hookpoint h": "expected --model and --hookpoint, or "
+    "neither",
+    "evaluate a a/seed1 --activations text.txt": "a/seed1 is given twice: expected different SAEs",
+    "evaluate empty --activations text.txt": "SAE: empty is no SAE folder: it has no "
+    "sae_weights.safetensors, sae.safetensors, ae.pt or the like; SAEs below it: none",
+    "evaluate a --activations text.txt --target no": "no does not exist",
+    "evaluate a --activations text.txt --out a": "--out: a is a folder, expected a file to write",
+    "evaluate a --activations text.txt --tokens 0": "--tokens: expected 1 or more, got 0",
+    "evaluate a --activations text.txt --max-norm 0.5": "max_norm must be at least 1, got 0.5",
     "demo --seeds 1": "seeds: a match needs at least two, got 1",
     "doctor --match 12": "--match: expected LATENTSxWIDTH such as 131072x4096, got '12'",
     "bench encode --saes a/seed0": "--saes: expected 2 arguments",

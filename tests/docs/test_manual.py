@@ -12,6 +12,7 @@ import twinsae.kernels.topk
 import twinsae.matching
 import twinsae.sae
 import twinsae.sae.activations
+import twinsae.sae.evaluation
 import twinsae.sae.plug
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ MODULES = {
     "matching": [twinsae.matching],
     "sae": [twinsae.sae],
     "activations": [twinsae.sae.activations],
+    "evaluation": [twinsae.sae.evaluation],
     "plug": [twinsae.sae.plug],
     "kernels": [
         twinsae.kernels.topk,

@@ -38,7 +38,7 @@ def given(page: str) -> dict[str, Any]:
         weights = {name: torch.randn(48, 16) for name in ("W_enc", "W_dec")}
         biases = {"b_enc": torch.randn(48), "b_dec": torch.randn(16)}
         return {"x": torch.randn(64, 16), **weights, **biases}
-    if page == "docs/guides/plug.md":
+    if page == "docs/guides/own-trainer.md":
         return {"x": torch.randn(64, 576)}
     return {}
 

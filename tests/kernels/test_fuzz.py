@@ -51,6 +51,9 @@ class Memory:
     def codes(self, *shape: int, writes: bool = False) -> np.ndarray:
         return self._place(self._rng.integers(-127, 128, shape).astype(np.int8), writes)
 
+    def halves(self, *shape: int) -> np.ndarray:
+        return self._place(self._rng.integers(0, 2**16, shape).astype(np.uint16), True)
+
     def bools(self, *shape: int) -> np.ndarray:
         return self._place(self._rng.integers(0, 2, shape).astype(bool), False)
 
@@ -206,9 +209,12 @@ def linear_above(draw: st.DrawFn, memory: Memory) -> Arguments:
     return arguments | {"panels": panels}
 
 
-def sparse_places(draw: st.DrawFn, memory: Memory) -> tuple[Arguments, list[int], int, int]:
+def sparse_places(
+    draw: st.DrawFn, memory: Memory, latents: int | None = None
+) -> tuple[Arguments, list[int], int, int]:
     """Return places in compressed rows or not, their shape, how many rows, and the latents."""
-    rows, k, latents = (draw(st.integers(0, high)) for high in (20, 6, 70))
+    rows, k = (draw(st.integers(0, high)) for high in (20, 6))
+    latents = draw(st.integers(0, 70)) if latents is None else latents
     if draw(st.booleans()):
         shape, offsets = [rows, k], None
     else:
@@ -286,6 +292,43 @@ def latent_grads(draw: st.DrawFn, memory: Memory) -> Arguments:
     }
 
 
+def latent_squares(draw: st.DrawFn, memory: Memory) -> Arguments:
+    latents, depth = draw(st.integers(0, 300)), draw(st.integers(0, 9))
+    terms = []
+    for _ in range(draw(st.integers(0, 2))):
+        places, shape, rows, _ = sparse_places(draw, memory, latents)
+        terms.append((memory.floats(*shape), *places.values(), memory.floats(rows, depth)))
+    return {
+        "weight": memory.floats(latents, depth),
+        "terms": terms,
+        "decay": memory.floats(latents) if draw(st.booleans()) else None,
+        "unit_rows": draw(st.booleans()),
+        "threads": draw(st.integers(1, 3)),
+    }
+
+
+def latent_adam(draw: st.DrawFn, memory: Memory) -> Arguments:
+    shared = latent_squares(draw, memory)
+    latents, depth = shared["weight"].shape
+    halves = draw(st.booleans())
+
+    def matrix() -> np.ndarray:
+        if halves:
+            return memory.halves(latents, depth)
+        return memory.floats(latents, depth, writes=True)
+
+    return shared | {
+        "weight": memory.floats(latents, depth, writes=True),
+        "exp_avg": matrix(),
+        "exp_avg_sq": matrix(),
+        "rule": draw(st.lists(st.sampled_from(SPECIAL.tolist()), min_size=7, max_size=7)),
+        "key": draw(st.integers(0, 2**32 - 1)) if halves else None,
+        "sums": memory.floats(latents, writes=True),
+        "weighted": memory.floats(depth, writes=True),
+        "fired": memory.ints(latents, writes=True),
+    }
+
+
 CODES = (
     linear_topk_codes,
     mutual_topk_codes,
@@ -296,7 +339,7 @@ CODES = (
 ENTRIES = (
     linear_topk, mutual_topk, pairs_above, linear_above, pack_panels, sparse_decode, gather_dot,
     decode_error,
-    decode_squares, latent_grads,
+    decode_squares, latent_grads, latent_adam, latent_squares,
     *(CODES if _native.codes_planes(1) else ()),  # on other machines they only raise
 )  # fmt: skip
 NUMBERS = (0, -1, 1, 4096, 4097, 2**31 - 1, 2**31, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2")
@@ -375,6 +418,14 @@ def spoilt_ways(value: object) -> list[object]:
         return [spoil(value) for spoil in SPOILERS]
     if isinstance(value, int):
         return list(NUMBERS)
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        first, *others = value
+        wrong = [
+            (*first[:place], spoilt, *first[place + 1 :])
+            for place, item in enumerate(first)
+            for spoilt in spoilt_ways(item)
+        ]
+        return [[one, *others] for one in (*wrong, first[:-1], 3)]
     return [np.ones((3, 3), np.float32), 1, "x"]
 
 

@@ -55,6 +55,41 @@ def test_equal_to_dense_products(
         assert torch.equal(ours, exact.to(ours.dtype))
 
 
+@pytest.mark.first_contact
+@pytest.mark.parametrize(("d_in", "d_out"), [(3, 600), (600, 3), (0, 5), (5, 0)])
+def test_the_encoder_and_the_decoder_may_have_widths_of_their_own(
+    make: SimpleNamespace, backend: str, d_in: int, d_out: int
+) -> None:
+    # 300 rows have one latent, so that its sums are cut into pieces.
+    values, d_values, indices, x, _ = some(make, 300, 3, 20, d_in, "integers")
+    g = make.integers(300, d_out)
+    indices[:, 1] = 7
+    exact = expected(values, d_values, indices, x, g, 20)
+    new = latent_grads(values, d_values, indices, x, g, 20, backend=backend)
+    kept = LatentGrads(*(make.full(t.shape, 2, dtype=t.dtype) for t in new))
+    latent_grads(values, d_values, indices, x, g, 20, out=kept, backend=backend)
+    for ours, added, theirs in zip(new, kept, exact, strict=True):
+        assert torch.equal(ours, theirs.to(ours.dtype))
+        assert torch.equal(added, ours + 2)
+
+
+@pytest.mark.parametrize("accumulate", [True, False])
+def test_a_term_that_does_not_count_leaves_fired_alone(
+    make: SimpleNamespace, backend: str, accumulate: bool
+) -> None:
+    first, second = some(make, 30, 4, 25, 6, "integers"), some(make, 31, 2, 25, 6, "integers")
+    out = latent_grads(*first, 25, backend=backend)
+    latent_grads(*second, 25, out=out, accumulate=accumulate, count=False, backend=backend)
+    one, two = expected(*first, 25), expected(*second, 25)
+    sums = [a + b if accumulate else b for a, b in zip(one, two, strict=True)]
+    for ours, theirs in zip(out, [*sums[:3], one.fired], strict=True):
+        assert torch.equal(ours, theirs.to(ours.dtype))
+    assert not torch.equal(two.fired, one.fired)
+    alone = latent_grads(*second, 25, count=False, backend=backend)
+    assert not alone.fired.any()
+    assert torch.equal(alone.dW_dec, two.dW_dec.float())
+
+
 @pytest.mark.parametrize("heavy", [False, True])
 def test_real_values_are_within_the_rounding_of_the_sums(
     make: SimpleNamespace, backend: str, heavy: bool
@@ -188,7 +223,7 @@ def test_an_index_out_of_range_raises(make: SimpleNamespace, backend: str, bad: 
     ("change", "error", "names"),
     [
         ({"d_values": torch.ones(2, 2)}, ValueError, "d_values: expected shape"),
-        ({"g": torch.ones(2, 5)}, ValueError, "g: expected shape"),
+        ({"g": torch.ones(3, 4)}, ValueError, "g: expected shape"),
         ({"x": torch.ones(2, 4).double()}, TypeError, "x: expected torch.float32"),
         ({"indices": torch.zeros(2, 3)}, TypeError, "indices: expected torch.int64"),
         ({"num_latents": 0}, ValueError, "num_latents: expected 1 or more"),

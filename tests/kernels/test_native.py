@@ -190,7 +190,7 @@ def test_decode_error_checks_every_argument(change: dict, message: str) -> None:
         ({"d_values": floats(2, 2)}, "d_values: expected shape"),
         ({"x": floats(3, 5)}, "x: expected shape"),
         ({"g": floats(2, 4)}, "g: expected shape"),
-        ({"dW_enc": floats(5, 5)}, "dW_enc: expected shape"),
+        ({"dW_enc": floats(4, 4)}, "dW_enc: expected shape"),
         ({"db_enc": floats(4)}, "db_enc: expected shape"),
         ({"fired": ints(4)}, "fired: expected shape"),
         ({"num_latents": 4}, "dW_dec: expected shape"),

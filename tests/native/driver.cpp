@@ -14,6 +14,7 @@
 #include "codes/layout.h"
 #include "codes/scans.h"
 #include "float32/isa.h"
+#include "sparse/latent_adam.h"
 #include "sparse/products.h"
 
 using namespace twinsae;
@@ -324,8 +325,10 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   const Sparse s{rows, k, latents, depth, indices.data(), toss() ? row_offsets.data() : nullptr};
 
   Floats decoded(rows * depth, 9), wanted(rows * depth), dots(rows * k, 9), wanted_dots(rows * k);
-  Floats dW_dec(latents * depth, 1), dW_enc(latents * depth, 2), db_enc(latents, 3);
-  Floats want_dec(latents * depth, 1), want_enc(latents * depth, 2), want_db(latents, 3);
+  const int64_t d_in = draw(0, 40);  // the encoder of a transcoder has a width of its own
+  Floats inputs(rows * d_in, -3, 3);
+  Floats dW_dec(latents * depth, 1), dW_enc(latents * d_in, 2), db_enc(latents, 3);
+  Floats want_dec(latents * depth, 1), want_enc(latents * d_in, 2), want_db(latents, 3);
   Ints fired(latents, 4), want_fired(latents, 4);
   sparse_decode(s, values.data(), weight.data(), has_bias ? bias.data() : nullptr, threads,
                 decoded.data());
@@ -340,9 +343,11 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   const bool accumulate = toss();
   LatentGrads grads{};
   latent_grads(s, grads, accumulate, threads);  // all outputs are null
+  grads.d_in = d_in;
+  grads.d_out = depth;
   grads.values = values.data();
   grads.d_values = d_values.data();
-  grads.x = x.data();
+  grads.x = inputs.data();
   grads.g = g.data();
   grads.dW_dec = dW_dec.data();
   grads.dW_enc = dW_enc.data();
@@ -350,7 +355,7 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   grads.fired = fired.data();
   latent_grads(s, grads, accumulate, threads);
   if (!accumulate) {
-    want_dec = Floats(latents * depth), want_enc = Floats(latents * depth);
+    want_dec = Floats(latents * depth), want_enc = Floats(latents * d_in);
     want_db = Floats(latents), want_fired = Ints(latents);
   }
 
@@ -367,8 +372,9 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
       for (int64_t d = 0; d < depth; ++d) {
         wanted[n * depth + d] += values[i] * weight[l * depth + d];
         want_dec[l * depth + d] += values[i] * g[n * depth + d];
-        want_enc[l * depth + d] += d_values[i] * x[n * depth + d];
       }
+      for (int64_t d = 0; d < d_in; ++d)
+        want_enc[l * d_in + d] += d_values[i] * inputs[n * d_in + d];
     }
   }
   Floats want_deviations(rows), want_squares(rows), want_error(rows * depth),
@@ -397,6 +403,64 @@ void check_sparse(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
   expect_equal(fired, want_fired, "fired");
 }
 
+// One term in rows of k places, and one of a single row with all latents.
+void check_adam(int64_t rows, int64_t k, int64_t latents, int64_t depth) {
+  Ints indices(rows * k, -1, std::max<int64_t>(0, latents - 1)), all(latents), offsets(2);
+  if (latents == 0) std::fill(indices.data(), indices.data() + indices.size, -1);
+  for (int64_t l = 0; l < latents; ++l) all[l] = l;
+  offsets[1] = latents;
+  Floats scales(rows * k, -3, 3), x(rows * depth, -3, 3), factors(latents, -3, 3), z(depth, -3, 3);
+  Floats weight(latents * depth, -3, 3), decay(latents, -3, 3);
+  Floats mean(latents * depth, -3, 3), square(latents * depth, -3, 3);
+  Floats sums(latents, 9), weighted(depth, 9), gradient(latents * depth);
+  Ints fired(latents, 9), want_fired(latents);
+  Floats want_weight(weight.size), want_square(weight.size), want_sums(latents), total(depth);
+  for (int64_t n = 0; n < rows; ++n) {
+    std::vector<bool> seen(static_cast<size_t>(latents));
+    for (int64_t i = n * k; i < (n + 1) * k; ++i) {
+      const int64_t l = indices[i];
+      if (l < 0) continue;
+      want_fired[l] += !seen[l];
+      seen[l] = true;
+      want_sums[l] += scales[i];
+      for (int64_t d = 0; d < depth; ++d) gradient[l * depth + d] += scales[i] * x[n * depth + d];
+    }
+  }
+  for (int64_t l = 0; l < latents; ++l) {
+    want_sums[l] += factors[l];
+    for (int64_t d = 0; d < depth; ++d) {
+      float& g = gradient[l * depth + d];
+      g += factors[l] * z[d] + decay[l] * weight[l * depth + d];
+      want_weight[l * depth + d] = weight[l * depth + d] - g;
+      want_square[l * depth + d] = g * g;
+      total[d] += want_sums[l] * weight[l * depth + d];
+    }
+  }
+  const int threads = static_cast<int>(draw(1, 4));
+  RowGradients g{latents, depth, {}, weight.data(), decay.data(), false};
+  g.terms.push_back({{rows, k, latents, depth, indices.data(), nullptr}, scales.data(), x.data()});
+  g.terms.push_back({{1, 0, latents, depth, all.data(), offsets.data()}, factors.data(), z.data()});
+  AdamRows adam{};
+  adam.rule = {1, 1, 0, 1, 1, 0, 1};  // mean = g, square = g^2, weight -= g
+  adam.weight = weight.data();
+  adam.mean = mean.data();
+  adam.square = square.data();
+  latent_squares(g, threads);
+  latent_adam(g, adam, threads, {sums.data(), weighted.data(), fired.data()});
+  expect_equal(weight, want_weight, "latent_adam weight");
+  expect_equal(mean, gradient, "latent_adam mean");
+  expect_equal(square, want_square, "latent_adam square");
+  expect_equal(sums, want_sums, "latent_adam sums");
+  expect_equal(weighted, total, "latent_adam weighted");
+  expect_equal(fired, want_fired, "latent_adam fired");
+  g.unit_rows = true;  // the Python tests check these results
+  Buffer<uint16_t> low_mean(weight.size), low_square(weight.size);
+  adam.bfloat16 = true;
+  adam.mean = low_mean.data();
+  adam.square = low_square.data();
+  latent_adam(g, adam, threads, {sums.data(), weighted.data(), fired.data()});
+}
+
 void check_everything() {
   for (int i = 0; i < 150; ++i) {
     const int64_t latents = draw(1, 90), k = i % 5 ? draw(1, latents) : latents;
@@ -406,6 +470,7 @@ void check_everything() {
     check_pairs_above(a_rows, b_rows, draw(0, 40));
     check_linear_above(a_rows, b_rows, draw(0, 40));
     check_sparse(draw(0, 40), draw(0, 9), draw(0, 200), draw(0, 40));
+    check_adam(draw(0, 40), draw(0, 9), draw(0, 300), draw(0, 40));
   }
   check_linear_topk(9, 4, 1, 5000, 3);  // more survivors than a row has room for
   // More rows than one load takes, more panels, and more of both.
@@ -418,6 +483,7 @@ void check_everything() {
   check_linear_above(1600, 50, 3);
   check_linear_above(33, 2100, 2048);
   check_sparse(700, 33, 3, 17);  // heavy latents, in many pieces
+  check_adam(700, 33, 3, 17);
   for (const int64_t rows : {kPiece - 1, kPiece, kPiece + 1, 2 * kPiece, 2 * kPiece + 1})
     check_sparse(rows, 1, 0, 5), check_sparse(rows, 1, 1, 5), check_sparse(rows, 2, 1, 5);
 }

@@ -3,6 +3,8 @@ import re
 import pytest
 import torch
 from twinsae.bench import training
+from twinsae.bench.beside import bench_beside
+from twinsae.bench.contests import CONTESTS
 from twinsae.bench.problem import Shape
 from twinsae.bench.refuse import WrongResultError
 from twinsae.cli.main import main
@@ -51,3 +53,19 @@ def test_activations_that_do_not_fit_are_refused(tmp_path):
         save_tensors(file, {"x": torch.randn(shape)})
         with pytest.raises(ValueError, match="expected 32 rows or more of 8 numbers"):
             training.training_activations(SHAPE, file)
+
+
+@pytest.mark.parametrize("contest", CONTESTS, ids=lambda one: f"{one.peer}, {one.job}")
+def test_our_losses_are_theirs_step_by_step(contest):
+    x = torch.randn(96, 8, generator=torch.Generator().manual_seed(2)).exp()
+    _, ours = bench_beside(contest, x, SHAPE, "random", 30)
+    assert "within 0.0001 for 32 of 32 steps, at most" in ours.notes[0]
+
+
+def test_they_are_measured_beside_ours(capsys):
+    arguments = ["--shape", *map(str, SHAPE), "--rounds", "3", "--beside", "topk", "jumprelu"]
+    assert main(["bench", "training", *arguments]) == 0
+    shown = capsys.readouterr().out
+    for peer in ("sparsify", "SAELens", "dictionary_learning"):
+        assert len(re.findall(rf"topk beside {peer}, N = 32, .* \| {peer} ", shown)) == 1
+    assert len(re.findall(r"\| twinsae +\|", shown)) == 4

@@ -5,6 +5,8 @@ from importlib import reload
 
 import pytest
 import torch
+from dictionary_learning.trainers.batch_top_k import BatchTopKTrainer
+from dictionary_learning.trainers.matryoshka_batch_top_k import MatryoshkaBatchTopKTrainer
 from dictionary_learning.trainers.top_k import AutoEncoderTopK, TopKTrainer
 from dictionary_learning.training import trainSAE
 from dictionary_learning.utils import load_dictionary
@@ -27,6 +29,18 @@ def make(**more):
     for trainer in trainers:
         trainer.dead_feature_threshold = 64  # so that AuxK takes part in every step
     return trainers
+
+
+GROUPS = {"group_fractions": [0.25, 0.25, 0.5]}
+OF_BATCH = [
+    (BatchTopKTrainer, plug.FastBatchTopKTrainer, {}),
+    (MatryoshkaBatchTopKTrainer, plug.FastMatryoshkaBatchTopKTrainer, GROUPS),
+    (
+        MatryoshkaBatchTopKTrainer,
+        plug.FastMatryoshkaBatchTopKTrainer,
+        GROUPS | {"group_weights": [1.0, 0.5, 0.2]},
+    ),
+]
 
 
 def batch(step):
@@ -61,6 +75,40 @@ def test_gradients_are_stocks(positives, dead):
             trainer.ae.encoder.bias.data[:positives] = 100
         trainer.ae.b_dec.data.fill_(0.1)
         trainer.loss(x, step=1).backward()
+    for (name, p), q in zip(stock.ae.named_parameters(), ours.ae.parameters(), strict=True):
+        torch.testing.assert_close(q.grad, p.grad, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize(("theirs", "fast", "more"), OF_BATCH, ids=["batch", "equal", "weighted"])
+def test_fifty_steps_of_batch_topk_and_matryoshka_have_stocks_numbers(theirs, fast, more):
+    stock, ours = theirs(**settings(**more)), fast(**settings(**more))
+    losses = []
+    for trainer in (stock, ours):
+        trainer.dead_feature_threshold = 64 * 3
+        losses.append([trainer.update(step, batch(step)) for step in range(50)])
+    assert losses[0][-1] < 0.9 * losses[0][0]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert ours.dead_features == stock.dead_features > 0
+    torch.testing.assert_close(ours.ae.threshold, stock.ae.threshold, rtol=1e-3, atol=0)
+    logs = [trainer.loss(batch(3), step=2, logging=True) for trainer in (stock, ours)]
+    for part, expected in zip(logs[1][:3], logs[0][:3], strict=True):
+        torch.testing.assert_close(part, expected, rtol=1e-2, atol=1e-2)
+    assert logs[1].losses == pytest.approx(logs[0].losses, rel=1e-3)
+
+
+@pytest.mark.parametrize(("theirs", "fast", "more"), OF_BATCH, ids=["batch", "equal", "weighted"])
+@pytest.mark.parametrize("positives", [L, 3, 0])
+def test_gradients_of_batch_topk_and_matryoshka_are_stocks(theirs, fast, more, positives):
+    stock, ours = theirs(**settings(**more)), fast(**settings(**more))
+    x = batch(0)
+    for trainer in (stock, ours):
+        trainer.num_tokens_since_fired[L - 40 :] = 10**8
+        bias = trainer.ae.b_enc if more else trainer.ae.encoder.bias
+        bias.data.copy_(torch.linspace(1, -1, L))
+        bias.data[positives:] -= 100 * (positives < L)
+        trainer.ae.b_dec.data.fill_(0.1)
+        trainer.loss(x, step=1).backward()
+    assert ours.dead_features == stock.dead_features > 0
     for (name, p), q in zip(stock.ae.named_parameters(), ours.ae.parameters(), strict=True):
         torch.testing.assert_close(q.grad, p.grad, rtol=1e-4, atol=1e-5, msg=name)
 

@@ -17,20 +17,20 @@ D, L, K = 12, 131, 5
 PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec")
 
 
-def make(**settings):
+def make(architecture="topk", **settings):
     """Stock's SAE and ours, with the same weights."""
     saes = []
     for plugged in (nullcontext, plug.saelens):
         with plugged():
-            kind, _ = get_sae_training_class("topk")
-        saes.append(kind(sae_lens.TopKTrainingSAEConfig(d_in=D, d_sae=L, k=K, **settings)))
+            kind, config = get_sae_training_class(architecture)
+        saes.append(kind(config(**{"d_in": D, "d_sae": L, "k": K} | settings)))
     return saes
 
 
 @pytest.fixture
 def pair(randomise):
-    def pair(**settings):
-        stock, ours = make(**settings)
+    def pair(architecture="topk", **settings):
+        stock, ours = make(architecture, **settings)
         randomise(stock)
         ours.load_state_dict(stock.state_dict())
         return stock, ours
@@ -67,6 +67,46 @@ def compare(stock, ours, x, dead=None):
 def test_losses_and_gradients_are_saelens(pair, x, rescale, dead):
     mask = None if dead is None else torch.arange(L) < dead
     compare(*pair(rescale_acts_by_decoder_norm=rescale), x, mask)
+
+
+MATRYOSHKA = {"matryoshka_widths": [10, 40, L]}
+OF_BATCH = [("batchtopk", {}), ("batchtopk", {"k": 0.4}), ("matryoshka_batchtopk", MATRYOSHKA)]
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+@pytest.mark.parametrize("dead", [None, 60])
+@pytest.mark.parametrize(("architecture", "more"), OF_BATCH, ids=["batch", "less", "nested"])
+def test_batch_topk_and_matryoshka(pair, x, architecture, more, rescale, dead):
+    mask = None if dead is None else torch.arange(L) < dead
+    stock, ours = pair(architecture, rescale_acts_by_decoder_norm=rescale, **more)
+    for sae in (stock, ours):
+        sae.topk_threshold.fill_(0.7)
+    compare(stock, ours, x, mask)
+    torch.testing.assert_close(ours.topk_threshold, stock.topk_threshold)
+    assert ours.topk_threshold != 0.7
+
+
+def test_an_auxiliary_loss_of_each_level_takes_saelens_own_way(pair, x):
+    stock, ours = pair("matryoshka_batchtopk", use_matryoshka_aux_loss=True, **MATRYOSHKA)
+    dead = torch.arange(L) % 3 == 0
+    expected, found = run(stock, x, dead), run(ours, x, dead)
+    assert expected.losses["auxiliary_reconstruction_loss"] > 0
+    torch.testing.assert_close(found.loss, expected.loss)
+
+
+@pytest.mark.parametrize(("architecture", "more"), OF_BATCH[::2], ids=["batch", "nested"])
+def test_fifty_steps_of_batch_topk_and_matryoshka(tmp_path, x, architecture, more):
+    torch.manual_seed(0)
+    stock, ours = make(architecture, **more)
+    ours.load_state_dict(stock.state_dict())
+    expected, _ = train(stock, 50)
+    found, _ = train(ours, 50)
+    assert expected[-1] < 0.9 * expected[0]
+    assert found == pytest.approx(expected, rel=1e-3)
+    ours.save_inference_model(tmp_path)
+    there = sae_lens.SAE.load_from_disk(tmp_path)
+    assert type(there) is sae_lens.JumpReLUSAE
+    torch.testing.assert_close(load_sae(tmp_path)(x).reconstruction, there(x), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,14 @@ from twinsae.sae.activations import (
     ActivationStore,
     HarvestConfig,
     StoreWriter,
+    builtin_documents,
     documents,
     load_language_model,
     open_activations,
 )
 from twinsae.sae.activations import harvest as harvest_all
-from twinsae.sae.activations.harvesting import arithmetic
+from twinsae.sae.activations.disk import most_tokens
+from twinsae.sae.activations.hooked_model import HookedModel, arithmetic
 
 CONTEXT = 16
 EOS = 26  # of `model_folder`
@@ -210,7 +212,7 @@ def test_progress_counts_the_activations(config: HarvestConfig, tmp_path: Path) 
 def load(config: HarvestConfig, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Stands in for `load_language_model`, and gives the same model and tokenizer."""
     model = Mock(return_value=load_language_model(config.model))
-    monkeypatch.setattr(sys.modules[harvest_all.__module__], "load_language_model", model)
+    monkeypatch.setattr(sys.modules[HookedModel.__module__], "load_language_model", model)
     return model
 
 
@@ -375,6 +377,45 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
     assert read_bytes(tmp_path / "out") == before
     harvest(config, tmp_path / "out")
     assert read_bytes(tmp_path / "out") == read_bytes(tmp_path / "whole")
+
+
+def free_bytes(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", Mock(return_value=Mock(free=count)))
+
+
+def test_the_disk_is_checked_before_anything_is_written(
+    config: HarvestConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say = Mock()
+    out = tmp_path / "out"
+    need = 600 * (12 * 4 + 16)
+    free_bytes(monkeypatch, need - 1)
+    message = rf"activations in {out} take up to 0 MiB, but that disk has 0 MiB free: ask for few"
+    with pytest.raises(OSError, match=message):
+        harvest(config, out)
+    assert not out.exists()
+    free_bytes(monkeypatch, need)
+    interrupted(config, out, 300)  # 256 are on disk
+    free_bytes(monkeypatch, need - 256 * 64)
+    harvest(config, out, say=say)
+    assert say.call_args.args == (
+        f"h.1.mlp: up to 600 activations each take up to 0 MiB more in {out}, where 0 MiB are free",
+    )
+    written = sum(file.stat().st_size for file in out.rglob("*.safetensors"))
+    assert need / 1.2 < written < need * 1.2
+
+
+def test_a_short_text_needs_no_disk_for_more(
+    config: HarvestConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_bytes(monkeypatch, 100_000)
+    store = harvest(replace(config, tokens=10**12), tmp_path / "out")
+    assert store.rows == 1071
+    assert 1071 <= (most_tokens(config.text) or 0) <= 1080
+    (Path(config.text) / "more.txt.gz").write_bytes(b"")
+    assert most_tokens(config.text) is None
+    assert most_tokens("hf:some/name") is None
+    assert (most_tokens("builtin") or 0) > sum(map(len, builtin_documents()))
 
 
 def test_a_wrong_hookpoint_or_text_leaves_nothing(config: HarvestConfig, tmp_path: Path) -> None:
@@ -638,7 +679,7 @@ def test_smollm2_activations_are_those_of_a_full_forward_pass(
 
     # Loading takes long, and this model is the one that harvest would load.
     load = Mock(return_value=(model, tokenizer))
-    monkeypatch.setattr(sys.modules[harvest_all.__module__], "load_language_model", load)
+    monkeypatch.setattr(sys.modules[HookedModel.__module__], "load_language_model", load)
     errors = {}
     for dtype in ("float32", "bfloat16"):
         store = harvest(HarvestConfig(tokens=2040, dtype=dtype), tmp_path / dtype)

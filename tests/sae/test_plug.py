@@ -83,6 +83,34 @@ def test_missing_places_are_value_0_and_index_0_and_get_no_gradient(p, monkeypat
     check(p, found, K, **options)
 
 
+@pytest.mark.parametrize("number", [1, 3, 17, 36, 60, N * L], ids=str)
+def test_encode_batch_is_the_dense_model(p, number):
+    """Of one row most are active, so that the rows' widths differ."""
+    with torch.no_grad():
+        p["x"][2] *= 9
+    found = plug.encode_batch(p["x"], p["W"], p["b"], number)
+    q = {name: part.detach().double().requires_grad_() for name, part in p.items()}
+    scores = torch.relu(functional.linear(q["x"], q["W"], q["b"]))
+    top = scores.flatten().topk(number)
+    codes = torch.zeros(N * L).double().scatter(0, top.indices, top.values).view(N, L)
+    ours = torch.zeros(N, L).scatter_add(1, found.indices, found.values)
+    torch.testing.assert_close(ours.double(), codes, rtol=1e-5, atol=1e-6)
+    assert found.values.shape[1] == (codes > 0).sum(1).max()
+    plug.decode(found.values, found.indices, p["V"], p["c"]).square().sum().backward()
+    (codes @ q["V"] + q["c"]).square().sum().backward()
+    for name, part in p.items():
+        torch.testing.assert_close(part.grad.double(), q[name].grad, rtol=1e-4, atol=1e-3, msg=name)
+
+
+def test_encode_batch_without_positive_scores_and_with_leading_dimensions(p):
+    shaped = plug.encode_batch(p["x"].view(3, 3, D), p["W"], p["b"], 20)
+    flat = plug.encode_batch(p["x"], p["W"], p["b"], 20)
+    assert torch.equal(shaped.values.flatten(0, 1), flat.values)
+    none = plug.encode_batch(p["x"], p["W"], p["b"] - 1000, 20)
+    assert none.values.shape == none.indices.shape == (N, 1)
+    assert not none.values.any()
+
+
 def test_leading_dimensions(p):
     found = plug.encode(p["x"].reshape(3, 3, D), p["W"], p["b"], K)
     flat = plug.encode(p["x"], p["W"], p["b"], K)

@@ -63,6 +63,17 @@ def test_batches_hold_every_row_once_an_epoch(write_store: WriteStore, dtype: to
         assert torch.equal(sort_rows(torch.cat(epoch)), x.float())
 
 
+@pytest.mark.parametrize("batch_size", [1, 4, 12, 99])
+@pytest.mark.parametrize("stop", [None, 0, 7, 12])
+def test_rows_in_order_are_all_there(
+    write_store: WriteStore, batch_size: int, stop: int | None
+) -> None:
+    store, x = write_store(5, 1, 6, dtype=torch.bfloat16)
+    batches = list(store.in_order(batch_size, stop))
+    assert torch.equal(torch.cat([*batches, torch.empty(0, 3)]), x[:stop].float())
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+
+
 def test_the_rest_of_an_epoch_is_left_out(write_store: WriteStore) -> None:
     store, _ = write_store(5, 6)
     assert store.steps_per_epoch(4) == 2
@@ -106,17 +117,17 @@ def test_a_batch_that_does_not_fit_is_refused_at_once(
 
 def test_shards_are_shuffled_in_groups_that_fit() -> None:
     starts = np.array([0, 4, 8, 12, 30, 31])
-    groups = list(shuffled_rows(starts, 10, seed=0, epoch=0, group_bytes=100))
+    groups = list(shuffled_rows(starts, seed=0, epoch=0, group_rows=10))
     assert sorted(np.concatenate(groups)) == list(range(31))
     shards = [set(np.searchsorted(starts, group, side="right") - 1) for group in groups]
     for group, members in zip(groups, shards, strict=True):
-        assert len(group) * 10 <= 100 or members == {3}
+        assert len(group) <= 10 or members == {3}
         assert len(group) == sum(np.diff(starts)[list(members)])
     # Two neighbours among the permuted shards could never have shared a group.
     for group, after in pairwise(groups):
-        assert (len(group) + len(after)) * 10 > 100
+        assert len(group) + len(after) > 10
     orders = {
-        tuple(np.concatenate(list(shuffled_rows(starts, 10, seed=0, epoch=e, group_bytes=1))))
+        tuple(np.concatenate(list(shuffled_rows(starts, seed=0, epoch=e, group_rows=1))))
         for e in range(5)
     }
     assert len(orders) == 5

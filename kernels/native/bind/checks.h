@@ -10,6 +10,7 @@
 
 namespace twinsae {
 
+void register_latent_adam(pybind11::module_& m);
 void register_linear(pybind11::module_& m);
 void register_linear_above(pybind11::module_& m);
 void register_pairs(pybind11::module_& m);

@@ -63,6 +63,7 @@ PYBIND11_MODULE(_native, m) {
       "The C++ kernels of twinsae, for CPUs. They take C-contiguous numpy arrays and write to\n"
       "outputs in place. A wrong dtype, shape or layout raises ValueError.";
   register_facts(m);
+  register_latent_adam(m);
   register_linear(m);
   register_linear_above(m);
   register_pairs(m);

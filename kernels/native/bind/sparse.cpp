@@ -1,5 +1,6 @@
 // Python bindings of the sparse products.
 #include "bind/checks.h"
+#include "bind/places.h"
 #include "sparse/products.h"
 
 namespace py = pybind11;
@@ -7,38 +8,6 @@ using py::object;
 
 namespace twinsae {
 namespace {
-
-// The places of a sparse matrix: indices (rows, k), or (places) with row offsets.
-struct Places {
-  Array<const int64_t> indices, row_offsets;
-  size_t dims;
-
-  Places(const object& indices_, const object& row_offsets_)
-      : indices(array<const int64_t>(indices_, "indices", row_offsets_.is_none() ? 2 : 1)),
-        row_offsets(optional_array<const int64_t>(row_offsets_, "row_offsets", 1)),
-        dims(indices.shape.size()) {}
-
-  Sparse sparse(int64_t latents, int64_t depth) const {
-    int64_t count = 1;
-    for (const int64_t size : indices.shape) count *= size;
-    for (int64_t i = 0; i < count; ++i) {
-      if (indices.data[i] >= -1 && indices.data[i] < latents) continue;
-      require(false,
-              "indices: expected -1 to " + std::to_string(latents - 1) + ", got " +
-                  std::to_string(indices.data[i]));
-    }
-    if (!row_offsets.data)
-      return {indices.shape[0], indices.shape[1], latents, depth, indices.data, nullptr};
-    const int64_t rows = row_offsets.shape[0] - 1;
-    bool ascends = rows >= 0 && row_offsets.data[0] == 0 && row_offsets.data[rows] == count;
-    for (int64_t n = 0; ascends && n < rows; ++n)
-      ascends = row_offsets.data[n] <= row_offsets.data[n + 1];
-    require(ascends,
-            "row_offsets: expected numbers that ascend from 0 to " + std::to_string(count) +
-                ", the number of indices");
-    return {rows, 0, latents, depth, indices.data, row_offsets.data};
-  }
-};
 
 void bind_sparse_decode(const object& values_, const object& indices_, const object& row_offsets_,
                         const object& weight_, const object& bias_, int threads,
@@ -142,18 +111,21 @@ void bind_latent_grads(const object& values_, const object& d_values_, const obj
   require(!dW_dec.data || (values.data && g.data), "dW_dec: needs values and g");
   require(!dW_enc.data || (d_values.data && x.data), "dW_enc: needs d_values and x");
   require(!db_enc.data || d_values.data, "db_enc: needs d_values");
-  const int64_t depth = dW_dec.data ? dW_dec.shape[1] : dW_enc.data ? dW_enc.shape[1] : 0;
-  const Sparse s = places.sparse(latents, depth);
+  const int64_t d_out = dW_dec.data ? dW_dec.shape[1] : 0;
+  const int64_t d_in = dW_enc.data ? dW_enc.shape[1] : 0;
+  const Sparse s = places.sparse(latents, 0);
   values.expect("values", places.indices.shape);
   d_values.expect("d_values", places.indices.shape);
-  if (dW_enc.data) x.expect("x", {s.rows, depth});
-  if (dW_dec.data) g.expect("g", {s.rows, depth});
-  dW_dec.expect("dW_dec", {latents, depth});
-  dW_enc.expect("dW_enc", {latents, depth});
+  if (dW_enc.data) x.expect("x", {s.rows, d_in});
+  if (dW_dec.data) g.expect("g", {s.rows, d_out});
+  dW_dec.expect("dW_dec", {latents, d_out});
+  dW_enc.expect("dW_enc", {latents, d_in});
   db_enc.expect("db_enc", {latents});
   fired.expect("fired", {latents});
   py::gil_scoped_release release;
   LatentGrads grads{};
+  grads.d_in = d_in;
+  grads.d_out = d_out;
   grads.values = values.data;
   grads.d_values = d_values.data;
   grads.x = x.data;

@@ -7,6 +7,15 @@ namespace twinsae {
 constexpr int kPanel = 32;    // latents in one packed panel, for every instruction set
 constexpr int kMaxRows = 16;  // the most rows that a tile of any instruction set has
 
+// The numbers of one update by Adam, as torch.optim.Adam computes it. With g = scale * gradient,
+//   mean += take * (g - mean)      square = keep_square * square + take_square * g^2
+//   weight -= step * mean / (root * sqrt(square) + eps)
+// A mean or a square below the least normal number becomes 0: a latent that is never active has
+// such numbers in all places after some hundred updates, and many CPUs compute them more slowly.
+struct AdamRule {
+  float scale, take, keep_square, take_square, step, root, eps;
+};
+
 struct Float32Isa {
   const char* name;
   int tile_rows;
@@ -23,6 +32,15 @@ struct Float32Isa {
   // out[d] += sum over j of scales[j] * rows[j][d], added in the order of j.
   void (*add_rows)(float* out, const float* const* rows, const float* scales, int64_t count,
                    int64_t depth);
+
+  // Updates the row `weight` and its moments by a row of the gradient.
+  void (*adam)(const AdamRule& rule, const float* gradient, float* weight, float* mean,
+               float* square, int64_t depth);
+
+  // The same with moments in bfloat16, which are rounded up or down at random, so that a change
+  // smaller than their last bit is not always lost: kernels/update/rounding.py has the rule.
+  void (*adam_bfloat16)(const AdamRule& rule, uint32_t key, int64_t row, const float* gradient,
+                        float* weight, uint16_t* mean, uint16_t* square, int64_t depth);
 
   // codes/bound.h counts how often this rounds.
   float (*dot)(const float* a, const float* b, int64_t depth);

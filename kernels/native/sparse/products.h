@@ -44,11 +44,13 @@ void decode_squares(const Sparse& s, const float* values, const float* weight, c
 constexpr int64_t kPiece = 256;  // the most non-zeros of a latent that one thread sums
 
 // Each output may be null, and so may the inputs that no output needs. With `accumulate` the
-// gradients are added to what the outputs hold, otherwise they overwrite it.
+// gradients are added to what the outputs hold, otherwise they overwrite it. The depth of the
+// sparse matrix plays no part.
 struct LatentGrads {
+  int64_t d_in, d_out;
   const float *values, *d_values;   // (rows, k)
-  const float *x, *g;               // (rows, depth)
-  float *dW_dec, *dW_enc, *db_enc;  // (latents, depth), (latents, depth), (latents)
+  const float *x, *g;               // (rows, d_in), (rows, d_out)
+  float *dW_dec, *dW_enc, *db_enc;  // (latents, d_out), (latents, d_in), (latents)
   int64_t* fired;                   // (latents)
 };
 void latent_grads(const Sparse& s, const LatentGrads& grads, bool accumulate, int threads);

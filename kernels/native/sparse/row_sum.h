@@ -16,13 +16,14 @@ class RowSum {
     scales_[count_] = scale;
     if (++count_ == kBatch) flush();
   }
-
- private:
+  // Adds all rows that are waiting; until then they must not change.
   void flush() {
     if (!count_) return;
     isa_.add_rows(out_, rows_, scales_, count_, depth_);
     count_ = 0;
   }
+
+ private:
   static constexpr int64_t kBatch = 32;
   const Float32Isa& isa_;
   float* out_;

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ....kernels.topk import linear_topk
+from ....kernels.topk import CSR, linear_above, linear_topk
 from ...config import SAEConfig
 from ...model import SAE
 from ...train_config import TrainConfig
@@ -17,6 +17,9 @@ from .affine import encoder_bias
 from .interface import Chosen
 from .selected import Selected
 
+SLACK = 0.9
+"""How far below the smallest score of the last batch the next one's are listed."""
+
 
 class BatchTopK(Selected):
     """The latents of a whole batch compete; a token may have none."""
@@ -24,16 +27,15 @@ class BatchTopK(Selected):
     def __init__(self, sae_config: SAEConfig, config: TrainConfig) -> None:
         super().__init__(sae_config, config)
         self.state = {"smallest": 0.0}  # positive score kept by the last batch; 0: none so far
-        self.stacked_k = min(2 * self.k, sae_config.num_latents)
 
     def choose(self, sae: SAE, x: Tensor, stacked: Chosen | None) -> Chosen:
         """See `Selected`."""
-        assert stacked is not None
         weight = sae.encoder.weight
         bias = encoder_bias(sae, weight, sae.encoder.bias)
-        chosen = batch_topk(x, weight, bias, self.k * len(x), stacked)
-        kept = chosen.values
-        self.state["smallest"] = float(kept.amin()) if len(kept) else 0.0
+        floor = SLACK * self.state["smallest"]
+        chosen = batch_topk(x, weight, bias, self.k, floor or None)
+        values = chosen.values
+        self.state["smallest"] = float(values.amin()) if len(values) else 0.0
         return chosen
 
     def after_step(self, sae: SAE) -> None:
@@ -45,48 +47,51 @@ class BatchTopK(Selected):
             sae.threshold.data.fill_(after)
 
 
-def batch_topk(x: Tensor, weight: Tensor, bias: Tensor, number: int, found: Chosen) -> Chosen:
-    """Return the ``number`` largest positive scores of a batch, or all if there are fewer.
+def batch_topk(
+    x: Tensor, weight: Tensor, bias: Tensor, k: int, floor: float | None = None
+) -> Chosen:
+    """Return the k N largest positive scores of a batch, or all positive ones if there are fewer.
 
     Where equal scores compete for the last places, those of earlier tokens, and of lower latents,
-    win. The result is exact: a token whose largest scores of ``found`` might not be all that belong
-    is scanned again for twice as many, until none is left.
+    win. The result is exact: the scores above a floor are listed, and if these are too few, they
+    are listed once more above a floor that is surely low enough.
 
     Args:
         x: (N, D).
         weight: (L, D).
         bias: (L,).
-        number: of scores to keep.
-        found: the largest positive scores of each token, (N, m), descending.
+        k: of a token, on average.
+        floor: 0 or more, which most often is low enough; None: there is no guess.
 
     Returns:
-        Compressed rows, whose scores descend within each token.
+        Compressed rows, whose latents ascend within each token.
     """
-    num_latents = len(weight)
-    values, indices = found.values, found.places.indices
-    while True:
-        floor = _kept_above(values, number)
-        last = values[:, -1]
-        # A token whose last score found is kept may have more of them.
-        cut = ((last > 0) & (last >= floor)).nonzero().squeeze(1)
-        wider = min(2 * values.shape[1], num_latents)
-        if not len(cut) or wider == values.shape[1]:
-            break
-        more = linear_topk(x[cut], weight, bias, wider)
-        columns = (0, wider - values.shape[1])
-        values = pad(values, columns).index_copy(0, cut, more.values)
-        indices = pad(indices, columns, value=-1).index_copy(0, cut, more.indices)
-    flat = values.flatten()
-    order = flat.sort(descending=True, stable=True).indices[:number]
-    kept = torch.zeros_like(flat, dtype=torch.bool).index_fill(0, order, value=True) & (flat > 0)
-    counts = kept.view(values.shape).sum(dim=1)
-    offsets = pad(counts.cumsum(0), (1, 0))
-    return Chosen(Listed(indices.flatten()[kept], offsets, num_latents), flat[kept])
+    number = k * len(x)
+    found = None if floor is None else linear_above(x, weight, bias, floor)
+    if found is None or len(found.values) < number:
+        found = linear_above(x, weight, bias, _surely_below(x, weight, bias, k))
+    return _largest(found, number, len(weight))
 
 
-def _kept_above(values: Tensor, number: int) -> Tensor:
-    """Return the ``number``-th largest of ``values``, or 0 if there are fewer positive ones."""
-    flat = values.flatten()
-    if len(flat) <= number:
-        return flat.new_zeros(())
-    return flat.kthvalue(len(flat) - number + 1).values.clamp(min=0)
+def _surely_below(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> float:
+    """Return a floor below the k N largest positive scores, or 0.
+
+    The k N-th largest of some of the scores is not above that of all.
+    """
+    some = linear_topk(x, weight, bias, min(2 * k, len(weight))).values.flatten()
+    if len(some) < k * len(x) or not len(some):
+        return 0.0
+    least = some.kthvalue(len(some) - k * len(x) + 1).values
+    return float(torch.nextafter(least, torch.full_like(least, -torch.inf)).clamp(min=0))
+
+
+def _largest(found: CSR, number: int, num_latents: int) -> Chosen:
+    offsets, indices, values, _ = found
+    if len(values) > number:
+        last = values.kthvalue(len(values) - number + 1).values
+        kept = values > last
+        ties = (values == last).nonzero().squeeze(1)[: number - int(kept.sum())]
+        kept[ties] = True
+        offsets = pad(kept.cumsum(0), (1, 0))[offsets]
+        indices, values = indices[kept], values[kept]
+    return Chosen(Listed(indices, offsets, num_latents), values)

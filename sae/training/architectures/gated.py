@@ -57,5 +57,5 @@ class Gated(Thresholded):
             penalty = factor * (sums * norms).sum()
             gradients.add_decoder(factor * sums / norms)
         fvu = found.squares.sum() / batch.variance
-        parts = {"l1": penalty, "gate": aux.squares.sum() / batch.variance}
+        parts = {"l1_loss": penalty, "gate_loss": aux.squares.sum() / batch.variance}
         return Losses(places.firings(values > 0), fvu, parts)

@@ -67,7 +67,7 @@ class JumpReLU(Thresholded):
         gradients.add_vector("threshold", -places.by_latent(d_steps))
         add_skip(sae, batch.x, found.g, gradients)
         if self.config.pre_act:
-            parts["pre_act"] = self._pre_act(sae, batch, seen, places, scores, gradients)
+            parts["pre_act_loss"] = self._pre_act(sae, batch, seen, places, scores, gradients)
         fvu = found.squares.sum() / batch.variance
         return Losses(places.firings(active), fvu, parts)
 
@@ -85,12 +85,12 @@ class JumpReLU(Thresholded):
             slope = TANH_SCALE * factor * (1 - smooth.square())
             if norms is not None:
                 gradients.add_decoder(places.by_latent(slope * values) / norms)
-            return slope * weights, 0.0, {"tanh": factor * places.by_latent(smooth).sum()}
+            return slope * weights, 0.0, {"tanh_loss": factor * places.by_latent(smooth).sum()}
         l0 = places.by_token(active.to(values.dtype))  # (N,)
         if not target:
-            return 0.0, factor, {"l0": factor * l0.sum()}
+            return 0.0, factor, {"l0_loss": factor * l0.sum()}
         of_count = places.per_token(4 * factor / target * (l0 - target))
-        return 0.0, of_count, {"l0": 2 * factor / target * (l0 - target).square().sum()}
+        return 0.0, of_count, {"l0_loss": 2 * factor / target * (l0 - target).square().sum()}
 
     def _pre_act(
         self, sae: SAE, batch: Batch, seen: Tensor, places: Places, scores: Tensor,

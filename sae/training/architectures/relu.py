@@ -39,4 +39,4 @@ class ReLU(Thresholded):
             penalty = factor * (sums * norms).sum()
             gradients.add_decoder(factor * sums / norms)
         fvu = found.squares.sum() / batch.variance
-        return Losses(places.firings(active), fvu, {"l1": penalty})
+        return Losses(places.firings(active), fvu, {"l1_loss": penalty})

@@ -57,7 +57,7 @@ class Selected:
         add_skip(sae, batch.x, g, gradients)
         if self.config.aux:
             loss = self._auxk(sae, batch, seen, error, gradients)
-            parts["auxk"] = loss
+            parts["auxk_loss"] = loss
         fvu = parts.pop("fvu")
         return Losses(chosen.places.firings(chosen.values > 0), fvu, parts)
 
@@ -121,7 +121,7 @@ def _nested(
         d_values = gather_dot(
             g, listed.indices, sae.W_dec[first:last], row_offsets=listed.row_offsets
         )
-        gradients.add(listed, values, d_values, seen, g, latents=slice(first, last))
+        gradients.add(listed, values, d_values, seen, g, first=first)
     return parts, errors[-1], g
 
 

@@ -43,5 +43,5 @@ class TopK(Selected):
         gradients.add(places, values, found.d_values, encoder_input(sae, batch.x), found.g)
         gradients.add_reconstruction(found.g)
         add_skip(sae, batch.x, found.g, gradients)
-        losses.parts["multi_topk"] = factor * found.squares.sum()
+        losses.parts["multi_topk_loss"] = factor * found.squares.sum()
         return losses

@@ -18,13 +18,15 @@ class MemoryActivations:
     def __init__(self, x: Tensor) -> None:
         self.x = x
         self.rows, self.d_in = x.shape
+        self.meta: dict[str, object] = {}
+        self.shard_rows, self.shard_tokens = [self.rows], [None]
         self.fingerprint = f"memory {float(x.nan_to_num().sum()):.6f}"
         self.served = 0
 
     def steps_per_epoch(self, batch_size: int) -> int:
         return self.rows // batch_size
 
-    def batches(
+    def row_batches(
         self, batch_size: int, *, shuffle_seed: int, start_step: int = 0, epochs: int
     ) -> Iterator[Tensor]:
         steps = self.steps_per_epoch(batch_size)
@@ -33,7 +35,13 @@ class MemoryActivations:
             generator = torch.Generator().manual_seed(shuffle_seed + epoch)
             order = torch.randperm(self.rows, generator=generator)
             self.served += 1
-            yield self.x[order[i * batch_size : (i + 1) * batch_size]]
+            yield order[i * batch_size : (i + 1) * batch_size]
+
+    def gather(self, rows: Tensor) -> Tensor:
+        return self.x[rows]
+
+    def batches(self, batch_size: int, **order: int) -> Iterator[Tensor]:
+        return map(self.gather, self.row_batches(batch_size, **order))
 
 
 def _planted(rows: int, d_in: int) -> Tensor:

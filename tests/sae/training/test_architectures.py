@@ -4,6 +4,7 @@ The dense model is written here anew from the papers that the architectures' fil
 functions' derivatives, which autograd does not know, are the rectangles of arXiv 2407.14435.
 """
 
+import copy
 from dataclasses import dataclass
 
 import pytest
@@ -12,7 +13,9 @@ from twinsae.sae import SAE, SAEConfig, TrainConfig
 from twinsae.sae.loss import total_variance
 from twinsae.sae.training.architectures import Batch, architecture
 from twinsae.sae.training.architectures import thresholded as thresholded_file
-from twinsae.sae.training.gradients import Gradients, gradient_memory
+from twinsae.sae.training.architectures.batch_topk import batch_topk
+from twinsae.sae.training.gradients import Gradients
+from twinsae.sae.training.optimizer import Optimizer
 from twinsae.sae.training.stack import EncoderStack
 
 
@@ -93,9 +96,9 @@ def ours(given, *, dense=False):
         stack = EncoderStack([sae])
         (stacked,) = stack.encode(batch.x, kind.stacked_k)
     with torch.no_grad():
-        gradients = Gradients(sae, gradient_memory(sae))
+        gradients = Gradients(sae)
         losses = kind.backward(sae, batch, stacked, gradients)
-        return losses, gradients.finish()
+        return losses, gradients.written()
 
 
 def dense_loss(given):
@@ -248,3 +251,53 @@ def test_tokens_without_an_active_latent(case):
     check(given, dense=False)
     losses, _ = ours(given)
     assert not losses.fired.any()
+
+
+@pytest.mark.parametrize("floor", [None, 0.0, 0.5, 2.0, 100.0])
+@pytest.mark.parametrize(("rows", "k"), [(0, 3), (1, 1), (23, 4), (23, 19), (23, 20)])
+def test_batch_topk_keeps_the_largest_whatever_the_guess(rows, k, floor):
+    """Integers make many ties: those of earlier tokens, and of lower latents, are kept."""
+    generator = torch.Generator().manual_seed(rows + k)
+    x = torch.randint(-3, 4, (rows, 5), generator=generator).float()
+    weight = torch.randint(-3, 4, (20, 5), generator=generator).float()
+    bias = torch.randint(-3, 4, (20,), generator=generator).float()
+    scores = (x @ weight.T + bias).relu().flatten()
+    order = scores.sort(descending=True, stable=True).indices[: rows * k]
+    kept = torch.zeros_like(scores).index_fill(0, order, 1) * scores
+    found = batch_topk(x, weight, bias, k, floor)
+    row = torch.arange(rows).repeat_interleave(found.places.row_offsets.diff())
+    assert (found.values > 0).all()
+    dense = torch.zeros(rows, 20).index_put((row, found.places.indices), found.values)
+    assert torch.equal(dense.flatten(), kept)
+
+
+def steps(given, *, dense, number=3):
+    """Return the parameters after some steps of Adam on one batch."""
+    sae, config, batch = copy.deepcopy(given.sae), given.config, given.batch
+    optimizer, kind = Optimizer(sae, config), architecture(sae.config, config)
+    for step in range(1, number + 1):
+        if "share" in kind.state:
+            kind.state["share"] = 1.0 if dense else 0.0
+        stacked = None
+        if kind.stacked_k:
+            (stacked,) = EncoderStack([sae]).encode(batch.x, kind.stacked_k)
+        with torch.no_grad():
+            gradients = Gradients(sae)
+            kind.backward(sae, batch, stacked, gradients)
+            optimizer.step(gradients, 1e-2, step)
+            kind.after_step(sae)
+    return dict(sae.named_parameters())
+
+
+@pytest.mark.parametrize(("clip", "transcoder"), [(0.2, False), (0.0, True)])
+@pytest.mark.parametrize("case", CASES)
+def test_one_pass_moves_all_as_torchs_adam_does(monkeypatch, case, clip, transcoder):
+    activation, settings = CASES[case]
+    given = problem(activation, clip=clip, **settings | (TRANSCODER if transcoder else {}))
+    for dense in {False, activation in ("relu", "gated", "jumprelu")}:
+        with monkeypatch.context() as patch:
+            one_pass = steps(given, dense=dense)
+            patch.setattr(TrainConfig, "in_one_pass", False)
+            written = steps(given, dense=dense)
+        for name, parameter in written.items():
+            torch.testing.assert_close(one_pass[name], parameter, rtol=1e-8, atol=1e-10, msg=name)

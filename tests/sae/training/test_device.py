@@ -8,7 +8,7 @@ from twinsae.sae import SAE, SAEConfig, TrainConfig, train
 from twinsae.sae.formats.stored import StoredSAE
 from twinsae.sae.loss import total_variance
 from twinsae.sae.training.device import batches_on
-from twinsae.sae.training.gradients import gradient_memory
+from twinsae.sae.training.gradients import empty_gradients
 from twinsae.sae.training.jobs import Job
 from twinsae.sae.training.learner import Learner
 from twinsae.sae.training.places import sum_by_latent, sum_in_order
@@ -38,7 +38,7 @@ def on_gpu(shape=SHAPE):
 
 
 def learner_on_gpu(seed):
-    return Learner(Job("h", SHAPE, TrainConfig(), seed, f"h/seed{seed}"), on_gpu(), 10)
+    return Learner(Job("h", SHAPE, TrainConfig(device="cuda"), seed, f"h/seed{seed}"), on_gpu(), 10)
 
 
 def test_a_step_stays_on_the_gpu(asked):
@@ -47,7 +47,7 @@ def test_a_step_stays_on_the_gpu(asked):
         learners = [learner_on_gpu(seed) for seed in (0, 1)]
         stack = EncoderStack([learner.sae for learner in learners])
         x = torch.empty(20, 13, device="cuda")
-        memory = gradient_memory(learners[0].sae)
+        memory = empty_gradients(learners[0].sae)
         for learner, stacked in zip(learners, stack.encode(x, SHAPE.k), strict=True):
             facts = learner.update(
                 x, x, total_variance(x), stacked, count_fired=True, memory=memory

@@ -12,7 +12,7 @@ from twinsae.sae.training.architectures import Batch, architecture
 from twinsae.sae.training.gradients import (
     Gradients,
     dot_rows,
-    gradient_memory,
+    empty_gradients,
     remove_parallel,
     weighted_sum,
 )
@@ -35,9 +35,9 @@ def ours(sae, x, memory=None):
     (stacked,) = EncoderStack([sae]).encode(x, sae.config.k)
     batch = Batch(x, x, total_variance(x), torch.zeros_like(sae.encoder.bias, dtype=torch.bool), 0)
     with torch.no_grad():
-        gradients = Gradients(sae, memory or gradient_memory(sae))
+        gradients = Gradients(sae)
         losses = kind.backward(sae, batch, stacked, gradients)
-        return losses, gradients.finish()
+        return losses, gradients.written(memory)
 
 
 def theirs(sae, x, dense_fvu):
@@ -96,7 +96,7 @@ def test_fired_counts_the_tokens_of_each_latent():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_memory_may_be_used_again(dtype):
     sae, x = problem(64, 17, 131, 8, dtype)
-    memory = gradient_memory(sae)
+    memory = empty_gradients(sae)
     for tensor in memory:
         tensor.fill_(77)
     for rows in (x, x[:5] + 1, x):

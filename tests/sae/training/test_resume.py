@@ -182,7 +182,7 @@ def replace_by_weights(path):
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (truncate, "is truncated: 1,000 bytes"),
+        (truncate, r"is truncated: [\d,]+ bytes"),
         (flip_a_bit, "is corrupt: its checksum"),
         (empty, "is no safetensors file"),
         (replace_by_weights, "is no checkpoint of this version"),

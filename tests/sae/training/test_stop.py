@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pytest
 from twinsae.sae import SAEConfig, TrainConfig, train
-from twinsae.sae.training import Job, OneStore, StoppedError, train_many
+from twinsae.sae.activations import StoredBatches
+from twinsae.sae.training import Job, StoppedError, train_many
 
 SHAPE = SAEConfig(d_in=13, num_latents=37, k=5)
 CONFIG = TrainConfig(seeds=(0, 1), batch_size=50, epochs=2, lr=1e-2, save_every=5, log_every=3)
@@ -50,7 +51,7 @@ def test_on_log_hears_the_log_and_why_an_sae_failed(activations, tmp_path):
     jobs = [Job("h", SHAPE, CONFIG, 0, "h/calm"), Job("h", SHAPE, wild, 0, "h/wild")]
     told = []
     with pytest.raises(ValueError, match="h/wild diverged"):
-        train_many(OneStore("h", activations), tmp_path, jobs, on_log=told.extend)
+        train_many(StoredBatches({"h": activations}), tmp_path, jobs, on_log=told.extend)
     (failed,) = [record for record in told if "failure" in record]
     assert failed.keys() == {"step", "sae", "failure"}
     assert failed["sae"] == "h/wild"

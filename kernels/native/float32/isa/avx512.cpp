@@ -9,6 +9,7 @@ namespace twinsae {
 namespace {
 
 constexpr int kLanes = 16, kVectors = 2, kRows = 12;
+#include "float32/isa/adam.inc"
 #include "float32/isa/loops.inc"
 
 uint32_t not_below(const float* scores, float threshold) {

@@ -5,6 +5,7 @@ namespace twinsae {
 namespace {
 
 constexpr int kLanes = 4, kVectors = 2, kRows = 6;
+#include "float32/isa/adam.inc"
 #include "float32/isa/loops.inc"
 
 uint32_t not_below(const float* scores, float threshold) {
