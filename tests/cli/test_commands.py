@@ -226,7 +226,7 @@ def test_train_on_several_hookpoints(tmp_path, model_folder, capsys):
     # Another one into the same folder; and the three are named in the table.
     assert main([*words, "h.1"]) == 0
     out = capsys.readouterr().out
-    assert all(f" {name} " in out for name in (*shown, "h.1"))
+    assert all(f" {name}/seed0 " in out for name in (*shown, "h.1"))
     words[words.index("--out") + 1] = str(tmp_path / "other")
     assert main([*words, "h.*.mpl"]) == 2
     assert "'h.*.mpl' is no module of GPT2LMHeadModel; the closest" in capsys.readouterr().err
