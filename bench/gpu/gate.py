@@ -104,6 +104,13 @@ def check_grads(problem: Problem, found: Sequence[Tensor], roundings: float = OU
         _refuse_sum(name, ours[latents], right, size, terms, roundings)
 
 
+def check_compressed(problem: Problem, found: Sequence[Tensor], roundings: float = OURS) -> None:
+    """Refuse wrong sums of compressed rows: a decoding, dot products, dW_dec and dW_enc."""
+    check_decode(problem, found[:1], roundings)
+    check_dot(problem, found[1:2], roundings)
+    check_grads(problem, found[2:], roundings)
+
+
 def check_autoencode(problem: Problem, found: Sequence[Tensor], roundings: float = OURS) -> None:
     """Refuse a wrong encoding, or a wrong decoding of it; the decoding (N, D) comes first."""
     recon, values, indices = found[:3]
@@ -135,6 +142,7 @@ CHECKS: dict[str, Callable[[Problem, Any, float], None]] = {
     "dot": check_dot,
     "error": check_error,
     "grads": check_grads,
+    "compressed": check_compressed,
     "autoencode": check_autoencode,
     "step": check_step,
     "mutual": lambda p, found, _: check_mutual(p.x, p.W_enc, found),

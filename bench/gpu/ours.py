@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...kernels.autoencode import Autoencoded, topk_autoencode
 from ...kernels.backends import Backend
-from ...kernels.decode import DecodedError, decode_error, gather_dot, sparse_decode
+from ...kernels.decode import DecodedError, csr_decode, decode_error, gather_dot, sparse_decode
 from ...kernels.grads import LatentGrads, latent_grads
 from ...kernels.topk import (
     CSR,
@@ -59,6 +59,18 @@ def grads(p: Problem, backend: Backend) -> LatentGrads:
     return latent_grads(p.values, p.d_values, p.indices, p.x, p.g, latents, backend=backend)
 
 
+def compressed(p: Problem, backend: Backend) -> list[Tensor]:
+    """Decode, multiply and sum, with the same active latents as compressed rows."""
+    offsets = torch.arange(0, p.indices.numel() + 1, p.k, device=p.x.device)  # (N + 1,)
+    values, d_values, indices = (t.flatten() for t in (p.values, p.d_values, p.indices))
+    recon = csr_decode(offsets, indices, values, p.W_dec, p.b_dec, backend=backend)
+    dots = gather_dot(p.g, indices, p.W_dec, row_offsets=offsets, backend=backend)
+    sums = latent_grads(
+        values, d_values, indices, p.x, p.g, len(p.W_dec), row_offsets=offsets, backend=backend
+    )
+    return [recon, dots.view(p.indices.shape), sums.dW_dec, sums.dW_enc]
+
+
 def autoencode(p: Problem, backend: Backend) -> Autoencoded:
     """Encode and decode in one call."""
     return topk_autoencode(p.x, p.W_enc, p.b_enc, p.W_dec, p.b_dec, p.k, backend=backend)
@@ -98,6 +110,7 @@ JOBS: dict[str, Callable[[Problem, Backend], Any]] = {
     "dot": dot,
     "error": error,
     "grads": grads,
+    "compressed": compressed,
     "autoencode": autoencode,
     "step": step,
     "mutual": mutual,

@@ -48,7 +48,7 @@ def parts(setting: Setting) -> dict[str, Part]:
             found[name] = "encode", partial(_encode_by_tile, own, place)
     else:
         found["encode"] = "encode", partial(_call, "encode", own)
-    for job in ("above", "decode", "dot", "error", "grads", "autoencode"):
+    for job in ("above", "decode", "dot", "error", "grads", "compressed", "autoencode"):
         found[job] = job, partial(_call, job, own)
     return found
 

@@ -23,7 +23,7 @@ RUNS: tuple[tuple[Backend, Shape], ...] = (
     ("triton", LARGE),
 )
 KERNELS = [job for job in JOBS if job != "step"]  # a step calls three of the others
-SPARSE = ("decode", "dot", "error", "grads")
+SPARSE = ("decode", "dot", "error", "grads", "compressed")
 """These kernels do not multiply all pairs of rows."""
 
 

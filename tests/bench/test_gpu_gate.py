@@ -36,7 +36,7 @@ def test_missing_places_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.indices == -1).any()
     CHECKS["autoencode"](problem, found, OURS)
     own = problem.encoded(found.values, found.indices)
-    for job in ("decode", "dot", "error", "grads"):
+    for job in ("decode", "dot", "error", "grads", "compressed"):
         CHECKS[job](own, JOBS[job](own, "native"), OURS)
 
 
@@ -50,10 +50,10 @@ def last(add: float):
     return change
 
 
-def spoil(found: object, name: str, change) -> object:
-    """Change one field of a result, or the only tensor of a list."""
+def spoil(found: object, name: str | int, change) -> object:
+    """Change one field of a result, or the tensor at a place of a list."""
     if isinstance(found, list):
-        return [change(found[0].clone()), *found[1:]]
+        return [change(t.clone()) if place == name else t for place, t in enumerate(found)]
     return found._replace(**{name: change(getattr(found, name).clone())})
 
 
@@ -63,18 +63,19 @@ SPOILED = [
     ("encode", "values", lambda t: t * torch.nan),
     ("above", "values", lambda t: t + 0.01), ("above", "indices", lambda t: (t + 1) % 700),
     ("above", "row_offsets", lambda t: torch.cat([t[:1], t[2:], t[-1:]])),
-    ("decode", "", last(0.01)), ("dot", "", last(0.01)), ("error", "g", last(0.01)),
+    ("decode", 0, last(0.01)), ("dot", 0, last(0.01)), ("error", "g", last(0.01)),
     ("error", "squares", last(0.01)), ("error", "d_values", last(0.01)),
     ("grads", "dW_dec", last(0.01)), ("grads", "dW_enc", last(0.01)),
+    *[("compressed", place, last(0.01)) for place in range(4)],
     ("autoencode", "recon", last(0.01)), ("autoencode", "values", last(0.01)),
-    ("step", "", lambda t: t * 1.01), ("mutual", "row_values", last(0.01)),
+    ("step", 0, lambda t: t * 1.01), ("mutual", "row_values", last(0.01)),
     ("mutual", "col_indices", last(-1)), ("pairs", "overflow", lambda t: t + 1),
     ("pairs", "cols", lambda t: t.flip(0)),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("job", "name", "change"), SPOILED)
-def test_spoiled_results_are_refused(job: str, name: str, change) -> None:
+def test_spoiled_results_are_refused(job: str, name: str | int, change) -> None:
     problem = problem_of()
     found = JOBS[job](problem, "native")
     CHECKS[job](problem, found, OURS)

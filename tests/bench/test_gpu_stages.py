@@ -45,7 +45,7 @@ def test_all_stages_find_our_kernels_right(tmp_path: Path, setting: Setting) -> 
     steps = [r for own in found.values() for r in own.values()]
     assert [r for r in steps if "problem" in r] == []
     assert list(found["env"]) == ["versions", "copy", "bf16 32^3", "fp16 32^3", "tf32 32^3"]
-    kernels = ["encode", "above", "decode", "dot", "error", "grads", "autoencode"]
+    kernels = ["encode", "above", "decode", "dot", "error", "grads", "compressed", "autoencode"]
     assert list(found["parts"]) == [f"D {d} {job}" for d in (16, 8) for job in kernels]
     for job in TORCH:
         assert {f"D 16 {job}: {OURS}", f"D 8 {job}: {OURS}"} < set(found["times"])

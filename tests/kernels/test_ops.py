@@ -130,6 +130,12 @@ def test_fakes_on_a_gpu_that_is_not_there() -> None:
         values, indices = top.values.select(1, 0), top.indices.select(1, 0)
         near = mutual_topk(x, weight, 2)
         pairs = pairs_above(x, weight, *prices, margin=0.0, capacity=7)
+        active = linear_above(x, weight, None, 0.5)
+        csr = csr_decode(*active[:3], weight)
+        csr_dots = gather_dot(x, active.indices, weight, row_offsets=active.row_offsets)
+        lists = active.values, csr_dots, active.indices, x, x, 40
+        csr_sums = latent_grads(*lists, row_offsets=active.row_offsets)
+        packed = linear_topk(x.float(), pack(weight.float()), None, 3)
         out = sparse_decode(values, indices, weight)
         dots = gather_dot(x, indices, weight)
         sums = latent_grads(dots, dots, indices, x, x, 40)
@@ -137,13 +143,15 @@ def test_fakes_on_a_gpu_that_is_not_there() -> None:
         error = decode_error(values, indices, weight, None, x, scale)
         whole = topk_autoencode(x, weight, None, weight, None, 3)
     shapes = [*top[:2], *near[:4], pairs.overflow, out, dots, *sums, *top.stats, *error]
-    shapes += [*whole[:5], *whole.stats]
+    shapes += [*whole[:5], *whole.stats, active.row_offsets, csr, *csr_sums, *packed[:2]]
     assert [tuple(t.shape) for t in shapes] == [
         (6, 4, 3), (6, 4, 3), (6, 2), (6, 2), (40, 2), (40, 2), (), (6, 5), (6, 3),
         (40, 5), (40, 5), (40,), (40,), (), (), (6,), (6, 5), (6, 3),
         (6, 5), (6, 3), (6, 3), (6,), (6,), (), (),
+        (7,), (6, 5), (40, 5), (40, 5), (40,), (40,), (6, 3), (6, 3),
     ]  # fmt: skip
-    assert all(t.device.type == "cuda" for t in [*shapes, pairs.rows, pairs.cols])
+    lists = [active.indices, active.values, csr_dots, pairs.rows, pairs.cols]
+    assert all(t.device.type == "cuda" for t in [*shapes, *lists])
     half = (top.values, near.col_values, out, dots, whole.recon, whole.values)
     assert all(t.dtype == torch.bfloat16 for t in half)
     assert error.g.dtype == error.d_values.dtype == torch.bfloat16
