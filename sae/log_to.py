@@ -25,6 +25,7 @@ _PACKAGES: dict[LogTo, tuple[str, ...]] = {
 }
 """Any one of them will do."""
 _SENT = "sent.json"
+_HELD_OUT = "held_out_"
 _NO_VALUES = ("step", "sae", "hookpoint", "seed")
 _KEYS = {
     "fvu": "metrics/fvu",
@@ -34,7 +35,7 @@ _KEYS = {
     "lr": "details/current_learning_rate",
     "sparsity": "details/sparsity_coefficient",
     "dense_share": "details/dense_share",
-    "auxk": "losses/auxiliary_reconstruction_loss",
+    "auxk_loss": "losses/auxiliary_reconstruction_loss",
 }
 
 
@@ -61,14 +62,17 @@ def peer_keys(record: Record) -> dict[str, float]:
     """Return a record's numbers under the names that SAELens logs them by.
 
     FVU, which SAELens logs as 1 - FVU, is there in both forms. What SAELens has no name for goes
-    into its groups; a term of the loss is ``losses/<name>_loss``.
+    into its groups; a term of the loss is ``losses/<name>``, what was measured on held-out
+    activations is ``held_out/<name>``.
     """
-    values = {
-        _KEYS.get(name, f"losses/{name}_loss"): float(value)
-        for name, value in record.items()
-        if name not in _NO_VALUES
-    }
+    values = {_key(name): float(value) for name, value in record.items() if name not in _NO_VALUES}
     return values | {"metrics/explained_variance": 1 - float(record["fvu"])}
+
+
+def _key(name: str) -> str:
+    if name.startswith(_HELD_OUT):
+        return f"held_out/{name.removeprefix(_HELD_OUT)}"
+    return _KEYS.get(name, f"losses/{name}")
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ...common.files import StrPath
 from . import svg, words
 from .figures import Curve, training_figure
@@ -94,6 +96,9 @@ def _looks(names: Sequence[str]) -> dict[str, _Look]:
 
 
 def _quantity(key: str) -> Quantity:
+    if key.startswith("held_out_"):
+        what = key.removeprefix("held_out_").replace("_", " ")
+        return Quantity(f"Held out: {what}", what, "Measured on activations not trained on.")
     known = QUANTITIES | _MORE
     term = "A term of the loss, as it is added to the FVU."
     return known.get(key) or Quantity(f"Loss: {key}", key, term)
@@ -101,12 +106,14 @@ def _quantity(key: str) -> Quantity:
 
 def _panel(key: str, saes: Sequence[SAELog], looks: dict[str, _Look]) -> Panel:
     quantity = _quantity(key)
-    curves = [
-        Curve(sae.name, sae.tokens, sae.values[key], looks[sae.name].colour, 1.3,
-              looks[sae.name].style)
-        for sae in saes
-        if key in sae.values
-    ]  # fmt: skip
+    curves = []
+    for sae in saes:
+        if key in sae.values:
+            # What was measured on held-out activations is not in every line.
+            known = ~np.isnan(sae.values[key])
+            tokens, values = sae.tokens[known], sae.values[key][known]
+            look = looks[sae.name]
+            curves.append(Curve(sae.name, tokens, values, look.colour, 1.3, look.style))
     figure = training_figure(curves, quantity.axis, whole=key == "dead", log=key == "l0")
     name = re.sub(r"[^a-z0-9]+", "-", f"training-{key}".lower())
     label = f"{quantity.title} of {len(curves)} SAEs against tokens."

@@ -45,7 +45,8 @@ def wandb(monkeypatch):
 
 
 def test_keys_are_the_peers():
-    more = {"sparsity": 3.0, "dense_share": 0.5, "auxk": 0.25, "l1": 0.125}
+    more = {"sparsity": 3.0, "dense_share": 0.5, "auxk_loss": 0.25, "l1_loss": 0.125}
+    more |= {"held_out_fvu": 0.5}
     assert peer_keys(record(4, **more)) == {
         "metrics/fvu": 0.25,
         "metrics/explained_variance": 0.75,
@@ -57,6 +58,7 @@ def test_keys_are_the_peers():
         "details/dense_share": 0.5,
         "losses/auxiliary_reconstruction_loss": 0.25,
         "losses/l1_loss": 0.125,
+        "held_out/fvu": 0.5,
     }
 
 

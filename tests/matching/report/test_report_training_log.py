@@ -32,10 +32,10 @@ def test_log_by_sae_in_order(tmp_path, write_log):
 
 def test_what_a_step_lacks_is_no_number(tmp_path, write_log):
     lines = write_log(tmp_path, seeds=(0,), steps=3)
-    lines[1]["auxk"] = 0.25
+    lines[1]["auxk_loss"] = 0.25
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (log,) = read_run(tmp_path)
-    np.testing.assert_array_equal(log.saes[0].values["auxk"], [np.nan, 0.25, np.nan])
+    np.testing.assert_array_equal(log.saes[0].values["auxk_loss"], [np.nan, 0.25, np.nan])
 
 
 def test_log_of_several_hookpoints_shows_the_inputs_own(tmp_path, write_log):

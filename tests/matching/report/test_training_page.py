@@ -26,7 +26,7 @@ def write_kinds(run, kinds=("topk", "relu"), steps=4):
                         "lr": 1e-3 / step,
                     }
                     if kind == "relu":
-                        line |= {"sparsity": 5.0, "l1": 0.125 / step}
+                        line |= {"sparsity": 5.0, "l1_loss": 0.125 / step}
                     last[line["sae"]] = line
                     file.write(json.dumps(line) + "\n")
     return last
@@ -52,7 +52,7 @@ def test_there_is_a_figure_for_all_that_is_logged(tmp_path, parse):
     page = parse(render_training(tmp_path / "run"))
     names = [name for name in page.ids() if name.endswith("-figure")]
     assert names == [
-        f"training-{key}-figure" for key in ("fvu", "l0", "dead", "lr", "sparsity", "l1")
+        f"training-{key}-figure" for key in ("fvu", "l0", "dead", "lr", "sparsity", "l1-loss")
     ]
     assert len(page.ids()) == len(set(page.ids()))
 
