@@ -36,6 +36,11 @@ class Shapes:
     skip_connection: bool = False
     """Of transcoders: add a linear map of the input to the reconstruction."""
 
+    @property
+    def number(self) -> int:
+        """How many SAEs of one seed are asked for, at most."""
+        return max(len(self.architecture), 1) * len(self.latents) * max(len(self.k), 1)
+
     def variants(
         self, d_in: int, d_out: int, training: TrainConfig, start: "Start | None" = None
     ) -> dict[str, tuple[SAEConfig, TrainConfig]]:

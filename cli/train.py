@@ -70,14 +70,14 @@ class Train:
     def __post_init__(self) -> None:
         """Raise for what is wrong whatever the activations are, before they are harvested."""
         check_installed(self.log_to)
-        shapes = self.shapes.variants(1, 1 if self.target else 0, self.training)
         if self.start is not None and len(self.training.seeds) > 1:
             raise ValueError(
                 "seeds: with --start all become the same SAE: give one, such as --seeds 0"
             )
-        if self.start is not None and len(shapes) > 1:
+        if self.start is not None and self.shapes.number > 1:
             raise ValueError("start: one SAE begins with it: give one --architecture and one --k")
         if self.start is None:
+            shapes = self.shapes.variants(1, 1 if self.target else 0, self.training)
             for sae, config in shapes.values():
                 check_settings(sae, config)
         self._check_stores()

@@ -96,7 +96,7 @@ class BenchAbove(_SideBySide):
 
 @dataclass(frozen=True)
 class BenchStep(_SideBySide):
-    """Time forward and backward of one training step, and each phase of a step with its update."""
+    """Time a training step, forward and backward, and each phase."""
 
     example: ClassVar[str] = "twinsae bench step --shape 2048 576 20736 32"
     benches: ClassVar[Sequence[str]] = ("step",)

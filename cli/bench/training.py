@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchTraining:
-    """Time other people's trainers, with and without our plug-ins, or beside our own trainer.
+    """Time other trainers, plugged and not, or beside our own.
 
     sparsify, SAELens and dictionary_learning train on the same batches in both ways. "stock" is a
     trainer as it is, and "twinsae" the same trainer with our plug-in. With --beside, "twinsae" is

@@ -108,6 +108,10 @@ class Trainer:
         return batches_on(self.config.device, batches)
 
     def _begin(self, learners: Sequence[Learner], batch: Batch) -> None:
+        inputs = _Inputs(batch, 0)
+        for learner in learners:
+            for hookpoint in learner.job.hookpoints:
+                inputs.variance(hookpoint, 1.0)  # refuses what cannot be trained on
         for learner in learners:
             x = batch[learner.job.hookpoint]
             learner.scale = scale_of(learner, x)
@@ -206,7 +210,7 @@ class Trainer:
     def _settings(self, learner: Learner) -> Settings:
         return learner.job.settings | {
             "lr": learner.schedule.peak,
-            "activations": [self.source.fingerprint_of(name) for name in learner.job.hookpoints],
+            "activations": " ".join(map(self.source.fingerprint_of, learner.job.hookpoints)),
             "start": self.start and self.start.facts["sha256"],
         }
 

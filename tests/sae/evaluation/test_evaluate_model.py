@@ -232,7 +232,7 @@ def test_a_first_token_that_is_a_sink_is_found(
     given = {"perfect": perfect(D)}
     auto = replace(config, skip_first=None)
     assert evaluate_model(given, auto).facts["skip_first"] is False
-    monkeypatch.setattr("twinsae.sae.activations.harvesting.SINK_RATIO", 1.0 + 1e-9)
+    monkeypatch.setattr("twinsae.sae.activations.hooked_model.SINK_RATIO", 1.0 + 1e-9)
     assert evaluate_model(given, auto).facts["skip_first"] is True
 
 

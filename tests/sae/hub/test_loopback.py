@@ -181,7 +181,10 @@ def test_training_begins_with_a_name(served, tmp_path, capsys):
     capsys.readouterr()
     for more, told in (
         (["--start", NAME], "seeds: with --start all become the same SAE: give one, such as"),
-        (["--start", NAME, "--seeds", "4", "--latents", "12"], f"latents: {NAME} has 11, got 12"),
+        (
+            ["--start", NAME, "--seeds", "4", "--latents", "12"],
+            "latents: the SAE to start with has 11, got 12",
+        ),
         (["--start", NAME + "9", "--seeds", "4"], f"{REPO} has no SAE 'layers.6.mlp/seed09'; "),
     ):
         assert main([*words, *more]) == 2
