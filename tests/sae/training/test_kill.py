@@ -81,7 +81,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(start, small_file, tmp_path):
     run = tmp_path / "killed"
     generator = random.Random(0)
     kills = 0
-    for attempt in range(6):
+    for attempt in range(4):
         process = start()
         if attempt % 2:  # just after one seed's checkpoint appeared, often before the other's
             path = run / f"{JOBS[attempt % len(JOBS)].folder}/checkpoint.safetensors"
@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(start, small_file, tmp_path):
         process.kill()
         process.join()
         kills += process.exitcode == -9
-    assert kills >= 4
+    assert kills >= 3
     process = start()
     process.join()
     assert process.exitcode == 0
