@@ -17,7 +17,7 @@ from .layouts import DICTIONARY_LEARNING
 from .orientation import Names, sizes_in
 from .pt import save_pt
 from .source import BACKUP, Source
-from .stored import StoredSAE, build, encoder_bias, refuse
+from .stored import StoredSAE, build, encoder_bias, gate_as_threshold, refuse
 from .turning import turned
 
 WEIGHTS, CONFIG = DICTIONARY_LEARNING, "config.json"
@@ -156,11 +156,11 @@ def gated(
                 f"{file}: a gated encoder of {len(encoder):,} latents has as many gate biases, "
                 f"gains and magnitude biases, not {tuple(vector.shape)}"
             )
-    gain = r_mag.float().exp()
+    rows, threshold = gate_as_threshold(encoder, gate_bias, r_mag, mag_bias)
     return {
-        "encoder": (encoder.float() * gain[:, None]).to(encoder.dtype),
+        "encoder": rows,
         "encoder_bias": mag_bias,
-        "threshold": mag_bias.float() - gain * gate_bias.float(),
+        "threshold": threshold,
         "activation": "jumprelu",
     }
 

@@ -132,11 +132,7 @@ def encoder_bias(sae: StoredSAE, *, subtracts: bool) -> Tensor:
 
 
 def as_jumprelu(sae: StoredSAE) -> StoredSAE:
-    """Return the JumpReLU SAE that computes the same as a gated or BatchTopK one; others as given.
-
-    Gated: with the score s of the gate, the magnitude p = exp(r_mag) (s - bias) + mag_bias is used
-    where s > 0, that is where p > mag_bias - exp(r_mag) bias.
-    """
+    """Return the JumpReLU SAE that computes what a gated or BatchTopK one does; others as given."""
     config = sae.config
     if config.activation not in ("gated", "batch_topk"):
         return sae
@@ -145,15 +141,26 @@ def as_jumprelu(sae: StoredSAE) -> StoredSAE:
         weight, gate_bias, mag_bias = (
             tensors.pop(name) for name in ("encoder.weight", "encoder.bias", "mag_bias")
         )
-        gain = tensors.pop("r_mag").float().exp()
+        magnitudes, threshold = gate_as_threshold(weight, gate_bias, tensors.pop("r_mag"), mag_bias)
         tensors |= {
-            "encoder.weight": (weight.float() * gain[:, None]).to(weight.dtype),
+            "encoder.weight": magnitudes,
             "encoder.bias": mag_bias,
-            "threshold": (mag_bias.float() - gain * gate_bias.float())
-            .clamp(min=0)
-            .to(weight.dtype),
+            "threshold": threshold.clamp(min=0).to(weight.dtype),
         }
     return sae._replace(config=replace(config, activation="jumprelu", prefixes=()), tensors=tensors)
+
+
+def gate_as_threshold(
+    encoder: Tensor, gate_bias: Tensor, r_mag: Tensor, mag_bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the rows (L, D) and thresholds (L,) of the JumpReLU encoder of bias ``mag_bias``.
+
+    With h = W x, the magnitude p = exp(r_mag) h + mag_bias is used where h + gate_bias > 0, that is
+    where p > mag_bias - exp(r_mag) gate_bias. The thresholds are float32.
+    """
+    gain = r_mag.float().exp()
+    rows = (encoder.float() * gain[:, None]).to(encoder.dtype)
+    return rows, mag_bias.float() - gain * gate_bias.float()
 
 
 def refuse(config: SAEConfig, format_name: str, **allowed: tuple[Any, ...]) -> None:

@@ -22,7 +22,11 @@ def skipped(sae: SAE, batch: Batch) -> Tensor:
     return batch.target if sae.W_skip is None else batch.target - batch.x @ sae.W_skip.T
 
 
-def add_skip(sae: SAE, x: Tensor, g: Tensor, gradients: Gradients) -> None:
-    """Add the skip connection's gradient, if there is one."""
+def add_output(sae: SAE, x: Tensor, g: Tensor, gradients: Gradients) -> None:
+    """Add what the reconstruction's gradient ``g`` (N, d_out) is for b_dec and the skip connection.
+
+    ``x`` is (N, d_in), as it comes.
+    """
+    gradients.add_reconstruction(g)
     if sae.W_skip is not None:
         gradients.add_vector("W_skip", g.T @ x)

@@ -13,9 +13,9 @@ from torch import Tensor
 from ...model import SAE
 from ..gradients import Gradients
 from ..places import Places
-from .affine import add_skip
+from .affine import add_output
 from .interface import Batch, Losses
-from .thresholded import Thresholded, decoder_norms
+from .thresholded import Thresholded, add_l1
 
 
 class Gated(Thresholded):
@@ -35,27 +35,17 @@ class Gated(Thresholded):
         scale = 2 / batch.variance
         found = places.error(values, sae.W_dec, sae.b_dec, batch.target, scale)
         aux = places.error(gates, sae.W_dec, sae.b_dec, batch.target, scale)
-        factor = batch.sparsity / batch.variance
-        norms = decoder_norms(sae)
-        slope = factor if norms is None else places.per_latent(factor * norms)
+        slope, penalty = add_l1(sae, batch, places, gates, gradients)
         d_magnitudes = found.d_values * (values > 0)
         d_gates = (aux.d_values + slope) * (scores > 0)
         gradients.add(places, values, d_magnitudes * gain + d_gates, seen, found.g)
-        gradients.add_reconstruction(found.g)
-        add_skip(sae, batch.x, found.g, gradients)
+        add_output(sae, batch.x, found.g, gradients)
         gradients.add_vector("encoder.bias", places.by_latent(d_gates))
         gradients.add_vector("mag_bias", places.by_latent(d_magnitudes))
         gradients.add_vector("r_mag", places.by_latent(d_magnitudes * h * gain))
-        if norms is not None:
+        if not sae.config.normalize_decoder:
             gradients.add(places, gates, torch.zeros_like(gates), seen, aux.g)
-            gradients.add_reconstruction(aux.g)
-            add_skip(sae, batch.x, aux.g, gradients)
-        sums = places.by_latent(gates)  # (L,)
-        if norms is None:
-            penalty = factor * sums.sum()
-        else:
-            penalty = factor * (sums * norms).sum()
-            gradients.add_decoder(factor * sums / norms)
+            add_output(sae, batch.x, aux.g, gradients)
         fvu = found.squares.sum() / batch.variance
         parts = {"l1_loss": penalty, "gate_loss": aux.squares.sum() / batch.variance}
         return Losses(places.firings(values > 0), fvu, parts)

@@ -19,7 +19,7 @@ from torch import Tensor
 from ...model import SAE
 from ..gradients import Gradients, dot_rows
 from ..places import Places
-from .affine import add_skip
+from .affine import add_output
 from .interface import Batch, Losses
 from .thresholded import Thresholded, decoder_norms
 
@@ -63,9 +63,8 @@ class JumpReLU(Thresholded):
         if self.config.ste_to_input:
             d_scores = d_scores + d_steps
         gradients.add(places, values, d_scores, seen, found.g)
-        gradients.add_reconstruction(found.g)
         gradients.add_vector("threshold", -places.by_latent(d_steps))
-        add_skip(sae, batch.x, found.g, gradients)
+        add_output(sae, batch.x, found.g, gradients)
         if self.config.pre_act:
             parts["pre_act_loss"] = self._pre_act(sae, batch, seen, places, scores, gradients)
         fvu = found.squares.sum() / batch.variance

@@ -11,9 +11,9 @@ from torch import Tensor
 from ...model import SAE
 from ..gradients import Gradients
 from ..places import Places
-from .affine import add_skip
+from .affine import add_output
 from .interface import Batch, Losses
-from .thresholded import Thresholded, decoder_norms
+from .thresholded import Thresholded, add_l1
 
 
 class ReLU(Thresholded):
@@ -26,17 +26,8 @@ class ReLU(Thresholded):
         """See `Thresholded`."""
         active, values = scores > 0, torch.relu(scores)
         found = places.error(values, sae.W_dec, sae.b_dec, batch.target, 2 / batch.variance)
-        factor = batch.sparsity / batch.variance
-        norms = decoder_norms(sae)
-        slope = factor if norms is None else places.per_latent(factor * norms)
+        slope, penalty = add_l1(sae, batch, places, values, gradients)
         gradients.add(places, values, (found.d_values + slope) * active, seen, found.g)
-        gradients.add_reconstruction(found.g)
-        add_skip(sae, batch.x, found.g, gradients)
-        sums = places.by_latent(values)  # (L,)
-        if norms is None:
-            penalty = factor * sums.sum()
-        else:
-            penalty = factor * (sums * norms).sum()
-            gradients.add_decoder(factor * sums / norms)
+        add_output(sae, batch.x, found.g, gradients)
         fvu = found.squares.sum() / batch.variance
         return Losses(places.firings(active), fvu, {"l1_loss": penalty})

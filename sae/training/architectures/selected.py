@@ -18,7 +18,7 @@ from ...model import SAE
 from ...train_config import TrainConfig
 from ..gradients import Gradients
 from ..places import Listed
-from .affine import add_skip, encoder_bias, encoder_input, skipped
+from .affine import add_output, encoder_bias, encoder_input, skipped
 from .interface import Batch, Chosen, Losses
 
 
@@ -53,8 +53,7 @@ class Selected:
             parts, error, g = _nested(sae, batch, chosen, seen, target, gradients)
         else:
             parts, error, g = _whole(sae, batch, chosen, seen, target, gradients)
-        gradients.add_reconstruction(g)
-        add_skip(sae, batch.x, g, gradients)
+        add_output(sae, batch.x, g, gradients)
         if self.config.aux:
             loss = self._auxk(sae, batch, seen, error, gradients)
             parts["auxk_loss"] = loss

@@ -105,6 +105,22 @@ def _sum(a: Losses, b: Losses) -> Losses:
     return Losses(a.fired + b.fired, a.fvu + b.fvu, parts)
 
 
+def add_l1(
+    sae: SAE, batch: Batch, places: Places, values: Tensor, gradients: Gradients
+) -> tuple[Tensor, Tensor]:
+    """Add the L1 penalty of ``values``, of places, to the decoder's gradient.
+
+    Returns:
+        Its gradient for a value, to combine with places, and the penalty, a scalar.
+    """
+    factor, norms = batch.sparsity / batch.variance, decoder_norms(sae)
+    sums = places.by_latent(values)  # (L,)
+    if norms is None:
+        return factor, factor * sums.sum()
+    gradients.add_decoder(factor * sums / norms)
+    return places.per_latent(factor * norms), factor * (sums * norms).sum()
+
+
 def decoder_norms(sae: SAE) -> Tensor | None:
     """Return the lengths (L,) of the decoder's rows, by which penalties weigh; None: all are 1."""
     return None if sae.config.normalize_decoder else torch.linalg.vector_norm(sae.W_dec, dim=1)

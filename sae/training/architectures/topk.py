@@ -6,7 +6,7 @@ from ...config import SAEConfig
 from ...model import SAE
 from ...train_config import TrainConfig
 from ..gradients import Gradients
-from .affine import add_skip, encoder_input, skipped
+from .affine import add_output, encoder_input, skipped
 from .interface import Batch, Chosen, Losses
 from .selected import Selected
 
@@ -41,7 +41,6 @@ class TopK(Selected):
         factor = self.config.multi_topk / batch.variance
         found = places.error(values, sae.W_dec, sae.b_dec, skipped(sae, batch), 2 * factor)
         gradients.add(places, values, found.d_values, encoder_input(sae, batch.x), found.g)
-        gradients.add_reconstruction(found.g)
-        add_skip(sae, batch.x, found.g, gradients)
+        add_output(sae, batch.x, found.g, gradients)
         losses.parts["multi_topk_loss"] = factor * found.squares.sum()
         return losses
