@@ -22,6 +22,7 @@ from .help_text import command_help, overview
 from .list_saes import List
 from .match import Match
 from .match_all import MatchAll
+from .null import Null
 from .options import first_line, parse, suggestion
 from .report import Report
 from .stopping import StoppedBySignal
@@ -92,6 +93,7 @@ TWINSAE = Family(
         "evaluate": Evaluate,
         "match": Match,
         "match-all": MatchAll,
+        "null": Null,
         "report": Report,
         "convert": Convert,
         "list": List,

@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from ..common.units import format_bytes
+from ..matching.criteria.intervals import share_over_latents
 from ..sae.training.log import read_log
 
 
@@ -47,16 +48,23 @@ def _side_facts(block: dict[str, Any]) -> dict[str, str]:
     return facts
 
 
-def criteria_table(summary: dict[str, Any], baseline: dict[str, Any] | None = None) -> Table:
-    """Return the shared fraction by every criterion, with a second match beside it if given."""
+def criteria_table(
+    summary: dict[str, Any], baseline: dict[str, Any] | None = None, beside: str = "untrained"
+) -> Table:
+    """Return the shared fraction by every criterion and its interval.
+
+    A second match, ``baseline``, stands in a column named ``beside``.
+    """
     overlap = summary["overlap"]
     live = overlap["live"]
-    table = Table("criterion", "shared", "of the live latents")
+    table = Table("criterion", "shared", "95 % interval", "of the live latents")
     table.title = f"Shared latents at cosine > {overlap['threshold']}"
     if baseline is not None:
-        table.add_column("untrained")
+        table.add_column(beside)
     for name, fraction in overlap["criteria"].items():
-        row = [name, f"{fraction:.1%}", f"{live['criteria'][name]:.1%}"]
+        interval = share_over_latents(overlap["counts"][name], overlap["num_latents"])
+        told = "" if interval is None else f"{interval.low:.1%} to {interval.high:.1%}"
+        row = [name, f"{fraction:.1%}", told, f"{live['criteria'][name]:.1%}"]
         if baseline is not None:
             row.append(f"{baseline['overlap']['criteria'][name]:.1%}")
         table.add_row(*row)

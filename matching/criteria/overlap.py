@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..matching import Matching
+from .intervals import share_over_latents
 
 CRITERIA = (
     "and",
@@ -65,9 +66,11 @@ def overlap(
         fired: (L_A,) and (L_B,) how often each latent of A and of B fired.
 
     Returns:
-        ``{"threshold", "criteria": {name: fraction}, "counts": {name: latents}, "num_latents",
-        "live": {"by", "num_latents", "criteria", "counts"}, "sweep": {"threshold": 50 values from
-        0 to 1, name: fractions}}``; the sweep has no ``equal``, which has no threshold.
+        ``{"threshold", "criteria": {name: fraction}, "counts": {name: latents}, "intervals":
+        {name: [low, high]}, "num_latents", "live": {"by", "num_latents", "criteria", "counts",
+        "intervals"}, "sweep": {"threshold": 50 values from 0 to 1, name: fractions}}``; the sweep
+        has no ``equal``, which has no threshold. Intervals are of fractions, over latents, of level
+        0.95: see `intervals.share_over_latents`. There are none where no latent is looked at.
 
     Raises:
         ValueError: there is no matching, the two are of different sizes, or ``fired`` is.
@@ -204,9 +207,11 @@ def _counted(sides: _Sides, threshold: float, among: NDArray[np.bool_]) -> dict[
     masks = _masks(sides, threshold)
     counts = {name: int((mask & among).sum()) for name, mask in masks.items()}
     num_latents = int(among.sum())
+    intervals = {name: share_over_latents(count, num_latents) for name, count in counts.items()}
     return {
         "criteria": {name: count / max(num_latents, 1) for name, count in counts.items()},
         "counts": counts,
+        "intervals": {name: list(found) for name, found in intervals.items() if found},
         "num_latents": num_latents,
     }
 

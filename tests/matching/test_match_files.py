@@ -94,9 +94,12 @@ def test_the_summary_has_exactly_its_keys(folders, tmp_path):
         }
         assert set(block["seconds"]) == {"similarity", "assignment", "prices"}
     result = summary["overlap"]
-    assert set(result) == {"threshold", "criteria", "counts", "num_latents", "live", "sweep"}
+    assert set(result) == {
+        *("threshold", "criteria", "counts", "intervals"),
+        *("num_latents", "live", "sweep"),
+    }
     assert set(result["criteria"]) == set(result["counts"]) == CRITERIA
-    assert set(result["live"]) == {"by", "num_latents", "criteria", "counts"}
+    assert set(result["live"]) == {"by", "num_latents", "criteria", "counts", "intervals"}
     assert set(result["sweep"]) == CRITERIA - {"equal"} | {"threshold"}
 
 
