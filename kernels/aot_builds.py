@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-import torch
 import triton
 
 from .aot_selections import proposals, selections
@@ -32,9 +31,22 @@ def builds(every: bool) -> list[Build]:
     for dtype in DTYPES if every else ("bf16", "fp32"):
         found += _scans(dtype, every) + _dense(dtype, every)
         found += _matches(dtype, every) + _thresholds(dtype)
+    if every:
+        found += _of_odd_widths(found)
     for dtype in DTYPES if every else ("bf16",):
         found += _decoders(dtype, every) + _gradients(dtype, every) + _autoencoders(dtype, every)
     return found + proposals(every) + selections(every)
+
+
+def _of_odd_widths(scans: list[Build]) -> list[Build]:
+    """List what widths that are not multiples of 16 take in place of the tiles for all GPUs."""
+    return [
+        replace(scan, name=f"{scan.name} odd", odd=(*scan.odd, "dim"),
+                constants={**scan.constants, "BLOCK_M": tiles.ODD_ROWS})
+        for scan in scans
+        if "BLOCK_M" in scan.constants and not scan.archs
+        if scan.kernel != "scan_both" or int(scan.constants["GROUP"]) <= tiles.ODD_ROWS
+    ]  # fmt: skip
 
 
 def _scans(dtype: str, every: bool) -> list[Build]:
@@ -47,8 +59,6 @@ def _scans(dtype: str, every: bool) -> list[Build]:
     found = []
     cuts = _tiles("linear_topk", every)
     schemes = _schemes(min(tile.cols for tile in cuts), every)
-    if every:  # if rows are not multiples of 16 bytes, such a tile is read by pointers
-        cuts += tuple(replace(tile, described=False) for tile in cuts if tile.described)
     for tile, scheme, mask in product(cuts, schemes, masks):
         if mask and dtype == "fp32" and tile.archs:  # plan.py takes the tile for all GPUs
             continue
@@ -66,7 +76,7 @@ def _scans(dtype: str, every: bool) -> list[Build]:
 
 def _dense(dtype: str, every: bool) -> list[Build]:
     """List the scans that score everything, for rows that were not proved."""
-    tile = tiles.full_tile("linear_topk", torch.float32 if dtype == "fp32" else torch.bfloat16)
+    tile = tiles.FLOAT_TILE if dtype == "fp32" else tiles.HALF_TILES["linear_topk"][-1]
     signature = pointers(x=dtype, weight=dtype, bias=dtype, floor="fp32", keys="i64")
     signature |= integers("row_count latents first dim")
     masks: list[dict[str, str]] = [{}, pointers(mask="u1")] if every else [{}]

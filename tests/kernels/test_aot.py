@@ -14,7 +14,7 @@ if interpreting():
 
 from twinsae.kernels import aot
 from twinsae.kernels.aot_builds import builds, functions
-from twinsae.kernels.topk.triton.tiles import HALF_TILES
+from twinsae.kernels.topk.triton.tiles import HALF_TILES, ODD_ROWS
 
 KERNELS = {"linear_topk": "scan_groups", "mutual_topk": "scan_both", "pairs_above": "list_pairs"}
 
@@ -116,6 +116,15 @@ def test_every_cut_that_may_be_chosen_is_compiled_for_its_gpus() -> None:
                 ]  # fmt: skip
                 assert own
                 assert {build.archs for build in own} == {tile.archs}
+
+
+def test_what_odd_widths_take_is_compiled() -> None:
+    rows = {
+        (build.kernel, build.constants["BLOCK_M"])
+        for build in builds(True) if "dim" in build.odd and "BLOCK_M" in build.constants
+    }  # fmt: skip
+    kernels = {*KERNELS.values(), "score_all", "list_above"}
+    assert rows == {(kernel, ODD_ROWS) for kernel in kernels}
 
 
 def test_words_leave_out_others() -> None:

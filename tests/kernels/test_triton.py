@@ -353,9 +353,14 @@ def test_every_gpu_has_a_tile_and_all_tiles_give_equal_bits(
     for arch in (80, 86, 90, 100, 120):
         monkeypatch.setattr(tiles, "capability", lambda _, arch=arch: arch)
         for op in tiles.HALF_TILES:
-            tile = tiles.scan_tile(op, torch.device("cuda"))
+            tile = tiles.scan_tile(op, torch.empty(0, 4_096))
             assert tile.described == (arch == 90 and op == "linear_topk")
             assert not tile.archs or arch in tile.archs
+            for_all = tiles.HALF_TILES[op][-1]
+            narrow = replace(for_all, rows=tiles.ODD_ROWS)
+            assert tiles.scan_tile(op, torch.empty(0, 72)) == narrow
+            assert tiles.full_tile(op, torch.empty(0, 72, dtype=torch.bfloat16)) == narrow
+            assert tiles.full_tile(op, torch.empty(0, 80, dtype=torch.bfloat16)) == for_all
 
 
 def test_the_odds_bound_those_of_random_rows() -> None:

@@ -109,12 +109,12 @@ def linear_above(inputs: LinearAboveInputs) -> Above:
         if x.dtype == torch.float32:
             many = packed_rough(inputs.packed) or rough(right)
             half, slack = rounded(left, many)
-            tile = scan_tile("pairs_above", left.device)
+            tile = scan_tile("pairs_above", left)
             pairs, _ = _listed(half, many.matrix, slack, bias, threshold, tile)
             survivors = pairs.shape[0]
             pairs, scores = _confirmed(left, right, bias, threshold, pairs)
         else:
-            tile = full_tile("pairs_above", left.dtype)
+            tile = full_tile("pairs_above", left)
             pairs, scores = _listed(left, right, None, bias, threshold, tile)
     ordered = pairs.sort()
     length = max(1, latents)

@@ -98,7 +98,7 @@ def _ranked(keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _all_keys(scores: Scores, mask: Tensor | None, first: int) -> Tensor:
     rows, latents = scores.x.shape[0], scores.latents
     keys = torch.empty((rows, latents), dtype=torch.int64, device=scores.x.device)
-    tile = full_tile("linear_topk", scores.x.dtype)
+    tile = full_tile("linear_topk", scores.x)
     grid = (triton.cdiv(rows, tile.rows) * triton.cdiv(latents, tile.cols),)
     score_all[grid](
         scores.x, scores.weight, scores.bias, mask, scores.floor, keys,

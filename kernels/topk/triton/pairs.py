@@ -221,7 +221,7 @@ def pairs_above(inputs: PairsAboveInputs) -> Listed:
         if a.dtype == torch.float32:
             found = _confirmed(left, right, inputs.packed, prices, tiles, capacity)
         if found is None:
-            tile = full_tile("pairs_above", left.dtype)
+            tile = full_tile("pairs_above", left)
             pairs, count = _listed(left, right, None, prices, tiles, capacity, tile)
             found = pairs, count, 0
     pairs, count, survivors = found
@@ -236,7 +236,7 @@ def _confirmed(
 ) -> tuple[Tensor, int, int] | None:
     """Return the pairs, their number, and how many were scored; None if those are too many."""
     most = 2 * capacity + ROOM
-    tile = scan_tile("pairs_above", a.device)
+    tile = scan_tile("pairs_above", a)
     cols = packed_rough(packed) or rough(b)
     half, slack = rounded(a, cols)
     listed, count = _listed(half, cols.matrix, slack, prices, tiles, most, tile)

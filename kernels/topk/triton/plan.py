@@ -37,7 +37,7 @@ def plan_for(op: str, x: Tensor, latents: int, k: int, masked: bool = False) -> 
         return None
     decides = x.dtype != torch.float32
     # With a slack and a mask, the largest tile takes more registers than there are.
-    tile = scan_tile(op, x.device, small=masked and not decides)
+    tile = scan_tile(op, x, small=masked and not decides)
     widest = tile.cols if op == "linear_topk" else min(tile.rows, tile.cols)
     scheme = choose_scheme(latents, contenders(k, decides), widest)
     return None if scheme is None else Plan(tile, scheme, decides)

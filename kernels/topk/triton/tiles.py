@@ -1,8 +1,9 @@
 """Says how the product of a scan is cut into tiles on a GPU."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from ...backends import interpreting
 
@@ -34,17 +35,20 @@ HALF_TILES = {
 docs/benchmarks-gpu.md has the times of these tiles on an H100."""
 FLOAT_TILE, PAIRS_FLOAT_TILE = Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 8, 3)
 """For scores in float32, without tensor cores."""
+ODD_ROWS = 64
+"""Of a tile, if the width is not a multiple of 16: then numbers are read one by one, which takes so
+many registers that `make aot` finds spills in larger tiles."""
 INTERPRETED = Tile(32, 256, 64, 4, 1)  # large, because the interpreter takes the same time for any
 BAND = 8  # row tiles that share a column tile one after another, so that both stay in the L2 cache
 
 
-def scan_tile(op: str, device: torch.device, small: bool = False) -> Tile:
-    """Return the tile of an op's scans in half precision on this device, or the one for all."""
+def scan_tile(op: str, x: Tensor, small: bool = False) -> Tile:
+    """Return the tile of an op's scans of x (N, D) in half precision; if small, the one for all."""
     if interpreting():
         return INTERPRETED
-    if small:
-        return HALF_TILES[op][-1]
-    arch = capability(device)
+    if small or x.shape[1] % 16:
+        return _tile_for_all(op, x)
+    arch = capability(x.device)
     return next(tile for tile in HALF_TILES[op] if not tile.archs or arch in tile.archs)
 
 
@@ -56,10 +60,15 @@ def capability(device: torch.device) -> int:
     return 10 * major + minor
 
 
-def full_tile(op: str, dtype: torch.dtype) -> Tile:
-    """Return the tile of a scan whose scores are the result's."""
+def full_tile(op: str, x: Tensor) -> Tile:
+    """Return the tile of a scan of x (N, D) whose scores are the result's."""
     if interpreting():
         return INTERPRETED
-    if dtype != torch.float32:
-        return HALF_TILES[op][-1]
+    if x.dtype != torch.float32:
+        return _tile_for_all(op, x)
     return PAIRS_FLOAT_TILE if op == "pairs_above" else FLOAT_TILE
+
+
+def _tile_for_all(op: str, x: Tensor) -> Tile:
+    tile = HALF_TILES[op][-1]
+    return replace(tile, rows=ODD_ROWS) if x.shape[1] % 16 else tile
