@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from .same_tokens import difference
 from .store import ActivationStore
 
 
@@ -73,9 +74,9 @@ class StoredBatches:
         self.stores = dict(stores)
         name, self._first = next(iter(stores.items()))
         for other, store in stores.items():
-            if (difference := _difference(self._first, store)) is not None:
+            if (told := difference(self._first, store)) is not None:
                 raise ValueError(
-                    f"activations of {name} and {other} cannot be used together: {difference}"
+                    f"activations of {name} and {other} cannot be used together: {told}"
                 )
         self.widths = {name: store.d_in for name, store in stores.items()}
         self.tokens = self._first.rows
@@ -120,21 +121,3 @@ class StoredBatches:
             {name: store.gather(rows) for name, store in self.stores.items()}
             for rows in row_batches
         )
-
-
-def _difference(one: ActivationStore, other: ActivationStore) -> str | None:
-    """Say what shows that two stores are not of the same tokens."""
-    skips = [store.meta.get("skip_first") for store in (one, other)]
-    if None not in skips and skips[0] != skips[1]:
-        return (
-            "only one leaves out the first token of each sequence; harvest both "
-            "with the same skip_first"
-        )
-    if one.rows != other.rows:
-        return f"they have {one.rows:,} and {other.rows:,} rows"
-    if one.shard_rows != other.shard_rows:
-        return "their files divide the rows differently; harvest both together"
-    known = zip(one.shard_tokens, other.shard_tokens, strict=True)
-    if any(None not in pair and pair[0] != pair[1] for pair in known):
-        return "they are of other tokens; harvest both together"
-    return None
