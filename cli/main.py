@@ -18,6 +18,7 @@ from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
 from .evaluate import Evaluate
+from .fire import Fire
 from .help_text import command_help, overview
 from .list_saes import List
 from .match import Match
@@ -91,6 +92,7 @@ TWINSAE = Family(
         "demo": Demo,
         "train": Train,
         "evaluate": Evaluate,
+        "fire": Fire,
         "match": Match,
         "match-all": MatchAll,
         "null": Null,
