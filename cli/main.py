@@ -14,6 +14,7 @@ from .bench.match import BenchMatch
 from .bench.scaling import BenchScaling
 from .bench.side_by_side import BenchAbove, BenchAll, BenchCandidates, BenchEncode, BenchStep
 from .bench.training import BenchTraining
+from .certainty import Certainty
 from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
@@ -92,6 +93,7 @@ TWINSAE = Family(
         "evaluate": Evaluate,
         "match": Match,
         "match-all": MatchAll,
+        "certainty": Certainty,
         "report": Report,
         "convert": Convert,
         "list": List,
