@@ -79,10 +79,12 @@ def _read_summary(folder: Path) -> dict[str, Any]:
 def _open_side(
     folder: Path, summary: dict[str, Any], side: Side, orientation: Orientation | None
 ) -> OpenedSide:
-    paths = [Path(summary["inputs"][name]["path"]) for name in "ab"]
-    a, b = (
-        StoredRows(load_dictionary(path, side, orientation=orientation), f"{path} ({side})")
-        for path in paths
-    )
     file = folder / f"{side}.npz"
-    return OpenedSide(a, b, Matching.load(file), sha256(file))
+    matching = Matching.load(file)
+    paths = [Path(summary["inputs"][name]["path"]) for name in "ab"]
+    weights = [load_dictionary(path, side, orientation=orientation) for path in paths]
+    a, b = (
+        StoredRows(weight, f"{path} ({side})", matching.absolute)
+        for path, weight in zip(paths, weights, strict=True)
+    )
+    return OpenedSide(a, b, matching, sha256(file))

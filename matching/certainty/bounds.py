@@ -92,7 +92,8 @@ def certainty(
         TypeError, ValueError: ``a`` or ``b`` are no dictionaries of one width, as for `match`, or
             the matching is of dictionaries of other sizes.
     """
-    return certainty_of_rows(StoredRows(a, "a"), StoredRows(b, "b"), matching, progress or silent)
+    stored = [StoredRows(rows, name, matching.absolute) for rows, name in ((a, "a"), (b, "b"))]
+    return certainty_of_rows(stored[0], stored[1], matching, progress or silent)
 
 
 def certainty_of_rows(

@@ -68,9 +68,9 @@ class _PricedRows(Selection):
     more: Tensor
     """(n, 2) float32, on the rows' device."""
 
-    def unit(self, rows: Indices) -> Tensor:
+    def unit(self, rows: Indices, sign: int = 1) -> Tensor:
         """Return rows with both coordinates, (len(rows), D + 2) float32."""
-        return torch.cat([super().unit(rows), self.more[self.place(rows)]], dim=1)
+        return torch.cat([super().unit(rows, sign), self.more[self.place(rows)]], dim=1)
 
 
 def _scanned(
