@@ -14,6 +14,7 @@ from .bench.match import BenchMatch
 from .bench.scaling import BenchScaling
 from .bench.side_by_side import BenchAbove, BenchAll, BenchCandidates, BenchEncode, BenchStep
 from .bench.training import BenchTraining
+from .certainty import Certainty
 from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
@@ -96,6 +97,7 @@ TWINSAE = Family(
         "match": Match,
         "match-all": MatchAll,
         "null": Null,
+        "certainty": Certainty,
         "report": Report,
         "convert": Convert,
         "list": List,

@@ -39,6 +39,8 @@ class Match:
     """Folder for the result."""
     side: Literal["decoder", "encoder", "both"] = "both"
     """Which rows to match: the decoder's, the encoder's, or each on its own."""
+    absolute: bool = False
+    """Count cosines by their absolute values, so that opposite directions match, too."""
     candidates: Literal["scan", "faiss"] = "scan"
     """What finds each latent's best partners to begin with: the built-in scan or FAISS."""
     work_dir: Path | None = None
@@ -63,6 +65,7 @@ class Match:
                 self.b,
                 sides,
                 self.out,
+                absolute=self.absolute,
                 candidates=self.candidates,
                 work_dir=self.work_dir,
                 memory_limit=self.memory_limit,

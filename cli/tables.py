@@ -27,7 +27,9 @@ def training_table(run: Path) -> Table:
 
 def sides_table(summary: dict[str, Any]) -> Table:
     """Return objective, certificate and cost of each matched side (`summary.json`), in columns."""
-    table = Table("", *summary["sides"], title="Exact matching")
+    absolute = summary["settings"].get("absolute", False)
+    title = "Exact matching" + (" of absolute cosines" if absolute else "")
+    table = Table("", *summary["sides"], title=title)
     columns = [_side_facts(block) for block in summary["sides"].values()]
     for name in columns[0]:
         table.add_row(name, *(facts[name] for facts in columns))

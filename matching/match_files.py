@@ -44,6 +44,7 @@ def match_files(
     sides: Sequence[str],
     out: StrPath,
     *,
+    absolute: bool = False,
     m: int = 32,
     candidates: Source = "scan",
     work_dir: StrPath | None = None,
@@ -56,10 +57,10 @@ def match_files(
 
     ``out/<side>.npz`` holds a `Matching`'s arrays: ``rows`` and ``cols`` int64, ``cosine``,
     ``row_max`` and ``col_max`` float32, ``row_price``, ``col_price``, ``objective`` and
-    ``upper_bound`` float64. ``out/summary.json`` holds the inputs with their SHA-256, versions,
-    settings, what each side's matching took and reached, and the result of `overlap`. Whatever an
-    earlier match left under these names is replaced, once all sides are matched; a folder with a
-    summary is complete.
+    ``upper_bound`` float64, and ``absolute``. ``out/summary.json`` holds the inputs with their
+    SHA-256, versions, settings, what each side's matching took and reached, and the result of
+    `overlap`. Whatever an earlier match left under these names is replaced, once all sides are
+    matched; a folder with a summary is complete.
 
     Args:
         a: an SAE folder, or one file, as `load_dictionary` reads it; or a name on the Hugging Face
@@ -68,6 +69,7 @@ def match_files(
         b: the other. ``identical_inputs`` in the summary says whether both have the same bytes.
         sides: "decoder", "encoder", or both; each is matched on its own.
         out: the folder to write to; made if missing.
+        absolute: as for `match`; the criteria then count absolute cosines, too.
         m: as for `match`.
         candidates: as for `match`.
         work_dir: as for `match`; each side has a folder of its own there.
@@ -94,7 +96,7 @@ def match_files(
     told = progress or silent
     given = zip("ab", (a, b), strict=True)
     places = [locate(path, progress=renamed(told, before=f"{letter} ")) for letter, path in given]
-    inputs = [_load(place, chosen, orientation) for place in places]
+    inputs = [_load(place, chosen, orientation, absolute) for place in places]
     for side in chosen:
         check_feasible(inputs[0].rows[side], inputs[1].rows[side], options[side])
     out = Path(out)
@@ -115,6 +117,7 @@ def match_files(
         "identical_inputs": inputs[0].facts["sha256"] == inputs[1].facts["sha256"],
         "settings": {
             "sides": list(chosen),
+            "absolute": absolute,
             "m": m,
             "candidates": candidates,
             "memory_limit": memory_limit,
@@ -138,13 +141,17 @@ def _below(work_dir: StrPath | None, side: Side) -> Path | None:
     return None if work_dir is None else Path(work_dir) / side
 
 
-def _load(place: LocatedSAE, sides: tuple[Side, ...], orientation: Orientation | None) -> _Input:
+def _load(
+    place: LocatedSAE, sides: tuple[Side, ...], orientation: Orientation | None, absolute: bool
+) -> _Input:
     path = place.path
     file = weight_file(path)
     if file.suffix == ".npy" and len(sides) > 1:
         raise ValueError(f"{path} holds one array, which cannot be both decoder and encoder")
     found = {side: read_dictionary(path, side, orientation=orientation) for side in sides}
-    rows = {side: StoredRows(part.weight, f"{path} ({side})") for side, part in found.items()}
+    rows = {
+        side: StoredRows(part.weight, f"{path} ({side})", absolute) for side, part in found.items()
+    }
     shapes = {side: tuple(part.weight.shape) for side, part in found.items()}
     if len({num_latents for num_latents, _ in shapes.values()}) != 1:
         raise ValueError(f"{path}: decoder and encoder differ in latents: {shapes}")

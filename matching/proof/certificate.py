@@ -89,6 +89,7 @@ def verify_rows(
         Claims(
             row_price=matching.row_price,
             col_price=matching.col_price,
+            absolute=matching.absolute,
             row_floor=matching.row_max - COSINE_TOLERANCE,
             col_floor=matching.col_max - COSINE_TOLERANCE,
         ),

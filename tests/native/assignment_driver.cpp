@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "centre.h"
+#include "cycles.h"
 #include "dense.h"
 #include "graph.h"
 #include "hopcroft_karp.h"
@@ -221,6 +222,58 @@ void check_rows(Stored type, Value one) {
   }
 }
 
+// The cheapest edges of each node, from a matrix of costs (nodes, nodes).
+struct Listed {
+  std::vector<int32_t> ends;
+  std::vector<double> costs, unlisted;
+
+  Listed(const std::vector<double>& cost, int64_t nodes, int64_t width, bool leaving) {
+    for (int64_t p = 0; p < nodes; ++p) {
+      std::vector<std::pair<double, int32_t>> all;
+      for (int64_t q = 0; q < nodes; ++q)
+        if (q != p) all.emplace_back(cost[leaving ? p * nodes + q : q * nodes + p], q);
+      std::sort(all.begin(), all.end());
+      all.emplace_back(std::numeric_limits<double>::infinity(), -1);
+      for (int64_t e = 0; e < width; ++e) {
+        costs.push_back(e < nodes ? all[e].first : all.back().first);
+        ends.push_back(e < nodes ? all[e].second : -1);
+      }
+      unlisted.push_back(all[std::min(width, nodes - 1)].first);
+    }
+  }
+  CheapEdges edges(int64_t width) const {
+    return {static_cast<int64_t>(unlisted.size()), width, ends.data(), costs.data(),
+            unlisted.data()};
+  }
+};
+
+// Beside the distances of all nodes (Floyd and Warshall).
+void check_cycles(int64_t nodes) {
+  std::vector<double> cost(static_cast<size_t>(nodes * nodes));
+  const int64_t limit = draw(0, 1) ? 3 : 1'000'000;
+  for (double& one : cost) one = static_cast<double>(draw(0, limit));
+  for (int64_t p = 0; p < nodes; ++p)
+    cost[p * nodes + p] = std::numeric_limits<double>::infinity();
+  std::vector<double> distance = cost;
+  for (int64_t via = 0; via < nodes; ++via)
+    for (int64_t p = 0; p < nodes; ++p)
+      for (int64_t q = 0; q < nodes; ++q)
+        distance[p * nodes + q] = std::min(
+            distance[p * nodes + q], distance[p * nodes + via] + distance[via * nodes + q]);
+  const int64_t width[2] = {draw(0, nodes), draw(0, nodes)};
+  const Listed leaving(cost, nodes, width[0], true), entering(cost, nodes, width[1], false);
+  const int64_t count = draw(0, nodes), most = draw(0, 1) ? 1000 : draw(0, 9);
+  std::vector<double> lower(static_cast<size_t>(count)), upper(lower);
+  cheapest_cycles(leaving.edges(width[0]), entering.edges(width[1]), count, most, 2, lower.data(),
+                  upper.data());
+  for (int64_t n = 0; n < count; ++n) {
+    const double cheapest = distance[n * nodes + n];
+    expect(lower[n] <= cheapest && cheapest <= upper[n], "bounds of the cheapest cycle");
+    if (most == 1000 && std::min(width[0], width[1]) == nodes)
+      expect(lower[n] == upper[n], "the cheapest cycle where all edges are listed");
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -240,5 +293,6 @@ int main() {
     check_dense(num_rows, num_rows + draw(0, 1) * draw(0, 9));
   }
   check_dense(150, 150);
+  for (int i = 0; i < 3000; ++i) check_cycles(draw(1, 14));
   std::printf("assignment: ok\n");
 }
