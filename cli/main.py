@@ -25,6 +25,7 @@ from .match_all import MatchAll
 from .options import first_line, parse, suggestion
 from .report import Report
 from .stopping import StoppedBySignal
+from .substitute import Substitute
 from .train import Train
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ TWINSAE = Family(
         "evaluate": Evaluate,
         "match": Match,
         "match-all": MatchAll,
+        "substitute": Substitute,
         "report": Report,
         "convert": Convert,
         "list": List,
