@@ -24,6 +24,7 @@ from .match import Match
 from .match_all import MatchAll
 from .options import first_line, parse, suggestion
 from .report import Report
+from .splitting import Splitting
 from .stopping import StoppedBySignal
 from .substitute import Substitute
 from .train import Train
@@ -94,6 +95,7 @@ TWINSAE = Family(
         "match": Match,
         "match-all": MatchAll,
         "substitute": Substitute,
+        "splitting": Splitting,
         "report": Report,
         "convert": Convert,
         "list": List,
