@@ -27,7 +27,9 @@ from .match_all import MatchAll
 from .null import Null
 from .options import first_line, parse, suggestion
 from .report import Report
+from .splitting import Splitting
 from .stopping import StoppedBySignal
+from .substitute import Substitute
 from .train import Train
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ TWINSAE = Family(
         "match-all": MatchAll,
         "null": Null,
         "certainty": Certainty,
+        "substitute": Substitute,
+        "splitting": Splitting,
         "report": Report,
         "convert": Convert,
         "list": List,

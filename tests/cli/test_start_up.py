@@ -121,6 +121,9 @@ ERRORS = {
     "match`",
     "report run --run-folder a": "run_folder: only for the report of a match, and run is none",
     "report no": "DIR: no does not exist",
+    "substitute a --store a": "MATCH_DIR: no summary.json in a: expected a folder of `twinsae "
+    "match`",
+    "substitute no --store a": "MATCH_DIR: no does not exist",
     "convert empty new --to native": "A: empty is no SAE folder: it has no "
     "sae_weights.safetensors, sae.safetensors, ae.pt or the like; SAEs below it: none",
     "convert a new --to sealens": "--to: expected one of native, sparsify, saelens, "

@@ -1,0 +1,1 @@
+"""What a larger SAE has that a smaller one has not: novel latents, and latents that are split."""
