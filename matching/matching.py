@@ -92,8 +92,12 @@ class Matching:
             col_max=self.row_max,
         )
 
-    def save(self, path: StrPath) -> None:
+    def save(self, path: StrPath, **columns: NDArray[Any]) -> None:
         """Write the arrays, the objective and the upper bound to a .npz file, atomically.
+
+        Args:
+            path: the file.
+            columns: further arrays for the file, such as one number a pair.
 
         Raises:
             OSError: the write failed; the old file, if any, is untouched.
@@ -101,6 +105,7 @@ class Matching:
         content: dict[str, Any] = {
             **{name: getattr(self, name).astype(dtype) for name, dtype in _STORED.items()},
             **{name: np.float64(getattr(self, name)) for name in _SCALARS},
+            **columns,
         }
         # A file object, because savez would append ".npz" to the temporary name.
         with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
