@@ -8,7 +8,7 @@ from ..common.files import StrPath
 from ..common.units import parse_bytes
 from ..sae.formats.orientation import Orientation
 from . import paths
-from .options import Argument
+from .options import Argument, positive
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +23,9 @@ class Match:
     SAEs may be in any layout of the manual's page Formats; which axis of a matrix counts latents is
     told by evidence in the files, and printed. Writes OUT/<side>.npz (rows, cols, cosine,
     row_price, col_price) and OUT/summary.json.
+
+    With --by activations, latents are matched by their activations on the tokens of --store too,
+    and where that agrees with the weights is printed: OUT/activations.npz, OUT/activations.json.
     """
 
     example: ClassVar[str] = (
@@ -41,6 +44,14 @@ class Match:
     """Which rows to match: the decoder's, the encoder's, or each on its own."""
     absolute: bool = False
     """Count cosines by their absolute values, so that opposite directions match, too."""
+    by: Literal["weights", "activations"] = "weights"
+    """What to match by: the weights alone, or activations beside them."""
+    store: Annotated[Path | None, Argument(paths.existing)] = None
+    """With --by activations: a store, or a file or folder of arrays, that both SAEs read."""
+    measure: Literal["cosine", "pearson"] = "cosine"
+    """With --by activations: the similarity of two latents' activations over all tokens."""
+    tokens: Annotated[int | None, Argument(positive, metavar="N")] = None
+    """With --by activations: take the first so many tokens of the store; by default all."""
     candidates: Literal["scan", "faiss"] = "scan"
     """What finds each latent's best partners to begin with: the built-in scan or FAISS."""
     work_dir: Path | None = None
@@ -51,6 +62,11 @@ class Match:
     """How both files store encoder/decoder (L latents, D wide), where nothing in them tells it."""
     verify: bool = False
     """Prove each result again by an independent pass; exit with an error if it does not hold."""
+
+    def __post_init__(self) -> None:
+        """Raise for what is wrong before anything is loaded."""
+        if (self.by == "activations") != (self.store is not None):
+            raise ValueError("expected --by activations and --store, or neither")
 
     def run(self, console: "Console") -> None:
         """Match, write the files, and print what was found."""
@@ -84,7 +100,37 @@ class Match:
             )
         console.print(sides_table(summary))
         console.print(criteria_table(summary))
+        if self.store is not None:
+            self.match_activations(self.store, console)
         console.print(f"result: {self.out}", soft_wrap=True)
         for side, block in summary["sides"].items():
             if self.verify and not block["verified"]["valid"]:
                 raise ValueError(f"{side}: not valid: {'; '.join(block['verified']['reasons'])}")
+
+    def match_activations(self, store: Path, console: "Console") -> None:
+        """Match by activations, write the files, and print what was found."""
+        from ..matching import match_activation_files
+        from .activation_tables import agreement_table, reached_table
+        from .progress import open_progress
+
+        with open_progress(console) as progress:
+            summary = match_activation_files(
+                self.a,
+                self.b,
+                store,
+                self.out,
+                measure=self.measure,
+                tokens=self.tokens,
+                memory_limit=self.memory_limit,
+                verify=self.verify,
+                orientation=self.orientation,
+                progress=progress,
+            )
+        for letter, facts in summary["inputs"].items():
+            for what in facts["assumed"]:
+                console.print(f"{letter}: {what}", highlight=False, markup=False, soft_wrap=True)
+        console.print(reached_table(summary))
+        for side, found in summary["agreement"].items():
+            console.print(agreement_table(side, found))
+        if self.verify and not summary["verified"]["valid"]:
+            raise ValueError(f"activations: not valid: {'; '.join(summary['verified']['reasons'])}")

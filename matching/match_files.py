@@ -230,7 +230,9 @@ def _versions() -> dict[str, str]:
 
 def _write(out: Path, matchings: dict[Side, Matching], summary: dict[str, Any]) -> None:
     # The summary goes first and comes last, so that it never describes other files than its own.
-    (out / SUMMARY).unlink(missing_ok=True)
+    # A match by activations that is there was of the inputs before.
+    for name in (SUMMARY, "activations.json", "activations.npz"):
+        (out / name).unlink(missing_ok=True)
     for side in SIDES:
         if side in matchings:
             matchings[side].save(out / f"{side}.npz")

@@ -94,8 +94,12 @@ class Matching:
             col_max=self.row_max,
         )
 
-    def save(self, path: StrPath) -> None:
+    def save(self, path: StrPath, **columns: NDArray[Any]) -> None:
         """Write the arrays, objective, upper bound and ``absolute`` to a .npz file, atomically.
+
+        Args:
+            path: the file.
+            columns: further arrays for the file, such as one number a pair.
 
         Raises:
             OSError: the write failed; the old file, if any, is untouched.
@@ -104,6 +108,7 @@ class Matching:
             **{name: getattr(self, name).astype(dtype) for name, dtype in _STORED.items()},
             **{name: np.float64(getattr(self, name)) for name in _SCALARS},
             "absolute": np.bool_(self.absolute),
+            **columns,
         }
         # A file object, because savez would append ".npz" to the temporary name.
         with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:

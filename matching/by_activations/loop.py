@@ -1,0 +1,205 @@
+"""The best assignment under a similarity of which only one row is held at a time.
+
+As for the weights (solver/loop.py), the assignment is solved on few pairs, its prices are tested on
+all, and pairs that exceed them join the graph, until none does. Here each test looks at all pairs:
+that is one sparse product, A^T B, of which each row is made, looked at and forgotten.
+
+**Where no similarity is negative**, a latent that is left alone loses nothing against one in a pair
+of similarity 0. So each side gets spare members that have similarity 0 with all, more than there
+are latents: the best assignment of these leaves no two latents alone that have S > 0, and so is
+the best of the whole smaller side as well, with prices of 0 or more. Pairs of similarity 0, which
+are nearly all pairs of rare latents, need not be in the graph.
+
+**Where some are negative**, the whole smaller side has to be matched. Rows that are left to columns
+they are never active with have S_ij = -x_i y_j there. Such a matrix is of Monge's kind once rows
+are sorted by falling x and columns by rising y: the diagonal is best, and prices that hold for it
+and for both neighbours of each place hold for all pairs (Burkard, Klinz and Rudolf, Discrete
+Applied Mathematics 70, 1996, pp. 95-161). So the graph gets these pairs of whatever is left over.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...common.progress import Progress
+from ..assignment.members import centred_assignment
+from ..solver.graph import Graph
+from .nodes import Side, with_rest
+from .similarity import Floats, Indices, Similarity
+
+_TOLERANCE = 1e-12  # rounding of S and of its two prices
+# A look at all pairs lists those that are nearer to their prices than this; then less.
+_DELTAS = (0.015, 0.0075, 0.003, 0.001)
+
+Prices = tuple[Floats, Floats]
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """An optimal assignment of every row, and the prices that prove it."""
+
+    cols: Indices  # (L_A,)
+    prices: Prices  # u (L_A,) and v (L_B,)
+    row_max: Floats  # (L_A,)
+    col_max: Floats  # (L_B,)
+    worst_violation: float  # the largest S_ij - (u_i + v_j) of all pairs, or 0 if that is negative
+
+
+@dataclass
+class Account:
+    """What the work took."""
+
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("candidates", "solve", "pricing"), 0.0)
+    )
+    passes: int = 0
+    """How often prices were tested on all pairs."""
+
+    @contextmanager
+    def timed(self, phase: str, progress: Progress, total: int) -> Iterator[None]:
+        """Add what the block takes to a phase, and tell of its start and end."""
+        start = time.perf_counter()
+        progress(phase, 0, total, "latents")
+        yield
+        progress(phase, total, total, "latents")
+        self.seconds[phase] += time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """An assignment that is optimal on a graph."""
+
+    pairs: tuple[Indices, Indices]  # of live latents
+    cols: Indices  # (L_A,) all rows' partners
+    node_prices: Prices
+    prices: Prices  # of latents
+
+
+def find_optimum(similarity: Similarity, progress: Progress, account: Account) -> Optimum:
+    """Assign every row to a column of its own, for the largest sum of similarities, and prove it.
+
+    Args:
+        similarity: of L_A rows and L_B columns, L_A <= L_B.
+        progress: told of the phases "candidates", "solve" and "pricing", in rows.
+        account: gets what the work took.
+    """
+    size = similarity.shape[0]
+    sides = _sides(similarity)
+    with account.timed("candidates", progress, size):
+        first = similarity.best(*map(np.zeros, similarity.shape), floor=0.0)
+        graph = first.pairs
+        if not similarity.never_negative:
+            graph = _joined(graph, _diagonal(similarity, sides[0].live, sides[1].live))
+    start: Prices | None = None
+    deltas = iter(_DELTAS)
+    while True:
+        with account.timed("solve", progress, size):
+            solved = _solve(sides, graph, start)
+        with account.timed("pricing", progress, size):
+            found = similarity.best(*solved.prices, floor=-next(deltas, -_TOLERANCE))
+            worst = max(found.worst, _worst_of_rest(sides, solved.prices))
+            new = found.pairs.outside(graph)
+            if worst > _TOLERANCE and not similarity.never_negative:
+                new = _joined(new, _left_over(similarity, sides, graph, solved).outside(graph))
+        account.passes += 1
+        if worst <= _TOLERANCE or not len(new):
+            break
+        graph, start = graph.joined(new), solved.node_prices
+    maxima = (first.row_max, first.col_max)
+    return Optimum(solved.cols, solved.prices, *_with_zeros(sides, *maxima), max(0.0, worst))
+
+
+def _sides(similarity: Similarity) -> tuple[Side, Side]:
+    scales = similarity.rows.scale, similarity.cols.scale
+    # One more than rows, so that one at least is left for another spare member, at 0.
+    spare = len(scales[0]) + 1 if similarity.never_negative else 0
+    a, b = (Side(np.flatnonzero(scale > 0), len(scale), spare) for scale in scales)
+    return a, b
+
+
+def _solve(sides: tuple[Side, Side], graph: Graph, start: Prices | None) -> _Solved:
+    a, b = sides
+    nodes = with_rest(a, b, graph)
+    partner, u, v = centred_assignment(
+        nodes.rows, nodes.cols, nodes.weights, (a.members, b.members), start
+    )
+    own = partner[: len(a.live)]  # the live rows', who have one member each, as live columns have
+    matched = own < len(b.live)
+    pairs = a.live[matched], b.live[own[matched]]
+    cols = _whole(a, b, *pairs)
+    row_price, col_price = u, v
+    if a.spare:
+        # Spare members are matched to one another at 0, so that the last nodes' prices are opposite:
+        # moved to 0 and 0, they say that no other price is negative.
+        row_price, col_price = np.maximum(u + v[-1], 0), np.maximum(v - v[-1], 0)
+        row_price[-1] = col_price[-1] = 0
+    col_price = col_price[b.node_of()]
+    if a.num_latents < b.num_latents:
+        col_price[np.delete(np.arange(b.num_latents), cols)] = 0  # exactly
+    return _Solved(pairs, cols, (u, v), (row_price[a.node_of()], col_price))
+
+
+def _whole(a: Side, b: Side, rows: Indices, cols: Indices) -> Indices:
+    """Return the partner of every row, (L_A,), from the pairs of live latents.
+
+    Live rows that are left over get columns that have S = 0 with all, as long as there are any.
+    """
+    partner = np.full(a.num_latents, -1)
+    partner[rows] = cols
+    alone = np.append(np.setdiff1d(a.live, rows), a.rest())
+    free = np.append(b.rest(), np.setdiff1d(b.live, cols))
+    partner[alone] = free[: len(alone)]
+    return partner
+
+
+def _worst_of_rest(sides: tuple[Side, Side], prices: Prices) -> float:
+    """Return the largest excess of pairs with a latent that has S = 0 with all."""
+    rest = [price[side.rest()] for side, price in zip(sides, prices, strict=True)]
+    return max(
+        (-part.min() - other.min() for part, other in zip(rest, prices[::-1], strict=True) if len(part)),
+        default=-np.inf,
+    )  # fmt: skip
+
+
+def _left_over(
+    similarity: Similarity, sides: tuple[Side, Side], graph: Graph, solved: _Solved
+) -> Graph:
+    """Return pairs of the live latents that are in no pair with S > 0."""
+    rows, cols = solved.pairs
+    positive = graph.weights_of(rows, cols) > 0
+    return _diagonal(
+        similarity, rows[~positive], np.setdiff1d(sides[1].live, cols[positive])
+    )
+
+
+def _diagonal(similarity: Similarity, rows: Indices, cols: Indices) -> Graph:
+    """Return the pairs on and beside the diagonal, rows by falling x and columns by rising y."""
+    x, y = (side.shift * side.scale for side in (similarity.rows, similarity.cols))
+    rows, cols = rows[np.argsort(-x[rows], kind="stable")], cols[np.argsort(y[cols], kind="stable")]
+    places: list[tuple[NDArray, NDArray]] = []
+    for row_step, col_step in ((0, 0), (0, 1), (1, 0)):
+        length = max(0, min(len(rows) - row_step, len(cols) - col_step))
+        places.append((rows[row_step:][:length], cols[col_step:][:length]))
+    return similarity.graph_at(*(np.concatenate(side) for side in zip(*places, strict=True)))
+
+
+def _joined(graph: Graph, other: Graph) -> Graph:
+    return graph.joined(other.outside(graph))
+
+
+def _with_zeros(
+    sides: tuple[Side, Side], row_max: Floats, col_max: Floats
+) -> tuple[Floats, Floats]:
+    """Return the largest S of each latent, with those that are 0 with all."""
+    a, b = sides
+    if len(b.live) < b.num_latents:
+        row_max = np.maximum(row_max, 0)
+    if len(a.live) < a.num_latents:
+        col_max = np.maximum(col_max, 0)
+    row_max[a.rest()] = 0
+    col_max[b.rest()] = 0
+    return row_max, col_max
