@@ -45,10 +45,11 @@ def bench_beside(
     """
     x = unit_variance(x, shape.num_tokens)
     total, b_dec = steps + UNTIMED, x.mean(dim=0)
-    schedule = Schedule(contest.config, shape.num_latents, total)
+    config = contest.config(shape)
+    schedule = Schedule(config, shape.num_latents, total)
     loops = {
-        contest.peer: contest.make(contest.start(shape, b_dec), contest, schedule),
-        OURS: OwnLoop(contest.start(shape, b_dec), contest.config, total).step,
+        contest.peer: contest.make(contest.start(shape, b_dec), contest, schedule, shape).step,
+        OURS: OwnLoop(contest.start(shape, b_dec), config, total).step,
     }
     losses: dict[str, list[float]] = {way: [] for way in loops}
     batches = torch.split(x, shape.num_tokens)

@@ -12,6 +12,7 @@ from twinsae.bench.measurement import OURS
 from twinsae.bench.own_loop import OwnLoop
 from twinsae.bench.problem import Shape
 from twinsae.bench.refuse import WrongResultError
+from twinsae.bench.rivals import Rival
 from twinsae.sae.loss import total_variance
 from twinsae.sae.training.optimizer import Schedule
 
@@ -36,16 +37,16 @@ def contest():
     """Ours against ours, with losses that are off by a factor from the 5th step on."""
 
     def contest(off: float):
-        def make(sae, contest, schedule: Schedule):
+        def make(sae, contest, schedule: Schedule, shape: Shape) -> Rival:
             assert schedule.total == 7
-            loop = OwnLoop(sae, contest.config, schedule.total)
+            loop = OwnLoop(sae, contest.config(shape), schedule.total)
             seen = SimpleNamespace(steps=0)
 
             def step(x: Tensor) -> float:
                 seen.steps += 1
                 return loop.step(x) * (off if seen.steps >= 5 else 1)
 
-            return step
+            return Rival(step, sae)
 
         return replace(CONTESTS[0], peer="other", make=make)
 
