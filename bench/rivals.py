@@ -63,6 +63,11 @@ class Contest:
     differs: str = ""
     """How the peer's loss differs from ours, if it does."""
 
+    @property
+    def has_k(self) -> bool:
+        """Whether the number of active latents is given."""
+        return SAEConfig(1, 1, k=1, activation=self.sae["activation"]).k > 0
+
     def start(self, shape: Shape, b_dec: Tensor) -> SAE:
         """Return the SAE that both begin with, for activations of mean ``b_dec`` (D,)."""
         settings = dict(self.sae)

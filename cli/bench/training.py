@@ -42,13 +42,19 @@ class BenchTraining:
         ], ...
     ] = ()  # fmt: skip
     """Train these architectures by our trainer, and by each peer that has them."""
+    few: bool = False
+    """With --beside: only relu, gated and jumprelu, with one latent in 50 active, as in later
+    training, and not half of them, as in the first steps."""
     losses: bool = False
     """With --beside: compare the losses of --rounds steps, and what was learned, not the times."""
 
     def __post_init__(self) -> None:
         """Raise for settings that do not fit one another."""
-        if self.losses and not self.beside:
-            raise ValueError("losses: only with --beside, such as --beside topk")
+        for name in ("few", "losses"):
+            if getattr(self, name) and not self.beside:
+                raise ValueError(f"{name}: only with --beside, such as --beside relu")
+        if self.few and self.losses:
+            raise ValueError("few: not with --losses")
 
     def run(self, console: "Console") -> None:
         """Train, and print one table."""
@@ -66,9 +72,10 @@ class BenchTraining:
             self._compare_losses(console, x, shape, peers)
             return
         calls = [
-            (contest.peer, partial(bench_beside, contest))
+            (contest.peer, partial(bench_beside, contest, few=self.few))
             for contest in CONTESTS
             if contest.job in self.beside and contest.peer in peers
+            if not (self.few and contest.has_k)
         ]
         if not self.beside:
             calls = [

@@ -88,3 +88,12 @@ def test_losses_are_shown(capsys):
     assert len(re.findall(r"\| topk +\| \w+ +\| +\de-0[678] \| +\de-0[678] \|", shown)) == 3
     assert len(re.findall(r"\| topk_auxk +\| \w+ +\| +another loss \|", shown)) == 2
     assert "topk_auxk of sparsify: its AuxK does not reach the encoder." in shown
+
+
+def test_kinds_without_k_are_measured_with_few_active(capsys):
+    arguments = ["--shape", "32", "8", "100", "4", "--rounds", "2", "--few"]
+    assert main(["bench", "training", *arguments, "--beside", "topk", "jumprelu", "relu"]) == 0
+    shown = capsys.readouterr().out
+    assert "topk" not in shown
+    assert shown.count("jumprelu, 1 in 50 active, beside SAELens") == 1
+    assert len(re.findall(r"\| twinsae +\|", shown)) == 3
