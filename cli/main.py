@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from .bench.gpu import BenchGpu
 from .bench.match import BenchMatch
 from .bench.scaling import BenchScaling
+from .bench.seeds import BenchSeeds
 from .bench.side_by_side import BenchAbove, BenchAll, BenchCandidates, BenchEncode, BenchStep
 from .bench.training import BenchTraining
 from .certainty import Certainty
@@ -85,6 +86,7 @@ BENCH = Family(
         "scaling": BenchScaling,
         "match": BenchMatch,
         "training": BenchTraining,
+        "seeds": BenchSeeds,
         "gpu": BenchGpu,
     },
 )

@@ -85,6 +85,7 @@ def folder(tmp_path: Path) -> Path:
 ERRORS = {
     "mach a b": "there is no command 'twinsae mach'; did you mean match?",
     "zzz": "there is no command 'twinsae zzz'; twinsae --help lists all",
+    "bench training --losses": "losses: only with --beside, such as --beside relu",
     "bench scalling": "there is no command 'twinsae bench scalling'; did you mean scaling?",
     "match a/seed0 a/seed7 --out o": "B: a/seed7 does not exist; SAEs beside it: seed0, seed1",
     "match a/seed0 no/seed7 --out o": "B: no/seed7 does not exist",
