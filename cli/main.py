@@ -18,6 +18,9 @@ from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
 from .evaluate import Evaluate
+from .figure import ABOUT as ABOUT_FIGURE
+from .figure import EXAMPLE as EXAMPLE_FIGURE
+from .figure import FIGURES
 from .help_text import command_help, overview
 from .list_saes import List
 from .match import Match
@@ -84,6 +87,7 @@ BENCH = Family(
         "gpu": BenchGpu,
     },
 )
+FIGURE = Family(ABOUT_FIGURE, EXAMPLE_FIGURE, FIGURES)
 TWINSAE = Family(
     ABOUT,
     EXAMPLE,
@@ -95,6 +99,7 @@ TWINSAE = Family(
         "match-all": MatchAll,
         "null": Null,
         "report": Report,
+        "figure": FIGURE,
         "convert": Convert,
         "list": List,
         "bench": BENCH,
