@@ -20,6 +20,9 @@ from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
 from .evaluate import Evaluate
+from .figure import ABOUT as ABOUT_FIGURE
+from .figure import EXAMPLE as EXAMPLE_FIGURE
+from .figure import FIGURES
 from .fire import Fire
 from .help_text import command_help, overview
 from .list_saes import List
@@ -90,6 +93,7 @@ BENCH = Family(
         "gpu": BenchGpu,
     },
 )
+FIGURE = Family(ABOUT_FIGURE, EXAMPLE_FIGURE, FIGURES)
 TWINSAE = Family(
     ABOUT,
     EXAMPLE,
@@ -105,6 +109,7 @@ TWINSAE = Family(
         "substitute": Substitute,
         "splitting": Splitting,
         "report": Report,
+        "figure": FIGURE,
         "convert": Convert,
         "list": List,
         "bench": BENCH,
