@@ -16,6 +16,7 @@ from .bench.seeds import BenchSeeds
 from .bench.side_by_side import BenchAbove, BenchAll, BenchCandidates, BenchEncode, BenchStep
 from .bench.training import BenchTraining
 from .certainty import Certainty
+from .chain import Chain
 from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
@@ -108,6 +109,7 @@ TWINSAE = Family(
         "certainty": Certainty,
         "substitute": Substitute,
         "splitting": Splitting,
+        "chain": Chain,
         "report": Report,
         "figure": FIGURE,
         "convert": Convert,

@@ -36,6 +36,19 @@ def sides_table(summary: dict[str, Any]) -> Table:
     return table
 
 
+def map_table(facts: dict[str, Any]) -> Table:
+    """Return what a map from one space to another explains, and its shape, from `map.json`."""
+    table = Table("map", facts["kind"])
+    before = facts["explained_before"]
+    if before is not None:
+        table.add_row("variance explained without it", f"{before:.1%}")
+    table.add_row("variance explained, on other tokens", f"{facts['explained']:.1%}")
+    table.add_row("learned from", f"{facts['tokens']:,} tokens")
+    table.add_row("rank", f"{facts['rank']:,}")
+    table.add_row("condition", f"{facts['condition']:,.1f}")
+    return table
+
+
 def _side_facts(block: dict[str, Any]) -> dict[str, str]:
     facts = {
         "objective": f"{block['objective']:.6f}",

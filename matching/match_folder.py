@@ -53,7 +53,7 @@ def open_match(folder: StrPath, *, orientation: Orientation | None = None) -> Op
         ValueError: a file is corrupt, or an SAE has changed since the match.
     """
     folder = Path(folder)
-    summary = _read_summary(folder)
+    summary = read_summary(folder)
     for name, facts in summary["inputs"].items():
         if sha256(weight_file(Path(facts["path"]))) != facts["sha256"]:
             raise ValueError(f"{facts['path']} has changed since it was matched as {name}")
@@ -62,7 +62,13 @@ def open_match(folder: StrPath, *, orientation: Orientation | None = None) -> Op
     return OpenedMatch(folder, summary, sides)
 
 
-def _read_summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return the summary of a folder that `match_files` wrote.
+
+    Raises:
+        FileNotFoundError: the folder is no match.
+        ValueError: the summary is corrupt or of another format.
+    """
     file = folder / SUMMARY
     if not file.is_file():
         raise FileNotFoundError(f"{folder} is no match: it has no {SUMMARY}")

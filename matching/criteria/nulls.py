@@ -25,7 +25,8 @@ from ...common.progress import Progress
 from ...sae import SAE, SAEConfig, save_sae
 from ...sae.formats.dictionary import load_dictionary
 from ...sae.formats.orientation import Orientation, Side
-from ..match_files import SUMMARY, match_files
+from ..match_files import match_files
+from ..match_folder import read_summary
 from ..rows import StoredRows
 
 Null = Literal["spectrum", "untrained"]
@@ -100,10 +101,7 @@ def match_null(
     """
     if kind not in get_args(Null):
         raise ValueError(f"kind: expected one of {', '.join(get_args(Null))}, got {kind!r}")
-    given = Path(match) / SUMMARY
-    if not given.is_file():
-        raise FileNotFoundError(f"{match} is no match: it has no {SUMMARY}")
-    summary = json.loads(given.read_text())
+    summary = read_summary(Path(match))
     sides, b = summary["settings"]["sides"], summary["inputs"]["b"]
     folder = Path(out) / DICTIONARY
     save_sae(_null_sae(b, sides, kind, seed, orientation), folder)
