@@ -25,6 +25,7 @@ from .match import Match
 from .match_all import MatchAll
 from .options import first_line, parse, suggestion
 from .report import Report
+from .series import Series
 from .stopping import StoppedBySignal
 from .train import Train
 
@@ -94,6 +95,7 @@ TWINSAE = Family(
         "fire": Fire,
         "match": Match,
         "match-all": MatchAll,
+        "series": Series,
         "report": Report,
         "convert": Convert,
         "list": List,

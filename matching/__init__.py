@@ -14,12 +14,14 @@ from .match_all import AllSeeds, match_all
 from .match_files import match_files
 from .matching import Matching
 from .proof import Certificate, verify
+from .series import Given, series
 
 __all__ = [
     "AllSeeds",
     "Assignment",
     "Bounds",
     "Certificate",
+    "Given",
     "Matching",
     "assignment_bounds",
     "centre_prices",
@@ -32,6 +34,7 @@ __all__ = [
     "mmcs",
     "overlap",
     "pw_mcc",
+    "series",
     "shared",
     "sparse_assignment",
     "verify",
