@@ -32,6 +32,7 @@ from .match_all import MatchAll
 from .null import Null
 from .options import first_line, parse, suggestion
 from .report import Report
+from .series import Series
 from .splitting import Splitting
 from .stopping import StoppedBySignal
 from .substitute import Substitute
@@ -110,6 +111,7 @@ TWINSAE = Family(
         "substitute": Substitute,
         "splitting": Splitting,
         "chain": Chain,
+        "series": Series,
         "report": Report,
         "figure": FIGURE,
         "convert": Convert,

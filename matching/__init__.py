@@ -22,6 +22,7 @@ from .match_all import AllSeeds, match_all
 from .match_files import match_files
 from .matching import Matching
 from .proof import Certificate, verify, verify_activations
+from .series import Given, series
 
 __all__ = [
     "AllSeeds",
@@ -29,6 +30,7 @@ __all__ = [
     "Bounds",
     "Certificate",
     "Codes",
+    "Given",
     "Matching",
     "active_together",
     "agreement",
@@ -46,6 +48,7 @@ __all__ = [
     "mmcs",
     "overlap",
     "pw_mcc",
+    "series",
     "shared",
     "sparse_assignment",
     "verify",
