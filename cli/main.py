@@ -23,6 +23,7 @@ from .help_text import command_help, overview
 from .list_saes import List
 from .match import Match
 from .match_all import MatchAll
+from .metrics import Metrics
 from .options import first_line, parse, suggestion
 from .report import Report
 from .stopping import StoppedBySignal
@@ -94,6 +95,7 @@ TWINSAE = Family(
         "match": Match,
         "match-all": MatchAll,
         "certainty": Certainty,
+        "metrics": Metrics,
         "report": Report,
         "convert": Convert,
         "list": List,

@@ -10,7 +10,7 @@ from ...common.progress import Progress, silent
 from ..assignment import extension as _native
 from ..matching import Matching
 from ..rows import Matrix, StoredRows, check_widths
-from ..solver.selection import Selection
+from ..solver.selection import whole
 from .circuits import Circuits, circuits_of
 from .steps import cheapest_steps
 
@@ -121,16 +121,9 @@ def certainty_of_rows(
 
 def _circuits(a: StoredRows, b: StoredRows, matching: Matching, progress: Progress) -> Circuits:
     """Return the graph of all changes, where every row is matched: L_A <= L_B."""
-    sides = [Selection(side, _all(side)) for side in (a, b)]
-    prices = matching.row_price, matching.col_price
-    steps = cheapest_steps(
-        (sides[0], sides[1], prices), matching.rows, matching.cols, _LISTED, progress
-    )
+    problem = whole(a), whole(b), (matching.row_price, matching.col_price)
+    steps = cheapest_steps(problem, matching.rows, matching.cols, _LISTED, progress)
     return circuits_of(matching.cols, matching.col_price, *steps)
-
-
-def _all(stored: StoredRows) -> torch.Tensor:
-    return torch.arange(stored.num_latents, device=stored.matrix.device)
 
 
 def _cheapest(
