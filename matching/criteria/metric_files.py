@@ -58,13 +58,10 @@ def metric_files(
 
 def _of_side(given: OpenedSide, progress: Progress) -> SideMetrics:
     absolute = given.matching.absolute
-    rows = {
-        counted: [_counted(side, counted) for side in (given.a, given.b)]
-        for counted in (False, True)
-    }
-    other = match_rows(*rows[not absolute], Options(), progress)
-    signed = other if absolute else given.matching
-    return side_metrics(*rows[False], signed, given.matching if absolute else other)
+    a, b = (_counted(side, not absolute) for side in (given.a, given.b))
+    other = match_rows(a, b, Options(), progress)
+    signed, unsigned = (other, given.matching) if absolute else (given.matching, other)
+    return side_metrics(_counted(given.a, False), _counted(given.b, False), signed, unsigned)
 
 
 def _alignments(opened: OpenedMatch) -> list[Metric]:

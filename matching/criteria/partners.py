@@ -81,11 +81,12 @@ def greedy_partners(a: StoredRows, b: StoredRows, found: Neighbours | None = Non
         rows, cols = np.delete(rows, ends[0]), np.delete(cols, ends[1])
         if not len(rows) or not len(cols):
             return partner
-        left = (
-            Selection(side, torch.from_numpy(names).to(side.matrix.device))
-            for side, names in ((a, rows), (b, cols))
-        )
-        found = _neighbours(*left, min(listed, MOST_CANDIDATES), silent)
+        listed = min(listed, MOST_CANDIDATES)
+        found = _neighbours(_part(a, rows), _part(b, cols), listed, silent)
+
+
+def _part(stored: StoredRows, rows: Indices) -> Selection:
+    return Selection(stored, torch.from_numpy(rows).to(stored.matrix.device))
 
 
 def _neighbours(a: Selection, b: Selection, listed: int, progress: Progress) -> Neighbours:
