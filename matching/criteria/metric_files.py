@@ -61,7 +61,8 @@ def _of_side(given: OpenedSide, progress: Progress) -> SideMetrics:
     a, b = (_counted(side, not absolute) for side in (given.a, given.b))
     other = match_rows(a, b, Options(), progress)
     signed, unsigned = (other, given.matching) if absolute else (given.matching, other)
-    return side_metrics(_counted(given.a, False), _counted(given.b, False), signed, unsigned)
+    rows = _counted(given.a, False), _counted(given.b, False)
+    return side_metrics(*rows, signed, unsigned, renamed(progress, before="nearest "))
 
 
 def _alignments(opened: OpenedMatch) -> list[Metric]:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...common.progress import Progress, silent
 from ..matching import Matching
 from ..rows import StoredRows
 from ..solver.selection import edge_cosines, whole
@@ -63,7 +64,13 @@ class SideMetrics(NamedTuple):
     whether the nearest one's nearest is this latent."""
 
 
-def side_metrics(a: StoredRows, b: StoredRows, signed: Matching, absolute: Matching) -> SideMetrics:
+def side_metrics(
+    a: StoredRows,
+    b: StoredRows,
+    signed: Matching,
+    absolute: Matching,
+    progress: Progress = silent,
+) -> SideMetrics:
     """Compute every number of this module that needs one side alone.
 
     Args:
@@ -71,13 +78,14 @@ def side_metrics(a: StoredRows, b: StoredRows, signed: Matching, absolute: Match
         b: (L_B, D).
         signed: their matching.
         absolute: their matching by absolute cosines.
+        progress: told of the phase "candidates", in pairs.
 
     Raises:
         ValueError: a matching counts cosines in the other way, or the rows are not signed.
     """
     if signed.absolute or not absolute.absolute or a.absolute or b.absolute:
         raise ValueError("expected rows and a matching with signs, and one of absolute cosines")
-    found = neighbours(a, b)
+    found = neighbours(a, b, progress)
     nearest, back = found.nearest()
     matched = np.full(a.num_latents, -1, dtype=np.int64)
     matched[signed.rows] = signed.cols
