@@ -29,6 +29,7 @@ from .help_text import command_help, overview
 from .list_saes import List
 from .match import Match
 from .match_all import MatchAll
+from .metrics import Metrics
 from .null import Null
 from .options import first_line, parse, suggestion
 from .report import Report
@@ -112,6 +113,7 @@ TWINSAE = Family(
         "splitting": Splitting,
         "chain": Chain,
         "series": Series,
+        "metrics": Metrics,
         "report": Report,
         "figure": FIGURE,
         "convert": Convert,

@@ -27,6 +27,12 @@ from .solver.candidates import Source
 FORMAT = "twinsae-match/1"
 SUMMARY = "summary.json"
 SIDES: tuple[Side, ...] = ("decoder", "encoder")
+# What others make of a match, and what another match makes wrong.
+_DERIVED = (
+    "metrics.json", "activations.json", "activations.npz", "map.json", "map.npz",
+    *(f"{side}-{table}.{ending}" for side in SIDES for table in ("certainty", "partners")
+      for ending in ("npz", "json")),
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +66,8 @@ def match_files(
     ``upper_bound`` float64, and ``absolute``. ``out/summary.json`` holds the inputs with their
     SHA-256, versions, settings, what each side's matching took and reached, and the result of
     `overlap`. Whatever an earlier match left under these names is replaced, once all sides are
-    matched; a folder with a summary is complete.
+    matched, and what `certainty_files` and `metric_files` made of it is deleted; a folder with a
+    summary is complete.
 
     Args:
         a: an SAE folder, or one file, as `load_dictionary` reads it; or a name on the Hugging Face
@@ -230,8 +237,8 @@ def _versions() -> dict[str, str]:
 
 def _write(out: Path, matchings: dict[Side, Matching], summary: dict[str, Any]) -> None:
     # The summary goes first and comes last, so that it never describes other files than its own.
-    # A match by activations that is there was of the inputs before.
-    for name in (SUMMARY, "activations.json", "activations.npz"):
+    (out / SUMMARY).unlink(missing_ok=True)
+    for name in _DERIVED:
         (out / name).unlink(missing_ok=True)
     for side in SIDES:
         if side in matchings:

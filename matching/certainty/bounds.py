@@ -10,7 +10,7 @@ from ...common.progress import Progress, silent
 from ..assignment import extension as _native
 from ..matching import Matching
 from ..rows import Matrix, StoredRows, check_widths
-from ..solver.selection import Selection
+from ..solver.selection import whole
 from .circuits import Circuits, circuits_of
 from .steps import cheapest_steps
 
@@ -45,9 +45,10 @@ class Certainty:
     @property
     def exact(self) -> NDArray[np.bool_]:
         """(M,) whether both bounds are equal within 1e-6."""
-        same = self.lower == self.upper  # infinities too
-        with np.errstate(invalid="ignore"):
-            return same | (self.upper - self.lower <= EXACT)
+        known = np.isfinite(self.lower)  # otherwise both are infinite
+        width = np.subtract(self.upper, self.lower, out=np.zeros(len(known)), where=known)
+        exact: NDArray[np.bool_] = width <= EXACT
+        return exact
 
     def summary(self) -> dict[str, float]:
         """Return shares of the pairs, by what their bounds say.
@@ -90,7 +91,7 @@ def certainty(
 
     Raises:
         TypeError, ValueError: ``a`` or ``b`` are no dictionaries of one width, as for `match`, or
-            the matching is of dictionaries of other sizes.
+            the matching is of dictionaries of other sizes or not one to one.
     """
     stored = [StoredRows(rows, name, matching.absolute) for rows, name in ((a, "a"), (b, "b"))]
     return certainty_of_rows(stored[0], stored[1], matching, progress or silent)
@@ -101,14 +102,8 @@ def certainty_of_rows(
 ) -> Certainty:
     """As `certainty`, for rows that are already validated."""
     check_widths(a, b)
-    sizes = a.num_latents, b.num_latents
-    matched = len(matching.row_price), len(matching.col_price)
-    if sizes != matched or len(matching.rows) != min(sizes):
-        raise ValueError(
-            f"matching: expected one of {sizes[0]:,} and {sizes[1]:,} latents, "
-            f"got {len(matching.rows):,} pairs of {matched[0]:,} and {matched[1]:,}"
-        )
-    if sizes[0] > sizes[1]:
+    _check_form(matching, (a.num_latents, b.num_latents))
+    if a.num_latents > b.num_latents:
         swapped = certainty_of_rows(b, a, matching.swapped(), progress)
         order = np.argsort(swapped.cols)
         rows, cols = swapped.cols[order], swapped.rows[order]
@@ -119,18 +114,26 @@ def certainty_of_rows(
     return Certainty(matching.rows, matching.cols, lower, upper + slack)
 
 
+def _check_form(matching: Matching, sizes: tuple[int, int]) -> None:
+    matched = len(matching.row_price), len(matching.col_price)
+    if sizes != matched or len(matching.rows) != min(sizes):
+        raise ValueError(
+            f"matching: expected one of {sizes[0]:,} and {sizes[1]:,} latents, "
+            f"got {len(matching.rows):,} pairs of {matched[0]:,} and {matched[1]:,}"
+        )
+    for name, size in zip(("rows", "cols"), sizes, strict=True):
+        latents = getattr(matching, name)
+        if len(np.unique(latents)) != len(latents) or latents.min() < 0 or latents.max() >= size:
+            raise ValueError(f"matching: {name} must name latents below {size:,}, each once")
+    if (np.diff(matching.rows) < 0).any():
+        raise ValueError("matching: rows must ascend")
+
+
 def _circuits(a: StoredRows, b: StoredRows, matching: Matching, progress: Progress) -> Circuits:
     """Return the graph of all changes, where every row is matched: L_A <= L_B."""
-    sides = [Selection(side, _all(side)) for side in (a, b)]
-    prices = matching.row_price, matching.col_price
-    steps = cheapest_steps(
-        (sides[0], sides[1], prices), matching.rows, matching.cols, _LISTED, progress
-    )
+    problem = whole(a), whole(b), (matching.row_price, matching.col_price)
+    steps = cheapest_steps(problem, matching.rows, matching.cols, _LISTED, progress)
     return circuits_of(matching.cols, matching.col_price, *steps)
-
-
-def _all(stored: StoredRows) -> torch.Tensor:
-    return torch.arange(stored.num_latents, device=stored.matrix.device)
 
 
 def _cheapest(

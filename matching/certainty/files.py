@@ -1,7 +1,6 @@
 """`certainty_files`: the certainty of a match on disk, as a table beside each of its matchings."""
 
 from importlib.metadata import version
-from typing import Any
 
 from ...common.files import StrPath
 from ...common.progress import Progress, renamed, silent
@@ -15,7 +14,7 @@ FORMAT = "twinsae-certainty/1"
 
 def certainty_files(
     folder: StrPath, *, orientation: Orientation | None = None, progress: Progress | None = None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, float]]:
     """Bound for each pair of a match how much the optimum falls without it, and write the bounds.
 
     For each side of the match, ``folder/<side>-certainty.npz`` gets one row a matched pair, with
@@ -37,7 +36,7 @@ def certainty_files(
         OSError: a table could not be written.
     """
     opened = open_match(folder, orientation=orientation)
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for side, (a, b, matching, _) in opened.sides.items():
         told = renamed(progress or silent, before=f"{side} ")
         bounds = certainty_of_rows(a, b, matching, told)

@@ -32,9 +32,9 @@ class Claims:
 
     row_price: Floats  # (L_A,)
     col_price: Floats  # (L_B,)
-    absolute: bool  # whether cosines count by their absolute values
     row_floor: Floats  # (L_A,) a row's best cosine need not be found where it is not above this
     col_floor: Floats  # (L_B,)
+    absolute: bool = False  # whether cosines count by their absolute values
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class Selection:
         return torch.from_numpy(values).to(self.index.device)
 
 
+def whole(stored: StoredRows) -> Selection:
+    """Return all rows of a dictionary."""
+    return Selection(stored, torch.arange(stored.num_latents, device=stored.matrix.device))
+
+
 def scan_error(d_in: int) -> float:
     """Return how far a score of `Selection.unit` rows may be from their cosine.
 

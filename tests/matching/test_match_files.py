@@ -83,6 +83,7 @@ def test_the_summary_has_exactly_its_keys(folders, tmp_path):
     assert summary["versions"]["numpy"] == np.__version__
     assert summary["settings"] == {
         "sides": ["decoder", "encoder"],
+        "absolute": False,
         "m": 32,
         "candidates": "scan",
         "memory_limit": 10**9,

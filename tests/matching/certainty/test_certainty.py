@@ -129,6 +129,13 @@ def test_a_matching_of_other_sizes_is_refused(make_pair):
     a, b = make_pair(6, 9, 4)
     with pytest.raises(ValueError, match=r"^matching: expected one of 6 and 8 latents, got 6"):
         certainty(a, b[:8], match(a, b))
+    matching = match(a, b)
+    twice = replace(matching, cols=matching.cols[[0, 0, 1, 2, 3, 4]])
+    with pytest.raises(ValueError, match=r"^matching: cols must name latents below 9, each"):
+        certainty(a, b, twice)
+    turned = replace(matching, rows=matching.rows[::-1], cols=matching.cols[::-1])
+    with pytest.raises(ValueError, match="rows must ascend"):
+        certainty(a, b, turned)
 
 
 def test_the_summary_counts_pairs():

@@ -38,6 +38,8 @@ def test_the_table_holds_the_bounds_and_says_whose(folder: Path, capsys):
         assert facts["inputs"][name]["sha256"] == summary["inputs"][name]["sha256"]
     shares = expected.summary()
     assert {name: facts[name] for name in shares} == shares
+    match_files(folder.parent / "b.npy", folder.parent / "a.npy", ["decoder"], folder)
+    assert {file.name for file in folder.iterdir()} == {"decoder.npz", "summary.json"}
     shown = capsys.readouterr().out
     assert f"{shares['needed']:.1%}" in shown
 
