@@ -18,7 +18,6 @@ def best_pairs(
     row_price: Doubles,
     col_price: Doubles,
     floor: float,
-    least: float,
     threads: int,
     row_cols: Ends,
     row_values: Doubles,

@@ -109,9 +109,7 @@ def _memory(small: Codes, large: Codes) -> int:
     return index + 400 * LIST * latents + 64 * 2**20
 
 
-def _matching(
-    optimum: Optimum, cosine: NDArray[np.float64], stats: dict[str, object]
-) -> Matching:
+def _matching(optimum: Optimum, cosine: NDArray[np.float64], stats: dict[str, object]) -> Matching:
     row_price, col_price = optimum.prices
     prices = math.fsum(row_price) + math.fsum(col_price)
     return Matching(

@@ -63,15 +63,12 @@ class Similarity:
     def __init__(self, a: Codes, b: Codes, measure: Measure) -> None:
         self.shape = a.num_latents, b.num_latents
         self.rows, self.cols = scaled(a, measure), scaled(b, measure)
-        self.never_negative = measure == "cosine" and min(_least(a), _least(b)) >= 0
-        """Whether it is known that all S are 0 or more."""
         self._arguments = (a.by_latent(), b.by_token, *self.rows, *self.cols)
 
     def best(self, row_price: Floats, col_price: Floats, floor: float) -> Best:
         """Look at all pairs, and list of each row and column those that exceed their prices most.
 
-        Pairs with a latent that has S = 0 with all are left out. Where no S is negative, so are
-        pairs with S = 0, which non-negative prices allow for.
+        Pairs with a latent that has S = 0 with all are left out.
 
         Args:
             row_price: u (L_A,).
@@ -83,9 +80,8 @@ class Similarity:
         ]
         maxima = [np.empty(size) for size in self.shape]
         priced = np.where(self.cols.scale > 0, col_price, np.inf)
-        least = 0.0 if self.never_negative else -np.inf
         worst = _native.best_pairs(
-            *self._arguments, row_price, priced, floor, least, torch.get_num_threads(),
+            *self._arguments, row_price, priced, floor, torch.get_num_threads(),
             *lists[0], *lists[1], *maxima,
         )  # fmt: skip
         return Best(self._graph(*lists), *maxima, worst)
@@ -131,7 +127,3 @@ def scaled(codes: Codes, measure: Measure) -> Scaled:
         spread = np.where(spread > CONSTANT * codes.squares, spread, 0.0)
     scale = np.divide(1.0, np.sqrt(spread), out=np.zeros_like(spread), where=spread > 0)
     return Scaled(shift, scale)
-
-
-def _least(codes: Codes) -> float:
-    return float(codes.values.min(initial=0.0))

@@ -159,7 +159,7 @@ class Search {
       const double value = values_[j], excess = value - price - col_price[j];
       worst = excess > worst ? excess : worst;
       const bool in_row = excess >= *of_row_.needed(), in_col = excess >= needed[j];
-      if (!(in_row || in_col) || !(value > wanted_.least)) continue;
+      if (!(in_row || in_col)) continue;
       of_row_.offer(0, {excess, value, static_cast<int32_t>(j)});
       of_cols_.offer(j, {excess, value, static_cast<int32_t>(row)});
     }

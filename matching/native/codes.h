@@ -27,11 +27,11 @@ struct Similarities {
   Latents rows, cols;
 };
 
-// Which pairs to list: those with S_ij > least and S_ij - row_price_i - col_price_j > floor, of each
+// Which pairs to list: those with S_ij - row_price_i - col_price_j > floor, of each
 // row and of each column the `most` with the largest such excess, ties to the lower index.
 struct Wanted {
   const double *row_price, *col_price;
-  double floor, least;
+  double floor;
   int64_t most;
 };
 

@@ -122,7 +122,7 @@ struct Compared {
 double bind_best_pairs(const py::tuple& tokens_of_row, const py::tuple& cols_of_token,
                        const object& row_shift, const object& row_scale, const object& col_shift,
                        const object& col_scale, const object& row_price_, const object& col_price_,
-                       double floor, double least, int threads, const object& row_cols_,
+                       double floor, int threads, const object& row_cols_,
                        const object& row_values_, const object& col_rows_,
                        const object& col_values_, const object& row_max_, const object& col_max_) {
   const Compared compared(tokens_of_row, cols_of_token, row_shift, row_scale, col_shift, col_scale);
@@ -148,7 +148,7 @@ double bind_best_pairs(const py::tuple& tokens_of_row, const py::tuple& cols_of_
   col_max.expect("col_max", {s.cols.count});
   py::gil_scoped_release release;
   compared.check_members();
-  return best_pairs(s, {row_price.data, col_price.data, floor, least, most}, threads,
+  return best_pairs(s, {row_price.data, col_price.data, floor, most}, threads,
                     {{row_cols.data, row_values.data},
                      {col_rows.data, col_values.data},
                      row_max.data,
@@ -210,8 +210,8 @@ PYBIND11_MODULE(_native, m) {
         "The rows `names` (int64), at length 1 (float32).");
   m.def("best_pairs", &bind_best_pairs, arg("tokens_of_row"), arg("cols_of_token"),
         arg("row_shift"), arg("row_scale"), arg("col_shift"), arg("col_scale"), arg("row_price"),
-        arg("col_price"), arg("floor"), arg("least"), arg("threads"), arg("row_cols"),
-        arg("row_values"), arg("col_rows"), arg("col_values"), arg("row_max"), arg("col_max"),
+        arg("col_price"), arg("floor"), arg("threads"), arg("row_cols"), arg("row_values"),
+        arg("col_rows"), arg("col_values"), arg("row_max"), arg("col_max"),
         "The pairs of the largest S - row_price - col_price of each row and column. Returns the\n"
         "largest of all.");
   m.def("pair_similarities", &bind_pair_similarities, arg("tokens_of_row"), arg("cols_of_token"),
