@@ -40,6 +40,18 @@ def edge_cosines(
     threads: int,
     out: Doubles,
 ) -> None: ...
+def pair_counts(
+    tokens_of_row: Codes,
+    cols_of_token: Codes,
+    row_shift: Doubles,
+    row_scale: Doubles,
+    col_shift: Doubles,
+    col_scale: Doubles,
+    rows: Ends,
+    cols: Ends,
+    threads: int,
+    out: Longs,
+) -> None: ...
 def pair_similarities(
     tokens_of_row: Codes,
     cols_of_token: Codes,
@@ -51,7 +63,6 @@ def pair_similarities(
     cols: Ends,
     threads: int,
     out: Doubles,
-    together: Longs,
 ) -> None: ...
 def sum_codes(
     offsets: Longs,

@@ -86,26 +86,34 @@ class Similarity:
         )  # fmt: skip
         return Best(self._graph(*lists), *maxima, worst)
 
-    def at(self, rows: Indices, cols: Indices) -> tuple[Floats, Indices]:
-        """Return S of pairs (n,), and on how many tokens both latents are active (n,).
+    def at(self, rows: Indices, cols: Indices) -> Floats:
+        """Return S of pairs, (n,).
 
         Args:
             rows: (n,) latents of A; pairs of one row should follow each other.
             cols: (n,) latents of B.
         """
-        values, together = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
-        _native.pair_similarities(
-            *self._arguments, rows.astype(np.int32), cols.astype(np.int32),
-            torch.get_num_threads(), values, together,
-        )  # fmt: skip
-        return values, together
+        values = np.empty(len(rows))
+        _native.pair_similarities(*self._arguments, *self._ends(rows, cols), values)
+        return values
+
+    def together(self, rows: Indices, cols: Indices) -> Indices:
+        """Return on how many tokens both latents of pairs are active, (n,); as `at`."""
+        counts = np.empty(len(rows), dtype=np.int64)
+        _native.pair_counts(*self._arguments, *self._ends(rows, cols), counts)
+        return counts
 
     def graph_at(self, rows: Indices, cols: Indices) -> Graph:
         """Return the graph of some pairs, which may come in any order and repeatedly."""
         keys = np.unique(rows * self.shape[1] + cols)
         own_rows, own_cols = np.divmod(keys, self.shape[1])
-        weights, _ = self.at(own_rows, own_cols)
+        weights = self.at(own_rows, own_cols)
         return Graph(self.shape, own_rows.astype(np.int32), own_cols.astype(np.int32), weights)
+
+    def _ends(
+        self, rows: Indices, cols: Indices
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
+        return rows.astype(np.int32), cols.astype(np.int32), torch.get_num_threads()
 
     def _graph(self, of_rows: tuple[NDArray, Floats], of_cols: tuple[NDArray, Floats]) -> Graph:
         row, place = np.nonzero(of_rows[0] >= 0)

@@ -50,10 +50,13 @@ struct Best {
 // if there are no pairs. The result does not depend on `threads`.
 double best_pairs(const Similarities& s, const Wanted& wanted, int threads, const Best& best);
 
-// S of the pair (rows[e], cols[e]), and on how many tokens both are active; fastest where pairs of
-// one row follow each other.
+// S of the pair (rows[e], cols[e]); fastest where pairs of one row follow each other.
 void pair_similarities(const Similarities& s, const int32_t* rows, const int32_t* cols,
-                       int64_t pairs, int threads, double* values, int64_t* together);
+                       int64_t pairs, int threads, double* values);
+
+// On how many tokens both latents of the pair are active; as above.
+void pair_counts(const Similarities& s, const int32_t* rows, const int32_t* cols, int64_t pairs,
+                 int threads, int64_t* together);
 
 // Of each latent of codes by tokens: on how many tokens it is active, and its sum and sum of squares.
 // Throws std::invalid_argument for an index outside [0, latents), for a latent that a token has
