@@ -18,7 +18,6 @@ def best_pairs(
     row_price: Doubles,
     col_price: Doubles,
     floor: float,
-    least: float,
     threads: int,
     row_cols: Ends,
     row_values: Doubles,
@@ -41,6 +40,18 @@ def edge_cosines(
     threads: int,
     out: Doubles,
 ) -> None: ...
+def pair_counts(
+    tokens_of_row: Codes,
+    cols_of_token: Codes,
+    row_shift: Doubles,
+    row_scale: Doubles,
+    col_shift: Doubles,
+    col_scale: Doubles,
+    rows: Ends,
+    cols: Ends,
+    threads: int,
+    out: Longs,
+) -> None: ...
 def pair_similarities(
     tokens_of_row: Codes,
     cols_of_token: Codes,
@@ -52,7 +63,6 @@ def pair_similarities(
     cols: Ends,
     threads: int,
     out: Doubles,
-    together: Longs,
 ) -> None: ...
 def sum_codes(
     offsets: Longs,

@@ -65,7 +65,7 @@ def match_activations(
     with PeakMemory() as memory:
         similarity = Similarity(small, large, measure)
         optimum = find_optimum(similarity, progress or silent, account)
-        cosine, _ = similarity.at(np.arange(len(optimum.cols)), optimum.cols)
+        cosine = similarity.at(np.arange(len(optimum.cols)), optimum.cols)
     stats = {"method": "codes", "measure": measure, **vars(account)}
     matching = _matching(optimum, cosine, stats | {"peak_memory_bytes": memory.peak_bytes})
     return matching.swapped() if swapped else matching
@@ -87,8 +87,13 @@ def active_together(a: Codes, b: Codes, matching: Matching) -> NDArray[np.int64]
         ValueError: the numbers of tokens differ, or the matching names latents that are not there.
     """
     check_pair(a, b, "cosine")
-    _, together = Similarity(a, b, "cosine").at(matching.rows, matching.cols)
-    return together
+    for name, latents, size in (
+        ("rows", matching.rows, a.num_latents),
+        ("cols", matching.cols, b.num_latents),
+    ):
+        if len(latents) and not 0 <= latents.min() <= latents.max() < size:
+            raise ValueError(f"matching: {name} names a latent outside 0 to {size - 1:,}")
+    return Similarity(a, b, "cosine").together(matching.rows, matching.cols)
 
 
 def check_pair(a: Codes, b: Codes, measure: str) -> None:
@@ -109,9 +114,7 @@ def _memory(small: Codes, large: Codes) -> int:
     return index + 400 * LIST * latents + 64 * 2**20
 
 
-def _matching(
-    optimum: Optimum, cosine: NDArray[np.float64], stats: dict[str, object]
-) -> Matching:
+def _matching(optimum: Optimum, cosine: NDArray[np.float64], stats: dict[str, object]) -> Matching:
     row_price, col_price = optimum.prices
     prices = math.fsum(row_price) + math.fsum(col_price)
     return Matching(

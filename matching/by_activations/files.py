@@ -4,7 +4,7 @@ import json
 import math
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,7 @@ def match_activation_files(
     )
     named = renamed(told, before=f"{NAME} ")
     pair = first.codes, second.codes
-    matching = match_activations(
-        *pair, measure=measure, memory_limit=memory_limit, progress=named
-    )
+    matching = match_activations(*pair, measure=measure, memory_limit=memory_limit, progress=named)
     together = active_together(*pair, matching)
     proof = _verified(pair, matching, measure, named) if verify else None
     summary = {
@@ -163,11 +161,14 @@ def _verified(
 ) -> dict[str, Any]:
     start = time.perf_counter()
     certificate = verify_activations(*pair, matching, measure=measure, progress=progress)
-    numbers = {
-        name: value if not isinstance(value, float) or math.isfinite(value) else None
-        for name, value in asdict(certificate).items()
+    names = ("objective", "upper_bound", "gap", "worst_violation")
+    numbers = {name: getattr(certificate, name) for name in names}
+    return {
+        "valid": certificate.valid,
+        "reasons": list(certificate.reasons),
+        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+        "seconds": time.perf_counter() - start,
     }
-    return {"valid": certificate.valid, **numbers, "seconds": time.perf_counter() - start}
 
 
 def _versions() -> dict[str, str]:

@@ -4,17 +4,12 @@ As for the weights (solver/loop.py), the assignment is solved on few pairs, its 
 all, and pairs that exceed them join the graph, until none does. Here each test looks at all pairs:
 that is one sparse product, A^T B, of which each row is made, looked at and forgotten.
 
-**Where no similarity is negative**, a latent that is left alone loses nothing against one in a pair
-of similarity 0. So each side gets spare members that have similarity 0 with all, more than there
-are latents: the best assignment of these leaves no two latents alone that have S > 0, and so is
-the best of the whole smaller side as well, with prices of 0 or more. Pairs of similarity 0, which
-are nearly all pairs of rare latents, need not be in the graph.
-
-**Where some are negative**, the whole smaller side has to be matched. Rows that are left to columns
-they are never active with have S_ij = -x_i y_j there. Such a matrix is of Monge's kind once rows
+The whole smaller side has to be matched, and rows may be left to columns that they are never active
+with, where S_ij = -x_i y_j; x and y are 0 for "cosine". Such a matrix is of Monge's kind once rows
 are sorted by falling x and columns by rising y: the diagonal is best, and prices that hold for it
 and for both neighbours of each place hold for all pairs (Burkard, Klinz and Rudolf, Discrete
-Applied Mathematics 70, 1996, pp. 95-161). So the graph gets these pairs of whatever is left over.
+Applied Mathematics 70, 1996, pp. 95-161). So the graph gets these pairs: of all latents at first,
+which makes sure that it has a full assignment, and then of those that are left over.
 """
 
 import time
@@ -23,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...common.progress import Progress
 from ..assignment.members import centred_assignment
@@ -91,9 +85,8 @@ def find_optimum(similarity: Similarity, progress: Progress, account: Account) -
     sides = _sides(similarity)
     with account.timed("candidates", progress, size):
         first = similarity.best(*map(np.zeros, similarity.shape), floor=0.0)
-        graph = first.pairs
-        if not similarity.never_negative:
-            graph = _joined(graph, _diagonal(similarity, sides[0].live, sides[1].live))
+        diagonal = _diagonal(similarity, sides[0].live, sides[1].live)
+        graph = _joined(first.pairs, diagonal)
     start: Prices | None = None
     deltas = iter(_DELTAS)
     while True:
@@ -102,22 +95,21 @@ def find_optimum(similarity: Similarity, progress: Progress, account: Account) -
         with account.timed("pricing", progress, size):
             found = similarity.best(*solved.prices, floor=-next(deltas, -_TOLERANCE))
             worst = max(found.worst, _worst_of_rest(sides, solved.prices))
-            new = found.pairs.outside(graph)
-            if worst > _TOLERANCE and not similarity.never_negative:
-                new = _joined(new, _left_over(similarity, sides, graph, solved).outside(graph))
         account.passes += 1
+        new = found.pairs.outside(graph)
         if worst <= _TOLERANCE or not len(new):
             break
-        graph, start = graph.joined(new), solved.node_prices
+        graph = _joined(graph.joined(new), _left_over(similarity, sides, graph, solved))
+        start = solved.node_prices
     maxima = (first.row_max, first.col_max)
     return Optimum(solved.cols, solved.prices, *_with_zeros(sides, *maxima), max(0.0, worst))
 
 
 def _sides(similarity: Similarity) -> tuple[Side, Side]:
-    scales = similarity.rows.scale, similarity.cols.scale
-    # One more than rows, so that one at least is left for another spare member, at 0.
-    spare = len(scales[0]) + 1 if similarity.never_negative else 0
-    a, b = (Side(np.flatnonzero(scale > 0), len(scale), spare) for scale in scales)
+    a, b = (
+        Side(np.flatnonzero(side.scale > 0), len(side.scale))
+        for side in (similarity.rows, similarity.cols)
+    )
     return a, b
 
 
@@ -131,16 +123,10 @@ def _solve(sides: tuple[Side, Side], graph: Graph, start: Prices | None) -> _Sol
     matched = own < len(b.live)
     pairs = a.live[matched], b.live[own[matched]]
     cols = _whole(a, b, *pairs)
-    row_price, col_price = u, v
-    if a.spare:
-        # Spare members are matched to one another at 0, so that the last nodes' prices are opposite:
-        # moved to 0 and 0, they say that no other price is negative.
-        row_price, col_price = np.maximum(u + v[-1], 0), np.maximum(v - v[-1], 0)
-        row_price[-1] = col_price[-1] = 0
-    col_price = col_price[b.node_of()]
+    prices = u[a.node_of()], v[b.node_of()]
     if a.num_latents < b.num_latents:
-        col_price[np.delete(np.arange(b.num_latents), cols)] = 0  # exactly
-    return _Solved(pairs, cols, (u, v), (row_price[a.node_of()], col_price))
+        prices[1][np.delete(np.arange(b.num_latents), cols)] = 0  # exactly
+    return _Solved(pairs, cols, (u, v), prices)
 
 
 def _whole(a: Side, b: Side, rows: Indices, cols: Indices) -> Indices:
@@ -158,11 +144,9 @@ def _whole(a: Side, b: Side, rows: Indices, cols: Indices) -> Indices:
 
 def _worst_of_rest(sides: tuple[Side, Side], prices: Prices) -> float:
     """Return the largest excess of pairs with a latent that has S = 0 with all."""
-    rest = [price[side.rest()] for side, price in zip(sides, prices, strict=True)]
-    return max(
-        (-part.min() - other.min() for part, other in zip(rest, prices[::-1], strict=True) if len(part)),
-        default=-np.inf,
-    )  # fmt: skip
+    (a, b), (u, v) = sides, prices
+    excess = [-own[side.rest()] - other.min() for side, own, other in ((a, u, v), (b, v, u))]
+    return float(np.concatenate(excess).max(initial=-np.inf))
 
 
 def _left_over(
@@ -171,16 +155,14 @@ def _left_over(
     """Return pairs of the live latents that are in no pair with S > 0."""
     rows, cols = solved.pairs
     positive = graph.weights_of(rows, cols) > 0
-    return _diagonal(
-        similarity, rows[~positive], np.setdiff1d(sides[1].live, cols[positive])
-    )
+    return _diagonal(similarity, rows[~positive], np.setdiff1d(sides[1].live, cols[positive]))
 
 
 def _diagonal(similarity: Similarity, rows: Indices, cols: Indices) -> Graph:
     """Return the pairs on and beside the diagonal, rows by falling x and columns by rising y."""
     x, y = (side.shift * side.scale for side in (similarity.rows, similarity.cols))
     rows, cols = rows[np.argsort(-x[rows], kind="stable")], cols[np.argsort(y[cols], kind="stable")]
-    places: list[tuple[NDArray, NDArray]] = []
+    places: list[tuple[Indices, Indices]] = []
     for row_step, col_step in ((0, 0), (0, 1), (1, 0)):
         length = max(0, min(len(rows) - row_step, len(cols) - col_step))
         places.append((rows[row_step:][:length], cols[col_step:][:length]))

@@ -10,18 +10,16 @@ from ..solver.graph import Graph, sorted_graph
 
 @dataclass(frozen=True)
 class Side:
-    """One side's latents as nodes: the live ones, then one node for the rest and the spare ones."""
+    """One side's latents as nodes: the live ones, then one node for all the others."""
 
     live: NDArray[np.int64]
     """(n,) latents whose scale is not 0."""
     num_latents: int
-    spare: int
-    """Members of the last node that stand for no latent."""
 
     @property
     def members(self) -> NDArray[np.int64]:
         """How many members each node has: (n,), or (n + 1,) where the last node has any."""
-        rest = self.num_latents - len(self.live) + self.spare
+        rest = self.num_latents - len(self.live)
         members = np.ones(len(self.live) + (rest > 0), dtype=np.int64)
         members[len(self.live) :] = rest
         return members

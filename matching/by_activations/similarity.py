@@ -63,15 +63,12 @@ class Similarity:
     def __init__(self, a: Codes, b: Codes, measure: Measure) -> None:
         self.shape = a.num_latents, b.num_latents
         self.rows, self.cols = scaled(a, measure), scaled(b, measure)
-        self.never_negative = measure == "cosine" and min(_least(a), _least(b)) >= 0
-        """Whether it is known that all S are 0 or more."""
         self._arguments = (a.by_latent(), b.by_token, *self.rows, *self.cols)
 
     def best(self, row_price: Floats, col_price: Floats, floor: float) -> Best:
         """Look at all pairs, and list of each row and column those that exceed their prices most.
 
-        Pairs with a latent that has S = 0 with all are left out. Where no S is negative, so are
-        pairs with S = 0, which non-negative prices allow for.
+        Pairs with a latent that has S = 0 with all are left out.
 
         Args:
             row_price: u (L_A,).
@@ -83,33 +80,40 @@ class Similarity:
         ]
         maxima = [np.empty(size) for size in self.shape]
         priced = np.where(self.cols.scale > 0, col_price, np.inf)
-        least = 0.0 if self.never_negative else -np.inf
         worst = _native.best_pairs(
-            *self._arguments, row_price, priced, floor, least, torch.get_num_threads(),
+            *self._arguments, row_price, priced, floor, torch.get_num_threads(),
             *lists[0], *lists[1], *maxima,
         )  # fmt: skip
         return Best(self._graph(*lists), *maxima, worst)
 
-    def at(self, rows: Indices, cols: Indices) -> tuple[Floats, Indices]:
-        """Return S of pairs (n,), and on how many tokens both latents are active (n,).
+    def at(self, rows: Indices, cols: Indices) -> Floats:
+        """Return S of pairs, (n,).
 
         Args:
             rows: (n,) latents of A; pairs of one row should follow each other.
             cols: (n,) latents of B.
         """
-        values, together = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
-        _native.pair_similarities(
-            *self._arguments, rows.astype(np.int32), cols.astype(np.int32),
-            torch.get_num_threads(), values, together,
-        )  # fmt: skip
-        return values, together
+        values = np.empty(len(rows))
+        _native.pair_similarities(*self._arguments, *self._ends(rows, cols), values)
+        return values
+
+    def together(self, rows: Indices, cols: Indices) -> Indices:
+        """Return on how many tokens both latents of pairs are active, (n,); as `at`."""
+        counts = np.empty(len(rows), dtype=np.int64)
+        _native.pair_counts(*self._arguments, *self._ends(rows, cols), counts)
+        return counts
 
     def graph_at(self, rows: Indices, cols: Indices) -> Graph:
         """Return the graph of some pairs, which may come in any order and repeatedly."""
         keys = np.unique(rows * self.shape[1] + cols)
         own_rows, own_cols = np.divmod(keys, self.shape[1])
-        weights, _ = self.at(own_rows, own_cols)
+        weights = self.at(own_rows, own_cols)
         return Graph(self.shape, own_rows.astype(np.int32), own_cols.astype(np.int32), weights)
+
+    def _ends(
+        self, rows: Indices, cols: Indices
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
+        return rows.astype(np.int32), cols.astype(np.int32), torch.get_num_threads()
 
     def _graph(self, of_rows: tuple[NDArray, Floats], of_cols: tuple[NDArray, Floats]) -> Graph:
         row, place = np.nonzero(of_rows[0] >= 0)
@@ -131,7 +135,3 @@ def scaled(codes: Codes, measure: Measure) -> Scaled:
         spread = np.where(spread > CONSTANT * codes.squares, spread, 0.0)
     scale = np.divide(1.0, np.sqrt(spread), out=np.zeros_like(spread), where=spread > 0)
     return Scaled(shift, scale)
-
-
-def _least(codes: Codes) -> float:
-    return float(codes.values.min(initial=0.0))

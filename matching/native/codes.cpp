@@ -159,7 +159,7 @@ class Search {
       const double value = values_[j], excess = value - price - col_price[j];
       worst = excess > worst ? excess : worst;
       const bool in_row = excess >= *of_row_.needed(), in_col = excess >= needed[j];
-      if (!(in_row || in_col) || !(value > wanted_.least)) continue;
+      if (!(in_row || in_col)) continue;
       of_row_.offer(0, {excess, value, static_cast<int32_t>(j)});
       of_cols_.offer(j, {excess, value, static_cast<int32_t>(row)});
     }
@@ -173,6 +173,32 @@ class Search {
   std::vector<double> col_max_;  // (columns)
   double worst_ = kNone;
 };
+
+// Calls body(e, sum) for each pair, with the sum of term(activation of the row, of the column) over
+// the tokens on which both are active.
+template <class Sum, class Term, class Body>
+void for_each_pair(const Similarities& s, const int32_t* rows, const int32_t* cols, int64_t pairs,
+                   int threads, const Term& term, const Body& body) {
+  std::vector<int64_t> starts;  // of the runs of pairs of one row
+  for (int64_t e = 0; e < pairs; ++e)
+    if (e == 0 || rows[e] != rows[e - 1]) starts.push_back(e);
+  const int64_t runs = static_cast<int64_t>(starts.size());
+  starts.push_back(pairs);
+  const SparseRows& b = s.cols_of_token;
+  std::vector<std::vector<Sum>> all_sums(threads, std::vector<Sum>(s.cols.count));
+  std::atomic<int64_t> next{0};
+  parallel_for(threads, threads, [&](int64_t t) {
+    Sum* const sums = all_sums[t].data();
+    for (int64_t run; (run = next.fetch_add(1, std::memory_order_relaxed)) < runs;) {
+      std::fill_n(sums, s.cols.count, Sum{0});
+      for_each_token(s, rows[starts[run]], [&](int32_t token, double activation) {
+        for (int64_t q = b.offsets[token]; q < b.offsets[token + 1]; ++q)
+          sums[b.members[q]] += term(activation, b.values[q]);
+      });
+      for (int64_t e = starts[run]; e < starts[run + 1]; ++e) body(e, sums[cols[e]]);
+    }
+  });
+}
 
 }  // namespace
 
@@ -191,42 +217,19 @@ double best_pairs(const Similarities& s, const Wanted& wanted, int threads, cons
 }
 
 void pair_similarities(const Similarities& s, const int32_t* rows, const int32_t* cols,
-                       int64_t pairs, int threads, double* values, int64_t* together) {
-  std::vector<int64_t> starts;  // of the runs of pairs of one row
-  for (int64_t e = 0; e < pairs; ++e)
-    if (e == 0 || rows[e] != rows[e - 1]) starts.push_back(e);
-  const int64_t runs = static_cast<int64_t>(starts.size());
-  starts.push_back(pairs);
-  struct Sums {
-    std::vector<double> dots;
-    std::vector<int64_t> counts;
-  };
-  std::vector<Sums> sums(threads,
-                         {std::vector<double>(s.cols.count),  //
-                          std::vector<int64_t>(s.cols.count)});
-  const SparseRows& b = s.cols_of_token;
-  std::atomic<int64_t> next{0};
-  parallel_for(threads, threads, [&](int64_t t) {
-    double* const dots = sums[t].dots.data();
-    int64_t* const counts = sums[t].counts.data();
-    for (int64_t run; (run = next.fetch_add(1, std::memory_order_relaxed)) < runs;) {
-      const int32_t row = rows[starts[run]];
-      std::fill_n(dots, s.cols.count, 0.0);
-      std::fill_n(counts, s.cols.count, 0);
-      for_each_token(s, row, [&](int32_t token, double activation) {
-        for (int64_t q = b.offsets[token]; q < b.offsets[token + 1]; ++q) {
-          dots[b.members[q]] += activation * static_cast<double>(b.values[q]);
-          ++counts[b.members[q]];
-        }
-      });
-      for (int64_t e = starts[run]; e < starts[run + 1]; ++e) {
-        const int32_t j = cols[e];
-        values[e] =
-            (dots[j] - s.rows.shift[row] * s.cols.shift[j]) * (s.rows.scale[row] * s.cols.scale[j]);
-        together[e] = counts[j];
-      }
-    }
+                       int64_t pairs, int threads, double* values) {
+  const auto product = [](double x, float y) { return x * static_cast<double>(y); };
+  for_each_pair<double>(s, rows, cols, pairs, threads, product, [&](int64_t e, double dot) {
+    const int32_t i = rows[e], j = cols[e];
+    values[e] = (dot - s.rows.shift[i] * s.cols.shift[j]) * (s.rows.scale[i] * s.cols.scale[j]);
   });
+}
+
+void pair_counts(const Similarities& s, const int32_t* rows, const int32_t* cols, int64_t pairs,
+                 int threads, int64_t* together) {
+  const auto one = [](double, float) { return 1; };
+  for_each_pair<int32_t>(s, rows, cols, pairs, threads, one,
+                         [&](int64_t e, int32_t count) { together[e] = count; });
 }
 
 void sum_codes(const SparseRows& latents_of_token, int64_t latents, int64_t* fired, double* total,

@@ -27,11 +27,11 @@ struct Similarities {
   Latents rows, cols;
 };
 
-// Which pairs to list: those with S_ij > least and S_ij - row_price_i - col_price_j > floor, of each
+// Which pairs to list: those with S_ij - row_price_i - col_price_j > floor, of each
 // row and of each column the `most` with the largest such excess, ties to the lower index.
 struct Wanted {
   const double *row_price, *col_price;
-  double floor, least;
+  double floor;
   int64_t most;
 };
 
@@ -50,10 +50,13 @@ struct Best {
 // if there are no pairs. The result does not depend on `threads`.
 double best_pairs(const Similarities& s, const Wanted& wanted, int threads, const Best& best);
 
-// S of the pair (rows[e], cols[e]), and on how many tokens both are active; fastest where pairs of
-// one row follow each other.
+// S of the pair (rows[e], cols[e]); fastest where pairs of one row follow each other.
 void pair_similarities(const Similarities& s, const int32_t* rows, const int32_t* cols,
-                       int64_t pairs, int threads, double* values, int64_t* together);
+                       int64_t pairs, int threads, double* values);
+
+// On how many tokens both latents of the pair are active; as above.
+void pair_counts(const Similarities& s, const int32_t* rows, const int32_t* cols, int64_t pairs,
+                 int threads, int64_t* together);
 
 // Of each latent of codes by tokens: on how many tokens it is active, and its sum and sum of squares.
 // Throws std::invalid_argument for an index outside [0, latents), for a latent that a token has

@@ -122,7 +122,7 @@ struct Compared {
 double bind_best_pairs(const py::tuple& tokens_of_row, const py::tuple& cols_of_token,
                        const object& row_shift, const object& row_scale, const object& col_shift,
                        const object& col_scale, const object& row_price_, const object& col_price_,
-                       double floor, double least, int threads, const object& row_cols_,
+                       double floor, int threads, const object& row_cols_,
                        const object& row_values_, const object& col_rows_,
                        const object& col_values_, const object& row_max_, const object& col_max_) {
   const Compared compared(tokens_of_row, cols_of_token, row_shift, row_scale, col_shift, col_scale);
@@ -148,34 +148,34 @@ double bind_best_pairs(const py::tuple& tokens_of_row, const py::tuple& cols_of_
   col_max.expect("col_max", {s.cols.count});
   py::gil_scoped_release release;
   compared.check_members();
-  return best_pairs(s, {row_price.data, col_price.data, floor, least, most}, threads,
+  return best_pairs(s, {row_price.data, col_price.data, floor, most}, threads,
                     {{row_cols.data, row_values.data},
                      {col_rows.data, col_values.data},
                      row_max.data,
                      col_max.data});
 }
 
-void bind_pair_similarities(const py::tuple& tokens_of_row, const py::tuple& cols_of_token,
-                            const object& row_shift, const object& row_scale,
-                            const object& col_shift, const object& col_scale, const object& rows_,
-                            const object& cols_, int threads, const object& out_,
-                            const object& together_) {
+// Calls one of the functions of pairs.
+template <class Out,
+          void (*function)(const Similarities&, const int32_t*, const int32_t*, int64_t, int, Out*)>
+void bind_pairs(const py::tuple& tokens_of_row, const py::tuple& cols_of_token,
+                const object& row_shift, const object& row_scale, const object& col_shift,
+                const object& col_scale, const object& rows_, const object& cols_, int threads,
+                const object& out_) {
   const Compared compared(tokens_of_row, cols_of_token, row_shift, row_scale, col_shift, col_scale);
   const Similarities s = compared.get();
   const auto rows = array<const int32_t>(rows_, "rows", 1);
   const auto cols = array<const int32_t>(cols_, "cols", 1);
-  const auto out = array<double>(out_, "out", 1);
-  const auto together = array<int64_t>(together_, "together", 1);
+  const auto out = array<Out>(out_, "out", 1);
   cols.expect("cols", rows.shape);
   out.expect("out", rows.shape);
-  together.expect("together", rows.shape);
   check_threads(threads);
   const int64_t pairs = rows.shape[0];
   py::gil_scoped_release release;
   compared.check_members();
   check_indices("rows", rows.data, pairs, s.rows.count);
   check_indices("cols", cols.data, pairs, s.cols.count);
-  pair_similarities(s, rows.data, cols.data, pairs, threads, out.data, together.data);
+  function(s, rows.data, cols.data, pairs, threads, out.data);
 }
 
 void bind_sum_codes(const object& offsets, const object& latents, const object& values,
@@ -210,14 +210,19 @@ PYBIND11_MODULE(_native, m) {
         "The rows `names` (int64), at length 1 (float32).");
   m.def("best_pairs", &bind_best_pairs, arg("tokens_of_row"), arg("cols_of_token"),
         arg("row_shift"), arg("row_scale"), arg("col_shift"), arg("col_scale"), arg("row_price"),
-        arg("col_price"), arg("floor"), arg("least"), arg("threads"), arg("row_cols"),
-        arg("row_values"), arg("col_rows"), arg("col_values"), arg("row_max"), arg("col_max"),
+        arg("col_price"), arg("floor"), arg("threads"), arg("row_cols"), arg("row_values"),
+        arg("col_rows"), arg("col_values"), arg("row_max"), arg("col_max"),
         "The pairs of the largest S - row_price - col_price of each row and column. Returns the\n"
         "largest of all.");
-  m.def("pair_similarities", &bind_pair_similarities, arg("tokens_of_row"), arg("cols_of_token"),
-        arg("row_shift"), arg("row_scale"), arg("col_shift"), arg("col_scale"), arg("rows"),
-        arg("cols"), arg("threads"), arg("out"), arg("together"),
-        "S (float64) of the pairs `rows`, `cols` (int32), and on how many tokens both are active.");
+  const auto def_pairs = [&m](const char* name, const auto& function, const char* what) {
+    m.def(name, function, arg("tokens_of_row"), arg("cols_of_token"), arg("row_shift"),
+          arg("row_scale"), arg("col_shift"), arg("col_scale"), arg("rows"), arg("cols"),
+          arg("threads"), arg("out"), what);
+  };
+  def_pairs("pair_similarities", &bind_pairs<double, pair_similarities>,
+            "S (float64) of the pairs `rows`, `cols` (int32).");
+  def_pairs("pair_counts", &bind_pairs<int64_t, pair_counts>,
+            "On how many tokens (int64) both latents of the pairs `rows`, `cols` are active.");
   m.def("sum_codes", &bind_sum_codes, arg("offsets"), arg("latents"), arg("values"), arg("fired"),
         arg("total"), arg("squares"),
         "Of each latent: tokens on which it is active, sum, squares.");

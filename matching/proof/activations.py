@@ -1,6 +1,5 @@
 """`verify_activations`: an independent proof of a matching by what latents do."""
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,7 +50,9 @@ def verify_activations(
     reasons = wrong_form(matching, a.num_latents, b.num_latents)
     if reasons:
         return Certificate(tuple(reasons))
-    return judged(matching, _measure(_Side(a, measure), _Side(b, measure), matching, progress or silent))
+    return judged(
+        matching, _measure(_Side(a, measure), _Side(b, measure), matching, progress or silent)
+    )
 
 
 class _Side:

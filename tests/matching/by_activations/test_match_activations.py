@@ -156,7 +156,7 @@ def test_stats_say_how_it_was_found():
     a, b = (codes_of(side) for side in SQUARE)
     seen = []
     stats = match_activations(
-        a, b, measure="pearson", progress=lambda phase, done, total, unit: seen.append(phase)
+        a, b, measure="pearson", progress=lambda phase, *_: seen.append(phase)
     ).stats
     assert set(stats) == {"method", "measure", "seconds", "passes", "peak_memory_bytes"}
     assert stats["measure"] == "pearson"
@@ -202,7 +202,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"measure: expected 'cosine' or 'pearson', got 'dot'"):
         verify_activations(a, b, match_activations(a, b), measure="dot")
     for call in (match_activations, lambda *pair: verify_activations(*pair, None)):
-        with pytest.raises(ValueError, match="the same tokens, got .*200.*199"):
+        with pytest.raises(ValueError, match=r"the same tokens, got .*200.*199"):
             call(a, short)
     with pytest.raises(ValueError, match="matching 40 x 40 latents on 200 tokens takes"):
         match_activations(a, b, memory_limit=1000)
