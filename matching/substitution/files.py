@@ -4,6 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...common.blocks import slices
 from ...common.files import StrPath, sha256
 from ...common.memory import check_memory
 from ...common.progress import Progress, silent
@@ -140,7 +141,8 @@ def _in_model(
     """Return what the summary says of the model, and the tables."""
     runs = ModelRuns(config, progress)
     check_saes({"A": pair.a, "B": pair.b}, runs.x.shape[1], None, where=runs.name)
-    observed = observe(pair.a, pair.b, runs.x.split(_BATCH), total=len(runs.x), progress=progress)
+    batches = (runs.x[rows] for rows in slices(len(runs.x), _BATCH))
+    observed = observe(pair.a, pair.b, batches, total=len(runs.x), progress=progress)
     sample = sample_latents(cosines(*units, pair.exact), observed.a, runs.starts, seed)
     latents = single_latents(runs, observed, units, pair.exact, sample, progress)
     curves, facts = many_latents(runs, observed, units, choices, progress)

@@ -110,8 +110,8 @@ def many_latents(
         order = by_cosine(cosines(*units, partner), firings(observed.a) > 0)
         numbers = cuts(len(order))
         made = replacement("direction", observed, units, partner)
-        own = made._replace(coefficients=made.coefficients[:rows])
-        errors += [e.copy() for e in cumulative_errors(own, errors[0], order, numbers)]
+        made = made._replace(coefficients=made.coefficients[:rows])
+        errors += [e.copy() for e in cumulative_errors(made, errors[0], order, numbers)]
         names += [name] * RANKS
         replaced += numbers
         share += [number / max(len(order), 1) for number in numbers]

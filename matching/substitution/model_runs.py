@@ -44,9 +44,9 @@ class ModelRuns:
         progress("read", 0, total, "sequences")
         for batch in self._hooked.batches:
             (outputs,) = self._hooked.outputs(batch)
-            for ids, output in zip(batch.split(1), outputs, strict=True):
-                self.sequences.append(ids)
-                rows.append(output[self._hooked.positions(ids)[0]].float().cpu())
+            for number, positions in enumerate(self._hooked.positions(batch)):
+                self.sequences.append(batch[number : number + 1])
+                rows.append(outputs[number][positions].float().cpu())
             progress("read", len(rows), total, "sequences")
         self.x = torch.cat(rows)
         self.starts: Ints = np.cumsum([0, *map(len, rows)])

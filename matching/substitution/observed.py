@@ -5,13 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
 from ...common.progress import Progress, silent
 from ...sae import SAE
-from .replacement import Floats, Sparse
+from .replacement import Floats, Ints, Sparse
 
 
 class Observed(NamedTuple):
@@ -110,9 +109,10 @@ def unit_rows(sae: SAE) -> Floats:
     return units
 
 
-def firings(coefficients: Sparse) -> NDArray[np.int64]:
+def firings(coefficients: Sparse) -> Ints:
     """Return on how many tokens each latent fires, (L,)."""
-    return np.diff(coefficients.indptr).astype(np.int64)
+    found: Ints = np.diff(coefficients.indptr).astype(np.int64)
+    return found
 
 
 def squares(rows: Floats) -> float:

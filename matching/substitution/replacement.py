@@ -95,8 +95,8 @@ def changes(replacement: Replacement, error: Floats) -> Floats:
         (L,), in squared units of the error; 0 for latents without a coefficient.
     """
     m, w = replacement
-    products = _products(replacement, error)
-    return 2 * products + (w**2).sum(axis=1) * _squares(m)
+    lengths: Floats = np.einsum("ld,ld->l", w, w)
+    return 2 * _products(replacement, error) + lengths * _squares(m)
 
 
 def group_changes(replacement: Replacement, error: Floats, group: Ints, num_groups: int) -> Floats:
@@ -116,7 +116,7 @@ def group_changes(replacement: Replacement, error: Floats, group: Ints, num_grou
     members = np.flatnonzero(group >= 0)
     part = Replacement(replacement.coefficients[:, members], replacement.vectors[members])
     own = group[members]
-    found: Floats = np.bincount(own, 2 * _products(part, error), minlength=num_groups)
+    found = _summed(own, 2 * _products(part, error), num_groups)
     rows = sparse.csr_array(part.coefficients)
     for block in slices(len(error), _BLOCK_TOKENS):
         found += _squares_by_group(rows[block], part.vectors, own, num_groups)
@@ -152,8 +152,7 @@ def _or_zero(rows: Floats, partner: Ints) -> Floats:
 def _squares(m: Sparse) -> Floats:
     """Return sum_t m_ti^2, (L,)."""
     columns = np.repeat(np.arange(m.shape[1]), np.diff(m.indptr))
-    found: Floats = np.bincount(columns, m.data**2, minlength=m.shape[1])
-    return found
+    return _summed(columns, m.data**2, m.shape[1])
 
 
 def _products(replacement: Replacement, error: Floats) -> Floats:
@@ -173,7 +172,9 @@ def _squares_by_group(rows: Sparse, w: Floats, group: Ints, num_groups: int) -> 
     distinct, place = np.unique(key, return_inverse=True)
     shape = len(distinct), len(group)
     sums = sparse.csr_array((entries.data, (place, entries.col)), shape=shape) @ w
-    found: Floats = np.bincount(
-        distinct % num_groups, np.einsum("rd,rd->r", sums, sums), minlength=num_groups
-    )
-    return found
+    return _summed(distinct % num_groups, np.einsum("rd,rd->r", sums, sums), num_groups)
+
+
+def _summed(places: Ints, values: Floats, number: int) -> Floats:
+    """Return the sum of the values at each of so many places."""
+    return np.bincount(places, values, minlength=number).astype(np.float64)
