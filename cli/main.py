@@ -21,6 +21,7 @@ from .evaluate import Evaluate
 from .figure import ABOUT as ABOUT_FIGURE
 from .figure import EXAMPLE as EXAMPLE_FIGURE
 from .figure import FIGURES
+from .fire import Fire
 from .help_text import command_help, overview
 from .list_saes import List
 from .match import Match
@@ -95,6 +96,7 @@ TWINSAE = Family(
         "demo": Demo,
         "train": Train,
         "evaluate": Evaluate,
+        "fire": Fire,
         "match": Match,
         "match-all": MatchAll,
         "null": Null,

@@ -10,11 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, renamed, silent
-from ..sae.formats.dictionary import load_firing_counts, read_dictionary
+from ..sae.firing import KnownFiring, known_firing
+from ..sae.formats.dictionary import read_dictionary
 from ..sae.formats.orientation import Orientation, Side
 from ..sae.formats.paths import weight_file
 from ..sae.hub import LocatedSAE, locate
@@ -36,7 +35,7 @@ class _Input:
 
     facts: dict[str, Any]
     rows: dict[Side, StoredRows]
-    fired: Tensor | None  # (L,)
+    fired: KnownFiring | None
 
 
 def match_files(
@@ -151,21 +150,20 @@ def _load(place: LocatedSAE, sides: tuple[Side, ...], orientation: Orientation |
         raise ValueError(f"{path}: decoder and encoder differ in latents: {shapes}")
     num_latents, d_in = shapes[sides[0]]
     first = found[sides[0]]
-    fired = load_firing_counts(path)
-    if fired is not None and len(fired) != num_latents:
-        raise ValueError(f"{path}: {len(fired):,} firing counts for {num_latents:,} latents")
+    digest = sha256(file)
+    fired = known_firing(path, digest, num_latents)
     facts = {
         "path": str(path.resolve()),
         **place.facts,
         "file": file.name,
-        "sha256": sha256(file),
+        "sha256": digest,
         "num_latents": num_latents,
         "d_in": d_in,
         "dtype": str(first.weight.dtype).removeprefix("torch."),
         "family": first.family,
         "layout": first.layout,
         "evidence": list(first.evidence),
-        "fired_known": fired is not None,
+        "firing": fired and {"file": fired.source, "tokens": fired.tokens},
     }
     return _Input(facts, rows, fired)
 
@@ -214,7 +212,7 @@ def _overlap(matchings: dict[Side, Matching], inputs: Sequence[_Input]) -> dict[
         matchings.get("decoder"),
         matchings.get("encoder"),
         d_in=a.facts["d_in"],
-        fired=None if a.fired is None or b.fired is None else (a.fired, b.fired),
+        fired=None if a.fired is None or b.fired is None else (a.fired.count, b.fired.count),
     )
 
 

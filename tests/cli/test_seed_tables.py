@@ -5,7 +5,16 @@ from itertools import pairwise
 
 import pytest
 from rich.console import Console
-from twinsae.cli.seed_tables import SHOWN, counts_tables, criteria_table, curve_table, pairs_table
+from twinsae.cli.seed_tables import (
+    SHOWN,
+    counts_tables,
+    criteria_table,
+    curve_table,
+    fits_table,
+    pairs_table,
+    tables,
+)
+from twinsae.matching.criteria.curve_fits import fit_curves
 
 NAMES = [f"a-rather-long-name-of-run-{n}" for n in range(9)]
 
@@ -66,3 +75,23 @@ def test_counts_of_many_are_in_several_tables(result):
 
 def test_the_curve(result):
     assert printed(curve_table(result)).count("43.21%") == 9
+
+
+def test_the_fits(result):
+    shares = [0.5831, 0.4843, 0.4359, 0.4061, 0.3854, 0.3700, 0.3579, 0.3481]
+    shown = printed(fits_table({"fits": fit_curves(range(2, 10), shares)}))
+    for text in (
+        "a n^b + c",
+        "0.589 ± 0.010",
+        "-0.916 ± 0.059",
+        "0.270 ± 0.011",
+        "0.0015",
+        "0.0135",
+    ):
+        assert text in shown
+    assert "…" not in shown
+    flat = printed(fits_table({"fits": fit_curves(range(2, 10), [0.3] * 8)}))
+    assert flat.count("± ?") == 8
+    assert "do not determine" in flat
+    titles = [table.title for table in tables(result | {"fits": {}, "pairs": []})]
+    assert len(titles) == 3  # without the fits
