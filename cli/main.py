@@ -24,6 +24,9 @@ from .evaluate import Evaluate
 from .figure import ABOUT as ABOUT_FIGURE
 from .figure import EXAMPLE as EXAMPLE_FIGURE
 from .figure import FIGURES
+from .figure.family import ABOUT as ABOUT_FIGURE
+from .figure.family import EXAMPLE as EXAMPLE_FIGURE
+from .figure.family import FIGURES
 from .fire import Fire
 from .help_text import command_help, overview
 from .list_saes import List

@@ -41,7 +41,8 @@ def density(points: Array, edges: list[Array]) -> Array | None:
     kernel = np.exp(-0.5 * np.einsum("...i,ij,...j->...", offsets, inverse, offsets))
     smooth = fftconvolve(counts, kernel / kernel.sum(), mode="same")
     # The Fourier transform leaves numbers just below 0.
-    return np.maximum(np.asarray(smooth), 0.0) / (number * float(np.prod(widths)))
+    heights: Array = np.maximum(smooth, 0.0) / (number * np.prod(widths))
+    return heights
 
 
 def levels(heights: Array) -> list[float]:

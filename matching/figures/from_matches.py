@@ -1,13 +1,12 @@
-"""What the figures draw of matches: tables with one row a latent or a threshold."""
+"""What the figures of matches draw: one row a latent, a pair of latents or a threshold."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from ..criteria.overlap import shared
 from .drawing import Table
-from .pairs import Pair, read_pairs, read_seeds
+from .pairs import Pair
+from .score_files import EXPLANATION, need_scores, of_sae
 
 BOTH = ("decoder", "encoder")
 
@@ -68,63 +67,66 @@ def largest_floor(pairs: Sequence[Pair], sides: Sequence[str] = BOTH) -> float:
     return max(pair.chance_floor(side) for pair in pairs for side in sides)
 
 
-def shared_by_pairs(folder: Path, criterion: str = "and") -> Table:
-    """Return which share of each SAE's latents each other SAE shares.
+def scores_of_matches(pairs: Sequence[Pair], scores: Table) -> Table:
+    """Return the scores of both latents of each pair that the decoders' matching has.
+
+    Args:
+        pairs: one or more.
+        scores: of `score_files.read_scores`.
 
     Returns:
-        Two rows for each pair: ``of`` and ``with``, the names of the SAEs, and ``share`` of the
-        first one's latents that the second shares.
+        One row for each pair of latents that both have a score: ``pair``, ``latent`` of A,
+        ``match`` in B, ``score_a``, ``score_b``, ``decoder_cosine``.
 
     Raises:
-        FileNotFoundError, ValueError: as for `read_pairs` and `Pair.matching`.
+        ValueError: there is no such pair of latents, or a score of a latent that is not there.
+        FileNotFoundError: as for `Pair.matching`.
     """
-    of, others, shares = [], [], []
-    for pair in read_pairs(folder):
-        decoder, encoder = (pair.matching(side) for side in BOTH)
-        both_ways = ((pair.a, pair.b, decoder, encoder),
-                     (pair.b, pair.a, decoder.swapped(), encoder.swapped()))  # fmt: skip
-        for one, other, first, second in both_ways:
-            of.append(one)
-            others.append(other)
-            shares.append(float(shared(first, second)[criterion].mean()))
-    return {"of": np.array(of), "with": np.array(others), "share": np.array(shares)}
+    parts: list[Table] = []
+    for pair in pairs:
+        matching = pair.matching("decoder")
+        of_a = of_sae(scores, pair.a, len(matching.row_max))["score"][matching.rows]
+        of_b = of_sae(scores, pair.b, len(matching.col_max))["score"][matching.cols]
+        both = np.isfinite(of_a) & np.isfinite(of_b)
+        parts.append(
+            {
+                "pair": np.repeat(pair.name, int(both.sum())),
+                "latent": matching.rows[both],
+                "match": matching.cols[both],
+                "score_a": of_a[both],
+                "score_b": of_b[both],
+                "decoder_cosine": matching.cosine[both],
+            }
+        )
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    names = list(dict.fromkeys(name for pair in pairs for name in (pair.a, pair.b)))
+    need_scores(found["latent"].size, scores, [f"both of {' and '.join(names)}"])
+    return found
 
 
-def only_in_one(folder: Path) -> Table:
-    """Return which share of an SAE's latents is in none of n - 1 others, from ``seeds.json``.
+def explained_matches(pair: Pair, scores: Table) -> Table:
+    """Return the decoder's and the explanation's cosine of A's matched latents that have both.
+
+    Args:
+        pair: the match.
+        scores: of `score_files.read_scores`.
 
     Returns:
-        One row for each n: ``saes`` (n), ``mean``, ``std``, ``min`` and ``max`` of the share, and
-        ``sets``, over how many sets of SAEs.
+        One row a latent: ``latent``, ``match``, ``decoder_cosine``, ``explanation_cosine``.
 
     Raises:
-        FileNotFoundError, ValueError: as for `read_seeds`; or no SAE was matched with all others.
+        ValueError: there is no such latent or no column ``explanation_cosine``.
+        FileNotFoundError: as for `Pair.matching`.
     """
-    points = read_seeds(folder)["only_in_base"]
-    _need_bases(points, folder)
-    columns = {"saes": "dictionaries"} | {n: n for n in ("mean", "std", "min", "max", "sets")}
-    return {name: np.array([point[key] for point in points]) for name, key in columns.items()}
-
-
-def in_exactly(folder: Path) -> Table:
-    """Return how many latents of each SAE are in exactly n SAEs, from ``seeds.json``.
-
-    Returns:
-        One row for each SAE and n: ``sae``, its name, ``saes`` (n), ``latents``.
-
-    Raises:
-        FileNotFoundError, ValueError: as for `only_in_one`.
-    """
-    counts = read_seeds(folder)["in_exactly"]
-    _need_bases(counts, folder)
-    sizes = [len(own) for own in counts.values()]
+    if EXPLANATION not in scores:
+        raise ValueError(f"scores: expected a column {EXPLANATION}, got {', '.join(scores)}")
+    matching = pair.matching("decoder")
+    cosine = of_sae(scores, pair.a, len(matching.row_max))[EXPLANATION][matching.rows]
+    found = np.isfinite(cosine)
+    need_scores(found.any(), scores, [pair.a])
     return {
-        "sae": np.repeat(list(counts), sizes),
-        "saes": np.concatenate([np.arange(1, size + 1) for size in sizes]),
-        "latents": np.concatenate([np.array(own) for own in counts.values()]),
+        "latent": matching.rows[found],
+        "match": matching.cols[found],
+        "decoder_cosine": matching.cosine[found],
+        EXPLANATION: cosine[found],
     }
-
-
-def _need_bases(found: object, folder: Path) -> None:
-    if not found:
-        raise ValueError(f"{folder}: no SAE is matched with all others yet")

@@ -77,7 +77,7 @@ def alignment(table: Table, *, threshold: float, chance_floor: float) -> Drawing
 
 
 @house_style()
-def max_against_matched(table: Table, *, side: str, threshold: float) -> Drawing:
+def max_vs_matched(table: Table, *, side: str, threshold: float) -> Drawing:
     """Draw the cosine of each latent's match against its best cosine with any latent.
 
     No point can lie below the diagonal. On it are the latents whose match is also the nearest.

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ...common.files import StrPath, atomic_write, sha256
-from ..match_all import ALL_SUMMARY
+from ..match_all import ALL_SUMMARY, CRITERION
 from ..match_files import SUMMARY
-from . import from_matches, histograms, joint
+from . import explained, from_matches, from_seeds, groups, histograms, joint, seeds
 from .drawing import Drawing
 from .pairs import Pair, read_pairs
+from .score_files import read_scores
 from .thresholds import thresholds
 
 FORMAT = "twinsae-figure/1"
@@ -22,8 +23,9 @@ def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -
 
     Args:
         name: one of `FIGURES`.
-        data: the folder to draw from: of `twinsae match` or of `twinsae match-all`.
-        out: where to write; by default the folder ``figures`` in ``data``.
+        data: the folder to draw from, of `twinsae match` or of `twinsae match-all`; or a table of
+            scores, for "explanations".
+        out: where to write; by default the folder ``figures`` in ``data``, or beside the table.
         options: the figure's own; see its function in this module.
 
     Returns:
@@ -37,7 +39,8 @@ def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -
     if name not in FIGURES:
         raise ValueError(f"figure: expected one of {', '.join(FIGURES)}, got {name!r}")
     place = Path(data)
-    folder = place / "figures" if out is None else Path(out)
+    beside = place.parent if place.is_file() else place
+    folder = beside / "figures" if out is None else Path(out)
     files = FIGURES[name](place, **options).save(folder, name)
     told = folder / f"{name}.json"
     with atomic_write(told) as temporary:
@@ -54,10 +57,10 @@ def _alignment(folder: Path) -> Drawing:
     )
 
 
-def _max_against_matched(folder: Path, side: str = "decoder") -> Drawing:
+def _max_vs_matched(folder: Path, side: str = "decoder") -> Drawing:
     pairs = read_pairs(folder)
     table = from_matches.matched_latents(pairs, (side,))
-    return joint.max_against_matched(table, side=side, threshold=_threshold(pairs))
+    return joint.max_vs_matched(table, side=side, threshold=_threshold(pairs))
 
 
 def _thresholds(folder: Path) -> Drawing:
@@ -79,22 +82,96 @@ def _matched_cosine(folder: Path) -> Drawing:
     )
 
 
+def _unique_by_seeds(folder: Path) -> Drawing:
+    table, fit = from_seeds.only_in_one(folder)
+    return seeds.unique_by_seeds(table, criterion=_criterion(folder), fit=fit)
+
+
+def _counts_by_seeds(folder: Path) -> Drawing:
+    return seeds.counts_by_seeds(from_seeds.in_exactly(folder), criterion=_criterion(folder))
+
+
+def _donut(folder: Path) -> Drawing:
+    return seeds.donut(from_seeds.in_exactly(folder), criterion=_criterion(folder))
+
+
+def _heat_map(folder: Path) -> Drawing:
+    return seeds.heat_map(from_seeds.shared_by_pairs(folder), criterion=_criterion(folder))
+
+
+def _frequency(folder: Path) -> Drawing:
+    latents = from_seeds.read_latents(folder)
+    table, tokens = from_seeds.fired(latents)
+    return groups.frequency(table, num_saes=latents.num_saes, tokens=tokens)
+
+
+def _scores(folder: Path, scores: StrPath) -> Drawing:
+    latents = from_seeds.read_latents(folder)
+    table = from_seeds.scored(latents, read_scores(scores))
+    return groups.scores(table, num_saes=latents.num_saes)
+
+
+def _score_histogram(folder: Path, scores: StrPath) -> Drawing:
+    latents = from_seeds.read_latents(folder)
+    table = from_seeds.scored(latents, read_scores(scores))
+    return groups.score_histogram(table, num_saes=latents.num_saes)
+
+
+def _score_pairs(folder: Path, scores: StrPath) -> Drawing:
+    table = from_matches.scores_of_matches(read_pairs(folder), read_scores(scores))
+    return explained.score_pairs(table)
+
+
+def _explanations(file: Path) -> Drawing:
+    return explained.explanations(read_scores(file))
+
+
+def _explained_cosine(folder: Path, scores: StrPath) -> Drawing:
+    pairs = read_pairs(folder)
+    if len(pairs) > 1:
+        raise ValueError(
+            f"{folder} holds {len(pairs)} pairs, and cosines of explanations are of one: give its "
+            f"folder, such as {pairs[0].folder}"
+        )
+    table = from_matches.explained_matches(pairs[0], read_scores(scores))
+    return explained.explained_cosine(table, threshold=_threshold(pairs))
+
+
 FIGURES: dict[str, Callable[..., Drawing]] = {
     "alignment": _alignment,
-    "max-vs-matched": _max_against_matched,
+    "unique-by-seeds": _unique_by_seeds,
+    "frequency": _frequency,
     "thresholds": _thresholds,
+    "max-vs-matched": _max_vs_matched,
     "max-cosine": _max_cosine,
+    "scores": _scores,
+    "score-histogram": _score_histogram,
+    "score-pairs": _score_pairs,
+    "explanations": _explanations,
+    "donut": _donut,
+    "heat-map": _heat_map,
+    "counts-by-seeds": _counts_by_seeds,
     "matched-cosine": _matched_cosine,
+    "explained-cosine": _explained_cosine,
 }
+
+
+def _criterion(folder: Path) -> str:
+    """Say what counts as shared, as an axis says it."""
+    return f"{CRITERION}, cosine > {_threshold(read_pairs(folder)):g}"
 
 
 def _threshold(pairs: list[Pair]) -> float:
     return float(pairs[0].summary["overlap"]["threshold"])
 
 
+def _paths(options: Mapping[str, Any]) -> list[Path]:
+    return [Path(options[name]) for name in ("scores",) if name in options]
+
+
 def _provenance(name: str, place: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     files = [place / file for file in (SUMMARY, ALL_SUMMARY) if (place / file).is_file()]
-    files += [Path(value) for value in options.values() if isinstance(value, Path)]
+    files += [path for path in (place, *_paths(options)) if path.is_file()]
     return {
         "format": FORMAT,
         "figure": name,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import gaussian_kde
 from twinsae.matching.figures.density import density, levels
-from twinsae.matching.figures.joint import alignment, max_against_matched
+from twinsae.matching.figures.joint import alignment, max_vs_matched
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_the_margins_are_densities_of_all_latents_together(table):
 
 
 def test_nothing_lies_below_the_diagonal(table):
-    drawing = max_against_matched(table, side="decoder", threshold=0.7)
+    drawing = max_vs_matched(table, side="decoder", threshold=0.7)
     assert drawing.table["nearest"].tolist() == [i % 3 == 0 for i in range(60)]
     points = points_of(drawing)
     assert len(points["The match is nearest"]) == 20
