@@ -21,9 +21,6 @@ from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
 from .evaluate import Evaluate
-from .figure import ABOUT as ABOUT_FIGURE
-from .figure import EXAMPLE as EXAMPLE_FIGURE
-from .figure import FIGURES
 from .figure.family import ABOUT as ABOUT_FIGURE
 from .figure.family import EXAMPLE as EXAMPLE_FIGURE
 from .figure.family import FIGURES
