@@ -18,7 +18,7 @@ from .criteria.curve_fits import fit_curves
 from .criteria.overlap import THRESHOLD
 from .criteria.seed_counts import exact_shares, in_exactly, only_in_base
 from .criteria.seed_tables import SeedTables
-from .match_files import FORMAT, SIDES, SUMMARY, match_files
+from .match_files import FORMAT, SIDES, SUMMARY, match_files, renew_live
 from .matching import Matching
 
 ALL_FORMAT = "twinsae-match-all/2"
@@ -168,7 +168,8 @@ class AllSeeds:
 
         ``seed_latents.npz`` has one row a latent, and ``seed_pairs.npz`` one an ordered pair; see
         `criteria.seed_tables`. Their descriptions, of the same names with the ending .json, list
-        the SAEs, and where their firing counts come from.
+        the SAEs, and where their firing counts come from. Where these have changed since a pair was
+        matched, its live latents are counted anew.
 
         Returns:
             ``{"format", "criterion", "threshold", "dictionaries": [{"name", "path", "sha256",
@@ -189,6 +190,7 @@ class AllSeeds:
             tables.add(*pair, *(Matching.load(self.folder(pair) / f"{side}.npz") for side in SIDES))
         bases = {place: latents.others for place, latents in tables.complete().items()}
         curve = only_in_base(list(bases.values())) if bases else []
+        firing = self._renew(done)
         summaries = {pair: self._summary(pair) for pair in done}
         content = {
             "format": ALL_FORMAT,
@@ -215,7 +217,7 @@ class AllSeeds:
             "in_exactly": {self._names[place]: in_exactly(base) for place, base in bases.items()},
             "exactly": exact_shares(list(bases.values())) if bases else [],
         }
-        self._write(content, tables)
+        self._write(content, tables, firing)
         return content
 
     def _dictionaries(self, summaries: Mapping[Pair, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -235,17 +237,27 @@ class AllSeeds:
             for place, (name, located, digest) in enumerate(told)
         ]
 
-    def _write(self, content: dict[str, Any], tables: SeedTables) -> None:
+    def _renew(self, done: Sequence[Pair]) -> dict[int, KnownFiring | None]:
+        """Count the pairs' live latents by what is known now, and return that, by place."""
+        firing: dict[int, KnownFiring | None] = {}
+        for pair in done:
+            inputs = self._summary(pair)["inputs"]
+            for letter, place in zip("ab", pair, strict=True):
+                if place not in firing:
+                    path, digest = self._located[place].path, self._hashes[place]
+                    firing[place] = known_firing(path, digest, inputs[letter]["num_latents"])
+            renew_live(self.folder(pair), [firing[place] for place in pair])
+        return firing
+
+    def _write(
+        self,
+        content: dict[str, Any],
+        tables: SeedTables,
+        firing: Mapping[int, KnownFiring | None],
+    ) -> None:
         self._out.mkdir(parents=True, exist_ok=True)
-        firing = {
-            place: self._firing(place, len(latents.others))
-            for place, latents in tables.complete().items()
-        }
         facts = {name: content[name] for name in ("criterion", "threshold", "dictionaries")}
-        told = {
-            self._names[place]: known and {"file": known.source, "tokens": known.tokens}
-            for place, known in firing.items()
-        }
+        told = {self._names[place]: known and known.facts for place, known in firing.items()}
         counts = {place: known.count for place, known in firing.items() if known is not None}
         save_table(
             self._out / "seed_latents.npz",
@@ -256,9 +268,6 @@ class AllSeeds:
         save_table(self._out / "seed_pairs.npz", PAIRS_FORMAT, tables.pairs(), facts)
         with atomic_write(self._out / ALL_SUMMARY) as temporary:
             temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-    def _firing(self, place: int, num_latents: int) -> KnownFiring | None:
-        return known_firing(self._located[place].path, self._hashes[place], num_latents)
 
     def _is_done(self, pair: Pair) -> bool:
         file = self.folder(pair) / SUMMARY  # written last, so that it stands for all the others

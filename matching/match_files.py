@@ -131,7 +131,7 @@ def match_files(
             "verify": verify,
         },
         "sides": blocks,
-        "overlap": _overlap(matchings, inputs),
+        "overlap": _overlap(matchings, inputs[0].facts["d_in"], [each.fired for each in inputs]),
     }
     _write(out, matchings, summary)
     return summary
@@ -177,7 +177,7 @@ def _load(
         "family": first.family,
         "layout": first.layout,
         "evidence": list(first.evidence),
-        "firing": fired and {"file": fired.source, "tokens": fired.tokens},
+        "firing": fired and fired.facts,
     }
     return _Input(facts, rows, fired)
 
@@ -220,13 +220,38 @@ def _block(matching: Matching, d_in: int, proof: dict[str, Any] | None) -> dict[
     }
 
 
-def _overlap(matchings: dict[Side, Matching], inputs: Sequence[_Input]) -> dict[str, Any]:
-    a, b = inputs
+def renew_live(folder: Path, firing: Sequence[KnownFiring | None]) -> None:
+    """Count the live latents of a finished match anew, if their firing counts have changed.
+
+    Args:
+        folder: what `match_files` wrote.
+        firing: what is known of A and of B now.
+
+    Raises:
+        OSError: the summary could not be written.
+    """
+    summary = json.loads((folder / SUMMARY).read_text())
+    known = [each and each.facts for each in firing]
+    if [summary["inputs"][letter].get("firing") for letter in "ab"] == known:
+        return
+    for letter, facts in zip("ab", known, strict=True):
+        summary["inputs"][letter]["firing"] = facts
+    matchings: dict[Side, Matching] = {
+        side: Matching.load(folder / f"{side}.npz") for side in SIDES if side in summary["sides"]
+    }
+    summary["overlap"] = _overlap(matchings, summary["inputs"]["a"]["d_in"], firing)
+    _write_summary(folder, summary)
+
+
+def _overlap(
+    matchings: dict[Side, Matching], d_in: int, firing: Sequence[KnownFiring | None]
+) -> dict[str, Any]:
+    a, b = firing
     return overlap(
         matchings.get("decoder"),
         matchings.get("encoder"),
-        d_in=a.facts["d_in"],
-        fired=None if a.fired is None or b.fired is None else (a.fired.count, b.fired.count),
+        d_in=d_in,
+        fired=None if a is None or b is None else (a.count, b.count),
     )
 
 
@@ -245,6 +270,10 @@ def _write(out: Path, matchings: dict[Side, Matching], summary: dict[str, Any]) 
             matchings[side].save(out / f"{side}.npz")
         else:
             (out / f"{side}.npz").unlink(missing_ok=True)
+    _write_summary(out, summary)
+
+
+def _write_summary(out: Path, summary: dict[str, Any]) -> None:
     text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
     with atomic_write(out / SUMMARY) as temporary:
         temporary.write_text(text)

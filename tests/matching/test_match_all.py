@@ -17,7 +17,7 @@ import torch
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 from twinsae.common.tables import load_table
-from twinsae.matching import AllSeeds, Matching, match_all
+from twinsae.matching import AllSeeds, Matching, match_all, overlap
 from twinsae.matching.criteria import seed_counts
 from twinsae.matching.criteria.seed_counts import Others, in_exactly, only_in_base
 from twinsae.sae.firing import Firing
@@ -140,21 +140,45 @@ def assert_tables(out: Path, similarities: dict, is_shared: dict) -> None:
     assert len(pairs["a"]) == 12
 
 
+def save_firing(folder: Path, count: np.ndarray) -> None:
+    digest = hashlib.sha256((folder / "sae.safetensors").read_bytes()).hexdigest()
+    flat = np.zeros(len(count))
+    firing = Firing(count, flat, flat, flat, flat, tokens=99)
+    firing.save(folder / "firing.npz", {"sae": {"sha256": digest}})
+
+
+def test_live_latents_are_counted_anew_when_firing_is_known_later(folders, tmp_path):
+    out = tmp_path / "out"
+    match_all(folders, out)
+    before = files(out)
+    fired = [np.arange(20 + place) % 3 for place in (0, 1)]
+    for folder, count in zip(folders, fired, strict=False):
+        save_firing(folder, count)
+    match_all(folders, out)
+    after = files(out)
+    changed = {name for name in after if after[name] != before[name]}
+    with_either = {f"{a}--{b}/summary.json" for a, b in PAIRS if {a, b} & {"s0", "s1"}}
+    assert changed == with_either
+    matchings = [Matching.load(out / "s0--s1" / f"{side}.npz") for side in ("decoder", "encoder")]
+    summary = json.loads((out / "s0--s1" / "summary.json").read_text())
+    assert summary["overlap"] == overlap(*matchings, d_in=8, fired=fired)
+    other = json.loads((out / "s0--s2" / "summary.json").read_text())
+    assert other["overlap"]["live"]["by"] == "floor"
+    assert other["inputs"]["a"]["firing"]["file"] == "firing.npz"
+    match_all(folders, out)
+    assert files(out) == after
+
+
 def test_firing_counts_stand_beside_the_seeds(folders, tmp_path):
     fired = np.arange(21) % 5
     save_file({"fired": torch.from_numpy(fired)}, folders[1] / "latents.safetensors")
-    digest = hashlib.sha256((folders[2] / "sae.safetensors").read_bytes()).hexdigest()
-    flat = np.zeros(22)
-    firing = Firing(np.arange(22), flat, flat, flat, flat, tokens=99)
-    firing.save(folders[2] / "firing.npz", {"sae": {"sha256": digest}})
+    save_firing(folders[2], np.arange(22))
     match_all(folders, tmp_path / "out")
     table = load_table(tmp_path / "out/seed_latents.npz", "twinsae-seed-latents/1")
-    assert table.facts["firing"] == {
-        "s0": None,
-        "s1": {"file": "latents.safetensors", "tokens": None},
-        "s2": {"file": "firing.npz", "tokens": 99},
-        "s3": None,
-    }
+    told = table.facts["firing"]
+    assert told["s0"] is told["s3"] is None
+    assert (told["s1"]["file"], told["s1"]["tokens"]) == ("latents.safetensors", None)
+    assert (told["s2"]["file"], told["s2"]["tokens"]) == ("firing.npz", 99)
     expected = [*[-1] * 20, *fired.tolist(), *range(22), *[-1] * 23]
     assert table.columns["count"].tolist() == expected
 

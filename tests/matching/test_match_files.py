@@ -119,7 +119,11 @@ def test_inputs_are_described(folders, tmp_path):
             "num_latents": num_latents,
             "d_in": 8,
             "dtype": dtype,
-            "firing": {"file": "latents.safetensors", "tokens": None},
+            "firing": {
+                "file": "latents.safetensors",
+                "sha256": hashlib.sha256((path / "latents.safetensors").read_bytes()).hexdigest(),
+                "tokens": None,
+            },
             "family": "sparsify",
             "layout": "encoder (L, D), decoder (L, D)",
         }
@@ -151,7 +155,10 @@ def test_a_table_of_twinsae_fire_tells_which_latents_are_live(folders, weights, 
         firing.save(folder / "firing.npz", {"sae": {"sha256": sha}})
     summary = match_files(*folders, ("decoder", "encoder"), tmp_path / "out")
     assert summary["overlap"] == overlap(*matchings, d_in=8, fired=fired)
-    assert summary["inputs"]["a"]["firing"] == {"file": "firing.npz", "tokens": 9}
+    told = summary["inputs"]["a"]["firing"]
+    assert (told["file"], told["tokens"]) == ("firing.npz", 9)
+    digest = hashlib.sha256((folders[0] / "firing.npz").read_bytes()).hexdigest()
+    assert told["sha256"] == digest
     save_file({"W_dec": torch.ones(24, 8)}, folders[0] / "sae.safetensors")
     with pytest.raises(ValueError, match=r"firing\.npz was counted with other weights"):
         match_files(*folders, ("decoder",), tmp_path / "out")
