@@ -12,7 +12,9 @@ SHOWN = ("and", "and_equal", "decoder", "encoder", "max")
 
 def tables(result: dict[str, Any]) -> list[Table]:
     """Return all tables for which there are numbers."""
-    found = [pairs_table(result), criteria_table(result)] if result["pairs"] else []
+    found = []
+    if result["pairs"]:
+        found = [pairs_table(result), criteria_table(result), means_table(result)]
     if result["only_in_base"]:
         found.append(curve_table(result))
         found += [fits_table(result)] if result["fits"] else []
@@ -40,6 +42,16 @@ def criteria_table(result: dict[str, Any]) -> Table:
     for pair in result["pairs"]:
         shares = (f"{pair['criteria'][name]:.1%}" for name in SHOWN)
         table.add_row(pair["a"], pair["b"], *shares)
+    return table
+
+
+def means_table(result: dict[str, Any]) -> Table:
+    """Return each criterion's mean over all pairs, with its interval over seeds where known."""
+    table = _table("Mean over all pairs, both ways")
+    _add_numbers(table, "criterion", "shared", "95 % over seeds")
+    for name, found in result["over_seeds"].items():
+        told = "" if found["interval"] is None else "{:.1%} to {:.1%}".format(*found["interval"])
+        table.add_row(name, f"{found['mean']:.1%}", told)
     return table
 
 

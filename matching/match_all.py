@@ -17,7 +17,7 @@ from ..sae.names import all_names
 from .criteria.curve_fits import fit_curves
 from .criteria.overlap import THRESHOLD
 from .criteria.seed_counts import exact_shares, in_exactly, only_in_base
-from .criteria.seed_tables import SeedTables
+from .criteria.seed_tables import SeedTables, over_seeds
 from .match_files import FORMAT, SIDES, SUMMARY, match_files, renew_live
 from .matching import Matching
 
@@ -164,7 +164,8 @@ class AllSeeds:
         `criteria.curve_fits.fit_curves`. ``in_exactly`` counts each SAE's latents by the number of
         SAEs that they are in, itself among them, and ``exactly`` has the mean shares. All are over
         the SAEs that were matched with all others: with ``pairs="to-first"`` that is the first
-        alone.
+        alone. ``over_seeds`` has each criterion's mean over the pairs, and its interval of level
+        0.95, which is None for fewer than three SAEs: see `criteria.seed_tables.over_seeds`.
 
         ``seed_latents.npz`` has one row a latent, and ``seed_pairs.npz`` one an ordered pair; see
         `criteria.seed_tables`. Their descriptions, of the same names with the ending .json, list
@@ -174,7 +175,8 @@ class AllSeeds:
         Returns:
             ``{"format", "criterion", "threshold", "dictionaries": [{"name", "path", "sha256",
             "num_latents"}], "pairs": [{"a", "b", "sides", "criteria"}], "missing": [{"a", "b",
-            "reason"}], "only_in_base": [{"dictionaries": n, "mean", "std", "min", "max", "sets"}],
+            "reason"}], "over_seeds": {criterion: {"mean", "interval"}}, "only_in_base":
+            [{"dictionaries": n, "mean", "std", "min", "max", "sets"}],
             "fits": {model: ...}, "in_exactly": {name: [latents in 1, in 2, ... SAEs]}, "exactly":
             [{"dictionaries": n, "mean", "std", "min", "max"}]}``. Sides and criteria are as in the
             pair's own summary. A reason is None for a pair that was not tried, and num_latents for
@@ -210,6 +212,7 @@ class AllSeeds:
                 for pair in self.pairs
                 if pair not in done
             ],
+            "over_seeds": over_seeds(tables.pairs(), len(self._located)),
             "only_in_base": curve,
             "fits": fit_curves(
                 [point["dictionaries"] for point in curve], [point["mean"] for point in curve]

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..matching import Matching
+from .intervals import mean_over_seeds
 from .overlap import CRITERIA, pw_mcc, shared
 from .seed_counts import Others
 
@@ -164,3 +165,25 @@ def pair_matrix(pairs: Mapping[str, NDArray[Any]], name: str, num_seeds: int) ->
     matrix = np.full((num_seeds, num_seeds), np.nan)
     matrix[pairs["a"], pairs["b"]] = pairs[name]
     return matrix
+
+
+def over_seeds(pairs: Mapping[str, NDArray[Any]], num_seeds: int) -> dict[str, dict[str, Any]]:
+    """Return each criterion's mean over all ordered pairs, with its interval over seeds.
+
+    Args:
+        pairs: the columns of ``seed_pairs``.
+        num_seeds: S.
+
+    Returns:
+        ``{criterion: {"mean", "interval": [low, high]}}``, of level 0.95; see
+        `intervals.mean_over_seeds`. The interval is None for fewer than three seeds, and there is
+        nothing without a pair.
+    """
+    if not len(pairs["a"]):
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for name in CRITERIA:
+        interval = mean_over_seeds(pair_matrix(pairs, name, num_seeds))
+        mean = float(pairs[name].mean())
+        found[name] = {"mean": mean, "interval": interval and list(interval)}
+    return found

@@ -11,6 +11,7 @@ from twinsae.cli.seed_tables import (
     criteria_table,
     curve_table,
     fits_table,
+    means_table,
     pairs_table,
     tables,
 )
@@ -39,6 +40,7 @@ def result() -> dict:
         "criterion": "and",
         "dictionaries": [{"name": name} for name in NAMES],
         "pairs": pairs,
+        "over_seeds": {name: {"mean": 0.25, "interval": [0.2, 0.3]} for name in SHOWN},
         "only_in_base": [{"dictionaries": n, **shares} for n in range(1, 10)],
         "in_exactly": {name: [131_072 + n for n in range(9)] for name in NAMES},
     }
@@ -52,6 +54,13 @@ def test_pairs(result):
     assert shown.count("0.432") == 16
     result["pairs"][3]["sides"] = {"decoder": {"certified": False, "mean_cosine": 0.1}}
     assert "NOT PROVED" in printed(pairs_table(result | {"pairs": result["pairs"][3:4]}))
+
+
+def test_means_have_their_intervals(result):
+    shown = printed(means_table(result))
+    assert shown.count("25.0%") == shown.count("20.0% to 30.0%") == len(SHOWN)
+    result["over_seeds"]["and"]["interval"] = None
+    assert printed(means_table(result)).count("20.0% to 30.0%") == len(SHOWN) - 1
 
 
 def test_criteria_are_never_cut(result):

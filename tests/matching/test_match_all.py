@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from twinsae.common.tables import load_table
 from twinsae.matching import AllSeeds, Matching, match_all, overlap
 from twinsae.matching.criteria import seed_counts
+from twinsae.matching.criteria.intervals import mean_over_seeds
 from twinsae.matching.criteria.seed_counts import Others, in_exactly, only_in_base
 from twinsae.sae.firing import Firing
 
@@ -103,6 +104,12 @@ def test_all_pairs_are_matched_and_counted(folders, tmp_path, best_objective):
     assert list(result["fits"]) == ["power"]  # three points
     exactly = [result["in_exactly"][name][2] / (20 + i) for i, name in enumerate(NAMES)]
     assert result["exactly"][2]["mean"] == pytest.approx(np.mean(exactly))
+    found = result["over_seeds"]["and"]
+    shares = np.full((4, 4), np.nan)
+    for (i, j), latents in is_shared.items():
+        shares[i, j] = len(latents) / (20 + i)
+    assert found["mean"] == pytest.approx(np.nanmean(shares))
+    assert found["interval"] == pytest.approx(mean_over_seeds(shares))
     assert_tables(out, similarities, is_shared)
 
 
