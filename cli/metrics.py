@@ -38,7 +38,10 @@ class Metrics:
 
         with open_progress(console) as progress:
             found = metric_files(self.match, orientation=self.orientation, progress=progress)
-        table = Table("side", "metric", "value", "what others call it", title="Metrics")
+        table = Table("side", title="Metrics")
+        table.add_column("metric", no_wrap=True)
+        table.add_column("value")
+        table.add_column("what others call it")
         for row in found:
             table.add_row(row["side"], row["metric"], f"{row['value']:.4f}", row["called"])
         console.print(table)
