@@ -18,6 +18,7 @@ from .series_figures import SERIES_FIGURES
 from .thresholds import thresholds
 
 FORMAT = "twinsae-figure/1"
+SUMMARIES = (SUMMARY, ALL_SUMMARY, SERIES)
 
 
 def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -> list[Path]:
@@ -169,13 +170,11 @@ def _threshold(pairs: list[Pair]) -> float:
     return float(pairs[0].summary["overlap"]["threshold"])
 
 
-def _paths(options: Mapping[str, Any]) -> list[Path]:
-    return [Path(options[name]) for name in ("scores",) if name in options]
-
-
 def _provenance(name: str, place: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    files = [place / file for file in (SUMMARY, ALL_SUMMARY, SERIES) if (place / file).is_file()]
-    files += [path for path in (place, *_paths(options)) if path.is_file()]
+    files = [path for path in (place, *(place / file for file in SUMMARIES)) if path.is_file()]
+    # A series that is made on the spot is of all matches below.
+    files = files or sorted(place.rglob(SUMMARY))
+    files += [Path(options["scores"])] if "scores" in options else []
     return {
         "format": FORMAT,
         "figure": name,

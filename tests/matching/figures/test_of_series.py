@@ -1,6 +1,7 @@
 """Figures of series, from folders of matches and from tables, read back from their CSV files."""
 
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -110,7 +111,19 @@ def test_a_series_is_made_from_matches_below_a_folder(matches, tmp_path, read, s
     assert found["and"][0] == pytest.approx(np.mean(shares))
     assert (found["and_min"][0], found["and_max"][0]) == (min(shares), max(shares))
     told = json.loads((tmp_path / "by-size.json").read_text())
-    assert told["from"][0]["path"] == str(matches / "seeds.json")
+    assert [entry["path"] for entry in told["from"]] == [str(matches / "seeds.json")]
+
+
+def test_a_series_of_folders_names_their_matches(matches, tmp_path, read):
+    for name in ("seed0--seed1", "seed1--seed2"):
+        shutil.copytree(matches / name, tmp_path / "runs" / name)
+    draw("by-size", tmp_path / "runs")
+    folder = tmp_path / "runs/figures"
+    assert read(folder / "by-size.csv")["matches"] == [2]
+    told = json.loads((folder / "by-size.json").read_text())
+    assert [Path(entry["path"]).parent.name for entry in told["from"]] == [
+        "seed0--seed1", "seed1--seed2",
+    ]  # fmt: skip
 
 
 def test_a_side_that_was_not_matched_has_no_height(write, read):
