@@ -4,6 +4,18 @@ from .base import Figure
 from .of_matches import Alignment, MatchedCosine, MaxCosine, MaxVsMatched, Thresholds
 from .of_scores import ExplainedCosine, Explanations, ScoreHistogram, ScorePairs, Scores
 from .of_seeds import CountsBySeeds, Donut, Frequency, HeatMap, UniqueBySeeds
+from .of_series import (
+    ByArchitecture,
+    ByK,
+    ByLayer,
+    ByModel,
+    BySite,
+    BySize,
+    ByTokens,
+    CosineByK,
+    CosineBySize,
+    CosineByTokens,
+)
 
 ABOUT = """\
 Draw one figure of the paper, with the numbers in it.
@@ -18,14 +30,24 @@ _ALL: tuple[type[Figure], ...] = (
     Alignment,
     UniqueBySeeds,
     Frequency,
+    BySize,
+    ByK,
+    ByTokens,
+    ByLayer,
+    ByModel,
+    ByArchitecture,
     Thresholds,
     MaxVsMatched,
     MaxCosine,
+    CosineBySize,
+    CosineByK,
+    CosineByTokens,
     Scores,
     ScoreHistogram,
     ScorePairs,
     Explanations,
     Donut,
+    BySite,
     HeatMap,
     CountsBySeeds,
     MatchedCosine,

@@ -121,7 +121,7 @@ def only_in_one(folder: Path) -> tuple[Table, dict[str, float] | None]:
     Returns:
         One row for each n: ``saes`` (n), ``mean``, ``std``, ``min`` and ``max`` of the share, and
         ``sets``, over how many sets of SAEs. And "a", "b", "c" of the curve a n^b + c through the
-        means; None where there are too few SAEs for one.
+        means; None where there are too few SAEs for one, or the means do not determine it.
 
     Raises:
         FileNotFoundError, ValueError: as for `read_seeds`; or no SAE was matched with all others.
@@ -132,7 +132,7 @@ def only_in_one(folder: Path) -> tuple[Table, dict[str, float] | None]:
     columns = {"saes": "dictionaries"} | {n: n for n in ("mean", "std", "min", "max", "sets")}
     table = {name: np.array([point[key] for point in points]) for name, key in columns.items()}
     fit = content.get("fits", {}).get("power_offset")
-    return table, fit and fit["parameters"]
+    return table, fit["parameters"] if fit and fit["intervals"] else None
 
 
 def in_exactly(folder: Path) -> Table:

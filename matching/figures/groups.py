@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from .drawing import Drawing, Table
@@ -126,6 +126,7 @@ def _grouped(table: Table, num_saes: int, values: _Values) -> Drawing:
     main.set_ylabel(values.label)
     top.set(ylabel="Number of latents")
     right.set(xlabel="Number of latents")
+    right.xaxis.set_major_locator(MaxNLocator(3))
     if left_out:
         top.set_title(f"{left_out:,} latents without any match are left out", loc="left")
     for axes in (top, right):

@@ -83,6 +83,11 @@ def read_seeds(folder: StrPath) -> dict[str, Any]:
 
 
 def _single(folder: Path) -> list[Pair]:
+    if (folder.resolve().parent / ALL_SUMMARY).is_file():
+        # One of the pairs of `match_all` keeps the names that its SAEs have there.
+        for pair in _many(folder.resolve().parent):
+            if pair.folder.name == folder.resolve().name:
+                return [pair]
     summary = _read_json(folder / SUMMARY, FORMAT)
     paths = [summary["inputs"][letter]["path"] for letter in "ab"]
     a, b = distinct_names(paths) if paths[0] != paths[1] else ("a", "b")

@@ -11,11 +11,14 @@ from ..match_all import ALL_SUMMARY, CRITERION
 from ..match_files import SUMMARY
 from . import explained, from_matches, from_seeds, groups, histograms, joint, seeds
 from .drawing import Drawing
+from .from_series import SERIES
 from .pairs import Pair, read_pairs
 from .score_files import read_scores
+from .series_figures import SERIES_FIGURES
 from .thresholds import thresholds
 
 FORMAT = "twinsae-figure/1"
+SUMMARIES = (SUMMARY, ALL_SUMMARY, SERIES)
 
 
 def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -> list[Path]:
@@ -23,8 +26,9 @@ def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -
 
     Args:
         name: one of `FIGURES`.
-        data: the folder to draw from, of `twinsae match` or of `twinsae match-all`; or a table of
-            scores, for "explanations".
+        data: the folder to draw from: of `twinsae match` or `twinsae match-all`; for figures of a
+            series ("by-size" and its like), of `twinsae series`, or one with matches below it. For
+            "explanations", a table of scores.
         out: where to write; by default the folder ``figures`` in ``data``, or beside the table.
         options: the figure's own; see its function in this module.
 
@@ -153,6 +157,7 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     "counts-by-seeds": _counts_by_seeds,
     "matched-cosine": _matched_cosine,
     "explained-cosine": _explained_cosine,
+    **SERIES_FIGURES,
 }
 
 
@@ -165,13 +170,11 @@ def _threshold(pairs: list[Pair]) -> float:
     return float(pairs[0].summary["overlap"]["threshold"])
 
 
-def _paths(options: Mapping[str, Any]) -> list[Path]:
-    return [Path(options[name]) for name in ("scores",) if name in options]
-
-
 def _provenance(name: str, place: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    files = [place / file for file in (SUMMARY, ALL_SUMMARY) if (place / file).is_file()]
-    files += [path for path in (place, *_paths(options)) if path.is_file()]
+    files = [path for path in (place, *(place / file for file in SUMMARIES)) if path.is_file()]
+    # A series that is made on the spot is of all matches below.
+    files = files or sorted(place.rglob(SUMMARY))
+    files += [Path(options["scores"])] if "scores" in options else []
     return {
         "format": FORMAT,
         "figure": name,

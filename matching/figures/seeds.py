@@ -24,7 +24,7 @@ from .style import (
     ordered_colours,
 )
 
-FEWEST_PERCENT = 2.0  # of a ring, below which a number does not fit inside
+FEWEST_PERCENT = 4.0  # of a ring, below which a number does not fit inside
 MOST_NUMBERED = 12  # SAEs of a heat map whose cells hold numbers
 
 
@@ -58,9 +58,9 @@ def unique_by_seeds(table: Table, *, criterion: str, fit: Mapping[str, float] | 
             at, panels["fit"]["share"], color=VERMILION, linestyle=DASHED, linewidth=1.3,
             label=f"{a:.3f} n^{b:.3f} {'-' if c < 0 else '+'} {abs(c):.3f}",
         )  # fmt: skip
-        axes.axhline(c, color=MUTED, linestyle=DOTTED, linewidth=0.9, label="of endless SAEs")
+        axes.axhline(c, color=MUTED, linestyle=DOTTED, linewidth=0.9, label=f"limit {c:.3f}")
     axes.set(
-        ylim=(0, None),
+        ylim=(0, 1.1 * float((mean + table["std"]).max())),
         xlabel="Number of SAEs n",
         ylabel=f"Share of one SAE's latents in none of the others\n({criterion})",
     )

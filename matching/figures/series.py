@@ -13,6 +13,7 @@ from .drawing import Drawing, Table
 from .style import BLUE, SERIES, SQUARE, VERMILION, WIDE, house_style
 
 BAR_GROUP = 0.8  # of the distance between two groups of bars
+NEAREST = 0.06  # of a logarithmic axis, between two labels
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo")
 
 
@@ -65,9 +66,8 @@ def by_number(
         )  # fmt: skip
         points.lines[0].set_gid(f"points: {series.column}")
     axes.set_xscale("log")
-    axes.set_xticks(numbers, [_said(number) for number in numbers.tolist()])
+    axes.set_xticks(numbers, _tick_labels(numbers.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.tick_params("x", rotation=45 if numbers.size > 5 else 0)
     axes.set(ylim=(0, 1.05), xlabel=axis, ylabel=value, title=note)
     axes.grid(axis="y")
     axes.legend(loc="best")
@@ -130,6 +130,18 @@ def _spread(table: Table, name: str) -> NDArray[np.float64] | None:
     mean = table[name]
     spread = np.abs(np.stack((mean - table[f"{name}_min"], table[f"{name}_max"] - mean)))
     return spread if np.nansum(spread) > 0 else None
+
+
+def _tick_labels(numbers: Sequence[float]) -> list[str]:
+    """Return what stands at each of rising numbers; nothing where the one before is too near."""
+    near = (numbers[-1] / numbers[0]) ** NEAREST
+    labels: list[str] = []
+    last = 0.0
+    for number in numbers:
+        far = number > last * near
+        labels.append(_said(number) if far else "")
+        last = number if far else last
+    return labels
 
 
 def _said(value: Any) -> str:

@@ -50,7 +50,7 @@ def thresholds(table: Table, *, threshold: float) -> Drawing:
         if pairs > 1:
             low, high = shares.min(axis=0), shares.max(axis=0)
             drawn |= {f"{name}_lowest": low, f"{name}_highest": high}
-            axes.fill_between(drawn["threshold"], low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.fill_between(drawn["threshold"], low, high, color=colour, alpha=0.15, linewidth=0)
     mark_line(axes, threshold, f"{threshold:g}")
     over = f", mean of {pairs} pairs" if pairs > 1 else ""
     axes.set(

@@ -6,10 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from twinsae.matching import match_files
+from twinsae.matching import Matching, match_files
 from twinsae.matching.figures import draw
 from twinsae.matching.figures.histograms import bin_edges, matched_cosine, max_cosine
 from twinsae.matching.figures.thresholds import thresholds
+
+SIDES = ("decoder", "encoder")
 
 
 def test_thresholds_are_means_over_pairs_with_their_extremes():
@@ -139,6 +141,30 @@ def test_a_pair_has_its_own_figures_folder(matches, tmp_path, read):
     }  # fmt: skip
     draw("matched-cosine", pair)
     assert sum(read(pair / "figures/matched-cosine.csv")["equal"]) >= 2 * 13
+
+
+def test_a_larger_sae_has_latents_without_a_match(tmp_path, read):
+    rng = np.random.default_rng(0)
+    for name, size in (("large", 15), ("small", 11)):
+        rows = {side: rng.standard_normal((size, 8)).astype(np.float32) for side in SIDES}
+        np.savez(tmp_path / f"{name}.npz", W_dec=rows["decoder"], W_enc=rows["encoder"])
+    for a, b, matched in (("large", "small", 11), ("small", "large", 11)):
+        pair = tmp_path / f"{a}--{b}"
+        files = [tmp_path / f"{name}.npz" for name in (a, b)]
+        match_files(*files, list(SIDES), pair, orientation="LD/LD")
+        by_side = [Matching.load(pair / f"{side}.npz") for side in SIDES]
+        cosines = [dict(zip(m.rows.tolist(), m.cosine.tolist(), strict=True)) for m in by_side]
+        both = sorted(cosines[0].keys() & cosines[1].keys())
+        draw("alignment", pair)
+        found = read(pair / "figures/alignment.csv")
+        assert found["latent"] == both
+        assert len(both) <= matched
+        for name, own in zip(("decoder", "encoder"), cosines, strict=True):
+            np.testing.assert_allclose(found[f"{name}_cosine"], [own[n] for n in both])
+        draw("max-cosine", pair)
+        assert sum(read(pair / "figures/max-cosine.csv")["encoder"]) == len(by_side[0].row_max)
+        draw("heat-map", pair)
+        assert len(read(pair / "figures/heat-map.csv")["share"]) == 2
 
 
 def test_what_is_missing_is_said(saes, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from twinsae.matching.figures import draw
 from twinsae.matching.figures.from_seeds import fired, read_latents, scored
+from twinsae.matching.figures.pairs import read_pairs
 from twinsae.matching.figures.score_files import read_scores
 
 
@@ -44,13 +45,17 @@ def test_fig_2_has_the_curve_that_match_all_fitted(matches, tmp_path, read):
     planted = tmp_path / "five"
     planted.mkdir()
     content = json.loads((matches / "seeds.json").read_text())
-    content["fits"] = {"power_offset": {"parameters": {"a": 0.5, "b": -1.0, "c": 0.25}}}
+    parameters = {"a": 0.5, "b": -1.0, "c": 0.25}
+    content["fits"] = {"power_offset": {"parameters": parameters, "intervals": {"a": [0, 1]}}}
     (planted / "seeds.json").write_text(json.dumps(content))
     for name in ("seed0--seed1", "seed0--seed2", "seed1--seed2"):
         (planted / name).symlink_to(matches / name)
     draw("unique-by-seeds", planted)
     curve = read(planted / "figures/unique-by-seeds-fit.csv")
     np.testing.assert_allclose(curve["share"], 0.5 / np.array(curve["saes"]) + 0.25)
+    content["fits"]["power_offset"]["intervals"] = None  # the means do not determine a curve
+    (planted / "seeds.json").write_text(json.dumps(content))
+    assert len(draw("unique-by-seeds", planted, tmp_path / "none")) == 4
 
 
 def test_counts_and_the_ring_are_of_the_planted_groups(matches, tmp_path, read, in_exactly):
@@ -135,6 +140,16 @@ def test_scores_of_matched_latents(matches, pair, scores, tmp_path, read):
     found = read(tmp_path / "explained-cosine.csv")
     assert found["explanation_cosine"] == [1 - n / 20 for n in range(20)]
     assert sum(cosine > 0.999 for cosine in found["decoder_cosine"]) == 13
+
+
+def test_a_pair_of_many_keeps_the_names_that_it_has_there(matches, tmp_path):
+    shutil.copytree(matches / "seed0--seed1", tmp_path / "left--right")
+    content = json.loads((matches / "seeds.json").read_text())
+    content["pairs"] = [{"a": "left", "b": "right"}]
+    (tmp_path / "seeds.json").write_text(json.dumps(content))
+    assert read_pairs(tmp_path / "left--right")[0].name == "left--right"
+    shutil.copytree(matches / "seed0--seed2", tmp_path / "other")
+    assert read_pairs(tmp_path / "other")[0].name == "seed0--seed2"
 
 
 def test_explanations_need_the_table_alone(scores, read):

@@ -37,6 +37,8 @@ def test_shares_stand_at_their_sizes_on_a_logarithmic_axis():
     np.testing.assert_array_equal(points["equal"], np.column_stack((SIZES, EQUAL)))
     assert axes.get_xscale() == "log"
     assert axes.get_xticks().tolist() == SIZES
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == ["32", "768", "4,084", "27,648", "", "131,072"]  # no label on another
     assert not axes.collections  # one match a size has no extremes
     assert drawing.table is table
 
