@@ -95,7 +95,7 @@ def _notes(contest: Contest, theirs: Sequence[float], ours: Sequence[float]) -> 
 def few_active(sae: SAE, x: Tensor) -> None:
     """Lower all scores alike, so that one in 50 of those of ``x`` (N, D) is positive."""
     scores = ((x - sae.b_dec) @ sae.encoder.weight.T).flatten()
-    sae.encoder.bias -= scores.kthvalue(len(scores) - len(scores) // FEW).values
+    sae.encoder.bias.sub_(scores.kthvalue(len(scores) - len(scores) // FEW).values)
 
 
 def unit_variance(x: Tensor, rows: int) -> Tensor:

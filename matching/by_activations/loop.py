@@ -84,7 +84,7 @@ def find_optimum(similarity: Similarity, progress: Progress, account: Account) -
     size = similarity.shape[0]
     sides = _sides(similarity)
     with account.timed("candidates", progress, size):
-        first = similarity.best(*map(np.zeros, similarity.shape), floor=0.0)
+        first = similarity.best(np.zeros(size), np.zeros(similarity.shape[1]), floor=0.0)
         diagonal = _diagonal(similarity, sides[0].live, sides[1].live)
         graph = _joined(first.pairs, diagonal)
     start: Prices | None = None
