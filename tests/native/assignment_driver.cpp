@@ -252,14 +252,13 @@ void check_cycles(int64_t nodes) {
   std::vector<double> cost(static_cast<size_t>(nodes * nodes));
   const int64_t limit = draw(0, 1) ? 3 : 1'000'000;
   for (double& one : cost) one = static_cast<double>(draw(0, limit));
-  for (int64_t p = 0; p < nodes; ++p)
-    cost[p * nodes + p] = std::numeric_limits<double>::infinity();
+  for (int64_t p = 0; p < nodes; ++p) cost[p * nodes + p] = std::numeric_limits<double>::infinity();
   std::vector<double> distance = cost;
   for (int64_t via = 0; via < nodes; ++via)
     for (int64_t p = 0; p < nodes; ++p)
       for (int64_t q = 0; q < nodes; ++q)
-        distance[p * nodes + q] = std::min(
-            distance[p * nodes + q], distance[p * nodes + via] + distance[via * nodes + q]);
+        distance[p * nodes + q] = std::min(distance[p * nodes + q],
+                                           distance[p * nodes + via] + distance[via * nodes + q]);
   const int64_t width[2] = {draw(0, nodes), draw(0, nodes)};
   const Listed leaving(cost, nodes, width[0], true), entering(cost, nodes, width[1], false);
   const int64_t count = draw(0, nodes), most = draw(0, 1) ? 1000 : draw(0, 9);

@@ -64,7 +64,7 @@ class Search {
 
   double unlisted_at_root() const { return edges_.unlisted[root_]; }
   double beyond_lists() const { return beyond_lists_; }  // min of distance + unlisted
-  double half_beyond() const { return half_beyond_; }    // without the root: distance + unlisted / 2
+  double half_beyond() const { return half_beyond_; }  // without the root: distance + unlisted / 2
 
  private:
   struct Entry {
@@ -135,7 +135,7 @@ class Search {
 // Edges that were left out because they cannot lead below `best` do not lead below it here either.
 double lower(Search& forward, Search& backward, double best) {
   const double two_edges = std::min(forward.frontier(), forward.beyond_lists()) +
-                           std::min(backward.frontier(), backward.beyond_lists());
+      std::min(backward.frontier(), backward.beyond_lists());
   const double from_root = forward.unlisted_at_root() + backward.first_step();
   const double to_root = forward.first_step() + backward.unlisted_at_root();
   const double between = forward.half_beyond() + backward.half_beyond();

@@ -213,9 +213,9 @@ CheapEdges cheap_edges(const char* name, const object& ends_, const object& cost
 }
 
 void bind_cheapest_cycles(const object& out_ends, const object& out_costs,
-                          const object& out_unlisted, const object& in_ends,
-                          const object& in_costs, const object& in_unlisted, int64_t most_settled,
-                          int threads, const object& lower_, const object& upper_) {
+                          const object& out_unlisted, const object& in_ends, const object& in_costs,
+                          const object& in_unlisted, int64_t most_settled, int threads,
+                          const object& lower_, const object& upper_) {
   const CheapEdges leaving = cheap_edges("leaving", out_ends, out_costs, out_unlisted);
   const CheapEdges entering = cheap_edges("entering", in_ends, in_costs, in_unlisted);
   require(entering.nodes == leaving.nodes, "entering: expected as many nodes as leaving");
@@ -225,8 +225,7 @@ void bind_cheapest_cycles(const object& out_ends, const object& out_costs,
   upper.expect("upper", lower.shape);
   require(lower.shape[0] <= leaving.nodes, "lower: expected no more entries than nodes");
   py::gil_scoped_release release;
-  cheapest_cycles(leaving, entering, lower.shape[0], most_settled, threads, lower.data,
-                  upper.data);
+  cheapest_cycles(leaving, entering, lower.shape[0], most_settled, threads, lower.data, upper.data);
 }
 
 }  // namespace
