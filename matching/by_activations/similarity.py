@@ -78,13 +78,13 @@ class Similarity:
         lists = [
             (np.empty((size, LIST), dtype=np.int32), np.empty((size, LIST))) for size in self.shape
         ]
-        maxima = [np.empty(size) for size in self.shape]
+        row_max, col_max = np.empty(self.shape[0]), np.empty(self.shape[1])
         priced = np.where(self.cols.scale > 0, col_price, np.inf)
         worst = _native.best_pairs(
             *self._arguments, row_price, priced, floor, torch.get_num_threads(),
-            *lists[0], *lists[1], *maxima,
+            *lists[0], *lists[1], row_max, col_max,
         )  # fmt: skip
-        return Best(self._graph(*lists), *maxima, worst)
+        return Best(self._graph(*lists), row_max, col_max, worst)
 
     def at(self, rows: Indices, cols: Indices) -> Floats:
         """Return S of pairs, (n,).
