@@ -84,7 +84,8 @@ def find_optimum(similarity: Similarity, progress: Progress, account: Account) -
     size = similarity.shape[0]
     sides = _sides(similarity)
     with account.timed("candidates", progress, size):
-        first = similarity.best(np.zeros(size), np.zeros(similarity.shape[1]), floor=0.0)
+        free = np.zeros(size), np.zeros(similarity.shape[1])
+        first = similarity.best(*free, floor=0.0)
         diagonal = _diagonal(similarity, sides[0].live, sides[1].live)
         graph = _joined(first.pairs, diagonal)
     start: Prices | None = None
@@ -176,12 +177,7 @@ def _joined(graph: Graph, other: Graph) -> Graph:
 def _with_zeros(
     sides: tuple[Side, Side], row_max: Floats, col_max: Floats
 ) -> tuple[Floats, Floats]:
-    """Return the largest S of each latent, with those that are 0 with all."""
-    a, b = sides
-    if len(b.live) < b.num_latents:
-        row_max = np.maximum(row_max, 0)
-    if len(a.live) < a.num_latents:
-        col_max = np.maximum(col_max, 0)
-    row_max[a.rest()] = 0
-    col_max[b.rest()] = 0
-    return row_max, col_max
+    """Return the largest S of each latent, with the pairs of rows that were not looked at."""
+    rest = sides[0].rest()
+    row_max[rest] = 0
+    return row_max, np.maximum(col_max, 0) if len(rest) else col_max

@@ -78,7 +78,7 @@ class Similarity:
         lists = [
             (np.empty((size, LIST), dtype=np.int32), np.empty((size, LIST))) for size in self.shape
         ]
-        row_max, col_max = (np.empty(size) for size in self.shape)
+        row_max, col_max = np.empty(self.shape[0]), np.empty(self.shape[1])
         priced = np.where(self.cols.scale > 0, col_price, np.inf)
         worst = _native.best_pairs(
             *self._arguments, row_price, priced, floor, torch.get_num_threads(),

@@ -152,6 +152,24 @@ def test_lists_shorter_than_the_ties_still_lead_to_the_optimum(assert_optimal):
         assert_optimal(matching, similarity(a, b, measure))
 
 
+def test_latents_that_are_left_over_are_priced_together():
+    # Each is active on about two of 3,000 tokens, and meets one or two of the other side: more
+    # than 300 are left over. It takes 3 and 5 passes, and without pairs among these 5 and 8.
+    sides = []
+    for seed in (1, 2):
+        rng = np.random.default_rng(seed)
+        dense = np.zeros((3000, 1500), dtype=np.float32)
+        places = np.append(np.arange(1500), rng.integers(0, 1500, 1500))
+        dense[rng.integers(0, 3000, 3000), places] = rng.exponential(size=3000) + 0.1
+        sides.append(codes_of(dense))
+    for measure, passes in zip(MEASURES, (4, 6), strict=True):
+        matching = match_activations(*sides, measure=measure)
+        assert matching.certified
+        assert verify_activations(*sides, matching, measure=measure).valid
+        assert np.count_nonzero(active_together(*sides, matching) == 0) > 300
+        assert matching.stats["passes"] <= passes
+
+
 def test_stats_say_how_it_was_found():
     a, b = (codes_of(side) for side in SQUARE)
     seen = []
