@@ -34,7 +34,7 @@ class _Values:
 
 
 @house_style()
-def frequency(table: Table, *, num_saes: int, tokens: int | None) -> Drawing:
+def frequency(table: Table, *, num_saes: int, criterion: str, tokens: int | None) -> Drawing:
     """Draw the paper's Fig 3: how often a latent fires, by how alike it is elsewhere.
 
     Args:
@@ -42,6 +42,7 @@ def frequency(table: Table, *, num_saes: int, tokens: int | None) -> Drawing:
             mean of the cosines of decoder and encoder with their matches; ``count``, on how many
             tokens it fires. Other columns are kept.
         num_saes: S.
+        criterion: what counts as being in an SAE, in words.
         tokens: of how many tokens the counts are, for the axis; None: not known.
 
     Returns:
@@ -56,28 +57,30 @@ def frequency(table: Table, *, num_saes: int, tokens: int | None) -> Drawing:
     # The first bin holds those that never fire. There is no count in the second one, below 1.
     edges = np.array([0.4, 0.8, *bins])
     values = _Values("count", f"Number of occurrences{of}", edges, log=True)
-    return _grouped(table, num_saes, values)
+    return _grouped(table, num_saes, criterion, values)
 
 
 @house_style()
-def scores(table: Table, *, num_saes: int) -> Drawing:
+def scores(table: Table, *, num_saes: int, criterion: str) -> Drawing:
     """Draw Fig 3's layout with the score of each latent's explanation in place of its count.
 
     Args:
         table: as for `frequency`, with ``score``, from 0 to 1, in place of ``count``.
         num_saes: S.
+        criterion: as for `frequency`.
     """
     values = _Values("score", "Score of the explanation", _score_edges(table), log=False)
-    return _grouped(table, num_saes, values)
+    return _grouped(table, num_saes, criterion, values)
 
 
 @house_style()
-def score_histogram(table: Table, *, num_saes: int) -> Drawing:
+def score_histogram(table: Table, *, num_saes: int, criterion: str) -> Drawing:
     """Draw a stacked histogram of scores, by the number of SAEs that have the latent.
 
     Args:
         table: one row a latent: ``in_saes``, 1 to S, and ``score``.
         num_saes: S.
+        criterion: as for `frequency`.
 
     Returns:
         The drawing. Its table has one row a bin: ``from``, ``to``, and ``in_1``, ``in_2``, ...: the
@@ -94,11 +97,11 @@ def score_histogram(table: Table, *, num_saes: int) -> Drawing:
         xlabel="Score of the explanation",
         ylabel=f"Number of latents (of {len(table['score']):,} that have a score)",
     )
-    axes.legend(loc="best")
+    axes.legend(loc="best", title=_legend_title(criterion))
     return Drawing(figure, _histogram_table(edges, counts))
 
 
-def _grouped(table: Table, num_saes: int, values: _Values) -> Drawing:
+def _grouped(table: Table, num_saes: int, criterion: str, values: _Values) -> Drawing:
     known = np.isfinite(table["similarity"])
     drawn = {name: column[known] for name, column in table.items()}
     left_out = int((~known).sum())
@@ -131,7 +134,7 @@ def _grouped(table: Table, num_saes: int, values: _Values) -> Drawing:
         top.set_title(f"{left_out:,} latents without any match are left out", loc="left")
     for axes in (top, right):
         axes.label_outer()
-    _legend(figure, main, num_saes)
+    _legend(figure, main, num_saes, criterion)
     panels = {
         "similarity-histogram": _histogram_table(edges, across),
         f"{values.column}-histogram": _histogram_table(values.edges, along),
@@ -167,15 +170,19 @@ def _scale_counts(axes: Axes, edges: Array) -> None:
     axes.set_yticklabels(["never", *(f"{power:,}" for power in powers)])
 
 
-def _legend(figure: Figure, main: Axes, num_saes: int) -> None:
+def _legend(figure: Figure, main: Axes, num_saes: int, criterion: str) -> None:
     handles, labels = main.get_legend_handles_labels()
     legend = figure.legend(
         handles, labels, loc="upper right", markerscale=3, handletextpad=0.2,
-        ncols=1 + num_saes // 14,
+        ncols=1 + num_saes // 14, title=_legend_title(criterion),
     )  # fmt: skip
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)
+
+
+def _legend_title(criterion: str) -> str:
+    return f"Latents, shared by {criterion}"
 
 
 def _labels(num_saes: int) -> list[str]:

@@ -106,19 +106,21 @@ def _heat_map(folder: Path) -> Drawing:
 def _frequency(folder: Path) -> Drawing:
     latents = from_seeds.read_latents(folder)
     table, tokens = from_seeds.fired(latents)
-    return groups.frequency(table, num_saes=latents.num_saes, tokens=tokens)
+    return groups.frequency(
+        table, num_saes=latents.num_saes, criterion=_criterion(folder), tokens=tokens
+    )
 
 
 def _scores(folder: Path, scores: StrPath) -> Drawing:
     latents = from_seeds.read_latents(folder)
     table = from_seeds.scored(latents, read_scores(scores))
-    return groups.scores(table, num_saes=latents.num_saes)
+    return groups.scores(table, num_saes=latents.num_saes, criterion=_criterion(folder))
 
 
 def _score_histogram(folder: Path, scores: StrPath) -> Drawing:
     latents = from_seeds.read_latents(folder)
     table = from_seeds.scored(latents, read_scores(scores))
-    return groups.score_histogram(table, num_saes=latents.num_saes)
+    return groups.score_histogram(table, num_saes=latents.num_saes, criterion=_criterion(folder))
 
 
 def _score_pairs(folder: Path, scores: StrPath) -> Drawing:

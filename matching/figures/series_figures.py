@@ -24,7 +24,8 @@ def _against_number(folder: Path, *, factor: str, shown: Sequence[Shown]) -> Dra
     rows = from_series.read_series(folder)
     from_series.numbers(rows, factor)
     found = from_series.means(rows, [factor], [series.column for series in shown])
-    value = "Mean cosine similarity" if shown is COSINES else "Fraction of latents (of all)"
+    share = f"Fraction of latents (cosine > {_thresholds(rows)}, of all latents)"
+    value = "Mean cosine similarity" if shown is COSINES else share
     return by_number(
         found.table, factor=factor, axis=AXES[factor], shown=shown, value=value, note=found.note
     )
@@ -52,9 +53,12 @@ def _value(measure: str, rows: Sequence[Row]) -> str:
         return f"Mean best cosine of the {side}s"
     among = "live" if measure.startswith(LIVE) else "all"
     name = measure.removeprefix(LIVE)
-    thresholds = sorted({row["threshold"] for row in rows})
-    over = "" if name == "equal" else f", cosine > {' or '.join(f'{t:g}' for t in thresholds)}"
+    over = "" if name == "equal" else f", cosine > {_thresholds(rows)}"
     return f"Fraction of shared latents\n({name}{over}, of {among} latents)"
+
+
+def _thresholds(rows: Sequence[Row]) -> str:
+    return " or ".join(f"{number:g}" for number in sorted({row["threshold"] for row in rows}))
 
 
 SERIES_FIGURES: dict[str, Callable[..., Drawing]] = {

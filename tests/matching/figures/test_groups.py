@@ -5,6 +5,8 @@ import pytest
 from twinsae.matching.figures.groups import frequency, score_histogram, scores
 from twinsae.matching.figures.style import ordered_colours
 
+AND = "and, cosine > 0.7"
+
 
 @pytest.fixture
 def table() -> dict[str, np.ndarray]:
@@ -27,7 +29,7 @@ def groups_of(drawing) -> dict[str, np.ndarray]:
 
 
 def test_every_latent_with_a_similarity_is_drawn_in_its_group(table):
-    drawing = frequency(table, num_saes=3, tokens=10_000_000)
+    drawing = frequency(table, num_saes=3, criterion=AND, tokens=10_000_000)
     assert drawing.table["latent"].tolist() == list(range(49))
     points = groups_of(drawing)
     assert {name: len(xy) for name, xy in points.items()} == {
@@ -41,13 +43,15 @@ def test_every_latent_with_a_similarity_is_drawn_in_its_group(table):
     assert main.get_yticklabels()[0].get_text() == "never"
     assert top.get_title(loc="left") == "1 latents without any match are left out"
     assert [line.get_color() for line in main.lines if line.get_gid()] == ordered_colours(3)
+    (legend,) = drawing.figure.legends
+    assert legend.get_title().get_text() == f"Latents, shared by {AND}"
     low, high = main.get_ylim()
     assert low < 0.5
     assert high > 10**7
 
 
 def test_both_margins_count_every_latent_once(table):
-    drawing = frequency(table, num_saes=3, tokens=None)
+    drawing = frequency(table, num_saes=3, criterion=AND, tokens=None)
     for name, first in (("similarity-histogram", None), ("count-histogram", 2)):
         bins = drawing.panels[name]
         assert [bins[f"in_{n}"].sum() for n in (1, 2, 3)] == [25, 15, 9]
@@ -66,7 +70,7 @@ def test_both_margins_count_every_latent_once(table):
 
 
 def test_scores_take_the_place_of_counts(table):
-    drawing = scores(table, num_saes=3)
+    drawing = scores(table, num_saes=3, criterion=AND)
     points = groups_of(drawing)
     np.testing.assert_array_equal(points["Only in one SAE"][:, 1], table["score"][:25])
     bins = drawing.panels["score-histogram"]
@@ -78,7 +82,7 @@ def test_scores_take_the_place_of_counts(table):
 
 
 def test_the_histogram_of_scores_is_stacked(table):
-    drawing = score_histogram(table, num_saes=3)
+    drawing = score_histogram(table, num_saes=3, criterion=AND)
     (axes,) = drawing.figure.axes
     total = sum(drawing.table[f"in_{n}"] for n in (1, 2, 3))
     assert total.sum() == 50
@@ -93,6 +97,6 @@ def test_two_saes_and_no_latent_at_all():
         "similarity": np.empty(0),
         "count": np.empty(0, dtype=int),
     }
-    drawing = frequency(nothing, num_saes=2, tokens=5)
+    drawing = frequency(nothing, num_saes=2, criterion=AND, tokens=5)
     assert list(groups_of(drawing)) == ["Only in one SAE", "In all 2 SAEs"]
     assert drawing.panels["count-histogram"]["in_2"].sum() == 0

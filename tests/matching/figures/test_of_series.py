@@ -55,6 +55,7 @@ def test_points_are_means_over_the_matches_of_a_value(write, read, name, factor)
     assert found["and"] == [0.3, 0.375]
     assert (found["equal_min"], found["equal_max"]) == ([0.15, 0.125], [0.15, 0.25])
     svg = (folder / f"figures/by-{name}.svg").read_text()
+    assert "Fraction of latents (cosine &gt; 0.7, of all latents)" in svg
     assert f"left out, as their SAEs differ in {factor}: 1 matches" in svg
     draw(f"cosine-by-{name}", folder)
     found = read(folder / f"figures/cosine-by-{name}.csv")
