@@ -162,6 +162,12 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     **SERIES_FIGURES,
 }
 
+OF_SEEDS = (
+    *("alignment", "unique-by-seeds", "frequency", "thresholds", "max-vs-matched", "max-cosine"),
+    *("donut", "heat-map", "counts-by-seeds", "matched-cosine"),
+)
+"""The figures that a folder of `match_all` is enough for, if the latents' firing was counted."""
+
 
 def _criterion(folder: Path) -> str:
     """Say what counts as shared, as an axis says it."""
