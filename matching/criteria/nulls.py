@@ -107,7 +107,8 @@ def match_null(
     save_sae(_null_sae(b, sides, kind, seed, orientation), folder)
     found = match_files(
         summary["inputs"]["a"]["path"], folder, sides, out,
-        m=summary["settings"]["m"], orientation=orientation, progress=progress,
+        m=summary["settings"]["m"], absolute=summary["settings"].get("absolute", False),
+        orientation=orientation, progress=progress,
     )  # fmt: skip
     facts = {"kind": kind, "seed": seed, "of": {name: b[name] for name in ("path", "sha256")}}
     with atomic_write(Path(out) / NULL) as temporary:
