@@ -65,9 +65,8 @@ def match_activations(
     with PeakMemory() as memory:
         similarity = Similarity(small, large, measure)
         optimum = find_optimum(similarity, progress or silent, account)
-        cosine = similarity.at(np.arange(len(optimum.cols)), optimum.cols)
     stats = {"method": "codes", "measure": measure, **vars(account)}
-    matching = _matching(optimum, cosine, stats | {"peak_memory_bytes": memory.peak_bytes})
+    matching = _matching(optimum, stats | {"peak_memory_bytes": memory.peak_bytes})
     return matching.swapped() if swapped else matching
 
 
@@ -114,18 +113,18 @@ def _memory(small: Codes, large: Codes) -> int:
     return index + 400 * LIST * latents + 64 * 2**20
 
 
-def _matching(optimum: Optimum, cosine: NDArray[np.float64], stats: dict[str, object]) -> Matching:
+def _matching(optimum: Optimum, stats: dict[str, object]) -> Matching:
     row_price, col_price = optimum.prices
     prices = math.fsum(row_price) + math.fsum(col_price)
     return Matching(
-        rows=np.arange(len(cosine)),
+        rows=np.arange(len(optimum.cols)),
         cols=optimum.cols,
-        cosine=cosine,
+        cosine=optimum.values,
         row_price=row_price,
         col_price=col_price,
         row_max=optimum.row_max,
         col_max=optimum.col_max,
-        objective=math.fsum(cosine),
-        upper_bound=prices + len(cosine) * optimum.worst_violation,
+        objective=math.fsum(optimum.values),
+        upper_bound=prices + len(optimum.cols) * optimum.worst_violation,
         stats=stats,
     )

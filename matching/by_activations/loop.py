@@ -37,6 +37,7 @@ class Optimum:
     """An optimal assignment of every row, and the prices that prove it."""
 
     cols: Indices  # (L_A,)
+    values: Floats  # (L_A,) S of each pair
     prices: Prices  # u (L_A,) and v (L_B,)
     row_max: Floats  # (L_A,)
     col_max: Floats  # (L_B,)
@@ -102,8 +103,10 @@ def find_optimum(similarity: Similarity, progress: Progress, account: Account) -
             break
         graph = _joined(graph.joined(new), _left_over(similarity, sides, graph, solved))
         start = solved.node_prices
-    maxima = (first.row_max, first.col_max)
-    return Optimum(solved.cols, solved.prices, *_with_zeros(sides, *maxima), max(0.0, worst))
+    values = np.zeros(size)  # of pairs with a latent that has S = 0 with all
+    values[solved.pairs[0]] = graph.weights_of(*solved.pairs)
+    maxima = _with_zeros(sides, first.row_max, first.col_max)
+    return Optimum(solved.cols, values, solved.prices, *maxima, max(0.0, worst))
 
 
 def _sides(similarity: Similarity) -> tuple[Side, Side]:
