@@ -80,7 +80,8 @@ def test_directions_in_a_subspace_share_more_than_others(match, tmp_path) -> Non
     assert means["spectrum"] > means["untrained"] + 0.1
 
 
-def test_a_null_of_an_absolute_match_is_absolute(match, tmp_path) -> None:
+@pytest.mark.usefixtures("match")
+def test_a_null_of_an_absolute_match_is_absolute(tmp_path) -> None:
     real = tmp_path / "absolute"
     match_files(tmp_path / "a", tmp_path / "b", ("decoder",), real, absolute=True)
     match_null(real, tmp_path / "null")
