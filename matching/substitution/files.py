@@ -11,13 +11,15 @@ from ...common.progress import Progress, silent
 from ...common.tables import save_table
 from ...sae.activations import ActivationStore, HarvestConfig
 from ...sae.evaluation.checks import check_saes
+from ..criteria.partners import greedy_partners
+from ..rows import StoredRows
 from .curves import area
 from .in_model import many_latents, single_latents
 from .model_runs import ModelRuns
 from .observed import firings, observe, unit_rows
 from .on_store import Columns, curve_table, latent_table, summary
 from .pair import Pair, load_pair, load_partners
-from .partners import cosines, greedy_partners, max_cosine_partners, random_partners
+from .partners import cosines, max_cosine_partners, random_partners
 from .replacement import Floats, Ints
 from .sampling import STRATA, sample_latents
 
@@ -123,7 +125,7 @@ def _choices(
     progress("partners", 0, 1, "scan")
     choices = {
         "exact": pair.exact,
-        "greedy": greedy_partners(*units),
+        "greedy": greedy_partners(StoredRows(units[0], "A"), StoredRows(units[1], "B")),
         "max_cosine": max_cosine_partners(*units),
     }
     progress("partners", 1, 1, "scan")

@@ -11,6 +11,8 @@ from twinsae.cli.main import main
 from twinsae.cli.substitution_tables import tables
 from twinsae.common.tables import load_table
 from twinsae.matching import match_files
+from twinsae.matching.criteria.partners import greedy_partners
+from twinsae.matching.rows import StoredRows
 from twinsae.matching.substitution.files import (
     CURVES,
     FORMAT,
@@ -19,7 +21,6 @@ from twinsae.matching.substitution.files import (
     MODEL_LATENTS,
     substitute,
 )
-from twinsae.matching.substitution.partners import greedy_partners
 from twinsae.sae import SAE, SAEConfig, save_sae
 from twinsae.sae.activations import HarvestConfig, open_activations
 
@@ -65,7 +66,7 @@ def test_the_tables_say_what_the_saes_do(folder: Path):
     assert facts["inputs"]["a"]["num_latents"] == 30
     names = ("exact", "greedy", "max_cosine", "activations", "random")
     assert tuple(found["choices"]) == names
-    greedy = greedy_partners(weight.numpy(), other.numpy())
+    greedy = greedy_partners(StoredRows(weight, "A"), StoredRows(other, "B"))
     np.testing.assert_array_equal(table["partner_greedy"], greedy)
     for name in names:
         partner = table[f"partner_{name}"]
