@@ -35,6 +35,7 @@ from .options import first_line, parse, suggestion
 from .report import Report
 from .series import Series
 from .splitting import Splitting
+from .stable import Stable
 from .stopping import StoppedBySignal
 from .substitute import Substitute
 from .train import Train
@@ -107,6 +108,7 @@ TWINSAE = Family(
         "fire": Fire,
         "match": Match,
         "match-all": MatchAll,
+        "stable": Stable,
         "null": Null,
         "certainty": Certainty,
         "substitute": Substitute,
