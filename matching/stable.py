@@ -169,10 +169,9 @@ def stable_files(folder: StrPath) -> dict[str, Any]:
     found: dict[Pair, Links] = {}
     for pair in content["pairs"]:
         a, b = names.index(pair["a"]), names.index(pair["b"])
-        sides = (
-            Matching.load(place / f"{pair['a']}--{pair['b']}" / f"{side}.npz") for side in SIDES
-        )
-        found[a, b] = links(*sides, content["threshold"])
+        matched = place / f"{pair['a']}--{pair['b']}"
+        decoder, encoder = (Matching.load(matched / f"{side}.npz") for side in SIDES)
+        found[a, b] = links(decoder, encoder, content["threshold"])
     sizes = [facts["num_latents"] for facts in content["dictionaries"]]
     result = stable(sizes, found)
     open_chains, chains = inconsistent(sizes, found)
