@@ -1,4 +1,4 @@
-"""Without any C++ extension and lapjv all imports; a call that needs one says so in one line."""
+"""All imports without the C++ extensions and what a bare GPU machine lacks; calls name what they need."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import sys
 
 BLOCKED = {
     "twinsae.kernels._native", "twinsae.matching._native", "twinsae.matching.assignment._native",
-    "lapjv",
+    "lapjv", "scipy", "matplotlib", "jinja2",
 }
 
 class Block:

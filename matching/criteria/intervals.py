@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
 
 LEVEL = 0.95
 DRAWS = 2_000
@@ -40,6 +39,8 @@ def share_over_latents(count: int, num_latents: int, level: float = LEVEL) -> In
     Returns:
         The interval, as parts of L; None if L is 0.
     """
+    from scipy.stats import binom  # here, so that a bare GPU machine can match without it
+
     if not num_latents:
         return None
     low, high = binom.ppf(_ends(level), num_latents, count / num_latents) / num_latents
