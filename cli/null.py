@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from ..sae.formats.orientation import Orientation
+from . import paths
 from .options import Argument
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Null:
 
     example: ClassVar[str] = "twinsae null runs/match --out runs/match-null"
 
-    match: Annotated[Path, Argument(metavar="MATCH", positional=True)]
+    match: Annotated[Path, Argument(paths.match_folder, metavar="MATCH", positional=True)]
     """A folder that `twinsae match` wrote."""
     out: Annotated[Path, Argument(metavar="OUT")]
     """Folder for the result."""
@@ -37,10 +38,8 @@ class Null:
 
     def run(self, console: "Console") -> None:
         """Match, write the files, and print the criteria beside those of the match."""
-        import json
-
         from ..matching.criteria.nulls import match_null
-        from ..matching.match_files import SUMMARY
+        from ..matching.match_folder import read_summary
         from .progress import open_progress
         from .tables import criteria_table
 
@@ -49,6 +48,5 @@ class Null:
                 self.match, self.out, kind=self.kind, seed=self.seed,
                 orientation=self.orientation, progress=progress,
             )  # fmt: skip
-        real = json.loads((self.match / SUMMARY).read_text())
-        console.print(criteria_table(real, found, beside=self.kind))
+        console.print(criteria_table(read_summary(self.match), found, beside=self.kind))
         console.print(f"result: {self.out}", soft_wrap=True)

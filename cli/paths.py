@@ -127,6 +127,35 @@ def match_or_run(text: str) -> Path:
     return path
 
 
+def matches(text: str) -> Path:
+    """Read the path of a folder that `twinsae match` or `twinsae match-all` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or neither of their files in it.
+    """
+    path = existing(text)
+    if not is_match(path) and not (path / "seeds.json").is_file():
+        raise FileNotFoundError(
+            f"no summary.json or seeds.json in {path}: expected a folder of `twinsae match` or "
+            "`twinsae match-all`"
+        )
+    return path
+
+
+def many_matches(text: str) -> Path:
+    """Read the path of a folder that `twinsae match-all` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no seeds.json in it.
+    """
+    path = existing(text)
+    if not (path / "seeds.json").is_file():
+        raise FileNotFoundError(
+            f"no seeds.json in {path}: expected a folder of `twinsae match-all`"
+        )
+    return path
+
+
 class Shard(NamedTuple):
     """Part ``part``, 1 to ``parts``, of so many equal parts."""
 

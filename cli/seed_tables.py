@@ -12,9 +12,13 @@ SHOWN = ("and", "and_equal", "decoder", "encoder", "max")
 
 def tables(result: dict[str, Any]) -> list[Table]:
     """Return all tables for which there are numbers."""
-    found = [pairs_table(result), criteria_table(result)] if result["pairs"] else []
+    found = []
+    if result["pairs"]:
+        found = [pairs_table(result), criteria_table(result), means_table(result)]
     if result["only_in_base"]:
-        found += [curve_table(result), *counts_tables(result)]
+        found.append(curve_table(result))
+        found += [fits_table(result)] if result["fits"] else []
+        found += counts_tables(result)
     return found
 
 
@@ -41,6 +45,16 @@ def criteria_table(result: dict[str, Any]) -> Table:
     return table
 
 
+def means_table(result: dict[str, Any]) -> Table:
+    """Return each criterion's mean over all pairs, with its interval over seeds where known."""
+    table = _table("Mean over all pairs, both ways")
+    _add_numbers(table, "criterion", "shared", "95 % over seeds")
+    for name, found in result["over_seeds"].items():
+        told = "" if found["interval"] is None else "{:.1%} to {:.1%}".format(*found["interval"])
+        table.add_row(name, f"{found['mean']:.1%}", told)
+    return table
+
+
 def curve_table(result: dict[str, Any]) -> Table:
     """Return which share of an SAE's latents none of n - 1 others has."""
     title = f"Latents of one SAE that none of the others shares ({result['criterion']})"
@@ -50,6 +64,26 @@ def curve_table(result: dict[str, Any]) -> Table:
         shares = (point[name] for name in ("mean", "std", "min", "max"))
         table.add_row(str(point["dictionaries"]), *(f"{share:.2%}" for share in shares))
     return table
+
+
+def fits_table(result: dict[str, Any]) -> Table:
+    """Return the parameters of the curves through that share, with half of their intervals."""
+    table = _table("Fits to the share only in one of n SAEs, with 95 % intervals", "curve")
+    _add_numbers(table, "a", "b", "c", "largest\nresidual")
+    for fit in result["fits"].values():
+        cells = [_with_interval(fit, name) for name in "abc"]
+        table.add_row(fit["formula"], *cells, f"{fit['largest_residual']:.4f}")
+    if any(fit["intervals"] is None for fit in result["fits"].values()):
+        table.caption = "?: the shares do not determine the curve"
+    return table
+
+
+def _with_interval(fit: dict[str, Any], name: str) -> str:
+    if name not in fit["parameters"]:
+        return "-"
+    value = fit["parameters"][name]
+    half = "?" if fit["intervals"] is None else f"{fit['intervals'][name][1] - value:.3f}"
+    return f"{value:.3f} ± {half}"
 
 
 def counts_tables(result: dict[str, Any]) -> list[Table]:

@@ -27,10 +27,25 @@ def training_table(run: Path) -> Table:
 
 def sides_table(summary: dict[str, Any]) -> Table:
     """Return objective, certificate and cost of each matched side (`summary.json`), in columns."""
-    table = Table("", *summary["sides"], title="Exact matching")
+    absolute = summary["settings"].get("absolute", False)
+    title = "Exact matching" + (" of absolute cosines" if absolute else "")
+    table = Table("", *summary["sides"], title=title)
     columns = [_side_facts(block) for block in summary["sides"].values()]
     for name in columns[0]:
         table.add_row(name, *(facts[name] for facts in columns))
+    return table
+
+
+def map_table(facts: dict[str, Any]) -> Table:
+    """Return what a map from one space to another explains, and its shape, from `map.json`."""
+    table = Table("map", facts["kind"])
+    before = facts["explained_before"]
+    if before is not None:
+        table.add_row("variance explained without it", f"{before:.1%}")
+    table.add_row("variance explained, on other tokens", f"{facts['explained']:.1%}")
+    table.add_row("learned from", f"{facts['tokens']:,} tokens")
+    table.add_row("rank", f"{facts['rank']:,}")
+    table.add_row("condition", f"{facts['condition']:,.1f}")
     return table
 
 

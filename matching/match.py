@@ -23,6 +23,7 @@ def match(
     a: Matrix,
     b: Matrix,
     *,
+    absolute: bool = False,
     m: int = 32,
     candidates: Source = "scan",
     work_dir: StrPath | None = None,
@@ -42,6 +43,9 @@ def match(
             memory-mapped or not, float16, bfloat16, float32 or float64. Rows that do not lie one
             after another are copied.
         b: (L_B, D) latents of the second.
+        absolute: match for the largest sum of absolute cosines, so that a latent may also be
+            matched to one of the opposite direction (PW-MCC as the text of
+            https://arxiv.org/abs/2505.20254 has it). All cosines of the result are then absolute.
         m: best partners of each latent to begin with, 1 to 1,024. The result does not depend on
             it, the time does.
         candidates: who finds them: "scan" (`mutual_topk`) or "faiss" (the extra ``faiss-cpu``, or
@@ -65,7 +69,8 @@ def match(
         OSError: ``work_dir`` could not be written.
     """
     options = Options(m, candidates, None if work_dir is None else Path(work_dir), memory_limit)
-    return match_rows(StoredRows(a, "a"), StoredRows(b, "b"), options, progress)
+    stored = StoredRows(a, "a", absolute), StoredRows(b, "b", absolute)
+    return match_rows(*stored, options, progress)
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ def match_rows(
     with PeakMemory() as memory:
         method, solution = _solve(small, large, options, progress or silent)
     stats = {"method": method, **solution.stats, "peak_memory_bytes": memory.peak_bytes}
-    matching = _matching(solution, stats)
+    matching = _matching(solution, a.absolute, stats)
     return matching.swapped() if swapped else matching
 
 
@@ -148,7 +153,7 @@ def _solve(
     )
 
 
-def _matching(solution: Solution, stats: dict[str, object]) -> Matching:
+def _matching(solution: Solution, absolute: bool, stats: dict[str, object]) -> Matching:
     pairs = len(solution.cols)
     prices = math.fsum(solution.row_price) + math.fsum(solution.col_price)
     return Matching(
@@ -161,5 +166,6 @@ def _matching(solution: Solution, stats: dict[str, object]) -> Matching:
         col_max=solution.col_max,
         objective=math.fsum(solution.cosine),
         upper_bound=prices + pairs * max(0.0, solution.worst_violation),
+        absolute=absolute,
         stats=stats,
     )

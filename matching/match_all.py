@@ -1,28 +1,31 @@
 """`match_all`: every two of several dictionaries, and which latents are in how many of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, renamed, silent
+from ..common.tables import save_table
+from ..sae.firing import KnownFiring, known_firing
 from ..sae.formats.orientation import Orientation
 from ..sae.formats.paths import weight_file
 from ..sae.hub import locate
 from ..sae.names import all_names
-from .criteria.overlap import THRESHOLD, shared
-from .criteria.seed_counts import Others, in_exactly, only_in_base
-from .match_files import FORMAT, SIDES, SUMMARY, match_files
+from .criteria.curve_fits import fit_curves
+from .criteria.overlap import THRESHOLD
+from .criteria.seed_counts import exact_shares, in_exactly, only_in_base
+from .criteria.seed_tables import SeedTables, over_seeds
+from .match_files import FORMAT, SIDES, SUMMARY, match_files, renew_live
 from .matching import Matching
 
 ALL_FORMAT = "twinsae-match-all/2"
 ALL_SUMMARY = "seeds.json"
 CRITERION = "and"
+LATENTS_FORMAT = "twinsae-seed-latents/1"
+PAIRS_FORMAT = "twinsae-seed-pairs/1"
 
 Pair = tuple[int, int]
 Pairs = Literal["all", "chain", "to-first"]
@@ -42,9 +45,10 @@ def match_all(
     """Match every two SAEs, decoders and encoders, and count in how many of them each latent is.
 
     Each pair's result goes to ``out/<a>--<b>/``, as `match_files` writes it, and what all of them
-    say to ``out/seeds.json``. A pair that was matched before, from files of the same bytes, is left
-    as it is: the same call goes on where a killed one stopped, and more SAEs can be added later.
-    A pair that cannot be matched does not stop the others.
+    say to ``out/seeds.json`` and two tables; see `AllSeeds.finish`. A pair that was matched before,
+    from files of the same bytes, is left as it is: the same call goes on where a killed one
+    stopped, and more SAEs can be added later. A pair that cannot be matched does not stop the
+    others.
 
     Args:
         dictionaries: 2 or more SAE folders, files or names, as `match_files` takes them.
@@ -150,48 +154,51 @@ class AllSeeds:
         return self._failed.get(pair)
 
     def finish(self) -> dict[str, Any]:
-        """Count what the matched pairs share, and write ``seeds.json``.
+        """Count what the matched pairs share, and write ``seeds.json`` and two tables.
 
         A latent is shared with another SAE by criterion "and" of `overlap`: the cosines of its
         decoder's match there and of its encoder's are above 0.7. ``only_in_base`` has, of n SAEs,
         the share of one's latents that it shares with none of the n - 1 others (figure 2 of
         https://arxiv.org/abs/2501.16615, whose authors draw 20 choices of each n); see
-        `criteria.seed_counts.only_in_base`. ``in_exactly`` counts each SAE's latents by the number
-        of SAEs that they are in, itself among them. Both are over the SAEs that were matched with
-        all others: with ``pairs="to-first"`` that is the first alone.
+        `criteria.seed_counts.only_in_base`, and for ``fits`` through its means
+        `criteria.curve_fits.fit_curves`. ``in_exactly`` counts each SAE's latents by the number of
+        SAEs that they are in, itself among them, and ``exactly`` has the mean shares. All are over
+        the SAEs that were matched with all others: with ``pairs="to-first"`` that is the first
+        alone. ``over_seeds`` has each criterion's mean over the pairs, and its interval of level
+        0.95, which is None for fewer than three SAEs: see `criteria.seed_tables.over_seeds`.
+
+        ``seed_latents.npz`` has one row a latent, and ``seed_pairs.npz`` one an ordered pair; see
+        `criteria.seed_tables`. Their descriptions, of the same names with the ending .json, list
+        the SAEs, and where their firing counts come from. Where these have changed since a pair was
+        matched, its live latents are counted anew.
 
         Returns:
             ``{"format", "criterion", "threshold", "dictionaries": [{"name", "path", "sha256",
             "num_latents"}], "pairs": [{"a", "b", "sides", "criteria"}], "missing": [{"a", "b",
-            "reason"}], "only_in_base": [{"dictionaries": n, "mean", "std", "min", "max", "sets"}],
-            "in_exactly": {name: [latents in 1, in 2, ... SAEs]}}``. Sides and criteria are as in
-            the pair's own summary. A reason is None for a pair that was not tried, and num_latents
-            for an SAE of which no pair is done.
+            "reason"}], "over_seeds": {criterion: {"mean", "interval"}}, "only_in_base":
+            [{"dictionaries": n, "mean", "std", "min", "max", "sets"}],
+            "fits": {model: ...}, "in_exactly": {name: [latents in 1, in 2, ... SAEs]}, "exactly":
+            [{"dictionaries": n, "mean", "std", "min", "max"}]}``. Sides and criteria are as in the
+            pair's own summary. A reason is None for a pair that was not tried, and num_latents for
+            an SAE of which no pair is done.
+
+        Raises:
+            ValueError: the firing counts in an SAE's folder are of other weights.
+            OSError: a file could not be written.
         """
         done = [pair for pair in self.pairs if self._is_done(pair)]
-        bases = self._bases(done)
-        counts = {self._names[place]: in_exactly(base) for place, base in bases.items()}
+        tables = SeedTables(len(self._located), CRITERION)
+        for pair in done:
+            tables.add(*pair, *(Matching.load(self.folder(pair) / f"{side}.npz") for side in SIDES))
+        bases = {place: latents.others for place, latents in tables.complete().items()}
+        curve = only_in_base(list(bases.values())) if bases else []
+        firing = self._renew(done)
         summaries = {pair: self._summary(pair) for pair in done}
-        sizes = {
-            place: summary["inputs"][letter]["num_latents"]
-            for pair, summary in summaries.items()
-            for letter, place in zip("ab", pair, strict=True)
-        }
-        every = map(sizes.get, range(len(self._located)))
-        facts = zip(self._names, self._located, self._hashes, every, strict=True)
         content = {
             "format": ALL_FORMAT,
             "criterion": CRITERION,
             "threshold": THRESHOLD,
-            "dictionaries": [
-                {
-                    "name": name,
-                    "path": str(located.path.resolve()),
-                    "sha256": digest,
-                    "num_latents": size,
-                }
-                for name, located, digest, size in facts
-            ],
+            "dictionaries": self._dictionaries(summaries),
             "pairs": [
                 {
                     **self._named(pair),
@@ -205,13 +212,65 @@ class AllSeeds:
                 for pair in self.pairs
                 if pair not in done
             ],
-            "only_in_base": only_in_base(list(bases.values())) if bases else [],
-            "in_exactly": counts,
+            "over_seeds": over_seeds(tables.pairs(), len(self._located)),
+            "only_in_base": curve,
+            "fits": fit_curves(
+                [point["dictionaries"] for point in curve], [point["mean"] for point in curve]
+            ),
+            "in_exactly": {self._names[place]: in_exactly(base) for place, base in bases.items()},
+            "exactly": exact_shares(list(bases.values())) if bases else [],
         }
+        self._write(content, tables, firing)
+        return content
+
+    def _dictionaries(self, summaries: Mapping[Pair, dict[str, Any]]) -> list[dict[str, Any]]:
+        sizes = {
+            place: summary["inputs"][letter]["num_latents"]
+            for pair, summary in summaries.items()
+            for letter, place in zip("ab", pair, strict=True)
+        }
+        told = zip(self._names, self._located, self._hashes, strict=True)
+        return [
+            {
+                "name": name,
+                "path": str(located.path.resolve()),
+                "sha256": digest,
+                "num_latents": sizes.get(place),
+            }
+            for place, (name, located, digest) in enumerate(told)
+        ]
+
+    def _renew(self, done: Sequence[Pair]) -> dict[int, KnownFiring | None]:
+        """Count the pairs' live latents by what is known now, and return that, by place."""
+        firing: dict[int, KnownFiring | None] = {}
+        for pair in done:
+            inputs = self._summary(pair)["inputs"]
+            for letter, place in zip("ab", pair, strict=True):
+                if place not in firing:
+                    path, digest = self._located[place].path, self._hashes[place]
+                    firing[place] = known_firing(path, digest, inputs[letter]["num_latents"])
+            renew_live(self.folder(pair), [firing[place] for place in pair])
+        return firing
+
+    def _write(
+        self,
+        content: dict[str, Any],
+        tables: SeedTables,
+        firing: Mapping[int, KnownFiring | None],
+    ) -> None:
         self._out.mkdir(parents=True, exist_ok=True)
+        facts = {name: content[name] for name in ("criterion", "threshold", "dictionaries")}
+        told = {self._names[place]: known and known.facts for place, known in firing.items()}
+        counts = {place: known.count for place, known in firing.items() if known is not None}
+        save_table(
+            self._out / "seed_latents.npz",
+            LATENTS_FORMAT,
+            tables.latents(counts),
+            {**facts, "firing": told},
+        )
+        save_table(self._out / "seed_pairs.npz", PAIRS_FORMAT, tables.pairs(), facts)
         with atomic_write(self._out / ALL_SUMMARY) as temporary:
             temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-        return content
 
     def _is_done(self, pair: Pair) -> bool:
         file = self.folder(pair) / SUMMARY  # written last, so that it stands for all the others
@@ -224,26 +283,6 @@ class AllSeeds:
         except (ValueError, KeyError, TypeError):
             return False
         return found == (FORMAT, set(SIDES), [self._hashes[place] for place in pair])
-
-    def _bases(self, done: Sequence[Pair]) -> dict[int, Others]:
-        """Return which others share each latent, of each SAE that was matched with all others."""
-        num_others = len(self._located) - 1
-        met = [sum(place in pair for pair in done) for place in range(len(self._located))]
-        bases: dict[int, Others] = {}
-        for a, b in done:
-            if num_others not in (met[a], met[b]):
-                continue
-            for one, other, mask in zip((a, b), (b, a), self._shared((a, b)), strict=True):
-                if met[one] == num_others:
-                    base = bases.setdefault(one, Others(len(mask), num_others))
-                    base.add(other - (other > one), mask)
-        return dict(sorted(bases.items()))
-
-    def _shared(self, pair: Pair) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return which latents of A, and which of B, the other one shares."""
-        decoder, encoder = (Matching.load(self.folder(pair) / f"{side}.npz") for side in SIDES)
-        ours, theirs = shared(decoder, encoder), shared(decoder.swapped(), encoder.swapped())
-        return ours[CRITERION], theirs[CRITERION]
 
     def _summary(self, pair: Pair) -> dict[str, Any]:
         summary: dict[str, Any] = json.loads((self.folder(pair) / SUMMARY).read_text())

@@ -10,11 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, renamed, silent
-from ..sae.formats.dictionary import load_firing_counts, read_dictionary
+from ..sae.firing import KnownFiring, known_firing
+from ..sae.formats.dictionary import read_dictionary
 from ..sae.formats.orientation import Orientation, Side
 from ..sae.formats.paths import weight_file
 from ..sae.hub import LocatedSAE, locate
@@ -28,6 +27,12 @@ from .solver.candidates import Source
 FORMAT = "twinsae-match/1"
 SUMMARY = "summary.json"
 SIDES: tuple[Side, ...] = ("decoder", "encoder")
+# What others make of a match, and what another match makes wrong.
+_DERIVED = (
+    "metrics.json", "activations.json", "activations.npz", "map.json", "map.npz",
+    *(f"{side}-{table}.{ending}" for side in SIDES for table in ("certainty", "partners")
+      for ending in ("npz", "json")),
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +41,7 @@ class _Input:
 
     facts: dict[str, Any]
     rows: dict[Side, StoredRows]
-    fired: Tensor | None  # (L,)
+    fired: KnownFiring | None
 
 
 def match_files(
@@ -45,6 +50,7 @@ def match_files(
     sides: Sequence[str],
     out: StrPath,
     *,
+    absolute: bool = False,
     m: int = 32,
     candidates: Source = "scan",
     work_dir: StrPath | None = None,
@@ -57,9 +63,10 @@ def match_files(
 
     ``out/<side>.npz`` holds a `Matching`'s arrays: ``rows`` and ``cols`` int64, ``cosine``,
     ``row_max`` and ``col_max`` float32, ``row_price``, ``col_price``, ``objective`` and
-    ``upper_bound`` float64. ``out/summary.json`` holds the inputs with their SHA-256, versions,
-    settings, what each side's matching took and reached, and the result of `overlap`. Whatever an
-    earlier match left under these names is replaced, once all sides are matched; a folder with a
+    ``upper_bound`` float64, and ``absolute``. ``out/summary.json`` holds the inputs with their
+    SHA-256, versions, settings, what each side's matching took and reached, and the result of
+    `overlap`. Whatever an earlier match left under these names is replaced, once all sides are
+    matched, and what `certainty_files` and `metric_files` made of it is deleted; a folder with a
     summary is complete.
 
     Args:
@@ -69,6 +76,7 @@ def match_files(
         b: the other. ``identical_inputs`` in the summary says whether both have the same bytes.
         sides: "decoder", "encoder", or both; each is matched on its own.
         out: the folder to write to; made if missing.
+        absolute: as for `match`; the criteria then count absolute cosines, too.
         m: as for `match`.
         candidates: as for `match`.
         work_dir: as for `match`; each side has a folder of its own there.
@@ -95,7 +103,7 @@ def match_files(
     told = progress or silent
     given = zip("ab", (a, b), strict=True)
     places = [locate(path, progress=renamed(told, before=f"{letter} ")) for letter, path in given]
-    inputs = [_load(place, chosen, orientation) for place in places]
+    inputs = [_load(place, chosen, orientation, absolute) for place in places]
     for side in chosen:
         check_feasible(inputs[0].rows[side], inputs[1].rows[side], options[side])
     out = Path(out)
@@ -116,13 +124,14 @@ def match_files(
         "identical_inputs": inputs[0].facts["sha256"] == inputs[1].facts["sha256"],
         "settings": {
             "sides": list(chosen),
+            "absolute": absolute,
             "m": m,
             "candidates": candidates,
             "memory_limit": memory_limit,
             "verify": verify,
         },
         "sides": blocks,
-        "overlap": _overlap(matchings, inputs),
+        "overlap": _overlap(matchings, inputs[0].facts["d_in"], [each.fired for each in inputs]),
     }
     _write(out, matchings, summary)
     return summary
@@ -139,33 +148,36 @@ def _below(work_dir: StrPath | None, side: Side) -> Path | None:
     return None if work_dir is None else Path(work_dir) / side
 
 
-def _load(place: LocatedSAE, sides: tuple[Side, ...], orientation: Orientation | None) -> _Input:
+def _load(
+    place: LocatedSAE, sides: tuple[Side, ...], orientation: Orientation | None, absolute: bool
+) -> _Input:
     path = place.path
     file = weight_file(path)
     if file.suffix == ".npy" and len(sides) > 1:
         raise ValueError(f"{path} holds one array, which cannot be both decoder and encoder")
     found = {side: read_dictionary(path, side, orientation=orientation) for side in sides}
-    rows = {side: StoredRows(part.weight, f"{path} ({side})") for side, part in found.items()}
+    rows = {
+        side: StoredRows(part.weight, f"{path} ({side})", absolute) for side, part in found.items()
+    }
     shapes = {side: tuple(part.weight.shape) for side, part in found.items()}
     if len({num_latents for num_latents, _ in shapes.values()}) != 1:
         raise ValueError(f"{path}: decoder and encoder differ in latents: {shapes}")
     num_latents, d_in = shapes[sides[0]]
     first = found[sides[0]]
-    fired = load_firing_counts(path)
-    if fired is not None and len(fired) != num_latents:
-        raise ValueError(f"{path}: {len(fired):,} firing counts for {num_latents:,} latents")
+    digest = sha256(file)
+    fired = known_firing(path, digest, num_latents)
     facts = {
         "path": str(path.resolve()),
         **place.facts,
         "file": file.name,
-        "sha256": sha256(file),
+        "sha256": digest,
         "num_latents": num_latents,
         "d_in": d_in,
         "dtype": str(first.weight.dtype).removeprefix("torch."),
         "family": first.family,
         "layout": first.layout,
         "evidence": list(first.evidence),
-        "fired_known": fired is not None,
+        "firing": fired and fired.facts,
     }
     return _Input(facts, rows, fired)
 
@@ -208,13 +220,38 @@ def _block(matching: Matching, d_in: int, proof: dict[str, Any] | None) -> dict[
     }
 
 
-def _overlap(matchings: dict[Side, Matching], inputs: Sequence[_Input]) -> dict[str, Any]:
-    a, b = inputs
+def renew_live(folder: Path, firing: Sequence[KnownFiring | None]) -> None:
+    """Count the live latents of a finished match anew, if their firing counts have changed.
+
+    Args:
+        folder: what `match_files` wrote.
+        firing: what is known of A and of B now.
+
+    Raises:
+        OSError: the summary could not be written.
+    """
+    summary = json.loads((folder / SUMMARY).read_text())
+    known = [each and each.facts for each in firing]
+    if [summary["inputs"][letter].get("firing") for letter in "ab"] == known:
+        return
+    for letter, facts in zip("ab", known, strict=True):
+        summary["inputs"][letter]["firing"] = facts
+    matchings: dict[Side, Matching] = {
+        side: Matching.load(folder / f"{side}.npz") for side in SIDES if side in summary["sides"]
+    }
+    summary["overlap"] = _overlap(matchings, summary["inputs"]["a"]["d_in"], firing)
+    _write_summary(folder, summary)
+
+
+def _overlap(
+    matchings: dict[Side, Matching], d_in: int, firing: Sequence[KnownFiring | None]
+) -> dict[str, Any]:
+    a, b = firing
     return overlap(
         matchings.get("decoder"),
         matchings.get("encoder"),
-        d_in=a.facts["d_in"],
-        fired=None if a.fired is None or b.fired is None else (a.fired, b.fired),
+        d_in=d_in,
+        fired=None if a is None or b is None else (a.count, b.count),
     )
 
 
@@ -226,11 +263,17 @@ def _versions() -> dict[str, str]:
 def _write(out: Path, matchings: dict[Side, Matching], summary: dict[str, Any]) -> None:
     # The summary goes first and comes last, so that it never describes other files than its own.
     (out / SUMMARY).unlink(missing_ok=True)
+    for name in _DERIVED:
+        (out / name).unlink(missing_ok=True)
     for side in SIDES:
         if side in matchings:
             matchings[side].save(out / f"{side}.npz")
         else:
             (out / f"{side}.npz").unlink(missing_ok=True)
+    _write_summary(out, summary)
+
+
+def _write_summary(out: Path, summary: dict[str, Any]) -> None:
     text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
     with atomic_write(out / SUMMARY) as temporary:
         temporary.write_text(text)

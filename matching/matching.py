@@ -53,6 +53,8 @@ class Matching:
     """P, the sum of the matched cosines."""
     upper_bound: float
     """D = sum u + sum v + M * max(0, worst violation): no matching's objective exceeds it."""
+    absolute: bool = False
+    """Whether all cosines above count by their absolute values."""
     stats: dict[str, Any] = field(default_factory=dict)
     """How it was found: method, seconds by phase, peak_memory_bytes. Not kept in the file."""
 
@@ -92,8 +94,12 @@ class Matching:
             col_max=self.row_max,
         )
 
-    def save(self, path: StrPath) -> None:
-        """Write the arrays, the objective and the upper bound to a .npz file, atomically.
+    def save(self, path: StrPath, **columns: NDArray[Any]) -> None:
+        """Write the arrays, objective, upper bound and ``absolute`` to a .npz file, atomically.
+
+        Args:
+            path: the file.
+            columns: further arrays for the file, such as one number a pair.
 
         Raises:
             OSError: the write failed; the old file, if any, is untouched.
@@ -101,6 +107,8 @@ class Matching:
         content: dict[str, Any] = {
             **{name: getattr(self, name).astype(dtype) for name, dtype in _STORED.items()},
             **{name: np.float64(getattr(self, name)) for name in _SCALARS},
+            "absolute": np.bool_(self.absolute),
+            **columns,
         }
         # A file object, because savez would append ".npz" to the temporary name.
         with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
@@ -117,7 +125,9 @@ class Matching:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 content = {name: stored[name] for name in (*_STORED, *_SCALARS)}
-            return cls(**content)
+                # Matchings that were written before there was a choice lack it.
+                absolute = bool(stored["absolute"]) if "absolute" in stored else False
+            return cls(**content, absolute=absolute)
         except KeyError as error:
             raise ValueError(f"{path} is no matching: {error.args[0]}") from error
         except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:

@@ -31,6 +31,8 @@ class StoredRows:
         matrix: (L, D) float16, bfloat16, float32 or float64, of any layout and device. It is not
             copied where its rows lie one after another.
         name: what error messages call it.
+        absolute: whether cosines with these rows count by their absolute values; so must those of
+            the other side, then.
 
     Raises:
         TypeError: ``matrix`` is neither a tensor nor an array, or not of one of these dtypes.
@@ -43,11 +45,11 @@ class StoredRows:
     norm: Tensor
     """(L,) float64: Euclidean lengths of the scaled rows; 0 for zero rows."""
 
-    def __init__(self, matrix: Matrix, name: str) -> None:
+    def __init__(self, matrix: Matrix, name: str, absolute: bool = False) -> None:
         _check_kind(matrix, name)
         if not matrix.shape[0] or not matrix.shape[1]:
             raise ValueError(f"{name} is empty: its shape is {tuple(matrix.shape)}")
-        self.name = name
+        self.name, self.absolute = name, absolute
         self.matrix = _as_tensor(matrix)
         self.num_latents, self.d_in = (int(size) for size in matrix.shape)
         self.scale = torch.empty(self.num_latents, dtype=torch.float64, device=self.matrix.device)

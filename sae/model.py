@@ -168,6 +168,23 @@ class SAE(nn.Module):
         rows = sparse_decode(*flat, self.W_dec, self.b_dec)
         return rows.reshape(*values.shape[:-1], self.config.out_width)
 
+    def output_scale(self, x: Tensor) -> Tensor:
+        """Return what the sum of a token's latents is multiplied by in its reconstruction.
+
+        That is 1, except where a normalisation of the token is undone: its standard deviation for
+        "layer_norm", its length over sqrt(D) for "constant_norm".
+
+        Args:
+            x: activations (..., D).
+
+        Returns:
+            (...) float64.
+        """
+        rows = self._rows(x).double()
+        _, undo = self._normalize(rows)  # it is affine
+        scale = undo(rows.new_ones(len(rows), 1)) - undo(rows.new_zeros(len(rows), 1))
+        return scale.reshape(x.shape[:-1])
+
     def forward(self, x: Tensor) -> SAEOutput:
         """Encode and decode activations ``x`` (..., D); see `SAEOutput`."""
         rows = self._rows(x)

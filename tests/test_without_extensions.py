@@ -1,4 +1,4 @@
-"""All imports without the C++ extensions and what a bare GPU machine lacks; calls name what they need."""
+"""All imports without the C++ extensions and what a bare GPU lacks; calls name what they need."""
 
 import subprocess
 import sys

@@ -7,6 +7,7 @@ from ...bench.gpu.expectations import ceilings_of, expectations, facts_of
 from ...bench.gpu.records import Record
 
 MOST = 5_900  # letters of the whole summary
+WRITTEN = ("gpu.json", "gpu.md", "gpu.svg", "steps.jsonl", "log.txt")
 
 
 def summary(
@@ -16,7 +17,9 @@ def summary(
     lines = [*_stages(stages), *_machine(steps), *_problems(steps, cut)]
     for of_stage in (_goals, _matches, _times, _kernels):
         lines += of_stage(steps)
-    last = f"All results: {out}/gpu.json, gpu.md, gpu.svg, steps.jsonl, log.txt"
+    # There is no plot without matplotlib, which a bare machine lacks.
+    written = [name for name in WRITTEN if (out / name).is_file()]
+    last = f"All results: {out}/{', '.join(written)}"
     text = "\n".join(lines)
     room = MOST - len(last)
     if len(text) > room:

@@ -40,3 +40,15 @@ def centre_prices(
 def solve_dense(
     weights: Doubles, equal: Partners, partner: Partners, col_price: Doubles
 ) -> None: ...
+def cheapest_cycles(
+    out_ends: np.ndarray[Any, np.dtype[np.int32]],
+    out_costs: Doubles,
+    out_unlisted: Doubles,
+    in_ends: np.ndarray[Any, np.dtype[np.int32]],
+    in_costs: Doubles,
+    in_unlisted: Doubles,
+    most_settled: int,
+    threads: int,
+    lower: Doubles,
+    upper: Doubles,
+) -> None: ...

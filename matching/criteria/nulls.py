@@ -25,7 +25,8 @@ from ...common.progress import Progress
 from ...sae import SAE, SAEConfig, save_sae
 from ...sae.formats.dictionary import load_dictionary
 from ...sae.formats.orientation import Orientation, Side
-from ..match_files import SUMMARY, match_files
+from ..match_files import match_files
+from ..match_folder import read_summary
 from ..rows import StoredRows
 
 Null = Literal["spectrum", "untrained"]
@@ -100,16 +101,14 @@ def match_null(
     """
     if kind not in get_args(Null):
         raise ValueError(f"kind: expected one of {', '.join(get_args(Null))}, got {kind!r}")
-    given = Path(match) / SUMMARY
-    if not given.is_file():
-        raise FileNotFoundError(f"{match} is no match: it has no {SUMMARY}")
-    summary = json.loads(given.read_text())
+    summary = read_summary(Path(match))
     sides, b = summary["settings"]["sides"], summary["inputs"]["b"]
     folder = Path(out) / DICTIONARY
     save_sae(_null_sae(b, sides, kind, seed, orientation), folder)
     found = match_files(
         summary["inputs"]["a"]["path"], folder, sides, out,
-        m=summary["settings"]["m"], orientation=orientation, progress=progress,
+        m=summary["settings"]["m"], absolute=summary["settings"].get("absolute", False),
+        orientation=orientation, progress=progress,
     )  # fmt: skip
     facts = {"kind": kind, "seed": seed, "of": {name: b[name] for name in ("path", "sha256")}}
     with atomic_write(Path(out) / NULL) as temporary:

@@ -48,6 +48,30 @@ def in_exactly(base: Others) -> list[int]:
     return [int(count) for count in counts]
 
 
+def exact_shares(bases: Sequence[Others]) -> list[dict[str, Any]]:
+    """Return which share of a base's latents is in exactly n dictionaries, for n = 1, 2, ...
+
+    Args:
+        bases: one or more, all with the same number of others, S - 1.
+
+    Returns:
+        One entry for each n up to S: "dictionaries" (n), and "mean", "std", "min" and "max" of the
+        share over the bases. The means sum to 1.
+    """
+    counts = [np.array(in_exactly(base)) / max(len(base), 1) for base in bases]
+    shares = np.stack(counts)  # (bases, S)
+    return [
+        {
+            "dictionaries": n,
+            "mean": float(share.mean()),
+            "std": float(share.std()),
+            "min": float(share.min()),
+            "max": float(share.max()),
+        }
+        for n, share in enumerate(shares.T, 1)
+    ]
+
+
 def only_in_base(bases: Sequence[Others]) -> list[dict[str, Any]]:
     """Return which share of a base's latents is in none of n - 1 others, for n = 2, 3, ...
 

@@ -66,8 +66,8 @@ class LinearMap:
 
     @cached_property
     def _inverse_transpose(self) -> Array:
-        inverse: Array = np.linalg.pinv(self.matrix, rcond=_tolerance(self.matrix))
-        return inverse.T
+        inverse = np.linalg.pinv(self.matrix, rcond=_tolerance(self.matrix))
+        return np.asarray(inverse.T, dtype=np.float64)
 
 
 def learn_map(

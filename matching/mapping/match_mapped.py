@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...common.files import StrPath, atomic_write
+from ...common.files import StrPath, atomic_write, sha256
 from ...common.progress import Progress
 from ...sae import SAE, SAEConfig, save_sae
 from ...sae.activations import open_activations
 from ...sae.formats.dictionary import load_dictionary
 from ...sae.formats.orientation import Orientation
+from ...sae.formats.paths import weight_file
 from ...sae.hub import locate
 from ..match_files import SIDES, match_files
 from ..rows import StoredRows
@@ -33,6 +34,8 @@ def match_mapped(
     stores: Sequence[StrPath],
     kind: Kind = "procrustes",
     sides: Sequence[str] = SIDES,
+    memory_limit: int | None = None,
+    verify: bool = False,
     orientation: Orientation | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def match_mapped(
             folders or files, as `open_activations` takes them.
         kind: "procrustes" or "affine": see `learn`.
         sides: as for `match_files`.
+        memory_limit: as for `match_files`.
+        verify: as for `match_files`.
         orientation: as for `match_files`.
         progress: told of the phase "map", then as by `match_files`.
 
@@ -67,11 +72,15 @@ def match_mapped(
     found = [open_activations(store) for store in stores]
     learned = learn_map(found[0], found[1], kind, progress=progress)
     mapped = Path(out) / MAPPED
-    save_sae(_mapped(locate(a).path, learned, sides, orientation), mapped)
-    summary = match_files(mapped, b, sides, out, orientation=orientation, progress=progress)
+    path = locate(a).path
+    save_sae(_mapped(path, learned, sides, orientation), mapped)
+    summary = match_files(
+        mapped, b, sides, out, memory_limit=memory_limit, verify=verify, orientation=orientation,
+        progress=progress,
+    )  # fmt: skip
     facts = {
         "kind": kind,
-        "of": str(locate(a).path.resolve()),
+        "of": {"path": str(path.resolve()), "sha256": sha256(weight_file(path))},
         "stores": {
             letter: {"path": str(store.path.resolve()), "sha256": store.fingerprint}
             for letter, store in zip("ab", found, strict=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def verify_rows(
     a: StoredRows, b: StoredRows, matching: Matching, *, progress: Progress | None
 ) -> Certificate:
     """As `verify`, for rows that are already validated."""
-    reasons = _form(matching, a.num_latents, b.num_latents)
+    reasons = wrong_form(matching, a.num_latents, b.num_latents)
     if reasons:
         return Certificate(tuple(reasons))
     look = FullPass(
@@ -89,26 +90,41 @@ def verify_rows(
         Claims(
             row_price=matching.row_price,
             col_price=matching.col_price,
+            absolute=matching.absolute,
             row_floor=matching.row_max - COSINE_TOLERANCE,
             col_floor=matching.col_max - COSINE_TOLERANCE,
         ),
     )
     cosine = look.look_at(matching.rows, matching.cols)
     look.run(progress or silent)
-    objective = math.fsum(cosine)
+    return judged(matching, Measured(cosine, look.row_max, look.col_max, look.worst_violation))
+
+
+class Measured(NamedTuple):
+    """What a pass over all pairs found of a matching of good form."""
+
+    cosine: NDArray[np.float64]  # (M,)
+    row_max: NDArray[np.float64]  # (L_A,)
+    col_max: NDArray[np.float64]  # (L_B,)
+    worst_violation: float
+
+
+def judged(matching: Matching, found: Measured) -> Certificate:
+    """Return the certificate of a matching of good form, from what was found anew."""
+    objective = math.fsum(found.cosine)
     prices = math.fsum(matching.row_price) + math.fsum(matching.col_price)
-    upper_bound = prices + len(cosine) * max(0.0, look.worst_violation)
+    upper_bound = prices + len(found.cosine) * max(0.0, found.worst_violation)
     reasons = [
         *_prices(matching),
-        *_differing("cosine", matching.cosine, cosine),
-        *_differing("row_max", matching.row_max, look.row_max),
-        *_differing("col_max", matching.col_max, look.col_max),
-        *_totals(matching, objective, upper_bound, look.worst_violation),
+        *_differing("cosine", matching.cosine, found.cosine),
+        *_differing("row_max", matching.row_max, found.row_max),
+        *_differing("col_max", matching.col_max, found.col_max),
+        *_totals(matching, objective, upper_bound, found.worst_violation),
     ]
-    return Certificate(tuple(reasons), objective, upper_bound, look.worst_violation)
+    return Certificate(tuple(reasons), objective, upper_bound, found.worst_violation)
 
 
-def _form(matching: Matching, num_a: int, num_b: int) -> list[str]:
+def wrong_form(matching: Matching, num_a: int, num_b: int) -> list[str]:
     """Return what keeps the matching from being a complete one-to-one map of this size."""
     pairs = min(num_a, num_b)
     sizes = dict(zip(_ARRAYS, (pairs, pairs, pairs, num_a, num_b, num_a, num_b), strict=True))

@@ -34,6 +34,7 @@ class Claims:
     col_price: Floats  # (L_B,)
     row_floor: Floats  # (L_A,) a row's best cosine need not be found where it is not above this
     col_floor: Floats  # (L_B,)
+    absolute: bool = False  # whether cosines count by their absolute values
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,20 @@ class _Limits:
     row_price: Tensor  # (rows,) for cosines less col_price
     col_price: Tensor  # (cols,)
 
-    def exceeded(self, units: Tensor, columns: Tensor, rows: slice) -> tuple[Indices, Indices]:
+    def exceeded(
+        self, units: Tensor, columns: Tensor, rows: slice, absolute: bool
+    ) -> tuple[Indices, Indices]:
         """Return the places of the pairs above a limit, rows counted from ``rows.start``.
 
         Args:
             units: (n, D) float32, unit rows of A.
             columns: (cols, D) float32, those of B.
             rows: which of the tile's rows ``units`` are.
+            absolute: whether cosines count by their absolute values, which are as near as they are.
         """
         cosine = torch.mm(units, columns.T)  # (n, cols)
+        if absolute:
+            cosine.abs_()
         row, row_price = self.row[rows], self.row_price[rows]
         in_row = (cosine.amax(1) > row).nonzero().squeeze(1)
         in_col = (cosine.amax(0) > self.col).nonzero().squeeze(1)
@@ -86,7 +92,7 @@ class FullPass:
         cosine = np.empty(len(rows))
         for part in _pieces(np.arange(len(rows)), block_rows(self._a.d_in)):
             units = unit_rows(self._a, rows[part]), unit_rows(self._b, cols[part])
-            cosine[part] = torch.linalg.vecdot(*units).numpy()
+            cosine[part] = self._counted(torch.linalg.vecdot(*units))
         np.maximum.at(self.row_max, rows, cosine)
         np.maximum.at(self.col_max, cols, cosine)
         self._raise_worst(cosine - (self._claims.row_price[rows] + self._claims.col_price[cols]))
@@ -129,7 +135,7 @@ class FullPass:
         waiting: list[tuple[Indices, Indices]] = []
         for start in range(0, len(rows), _TILE):
             part = slice(start, start + _TILE)
-            hit_rows, hit_cols = limits.exceeded(units[part], columns, part)
+            hit_rows, hit_cols = limits.exceeded(units[part], columns, part, self._claims.absolute)
             hits = rows[part][hit_rows], cols[hit_cols]
             if len(hit_rows) * _CROWD <= len(rows[part]) * len(cols):
                 waiting.append(hits)
@@ -164,10 +170,13 @@ class FullPass:
         u, v = self._claims.row_price, self._claims.col_price[all_cols]
         columns = unit_rows(self._b, all_cols).T
         for part in _pieces(all_rows):
-            cosine = (unit_rows(self._a, part) @ columns).numpy()
+            cosine = self._counted(unit_rows(self._a, part) @ columns)
             self.row_max[part] = np.maximum(self.row_max[part], cosine.max(axis=1))
             self.col_max[all_cols] = np.maximum(self.col_max[all_cols], cosine.max(axis=0))
             self._raise_worst(cosine - np.add.outer(u[part], v))
+
+    def _counted(self, cosine: Tensor) -> Floats:
+        return (cosine.abs_() if self._claims.absolute else cosine).numpy()
 
     def _raise_worst(self, violations: Floats) -> None:
         self.worst_violation = max(self.worst_violation, float(violations.max()))

@@ -10,8 +10,8 @@ from .data import MatchFolder
 from .training_log import TrainingLog
 
 LIVE = {
-    "firing": "fired in the last epoch of training; a match with a latent of B that did not fire "
-    "does not count",
+    "firing": "fired at least once where firing was counted (in the last epoch of training, or by "
+    "twinsae fire); a match with a latent of B that did not fire does not count",
     "floor": "are more like some latent of B than the chance floor (firing counts are not known "
     "for both inputs)",
 }

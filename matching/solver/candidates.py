@@ -58,6 +58,8 @@ def find_candidates(
 ) -> tuple[Lists, Lists]:
     """Return the ``m`` best partners of every row of ``a``, and of every row of ``b``.
 
+    By absolute cosines a partner may stand there twice, once for either sign.
+
     Args:
         a: n_A rows, 1 or more.
         b: n_B rows, 1 or more.
@@ -79,17 +81,18 @@ def find_candidates(
     for rows, cols in blocks[finished:]:
         if packed is None:
             packed = prepare(b.unit(np.arange(cols.start, cols.stop)))
-        # Nothing is held by a name here: two blocks at a time would be too much.
-        _merge_block(
-            (of_rows, of_cols),
-            (rows, cols),
-            scan(
-                a.unit(np.arange(rows.start, rows.stop)),
-                packed,
-                m,
-                (of_rows[0][rows, -1], of_cols[0][cols, -1]),
-            ),
-        )
+        for sign in a.signs:
+            # Nothing is held by a name here: two blocks at a time would be too much.
+            _merge_block(
+                (of_rows, of_cols),
+                (rows, cols),
+                scan(
+                    a.unit(np.arange(rows.start, rows.stop), sign),
+                    packed,
+                    m,
+                    (of_rows[0][rows, -1], of_cols[0][cols, -1]),
+                ),
+            )
         if rows.stop == len(a):
             packed = None
         finished += 1
@@ -97,7 +100,9 @@ def find_candidates(
         if finished < len(blocks):
             _save(work, finished, of_rows, of_cols)
         progress("candidates", done, len(a) * len(b), "pairs")
-    return Lists(*of_rows, m == len(b)), Lists(*of_cols, m == len(a))
+    # With both signs a pair may be listed twice, in place of others.
+    once = len(a.signs) == 1
+    return Lists(*of_rows, once and m == len(b)), Lists(*of_cols, once and m == len(a))
 
 
 def candidates_memory(num_rows: int, num_cols: int, d_in: int, m: int) -> int:

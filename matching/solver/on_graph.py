@@ -49,7 +49,7 @@ def solve_on_graph(
         OSError: the work folder could not be written.
     """
     account = Account()
-    problem: dict[str, Any] = {"m": m, "source": source}
+    problem: dict[str, Any] = {"m": m, "source": source, "absolute": a.rows.stored.absolute}
     if work_dir is not None:
         problem.update(a=fingerprint(a.rows.stored), b=fingerprint(b.rows.stored))
 

@@ -84,7 +84,10 @@ def solve_on_matrix(a: StoredRows, b: StoredRows, progress: Progress) -> Solutio
 
 
 def _similarity(a: StoredRows, b: StoredRows) -> NDArray[np.float64]:
-    """Return the cosines (L_A, L_B) of the stored values; a zero row has 0 with everything."""
+    """Return the cosines (L_A, L_B) of the stored values; a zero row has 0 with everything.
+
+    They are absolute values if those of ``a`` count.
+    """
     device = a.matrix.device
     out = torch.empty((a.num_latents, b.num_latents), dtype=torch.float64, device=device)
     places = [torch.arange(rows.num_latents, device=rows.matrix.device) for rows in (a, b)]
@@ -92,7 +95,7 @@ def _similarity(a: StoredRows, b: StoredRows) -> NDArray[np.float64]:
         right = b.unit_wide(places[1][cols]).T.to(device)
         for rows in a.blocks():
             torch.mm(a.unit_wide(places[0][rows]), right, out=out[rows, cols])
-    return out.cpu().numpy()
+    return (out.abs_() if a.absolute else out).cpu().numpy()
 
 
 def _row_prices(

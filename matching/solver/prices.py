@@ -20,6 +20,7 @@ from .selection import Selection, edge_cosines, scan_error
 
 _NONE = np.empty(0, dtype=np.int64)
 Prices = tuple[NDArray[np.float64], NDArray[np.float64]]
+_Ends = tuple[NDArray[np.int64], NDArray[np.int64]]
 _Part = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 
 _TILE_ROWS, _TILE_COLS = 512, 128
@@ -172,23 +173,42 @@ def _scan(
             if not len(tiles):
                 continue
             row_names = plan.row_order[rows.start : rows.start + tiles[:, 1].max()]
-            pairs = pairs_above(
-                a.unit(row_names),
-                packed,
-                a.place(prices[0][row_names]),
-                col_price,
-                # A score is that close to its cosine, so no pair above is missed.
-                margin=found.delta + scan_error(depth),
-                tiles=a.place(tiles),
-                capacity=max(_PAIRS_AT_ONCE, len(b)),
-                exact=False,  # all are scored in float64 anyway
-            )
-            if pairs.overflow:  # the capacity suffices for a single row
+            pairs = [
+                pairs_above(
+                    a.unit(row_names, sign),
+                    packed,
+                    a.place(prices[0][row_names]),
+                    col_price,
+                    # A score is that close to its cosine, so no pair above is missed.
+                    margin=found.delta + scan_error(depth),
+                    tiles=a.place(tiles),
+                    capacity=max(_PAIRS_AT_ONCE, len(b)),
+                    exact=False,  # all are scored in float64 anyway
+                )
+                for sign in a.signs
+            ]
+            if any(part.overflow for part in pairs):  # the capacity suffices for a single row
                 waiting.extend(list(spans(rows, -(-len(rows) // 2)))[::-1])
                 continue
-            names = row_names[pairs.rows.cpu().numpy()], col_names[pairs.cols.cpu().numpy()]
-            yield *names, _area(tiles), _area_after(planned, rows, cols)
+            ends = _each_once(
+                [(part.rows.cpu().numpy(), part.cols.cpu().numpy()) for part in pairs]
+            )
+            yield (
+                row_names[ends[0]],
+                col_names[ends[1]],
+                _area(tiles),
+                _area_after(planned, rows, cols),
+            )
         del packed  # before the next is made
+
+
+def _each_once(pairs: Sequence[_Ends]) -> _Ends:
+    """Return the pairs of all lists; one that two of them have counts once."""
+    if len(pairs) == 1:
+        return pairs[0]
+    rows, cols = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    width = int(cols.max(initial=0)) + 1
+    return np.divmod(np.unique(rows * width + cols), width)
 
 
 def _plan(prices: Prices, bounds: Sequence[CosineBound], by: CosineBound) -> _Plan:

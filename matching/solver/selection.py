@@ -29,13 +29,29 @@ class Selection:
         """Return n."""
         return len(self.index)
 
-    def unit(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return rows of the selection at length 1, (len(rows), D) float32, on their device."""
-        return self.stored.unit(self.index[self.place(rows)])
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """What the rows are multiplied by in turn, so that scans find all large cosines."""
+        return (1, -1) if self.stored.absolute else (1,)
+
+    def unit(self, rows: NDArray[np.int64], sign: int = 1) -> Tensor:
+        """Return rows of the selection at length 1, (len(rows), D) float32, on their device.
+
+        Args:
+            rows: which.
+            sign: 1, or -1 for their negatives.
+        """
+        unit = self.stored.unit(self.index[self.place(rows)])
+        return unit if sign == 1 else unit.neg_()
 
     def place(self, values: NDArray) -> Tensor:
         """Return an array as a tensor on the rows' device."""
         return torch.from_numpy(values).to(self.index.device)
+
+
+def whole(stored: StoredRows) -> Selection:
+    """Return all rows of a dictionary."""
+    return Selection(stored, torch.arange(stored.num_latents, device=stored.matrix.device))
 
 
 def scan_error(d_in: int) -> float:
@@ -53,6 +69,8 @@ def scan_error(d_in: int) -> float:
 def edge_cosines(a: Selection, b: Selection, rows: Indices, cols: Indices) -> NDArray[np.float64]:
     """Return the cosines of pairs, in float64 from the stored values: (E,).
 
+    They are absolute values if those of ``a`` count.
+
     Args:
         a: n_A rows.
         b: n_B rows of the same width.
@@ -66,7 +84,7 @@ def edge_cosines(a: Selection, b: Selection, rows: Indices, cols: Indices) -> ND
     matrices = *a.stored.as_native(), *b.stored.as_native()
     threads = torch.get_num_threads()
     _native.edge_cosines(*matrices, names[0][rows], names[1][cols], threads, out)
-    return out
+    return np.abs(out, out=out) if a.stored.absolute else out
 
 
 def edge_cosines_by_torch(
@@ -79,7 +97,7 @@ def edge_cosines_by_torch(
         left, right = _scaled(a, rows[part]), _scaled(b, cols[part])
         product = (left * right.to(left.device)).sum(1)
         out[part] = product.cpu().numpy()
-    return out
+    return np.abs(out, out=out) if a.stored.absolute else out
 
 
 def _scaled(side: Selection, rows: Indices) -> Tensor:

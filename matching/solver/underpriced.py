@@ -11,9 +11,9 @@ import numpy as np
 
 from ...common.progress import Progress
 from ...kernels.topk import linear_topk, pack
-from .graph import Graph, sorted_graph
+from .graph import Graph, graph_of
 from .prices import CosineBound, Prices, spans
-from .selection import Indices, Selection, edge_cosines
+from .selection import Indices, Selection
 
 _PAIRS_OF_ROW = 64
 _FIRST_ROWS = 512  # looked at together; then twice as many, and so on
@@ -44,15 +44,18 @@ def underpriced_pairs(
         for rows in _growing(len(a), max(1, _ROW_BYTES // (4 * depth))):
             own = names[rows.start : rows.stop]
             progress("pricing", looked_at, looked_at + len(own) * len(cols), "pairs")
-            best = linear_topk(
-                a.unit(own), packed, b.place(bias[cols.start : cols.stop]), k,
-                floor=a.place(floor[own]),
-            )  # fmt: skip
-            indices = best.indices.cpu().numpy()
-            places, ranks = np.nonzero(indices >= 0)
-            found.append((own[places], indices[places, ranks] + cols.start))
+            listed = 0
+            for sign in a.signs:
+                best = linear_topk(
+                    a.unit(own, sign), packed, b.place(bias[cols.start : cols.stop]), k,
+                    floor=a.place(floor[own]),
+                )  # fmt: skip
+                indices = best.indices.cpu().numpy()
+                places, ranks = np.nonzero(indices >= 0)
+                found.append((own[places], indices[places, ranks] + cols.start))
+                listed += len(places)
             looked_at += len(own) * len(cols)
-            if len(places) < k * len(own) / 4:
+            if listed < k * len(own) / 4:
                 break
         del packed  # before the next is made
     progress("pricing", looked_at, looked_at, "pairs")
@@ -62,7 +65,7 @@ def underpriced_pairs(
 def _above(
     a: Selection, b: Selection, prices: Prices, delta: float, rows: Indices, cols: Indices
 ) -> Graph:
-    graph = sorted_graph((len(a), len(b)), rows, cols, edge_cosines(a, b, rows, cols))
+    graph = graph_of(a, b, rows, cols)
     above = graph.excess(*prices) > -delta
     return Graph(graph.shape, graph.rows[above], graph.cols[above], graph.weights[above])
 

@@ -55,7 +55,7 @@ _BESIDE = ("config.json", "config.yaml", "cfg.json", "wandb-config.yaml", "wanb-
 _NO_SAE = re.compile(
     r"(log_)?sparsity.*|.*optimizer.*|.*scheduler.*|training_args.*|rng_state.*|state.*|"
     r"latents\.safetensors|checkpoint\.safetensors|shard_\d+\.safetensors|"
-    r"activation_(scaler|whitening).*",
+    r"activation_(scaler|whitening).*|firing(\.part)?\.npz",
     re.IGNORECASE,
 )
 _NO_SAES = "features"  # a folder of caches

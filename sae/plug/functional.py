@@ -48,7 +48,7 @@ def encode(
         ValueError: a shape or k is wrong.
         TypeError: a dtype is wrong.
     """
-    rows, weight, bias = _as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
+    rows, weight, bias = as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
     if mask is not None and dense_is_faster(mask, k):
         values, indices = encode_dense(rows, weight, bias, k, mask, floor)
     else:
@@ -58,7 +58,7 @@ def encode(
 
 def encode_groups(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> Active:
     """Return the largest of each of k equal groups of latents, by group; else as `encode`."""
-    rows, weight, bias = _as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
+    rows, weight, bias = as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
     values, indices, _ = group_max(rows, weight, bias, k)
     return _active(values, indices, x)
 
@@ -79,7 +79,7 @@ def encode_batch(x: Tensor, weight: Tensor, bias: Tensor, number: int) -> Active
         ValueError: a shape is wrong.
         TypeError: a dtype is wrong.
     """
-    rows, weight, bias = _as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
+    rows, weight, bias = as_autocast(x.reshape(-1, x.shape[-1]), weight, bias)
     with torch.no_grad():
         offsets = batch_topk(rows, weight, bias, number).places.row_offsets
         assert offsets is not None
@@ -120,7 +120,8 @@ def decode(values: Tensor, indices: Tensor, weight: Tensor, bias: Tensor | None 
 _Bias = TypeVar("_Bias", Tensor, Tensor | None)
 
 
-def _as_autocast(x: Tensor, weight: Tensor, bias: _Bias) -> tuple[Tensor, Tensor, _Bias]:
+def as_autocast(x: Tensor, weight: Tensor, bias: _Bias) -> tuple[Tensor, Tensor, _Bias]:
+    """Return these in autocast's dtype, if it is enabled for x's device."""
     if not torch.is_autocast_enabled(x.device.type):
         return x, weight, bias
     dtype = torch.get_autocast_dtype(x.device.type)

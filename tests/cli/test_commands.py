@@ -13,6 +13,7 @@ import pytest
 import torch
 from twinsae.cli.main import main
 from twinsae.matching import Certificate
+from twinsae.matching.figures import OF_SEEDS
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
 
 
@@ -312,13 +313,17 @@ def test_doctor_lists_what_is_there(capsys):
 @pytest.mark.slow
 def test_demo_at_a_tiny_size(tmp_path, capsys):
     out = tmp_path / "demo"
-    sizes = "--tokens 3000 --latents 48 --epochs 3 --k 8"
+    sizes = "--tokens 3000 --latents 48 --epochs 3 --k 8 --seeds 0 1 2"
     assert main(["demo", "--out", str(out), *sizes.split()]) == 0
     match = out / "matches" / "seed0--seed1"
     summary = json.loads((match / "summary.json").read_text())
     assert all(side["certified"] for side in summary["sides"].values())
     assert (match / "report" / "index.html").exists()
-    assert "untrained" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "untrained" in printed
+    assert "only in one" in printed  # the table of several seeds
+    drawn = {file.stem for file in (out / "matches" / "figures").glob("*.svg")}
+    assert set(OF_SEEDS) <= drawn
     # A second call finds everything done.
     assert main(["demo", "--out", str(out), *sizes.split()]) == 0
 

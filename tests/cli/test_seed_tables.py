@@ -5,7 +5,17 @@ from itertools import pairwise
 
 import pytest
 from rich.console import Console
-from twinsae.cli.seed_tables import SHOWN, counts_tables, criteria_table, curve_table, pairs_table
+from twinsae.cli.seed_tables import (
+    SHOWN,
+    counts_tables,
+    criteria_table,
+    curve_table,
+    fits_table,
+    means_table,
+    pairs_table,
+    tables,
+)
+from twinsae.matching.criteria.curve_fits import fit_curves
 
 NAMES = [f"a-rather-long-name-of-run-{n}" for n in range(9)]
 
@@ -30,6 +40,7 @@ def result() -> dict:
         "criterion": "and",
         "dictionaries": [{"name": name} for name in NAMES],
         "pairs": pairs,
+        "over_seeds": {name: {"mean": 0.25, "interval": [0.2, 0.3]} for name in SHOWN},
         "only_in_base": [{"dictionaries": n, **shares} for n in range(1, 10)],
         "in_exactly": {name: [131_072 + n for n in range(9)] for name in NAMES},
     }
@@ -43,6 +54,13 @@ def test_pairs(result):
     assert shown.count("0.432") == 16
     result["pairs"][3]["sides"] = {"decoder": {"certified": False, "mean_cosine": 0.1}}
     assert "NOT PROVED" in printed(pairs_table(result | {"pairs": result["pairs"][3:4]}))
+
+
+def test_means_have_their_intervals(result):
+    shown = printed(means_table(result))
+    assert shown.count("25.0%") == shown.count("20.0% to 30.0%") == len(SHOWN)
+    result["over_seeds"]["and"]["interval"] = None
+    assert printed(means_table(result)).count("20.0% to 30.0%") == len(SHOWN) - 1
 
 
 def test_criteria_are_never_cut(result):
@@ -66,3 +84,23 @@ def test_counts_of_many_are_in_several_tables(result):
 
 def test_the_curve(result):
     assert printed(curve_table(result)).count("43.21%") == 9
+
+
+def test_the_fits(result):
+    shares = [0.5831, 0.4843, 0.4359, 0.4061, 0.3854, 0.3700, 0.3579, 0.3481]
+    shown = printed(fits_table({"fits": fit_curves(range(2, 10), shares)}))
+    for text in (
+        "a n^b + c",
+        "0.589 ± 0.010",
+        "-0.916 ± 0.059",
+        "0.270 ± 0.011",
+        "0.0015",
+        "0.0135",
+    ):
+        assert text in shown
+    assert "…" not in shown
+    flat = printed(fits_table({"fits": fit_curves(range(2, 10), [0.3] * 8)}))
+    assert flat.count("± ?") == 8
+    assert "do not determine" in flat
+    titles = [table.title for table in tables(result | {"fits": {}, "pairs": []})]
+    assert len(titles) == 3  # without the fits

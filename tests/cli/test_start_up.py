@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from twinsae.cli.main import BENCH, TWINSAE, Family
+from twinsae.cli.main import BENCH, FIGURE, TWINSAE, Family
 from twinsae.sae import SAE, SAEConfig, save_sae
 
 NAMES = [
     *([name] for name in TWINSAE.commands),
     *(["bench", name] for name in BENCH.commands),
+    *(["figure", name] for name in FIGURE.commands),
 ]
 HELPS = [["--help"], *([*name, "--help"] for name in NAMES), ["match", "-h"]]
 # What takes from half a second to several to import.
@@ -61,10 +62,11 @@ def test_help_begins_with_an_example_and_fits_80_columns(tmp_path: Path):
         assert f"usage: {name} " in out
 
 
-@pytest.mark.parametrize("family", [TWINSAE, BENCH])
-def test_each_command_has_one_line_in_the_list(family: Family, tmp_path: Path):
-    words = ["--help"] if family is TWINSAE else ["bench", "--help"]
-    ((_, out, _),) = run_each([words], tmp_path)
+@pytest.mark.parametrize(
+    ("words", "family"), [([], TWINSAE), (["bench"], BENCH), (["figure"], FIGURE)]
+)
+def test_each_command_has_one_line_in_the_list(words: list[str], family: Family, tmp_path: Path):
+    ((_, out, _),) = run_each([[*words, "--help"]], tmp_path)
     listed = out.partition("commands:\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in listed] == list(family.commands)
     assert all(line.endswith(".") for line in listed)
@@ -85,6 +87,7 @@ def folder(tmp_path: Path) -> Path:
 ERRORS = {
     "mach a b": "there is no command 'twinsae mach'; did you mean match?",
     "zzz": "there is no command 'twinsae zzz'; twinsae --help lists all",
+    "bench training --losses": "losses: only with --beside, such as --beside relu",
     "bench scalling": "there is no command 'twinsae bench scalling'; did you mean scaling?",
     "match a/seed0 a/seed7 --out o": "B: a/seed7 does not exist; SAEs beside it: seed0, seed1",
     "match a/seed0 no/seed7 --out o": "B: no/seed7 does not exist",
@@ -121,6 +124,12 @@ ERRORS = {
     "match`",
     "report run --run-folder a": "run_folder: only for the report of a match, and run is none",
     "report no": "DIR: no does not exist",
+    "substitute a --store a": "MATCH_DIR: no summary.json in a: expected a folder of `twinsae "
+    "match`",
+    "substitute no --store a": "MATCH_DIR: no does not exist",
+    "figure alignmnt a": "there is no command 'twinsae figure alignmnt'; did you mean alignment?",
+    "figure alignment a": "MATCHES: no summary.json or seeds.json in a: expected a folder of "
+    "`twinsae match` or `twinsae match-all`",
     "convert empty new --to native": "A: empty is no SAE folder: it has no "
     "sae_weights.safetensors, sae.safetensors, ae.pt or the like; SAEs below it: none",
     "convert a new --to sealens": "--to: expected one of native, sparsify, saelens, "
@@ -177,6 +186,6 @@ def test_a_users_errors_are_one_line_at_once(folder: Path):
 
 
 def test_without_a_command_it_shows_the_help_and_fails(tmp_path: Path):
-    for code, out, _ in run_each([[], ["bench"]], tmp_path):
+    for code, out, _ in run_each([[], ["bench"], ["figure"]], tmp_path):
         assert code == 2
         assert out.startswith("example:")

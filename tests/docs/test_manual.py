@@ -13,6 +13,7 @@ import twinsae.matching
 import twinsae.sae
 import twinsae.sae.activations
 import twinsae.sae.evaluation
+import twinsae.sae.firing
 import twinsae.sae.plug
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ MODULES = {
     "sae": [twinsae.sae],
     "activations": [twinsae.sae.activations],
     "evaluation": [twinsae.sae.evaluation],
+    "firing": [twinsae.sae.firing],
     "plug": [twinsae.sae.plug],
     "kernels": [
         twinsae.kernels.topk,

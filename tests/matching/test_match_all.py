@@ -1,5 +1,6 @@
 """`match_all`: every pair once, and again only what is missing."""
 
+import hashlib
 import json
 import math
 import os
@@ -15,9 +16,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
-from twinsae.matching import AllSeeds, Matching, match_all
+from twinsae.common.tables import load_table
+from twinsae.matching import AllSeeds, Matching, match_all, overlap
 from twinsae.matching.criteria import seed_counts
+from twinsae.matching.criteria.intervals import mean_over_seeds
 from twinsae.matching.criteria.seed_counts import Others, in_exactly, only_in_base
+from twinsae.sae.firing import Firing
 
 NAMES = ("s0", "s1", "s2", "s3")
 PAIRS = list(combinations(NAMES, 2))
@@ -97,6 +101,93 @@ def test_all_pairs_are_matched_and_counted(folders, tmp_path, best_objective):
         found = tuple(point[name] for name in ("mean", "std", "min", "max"))
         assert found == pytest.approx(expected)
     assert 0.1 < result["only_in_base"][0]["mean"] < 0.9
+    assert list(result["fits"]) == ["power"]  # three points
+    exactly = [result["in_exactly"][name][2] / (20 + i) for i, name in enumerate(NAMES)]
+    assert result["exactly"][2]["mean"] == pytest.approx(np.mean(exactly))
+    found = result["over_seeds"]["and"]
+    shares = np.full((4, 4), np.nan)
+    for (i, j), latents in is_shared.items():
+        shares[i, j] = len(latents) / (20 + i)
+    assert found["mean"] == pytest.approx(np.nanmean(shares))
+    assert found["interval"] == pytest.approx(mean_over_seeds(shares))
+    assert_tables(out, similarities, is_shared)
+
+
+def assert_tables(out: Path, similarities: dict, is_shared: dict) -> None:
+    """Compare both tables with the matchings of all pairs, looked up latent by latent."""
+    latents = load_table(out / "seed_latents.npz", "twinsae-seed-latents/1")
+    assert [made["name"] for made in latents.facts["dictionaries"]] == list(NAMES)
+    rows = {name: column.tolist() for name, column in latents.columns.items()}
+    assert list(zip(rows["seed"], rows["latent"], strict=True)) == [
+        (i, latent) for i in range(4) for latent in range(20 + i)
+    ]
+    partners = {}
+    for i, j in combinations(range(4), 2):
+        for side in similarities:
+            matching = Matching.load(out / f"s{i}--s{j}" / f"{side}.npz")
+            matched = list(zip(matching.rows.tolist(), matching.cols.tolist(), strict=True))
+            partners[i, j, side] = dict(matched)
+            partners[j, i, side] = {col: row for row, col in matched}
+    for place, (i, latent) in enumerate(zip(rows["seed"], rows["latent"], strict=True)):
+        others = [j for j in range(4) if j != i]
+        assert rows["in_seeds"][place] == 1 + sum(latent in is_shared[i, j] for j in others)
+        means = []
+        for side, similarity in similarities.items():
+            cosines = [
+                similarity[i, j][latent, partners[i, j, side][latent]]
+                for j in others
+                if latent in partners[i, j, side]
+            ]
+            means.append(np.mean(cosines))
+            assert rows[f"{side}_cosine"][place] == pytest.approx(means[-1], abs=1e-6)
+        assert rows["similarity"][place] == pytest.approx(np.mean(means), abs=1e-6)
+    pairs = load_table(out / "seed_pairs.npz", "twinsae-seed-pairs/1").columns
+    for a, b, share in zip(pairs["a"], pairs["b"], pairs["and"], strict=True):
+        assert share == pytest.approx(len(is_shared[a, b]) / (20 + a))
+    assert len(pairs["a"]) == 12
+
+
+def save_firing(folder: Path, count: np.ndarray) -> None:
+    digest = hashlib.sha256((folder / "sae.safetensors").read_bytes()).hexdigest()
+    flat = np.zeros(len(count))
+    firing = Firing(count, flat, flat, flat, flat, tokens=99)
+    firing.save(folder / "firing.npz", {"sae": {"sha256": digest}})
+
+
+def test_live_latents_are_counted_anew_when_firing_is_known_later(folders, tmp_path):
+    out = tmp_path / "out"
+    match_all(folders, out)
+    before = files(out)
+    fired = [np.arange(20 + place) % 3 for place in (0, 1)]
+    for folder, count in zip(folders, fired, strict=False):
+        save_firing(folder, count)
+    match_all(folders, out)
+    after = files(out)
+    changed = {name for name in after if after[name] != before[name]}
+    with_either = {f"{a}--{b}/summary.json" for a, b in PAIRS if {a, b} & {"s0", "s1"}}
+    assert changed == with_either
+    matchings = [Matching.load(out / "s0--s1" / f"{side}.npz") for side in ("decoder", "encoder")]
+    summary = json.loads((out / "s0--s1" / "summary.json").read_text())
+    assert summary["overlap"] == overlap(*matchings, d_in=8, fired=fired)
+    other = json.loads((out / "s0--s2" / "summary.json").read_text())
+    assert other["overlap"]["live"]["by"] == "floor"
+    assert other["inputs"]["a"]["firing"]["file"] == "firing.npz"
+    match_all(folders, out)
+    assert files(out) == after
+
+
+def test_firing_counts_stand_beside_the_seeds(folders, tmp_path):
+    fired = np.arange(21) % 5
+    save_file({"fired": torch.from_numpy(fired)}, folders[1] / "latents.safetensors")
+    save_firing(folders[2], np.arange(22))
+    match_all(folders, tmp_path / "out")
+    table = load_table(tmp_path / "out/seed_latents.npz", "twinsae-seed-latents/1")
+    told = table.facts["firing"]
+    assert told["s0"] is told["s3"] is None
+    assert (told["s1"]["file"], told["s1"]["tokens"]) == ("latents.safetensors", None)
+    assert (told["s2"]["file"], told["s2"]["tokens"]) == ("firing.npz", 99)
+    expected = [*[-1] * 20, *fired.tolist(), *range(22), *[-1] * 23]
+    assert table.columns["count"].tolist() == expected
 
 
 def test_a_second_call_matches_nothing(folders, tmp_path):
@@ -249,7 +340,10 @@ def test_a_chain_and_pairs_with_the_first(folders, tmp_path):
     assert [(pair["a"], pair["b"]) for pair in chain["pairs"]] == [
         ("s0", "s1"), ("s1", "s2"), ("s2", "s3"),
     ]  # fmt: skip
-    assert chain["in_exactly"] == {}
+    assert chain["in_exactly"] == chain["fits"] == {}
+    assert chain["exactly"] == []
+    table = load_table(tmp_path / "chain/seed_latents.npz", "twinsae-seed-latents/1")
+    assert table.facts["rows"] == 0
     star = match_all(folders, tmp_path / "star", pairs="to-first")
     assert [(pair["a"], pair["b"]) for pair in star["pairs"]] == PAIRS[:3]
     assert star["in_exactly"] == {"s0": every["in_exactly"]["s0"]}

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from twinsae.matching import Matching, match, match_files, overlap, verify
+from twinsae.sae.firing import Firing
 
 CRITERIA = {
     *("and", "and_equal", "decoder", "encoder", "mean"),
@@ -82,6 +83,7 @@ def test_the_summary_has_exactly_its_keys(folders, tmp_path):
     assert summary["versions"]["numpy"] == np.__version__
     assert summary["settings"] == {
         "sides": ["decoder", "encoder"],
+        "absolute": False,
         "m": 32,
         "candidates": "scan",
         "memory_limit": 10**9,
@@ -117,7 +119,11 @@ def test_inputs_are_described(folders, tmp_path):
             "num_latents": num_latents,
             "d_in": 8,
             "dtype": dtype,
-            "fired_known": True,
+            "firing": {
+                "file": "latents.safetensors",
+                "sha256": hashlib.sha256((path / "latents.safetensors").read_bytes()).hexdigest(),
+                "tokens": None,
+            },
             "family": "sparsify",
             "layout": "encoder (L, D), decoder (L, D)",
         }
@@ -136,7 +142,26 @@ def test_overlap_uses_firing_counts_when_both_are_known(folders, weights, tmp_pa
     (folders[1] / "latents.safetensors").unlink()
     summary = match_files(*folders, ("decoder", "encoder"), tmp_path / "out")
     assert summary["overlap"] == overlap(*matchings, d_in=8)
-    assert summary["inputs"]["b"]["fired_known"] is False
+    assert summary["inputs"]["b"]["firing"] is None
+
+
+def test_a_table_of_twinsae_fire_tells_which_latents_are_live(folders, weights, tmp_path):
+    matchings = [match(*stored(weights, side)) for side in ("decoder", "encoder")]
+    fired = np.arange(24) % 2, np.arange(31) % 3
+    for folder, count in zip(folders, fired, strict=True):
+        sha = hashlib.sha256((folder / "sae.safetensors").read_bytes()).hexdigest()
+        flat = np.zeros(len(count))
+        firing = Firing(count, flat, flat, flat, flat, tokens=9)
+        firing.save(folder / "firing.npz", {"sae": {"sha256": sha}})
+    summary = match_files(*folders, ("decoder", "encoder"), tmp_path / "out")
+    assert summary["overlap"] == overlap(*matchings, d_in=8, fired=fired)
+    told = summary["inputs"]["a"]["firing"]
+    assert (told["file"], told["tokens"]) == ("firing.npz", 9)
+    digest = hashlib.sha256((folders[0] / "firing.npz").read_bytes()).hexdigest()
+    assert told["sha256"] == digest
+    save_file({"W_dec": torch.ones(24, 8)}, folders[0] / "sae.safetensors")
+    with pytest.raises(ValueError, match=r"firing\.npz was counted with other weights"):
+        match_files(*folders, ("decoder",), tmp_path / "out")
 
 
 def test_one_side_leaves_no_file_of_an_earlier_match_behind(folders, tmp_path):

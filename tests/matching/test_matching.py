@@ -77,10 +77,19 @@ def test_the_file_has_the_names_and_types_that_others_rely_on(matching, tmp_path
             "col_max": "float32",
             "objective": "float64",
             "upper_bound": "float64",
+            "absolute": "bool",
         }
         np.testing.assert_array_equal(stored["rows"], matching.rows)
         np.testing.assert_array_equal(stored["cosine"], matching.cosine.astype(np.float32))
     assert [file.name for file in tmp_path.iterdir()] == ["decoder.npz"]
+
+
+def test_a_file_from_before_there_were_absolute_matchings_has_signs(matching, tmp_path):
+    matching.save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as stored:
+        old = {name: stored[name] for name in stored.files if name != "absolute"}
+    np.savez(tmp_path / "old.npz", **old)
+    assert Matching.load(tmp_path / "old.npz").absolute is False
 
 
 def test_what_is_saved_is_loaded(matching, tmp_path):

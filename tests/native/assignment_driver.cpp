@@ -1,4 +1,4 @@
-// Runs the assignment solvers and the loops over stored rows without Python, for the sanitizers (`make sanitize`). Optimality is
+// Runs the assignment solvers and the loops over stored rows and codes without Python, for the sanitizers (`make sanitize`). Optimality is
 // checked by its definition: a full matching whose prices are feasible and tight on it.
 #include <algorithm>
 #include <cmath>
@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "centre.h"
+#include "codes.h"
+#include "cycles.h"
 #include "dense.h"
 #include "graph.h"
 #include "hopcroft_karp.h"
@@ -221,6 +223,148 @@ void check_rows(Stored type, Value one) {
   }
 }
 
+// The cheapest edges of each node, from a matrix of costs (nodes, nodes).
+struct Listed {
+  std::vector<int32_t> ends;
+  std::vector<double> costs, unlisted;
+
+  Listed(const std::vector<double>& cost, int64_t nodes, int64_t width, bool leaving) {
+    for (int64_t p = 0; p < nodes; ++p) {
+      std::vector<std::pair<double, int32_t>> all;
+      for (int64_t q = 0; q < nodes; ++q)
+        if (q != p) all.emplace_back(cost[leaving ? p * nodes + q : q * nodes + p], q);
+      std::sort(all.begin(), all.end());
+      all.emplace_back(std::numeric_limits<double>::infinity(), -1);
+      for (int64_t e = 0; e < width; ++e) {
+        costs.push_back(e < nodes ? all[e].first : all.back().first);
+        ends.push_back(e < nodes ? all[e].second : -1);
+      }
+      unlisted.push_back(all[std::min(width, nodes - 1)].first);
+    }
+  }
+  CheapEdges edges(int64_t width) const {
+    return {static_cast<int64_t>(unlisted.size()), width, ends.data(), costs.data(),
+            unlisted.data()};
+  }
+};
+
+// Beside the distances of all nodes (Floyd and Warshall).
+void check_cycles(int64_t nodes) {
+  std::vector<double> cost(static_cast<size_t>(nodes * nodes));
+  const int64_t limit = draw(0, 1) ? 3 : 1'000'000;
+  for (double& one : cost) one = static_cast<double>(draw(0, limit));
+  for (int64_t p = 0; p < nodes; ++p) cost[p * nodes + p] = std::numeric_limits<double>::infinity();
+  std::vector<double> distance = cost;
+  for (int64_t via = 0; via < nodes; ++via)
+    for (int64_t p = 0; p < nodes; ++p)
+      for (int64_t q = 0; q < nodes; ++q)
+        distance[p * nodes + q] = std::min(distance[p * nodes + q],
+                                           distance[p * nodes + via] + distance[via * nodes + q]);
+  const int64_t width[2] = {draw(0, nodes), draw(0, nodes)};
+  const Listed leaving(cost, nodes, width[0], true), entering(cost, nodes, width[1], false);
+  const int64_t count = draw(0, nodes), most = draw(0, 1) ? 1000 : draw(0, 9);
+  std::vector<double> lower(static_cast<size_t>(count)), upper(lower);
+  cheapest_cycles(leaving.edges(width[0]), entering.edges(width[1]), count, most, 2, lower.data(),
+                  upper.data());
+  for (int64_t n = 0; n < count; ++n) {
+    const double cheapest = distance[n * nodes + n];
+    expect(lower[n] <= cheapest && cheapest <= upper[n], "bounds of the cheapest cycle");
+    if (most == 1000 && std::min(width[0], width[1]) == nodes)
+      expect(lower[n] == upper[n], "the cheapest cycle where all edges are listed");
+  }
+}
+
+struct Compressed {
+  std::vector<int64_t> offsets{0};
+  std::vector<int32_t> members;
+  std::vector<float> values;
+
+  // The entries of `dense` (count, width) that are not 0.
+  Compressed(const std::vector<double>& dense, int64_t count, int64_t width) {
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t j = 0; j < width; ++j) {
+        if (dense[i * width + j] == 0) continue;
+        members.push_back(static_cast<int32_t>(j));
+        values.push_back(static_cast<float>(dense[i * width + j]));
+      }
+      offsets.push_back(static_cast<int64_t>(members.size()));
+    }
+  }
+  SparseRows rows() const {
+    return {offsets.data(), members.data(), values.data(),
+            static_cast<int64_t>(offsets.size()) - 1};
+  }
+};
+
+// Small whole numbers, so that all sums are exact, against the products written out.
+void check_codes(int64_t rows, int64_t cols, int64_t tokens, int64_t most, int threads) {
+  const auto random = [&](int64_t count, int64_t low) {
+    std::vector<double> out(static_cast<size_t>(count));
+    for (double& value : out) value = static_cast<double>(std::max<int64_t>(0, draw(low, 3)));
+    return out;
+  };
+  const auto a = random(rows * tokens, -5), b = random(tokens * cols, -5);  // A by latents
+  const Compressed by_latent(a, rows, tokens), by_token(b, tokens, cols);
+  const auto row_shift = random(rows, 0), col_shift = random(cols, 0);
+  const auto row_scale = random(rows, 0), col_scale = random(cols, 1);
+  const auto row_price = random(rows, 0), col_price = random(cols, 0);
+  const Similarities s{by_latent.rows(),
+                       by_token.rows(),
+                       {row_shift.data(), row_scale.data(), rows},
+                       {col_shift.data(), col_scale.data(), cols}};
+  std::vector<int32_t> row_cols(static_cast<size_t>(rows * most)), ends_i, ends_j;
+  std::vector<int32_t> col_rows(static_cast<size_t>(cols * most));
+  std::vector<double> row_values(row_cols.size()), col_values(col_rows.size());
+  std::vector<double> row_max(static_cast<size_t>(rows)), col_max(static_cast<size_t>(cols));
+  const double worst = best_pairs(s, {row_price.data(), col_price.data(), -1, most}, threads,
+                                  {{row_cols.data(), row_values.data()},
+                                   {col_rows.data(), col_values.data()},
+                                   row_max.data(),
+                                   col_max.data()});
+  std::vector<double> wanted;
+  std::vector<int64_t> met;
+  double most_excess = -std::numeric_limits<double>::infinity();
+  for (int64_t i = 0; i < rows; ++i) {
+    std::vector<double> excess;
+    for (int64_t j = 0; j < cols; ++j) {
+      double dot = 0;
+      int64_t together = 0;
+      for (int64_t t = 0; t < tokens; ++t) {
+        const double product = a[i * tokens + t] * b[t * cols + j];
+        dot += product;
+        together += product != 0;
+      }
+      ends_i.push_back(static_cast<int32_t>(i));
+      ends_j.push_back(static_cast<int32_t>(j));
+      wanted.push_back((dot - row_shift[i] * col_shift[j]) * (row_scale[i] * col_scale[j]));
+      met.push_back(together);
+      if (row_scale[i] == 0) continue;
+      excess.push_back(wanted.back() - row_price[i] - col_price[j]);
+      most_excess = std::max(most_excess, excess.back());
+    }
+    std::sort(excess.rbegin(), excess.rend());
+    for (int64_t e = 0; e < most; ++e) {
+      const int32_t j = row_cols[i * most + e];
+      const bool listed = e < static_cast<int64_t>(excess.size()) && excess[e] > -1;
+      expect(listed == (j >= 0), "the length of a list");
+      if (listed)
+        expect(row_values[i * most + e] - row_price[i] - col_price[j] == excess[e],
+               "the best of a row");
+    }
+  }
+  expect(worst == most_excess, "the largest excess");
+  std::vector<double> values(wanted.size());
+  std::vector<int64_t> together(wanted.size());
+  const int64_t pairs = static_cast<int64_t>(wanted.size());
+  pair_similarities(s, ends_i.data(), ends_j.data(), pairs, threads, values.data());
+  pair_counts(s, ends_i.data(), ends_j.data(), pairs, threads, together.data());
+  expect(values == wanted, "similarities of pairs");
+  expect(together == met, "tokens of pairs");
+  std::vector<int64_t> fired(static_cast<size_t>(cols));
+  std::vector<double> total(fired.size()), squares(fired.size());
+  sum_codes(by_token.rows(), cols, fired.data(), total.data(), squares.data());
+}
+
 }  // namespace
 
 int main() {
@@ -240,5 +384,8 @@ int main() {
     check_dense(num_rows, num_rows + draw(0, 1) * draw(0, 9));
   }
   check_dense(150, 150);
+  for (int i = 0; i < 3000; ++i) check_cycles(draw(1, 14));
+  for (int i = 0; i < 300; ++i)
+    check_codes(draw(0, 9), draw(0, 9), draw(1, 12), draw(1, 4), static_cast<int>(draw(1, 3)));
   std::printf("assignment: ok\n");
 }

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -53,6 +53,57 @@ def _randomise(module: torch.nn.Module) -> None:
 @pytest.fixture
 def randomise() -> Callable[[torch.nn.Module], None]:
     return _randomise
+
+
+def _train_saelens(sae, steps, **settings):
+    """Train on batches of 64 by SAELens' trainer: its losses, and the trainer."""
+    from sae_lens.config import LoggingConfig, SAETrainerConfig
+    from sae_lens.training.sae_trainer import SAETrainer
+
+    config = SAETrainerConfig(
+        total_training_samples=64 * 1000,
+        train_batch_size_samples=64,
+        lr=3e-3,
+        lr_end=3e-3,
+        lr_scheduler_name="constant",
+        lr_warm_up_steps=0,
+        lr_decay_steps=0,
+        n_restart_cycles=1,
+        adam_beta1=0.9,
+        adam_beta2=0.999,
+        dead_feature_window=5,
+        feature_sampling_window=10**6,
+        n_batches_for_norm_estimate=1,
+        n_checkpoints=0,
+        checkpoint_path=None,
+        save_final_checkpoint=False,
+        device="cpu",
+        logger=LoggingConfig(log_to_wandb=False),
+        **{"autocast": False} | settings,
+    )
+    trainer = SAETrainer(config, sae, iter([]))
+    losses = []
+    for step in range(steps):
+        losses.append(trainer.step(_skewed(step)).loss.item())
+        trainer.n_training_steps += 1
+    return losses, trainer
+
+
+def _skewed(step: int) -> Tensor:
+    """(64, 12): a batch of positive activations."""
+    return torch.randn(64, 12, generator=torch.Generator().manual_seed(step)).exp()
+
+
+@pytest.fixture
+def train_saelens() -> Callable[..., tuple[list[float], Any]]:
+    """train_saelens(sae, steps, **settings of its trainer) -> losses, trainer."""
+    return _train_saelens
+
+
+@pytest.fixture
+def batch() -> Callable[[int], Tensor]:
+    """batch(step) -> (64, 12): positive activations."""
+    return _skewed
 
 
 # What the tests of the losses share: equal weights and batches in float64. sparsify's loss is

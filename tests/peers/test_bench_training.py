@@ -4,7 +4,8 @@ import pytest
 import torch
 from twinsae.bench import training
 from twinsae.bench.beside import bench_beside
-from twinsae.bench.contests import CONTESTS
+from twinsae.bench.contests import CONTESTS, OTHER_LOSSES
+from twinsae.bench.losses import compare
 from twinsae.bench.problem import Shape
 from twinsae.bench.refuse import WrongResultError
 from twinsae.cli.main import main
@@ -69,3 +70,30 @@ def test_they_are_measured_beside_ours(capsys):
     for peer in ("sparsify", "SAELens", "dictionary_learning"):
         assert len(re.findall(rf"topk beside {peer}, N = 32, .* \| {peer} ", shown)) == 1
     assert len(re.findall(r"\| twinsae +\|", shown)) == 4
+
+
+@pytest.mark.parametrize("contest", OTHER_LOSSES, ids=lambda one: f"{one.peer}, {one.job}")
+def test_losses_that_differ_are_compared_at_equal_l0(contest):
+    x = torch.randn(128, 8, generator=torch.Generator().manual_seed(2)).exp()
+    found = compare(contest, x, SHAPE, 60)
+    assert max(found.apart) > 1e-3
+    assert found.ours.learned.l0 == pytest.approx(found.theirs.learned.l0, rel=0.01)
+    assert found.ours.learned.fvu == pytest.approx(found.theirs.learned.fvu, rel=0.1)
+
+
+def test_losses_are_shown(capsys):
+    arguments = ["--shape", *map(str, SHAPE), "--rounds", "30", "--losses"]
+    assert main(["bench", "training", *arguments, "--beside", "topk", "topk_auxk"]) == 0
+    shown = capsys.readouterr().out
+    assert len(re.findall(r"\| topk +\| \w+ +\| +\de-0[678] \| +\de-0[678] \|", shown)) == 3
+    assert len(re.findall(r"\| topk_auxk +\| \w+ +\| +another loss \|", shown)) == 2
+    assert "topk_auxk of sparsify: its AuxK does not reach the encoder." in shown
+
+
+def test_kinds_without_k_are_measured_with_few_active(capsys):
+    arguments = ["--shape", "32", "8", "100", "4", "--rounds", "2", "--few"]
+    assert main(["bench", "training", *arguments, "--beside", "topk", "jumprelu", "relu"]) == 0
+    shown = capsys.readouterr().out
+    assert "topk" not in shown
+    assert shown.count("jumprelu, 1 in 50 active, beside SAELens") == 1
+    assert len(re.findall(r"\| twinsae +\|", shown)) == 3

@@ -5,10 +5,8 @@ from contextlib import nullcontext
 import pytest
 import sae_lens
 import torch
-from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.registry import get_sae_training_class
 from sae_lens.saes.sae import TrainStepInput
-from sae_lens.training.sae_trainer import SAETrainer
 from twinsae.sae import load_sae, plug
 from twinsae.sae.plug import patch
 
@@ -95,12 +93,12 @@ def test_an_auxiliary_loss_of_each_level_takes_saelens_own_way(pair, x):
 
 
 @pytest.mark.parametrize(("architecture", "more"), OF_BATCH[::2], ids=["batch", "nested"])
-def test_fifty_steps_of_batch_topk_and_matryoshka(tmp_path, x, architecture, more):
+def test_fifty_steps_of_batch_topk_and_matryoshka(train_saelens, tmp_path, x, architecture, more):
     torch.manual_seed(0)
     stock, ours = make(architecture, **more)
     ours.load_state_dict(stock.state_dict())
-    expected, _ = train(stock, 50)
-    found, _ = train(ours, 50)
+    expected, _ = train_saelens(stock, 50)
+    found, _ = train_saelens(ours, 50)
     assert expected[-1] < 0.9 * expected[0]
     assert found == pytest.approx(expected, rel=1e-3)
     ours.save_inference_model(tmp_path)
@@ -157,43 +155,12 @@ def test_hooks_on_the_codes_see_them(pair, x):
     torch.testing.assert_close(*seen)
 
 
-def train(sae, steps, **settings):
-    config = SAETrainerConfig(
-        total_training_samples=64 * 1000,
-        train_batch_size_samples=64,
-        lr=3e-3,
-        lr_end=3e-3,
-        lr_scheduler_name="constant",
-        lr_warm_up_steps=0,
-        lr_decay_steps=0,
-        n_restart_cycles=1,
-        adam_beta1=0.9,
-        adam_beta2=0.999,
-        dead_feature_window=5,
-        feature_sampling_window=10**6,
-        n_batches_for_norm_estimate=1,
-        n_checkpoints=0,
-        checkpoint_path=None,
-        save_final_checkpoint=False,
-        device="cpu",
-        logger=LoggingConfig(log_to_wandb=False),
-        **settings,
-    )
-    trainer = SAETrainer(config, sae, iter([]))
-    losses = []
-    for step in range(steps):
-        x = torch.randn(64, D, generator=torch.Generator().manual_seed(step)).exp()
-        losses.append(trainer.step(x).loss.item())
-        trainer.n_training_steps += 1
-    return losses, trainer
-
-
-def test_fifty_steps_of_their_trainer_have_stocks_loss_curve():
+def test_fifty_steps_of_their_trainer_have_stocks_loss_curve(train_saelens):
     torch.manual_seed(0)
     stock, ours = make()
     ours.load_state_dict(stock.state_dict())
-    expected, theirs = train(stock, 50, autocast=False)
-    found, trainer = train(ours, 50, autocast=False)
+    expected, theirs = train_saelens(stock, 50)
+    found, trainer = train_saelens(ours, 50)
     assert expected[-1] < 0.8 * expected[0]
     assert found == pytest.approx(expected, rel=1e-3)
     assert theirs.dead_neurons.any()  # so that the auxiliary loss took part

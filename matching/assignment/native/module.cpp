@@ -6,6 +6,7 @@
 
 #include "bind/arrays.h"
 #include "centre.h"
+#include "cycles.h"
 #include "dense.h"
 #include "hopcroft_karp.h"
 #include "solve.h"
@@ -186,6 +187,47 @@ void bind_solve_dense(const object& weights_, const object& equal_, const object
   std::copy(solution.col_price.begin(), solution.col_price.end(), col_price.data);
 }
 
+CheapEdges cheap_edges(const char* name, const object& ends_, const object& costs_,
+                       const object& unlisted_) {
+  const auto ends = array<const int32_t>(ends_, name, 2);
+  const auto costs = array<const double>(costs_, name, 2);
+  const auto unlisted = array<const double>(unlisted_, name, 1);
+  const int64_t nodes = ends.shape[0], width = ends.shape[1];
+  costs.expect(name, ends.shape);
+  unlisted.expect(name, {nodes});
+  require(nodes <= kMaxSize, std::string(name) + ": expected 2^30 nodes at most");
+  const auto refuse = [&](int64_t node, const char* what) {
+    require(false, std::string(name) + ": node " + std::to_string(node) + " has " + what);
+  };
+  for (int64_t node = 0; node < nodes; ++node) {
+    if (!(unlisted.data[node] >= 0)) refuse(node, "a bound below 0 or NaN");
+    double before = 0;
+    for (int64_t e = node * width; e < (node + 1) * width && ends.data[e] != -1; ++e) {
+      const int64_t end = ends.data[e];
+      if (end < 0 || end >= nodes || end == node) refuse(node, "an edge to itself or to no node");
+      if (!(costs.data[e] >= before)) refuse(node, "a cost below 0, NaN or out of order");
+      before = costs.data[e];
+    }
+  }
+  return {nodes, width, ends.data, costs.data, unlisted.data};
+}
+
+void bind_cheapest_cycles(const object& out_ends, const object& out_costs,
+                          const object& out_unlisted, const object& in_ends, const object& in_costs,
+                          const object& in_unlisted, int64_t most_settled, int threads,
+                          const object& lower_, const object& upper_) {
+  const CheapEdges leaving = cheap_edges("leaving", out_ends, out_costs, out_unlisted);
+  const CheapEdges entering = cheap_edges("entering", in_ends, in_costs, in_unlisted);
+  require(entering.nodes == leaving.nodes, "entering: expected as many nodes as leaving");
+  require(threads >= 1, "threads: expected 1 or more, got " + std::to_string(threads));
+  const auto lower = array<double>(lower_, "lower", 1);
+  const auto upper = array<double>(upper_, "upper", 1);
+  upper.expect("upper", lower.shape);
+  require(lower.shape[0] <= leaving.nodes, "lower: expected no more entries than nodes");
+  py::gil_scoped_release release;
+  cheapest_cycles(leaving, entering, lower.shape[0], most_settled, threads, lower.data, upper.data);
+}
+
 }  // namespace
 }  // namespace twinsae
 
@@ -211,4 +253,10 @@ PYBIND11_MODULE(_native, m) {
         arg("col_price"),
         "The assignment of every row of a matrix of no more rows than columns; rows with the same\n"
         "number in `equal` are equal.");
+  m.def("cheapest_cycles", &bind_cheapest_cycles, arg("out_ends"), arg("out_costs"),
+        arg("out_unlisted"), arg("in_ends"), arg("in_costs"), arg("in_unlisted"),
+        arg("most_settled"), arg("threads"), arg("lower"), arg("upper"),
+        "Bounds of the cheapest cycle through each node of a graph: see cycles.h. Ends (int32, -1\n"
+        "where there are no more) and ascending costs (nodes, width), and for each node what its\n"
+        "other edges cost at least.");
 }

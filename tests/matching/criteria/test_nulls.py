@@ -80,6 +80,14 @@ def test_directions_in_a_subspace_share_more_than_others(match, tmp_path) -> Non
     assert means["spectrum"] > means["untrained"] + 0.1
 
 
+@pytest.mark.usefixtures("match")
+def test_a_null_of_an_absolute_match_is_absolute(tmp_path) -> None:
+    real = tmp_path / "absolute"
+    match_files(tmp_path / "a", tmp_path / "b", ("decoder",), real, absolute=True)
+    match_null(real, tmp_path / "null")
+    assert Matching.load(tmp_path / "null" / "decoder.npz").absolute
+
+
 def test_what_is_wrong_is_named(match, tmp_path) -> None:
     with pytest.raises(ValueError, match="kind: expected one of spectrum, untrained, got 'none'"):
         match_null(match, tmp_path / "out", kind="none")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
+from twinsae.cli.main import main
 from twinsae.matching import Matching
 from twinsae.matching.mapping import learn_map, match_mapped
 from twinsae.sae import SAE, SAEConfig, save_sae
@@ -115,6 +116,20 @@ def test_a_rotated_sae_is_found_again(pair, tmp_path, kind) -> None:
     assert summary["map"]["kind"] == kind
     with np.load(out / "map.npz") as stored:
         np.testing.assert_allclose(stored["matrix"], planted, atol=5e-3)
+
+
+def test_the_command_prints_what_the_map_explains(pair, tmp_path, capsys) -> None:
+    pair(6, 6, rotation(6))
+    save_sae(SAE(SAEConfig(d_in=6, num_latents=9, k=2), seed=0), tmp_path / "a")
+    a, x, y, out = (str(tmp_path / name) for name in ("a", "x.npy", "y.npy", "out"))
+    mapped = ["--map", "procrustes", "--store"]
+    assert main(["match", a, a, *mapped, x, y, "--out", out]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "variance explained, on other tokens │ 100.0%" in printed
+    assert "rank │ 6 " in printed
+    for missing in ([*mapped, x], ["--by", "activations"], ["--store", x]):
+        assert main(["match", a, a, *missing, "--out", out]) == 2
+        assert "store: expected" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_named(pair, tmp_path) -> None:

@@ -95,7 +95,7 @@ def input_block(path, num_latents, d_in, digit):
         "num_latents": num_latents,
         "d_in": d_in,
         "dtype": "float32",
-        "fired_known": True,
+        "firing": {"file": "latents.safetensors", "sha256": "1" * 64, "tokens": None},
     }
 
 

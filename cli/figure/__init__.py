@@ -1,0 +1,1 @@
+"""`twinsae figure`: each figure of the paper, one command a figure."""
