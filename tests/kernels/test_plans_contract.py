@@ -99,4 +99,7 @@ def test_sparse_functions_at_real_widths(
         return [*error, *grads, decoded, dots, *encoded[:5]]
 
     for ours, theirs in zip(everything("triton"), everything("reference"), strict=True):
-        assert torch.equal(ours, theirs)
+        # Whole numbers below 2^24 are exact in any order. Beyond are sums of dim squares only.
+        exact = bool((theirs.abs() < 2**24).all())
+        rtol = 0 if exact else dim * 2.0**-23
+        torch.testing.assert_close(ours, theirs, rtol=rtol, atol=0)
