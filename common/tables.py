@@ -90,11 +90,21 @@ def table_facts(file: Path, format_name: str) -> dict[str, Any]:
     for path in (file, described):
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist")
+    return read_json(described, format_name)
+
+
+def read_json(file: Path, format_name: str) -> dict[str, Any]:
+    """Return the content of a JSON file, which names its format.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is corrupt or of another format.
+    """
     try:
-        facts = json.loads(described.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{described} is not JSON: {error}") from error
-    found = facts.get("format") if isinstance(facts, dict) else None
+        raise ValueError(f"{file} is not JSON: {error}") from error
+    found = content.get("format") if isinstance(content, dict) else None
     if found != format_name:
-        raise ValueError(f"{described}: expected format {format_name!r}, got {found!r}")
-    return dict(facts)
+        raise ValueError(f"{file}: expected format {format_name!r}, got {found!r}")
+    return dict(content)

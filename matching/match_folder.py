@@ -1,10 +1,10 @@
 """A folder that `match_files` wrote, opened again: its matchings, and the rows of its two SAEs."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..common.files import StrPath, sha256
+from ..common.tables import read_json
 from ..sae.formats.dictionary import load_dictionary
 from ..sae.formats.orientation import Orientation, Side
 from ..sae.formats.paths import weight_file
@@ -72,14 +72,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     file = folder / SUMMARY
     if not file.is_file():
         raise FileNotFoundError(f"{folder} is no match: it has no {SUMMARY}")
-    try:
-        summary = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}") from error
-    found = summary.get("format") if isinstance(summary, dict) else None
-    if found != FORMAT:
-        raise ValueError(f"{file}: expected format {FORMAT!r}, got {found!r}")
-    return dict(summary)
+    return read_json(file, FORMAT)
 
 
 def _open_side(

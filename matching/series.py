@@ -13,7 +13,8 @@ from ..sae.formats.paths import weight_file
 from ..sae.formats.registry import load
 from ..sae.hub.names import SAELENS
 from .criteria.series import COLUMNS, FACTORS, Row, factors_of, grouped, joined, mixed, series_row
-from .match_files import FORMAT, SUMMARY
+from .match_files import SUMMARY
+from .match_folder import read_summary
 
 SERIES_FORMAT = "twinsae-series/1"
 
@@ -72,7 +73,7 @@ def series(
     rows, sources = [], []
     seen: dict[str, Known] = {}
     for match in _matches(places):
-        summary = _read(match)
+        summary = read_summary(match)
         found = _factors(summary, seen) | _given(match, factors)
         rows.append(series_row(str(match), summary, {name: found[name][0] for name in found}))
         sources.append({name: source for name, (_, source) in found.items()})
@@ -111,18 +112,6 @@ def _matches(folders: Sequence[Path]) -> list[Path]:
         for match in below:
             found.setdefault(match.resolve(), match)
     return list(found.values())
-
-
-def _read(match: Path) -> dict[str, Any]:
-    path = match / SUMMARY
-    try:
-        summary = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    found = summary.get("format") if isinstance(summary, dict) else None
-    if found != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT!r}, got {found!r}")
-    return dict(summary)
 
 
 def _factors(summary: Mapping[str, Any], seen: dict[str, Known]) -> Known:

@@ -21,7 +21,6 @@ latent is alone. There are two chains, with their middles in SAE 2 and in SAE 1,
 neither are linked: all are inconsistent. The latent in SAE 2 comes back in 2 of 2 others.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..common.files import StrPath
-from ..common.tables import save_table
+from ..common.tables import read_json, save_table
 from .criteria.intervals import LEVEL
 from .criteria.overlap import THRESHOLD
 from .match_all import ALL_FORMAT, ALL_SUMMARY
@@ -192,16 +191,14 @@ def _read(folder: Path) -> dict[str, Any]:
     file = folder / ALL_SUMMARY
     if not file.is_file():
         raise FileNotFoundError(f"{folder} has no {ALL_SUMMARY}: expected one of `match_all`")
-    content = json.loads(file.read_text())
-    if content.get("format") != ALL_FORMAT:
-        raise ValueError(f"{file}: expected format {ALL_FORMAT!r}, got {content.get('format')!r}")
+    content = read_json(file, ALL_FORMAT)
     if content["missing"]:
         pair = content["missing"][0]
         raise ValueError(f"{folder}: {pair['a']} and {pair['b']} were not matched")
     seeds = len(content["dictionaries"])
     if len(content["pairs"]) < seeds * (seeds - 1) // 2:
         raise ValueError(f"{folder}: expected every two SAEs to be matched, as by --pairs all")
-    return dict(content)
+    return content
 
 
 def _groups(starts: Indices, found: Mapping[Pair, Links]) -> tuple[Indices, Indices]:

@@ -1,6 +1,5 @@
 """What the figures of series draw: means over matches of SAEs that agree in some factors."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 from ..criteria.series import Row, grouped, mixed
 from ..series import SERIES_FORMAT, series
 from .drawing import Table
+from .pairs import read_json
 
 SERIES = "series.json"
 BOTH = "|"  # stands between the two values of a factor in which the SAEs of a match differ
@@ -40,13 +40,7 @@ def read_series(folder: Path) -> list[Row]:
     if not path.is_file():
         rows: list[Row] = series([folder])["rows"]
         return rows
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != SERIES_FORMAT:
-        raise ValueError(f"{path}: expected format {SERIES_FORMAT!r}, got {found!r}")
+    content = read_json(path, SERIES_FORMAT)
     return list(content["rows"])
 
 

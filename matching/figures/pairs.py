@@ -76,7 +76,7 @@ def read_seeds(folder: StrPath) -> dict[str, Any]:
         raise FileNotFoundError(
             f"no {ALL_SUMMARY} in {folder}: expected a folder of `twinsae match-all`"
         )
-    content = _read_json(path, ALL_FORMAT)
+    content = read_json(path, ALL_FORMAT)
     if not content["pairs"]:
         raise ValueError(f"{path} has no pair that is matched")
     return content
@@ -88,7 +88,7 @@ def _single(folder: Path) -> list[Pair]:
         for pair in _many(folder.resolve().parent):
             if pair.folder.name == folder.resolve().name:
                 return [pair]
-    summary = _read_json(folder / SUMMARY, FORMAT)
+    summary = read_json(folder / SUMMARY, FORMAT)
     paths = [summary["inputs"][letter]["path"] for letter in "ab"]
     a, b = distinct_names(paths) if paths[0] != paths[1] else ("a", "b")
     return [Pair(a, b, folder, summary)]
@@ -98,7 +98,7 @@ def _many(folder: Path) -> list[Pair]:
     names = [(pair["a"], pair["b"]) for pair in read_seeds(folder)["pairs"]]
     folders = [folder / f"{a}--{b}" for a, b in names]
     return [
-        Pair(a, b, place, _read_json(place / SUMMARY, FORMAT))
+        Pair(a, b, place, read_json(place / SUMMARY, FORMAT))
         for (a, b), place in zip(names, folders, strict=True)
     ]
 
@@ -107,7 +107,8 @@ def _many(folder: Path) -> list[Pair]:
 _READERS: dict[str, Callable[[Path], list[Pair]]] = {SUMMARY: _single, ALL_SUMMARY: _many}
 
 
-def _read_json(path: Path, expected: str) -> dict[str, Any]:
+def read_json(path: Path, expected: str) -> dict[str, Any]:
+    """Return the content of a JSON file of the expected format, or raise ValueError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
