@@ -95,63 +95,46 @@ def named_sae(text: str) -> tuple[str | None, StrPath]:
     return name, sae(rest)
 
 
-def match_folder(text: str) -> Path:
-    """Read the path of a folder that `twinsae match` wrote.
+MATCH, RUN, MANY = "summary.json", "log.jsonl", "seeds.json"
+_WRITERS = {MATCH: "`twinsae match`", RUN: "`twinsae train`", MANY: "`twinsae match-all`"}
 
-    Raises:
-        FileNotFoundError: there is no such folder, or no summary.json in it.
-    """
-    path = existing(text)
-    if not is_match(path):
-        raise FileNotFoundError(f"no summary.json in {path}: expected a folder of `twinsae match`")
-    return path
+
+def match_folder(text: str) -> Path:
+    """Read the path of a folder that `twinsae match` wrote; raise as `_written` does."""
+    return _written(text, MATCH)
+
+
+def match_or_run(text: str) -> Path:
+    """Read the path of a folder that `twinsae match` or `twinsae train` wrote, likewise."""
+    return _written(text, MATCH, RUN)
+
+
+def matches(text: str) -> Path:
+    """Read the path of a folder that `twinsae match` or `twinsae match-all` wrote, likewise."""
+    return _written(text, MATCH, MANY)
+
+
+def many_matches(text: str) -> Path:
+    """Read the path of a folder that `twinsae match-all` wrote, likewise."""
+    return _written(text, MANY)
 
 
 def is_match(path: Path) -> bool:
     """Return whether `twinsae match` wrote this folder."""
-    return (path / "summary.json").is_file()
+    return (path / MATCH).is_file()
 
 
-def match_or_run(text: str) -> Path:
-    """Read the path of a folder that `twinsae match` or `twinsae train` wrote.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or neither of their files in it.
-    """
-    path = existing(text)
-    if not is_match(path) and not (path / "log.jsonl").is_file():
-        raise FileNotFoundError(
-            f"no summary.json or log.jsonl in {path}: expected a folder of `twinsae match` or "
-            "`twinsae train`"
-        )
-    return path
-
-
-def matches(text: str) -> Path:
-    """Read the path of a folder that `twinsae match` or `twinsae match-all` wrote.
+def _written(text: str, *files: str) -> Path:
+    """Read the path of a folder in which one of these files tells which command wrote it.
 
     Raises:
-        FileNotFoundError: there is no such folder, or neither of their files in it.
+        FileNotFoundError: there is no such folder, or none of the files in it.
     """
     path = existing(text)
-    if not is_match(path) and not (path / "seeds.json").is_file():
+    if not any((path / file).is_file() for file in files):
+        writers = " or ".join(_WRITERS[file] for file in files)
         raise FileNotFoundError(
-            f"no summary.json or seeds.json in {path}: expected a folder of `twinsae match` or "
-            "`twinsae match-all`"
-        )
-    return path
-
-
-def many_matches(text: str) -> Path:
-    """Read the path of a folder that `twinsae match-all` wrote.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no seeds.json in it.
-    """
-    path = existing(text)
-    if not (path / "seeds.json").is_file():
-        raise FileNotFoundError(
-            f"no seeds.json in {path}: expected a folder of `twinsae match-all`"
+            f"no {' or '.join(files)} in {path}: expected a folder of {writers}"
         )
     return path
 

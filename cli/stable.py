@@ -22,7 +22,7 @@ class Stable:
 
     example: ClassVar[str] = "twinsae stable runs/gpt2/matches"
 
-    dir: Annotated[Path, Argument(paths.existing, metavar="DIR", positional=True)]
+    dir: Annotated[Path, Argument(paths.many_matches, metavar="DIR", positional=True)]
     """A folder that `twinsae match-all` wrote, in which every two SAEs are matched."""
 
     def run(self, console: "Console") -> None:
