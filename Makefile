@@ -15,7 +15,7 @@ KERNELS := /tmp/twinsae-triton
 PYTHON312 ?= PYENV_VERSION=3.12 python3.12
 KIT := .venv-gpu-kit
 TYPING := build/typing/twinsae
-ROOMS := bench cli common kernels matching sae
+ROOMS := bench cli common kernels matching sae sweep
 NATIVE := $(shell find kernels/native matching/native matching/assignment/native -type f)
 # C++ that clang-format checks.
 FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)

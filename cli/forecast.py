@@ -2,27 +2,18 @@
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
-
-import torch
 
 from ..common.files import StrPath
 from ..common.memory import DEFAULT_SHARE, available_memory
 from ..common.units import format_bytes, format_seconds
-from ..kernels.topk import mutual_topk, pack
 from ..matching import match_memory
+from ..matching.probe import predicted_seconds
 from ..sae.formats.registry import find_family
 from ..sae.formats.source import Source
 from ..sae.hub import HubOptions, find_remote, is_name, parse_name
 from ..sae.listing import Repository, describe
-
-_PROBE_ROWS = 4096
-# A whole match takes this many passes like the probe's: measured at D from 256 to 4,096 (the
-# manual's page Benchmarks). What goes by the latents alone comes on top.
-_PASSES = 1.8
-_SECONDS_PER_LATENT = 60e-6
 
 
 class Input(NamedTuple):
@@ -75,7 +66,7 @@ def forecast(a: StrPath, b: StrPath) -> list[tuple[str, str]]:
     download = sum(found.to_download for found in inputs)
     scratch = sum(found.to_turn for found in inputs)
     free = shutil.disk_usage(tempfile.gettempdir()).free
-    seconds = _predicted_seconds(one.num_latents, other.num_latents, one.d_in)
+    seconds = predicted_seconds(one.num_latents, other.num_latents, one.d_in)
     fits = memory <= allowed and scratch <= free
     return [
         ("sizes", f"{one.num_latents:,} and {other.num_latents:,} latents, {one.d_in:,} wide"),
@@ -85,13 +76,3 @@ def forecast(a: StrPath, b: StrPath) -> list[tuple[str, str]]:
         ("time, each side", f"{format_seconds(seconds)}, predicted from a probe of this machine"),
         ("fits", "yes" if fits else "no"),
     ]
-
-
-def _predicted_seconds(num_a: int, num_b: int, d_in: int) -> float:
-    rows = torch.nn.functional.normalize(torch.randn(_PROBE_ROWS, d_in), dim=1)
-    packed = pack(rows)
-    mutual_topk(rows[:256], packed, 32)  # warm
-    start = time.perf_counter()
-    mutual_topk(rows, packed, 32)
-    pairs_per_second = _PROBE_ROWS**2 / (time.perf_counter() - start)
-    return _PASSES * num_a * num_b / pairs_per_second + _SECONDS_PER_LATENT * (num_a + num_b)

@@ -38,6 +38,7 @@ from .splitting import Splitting
 from .stable import Stable
 from .stopping import StoppedBySignal
 from .substitute import Substitute
+from .sweep import Sweep
 from .train import Train
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ TWINSAE = Family(
         "null": Null,
         "certainty": Certainty,
         "substitute": Substitute,
+        "sweep": Sweep,
         "splitting": Splitting,
         "chain": Chain,
         "series": Series,

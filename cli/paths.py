@@ -114,6 +114,20 @@ def matches(text: str) -> Path:
     return _written(text, MATCH, MANY)
 
 
+def grid(text: str) -> Path:
+    """Return a grid's file: a path, or the name of one that comes with twinsae.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    shipped = Path(__file__).parent.parent / "sweep" / "grids"
+    for path in (Path(text), shipped / f"{text}.yaml"):
+        if path.is_file():
+            return path
+    names = ", ".join(sorted(path.stem for path in shipped.glob("*.yaml")))
+    raise ValueError(f"{text} is no file, and no grid of twinsae: these are {names}")
+
+
 def many_matches(text: str) -> Path:
     """Read the path of a folder that `twinsae match-all` wrote, likewise."""
     return _written(text, MANY)

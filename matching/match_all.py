@@ -100,7 +100,7 @@ class AllSeeds:
         if len(given) < 2:
             raise ValueError(f"expected 2 dictionaries or more, got {len(given)}")
         self._names = all_names(given, names or [None] * len(given))
-        self.pairs: list[Pair] = _pairs(len(given), pairs)
+        self.pairs: list[Pair] = pairs_of(len(given), pairs)
         """Two places each in the list of dictionaries."""
         if len({self.folder(pair) for pair in self.pairs}) < len(self.pairs):
             raise ValueError(f"names: two pairs would have one folder, of {self._names}")
@@ -127,7 +127,7 @@ class AllSeeds:
         if not 1 <= part <= parts:
             raise ValueError(f"shard: expected i/n with 1 <= i <= n, got {part}/{parts}")
         # The pairs are cut before those that are done are left out, so that shards never overlap.
-        return [pair for pair in self.pairs[part - 1 :: parts] if not self._is_done(pair)]
+        return [pair for pair in self.pairs[part - 1 :: parts] if not self.is_done(pair)]
 
     def match(
         self, pair: Pair, *, memory_limit: int | None = None, progress: Progress | None = None
@@ -186,7 +186,7 @@ class AllSeeds:
             ValueError: the firing counts in an SAE's folder are of other weights.
             OSError: a file could not be written.
         """
-        done = [pair for pair in self.pairs if self._is_done(pair)]
+        done = [pair for pair in self.pairs if self.is_done(pair)]
         tables = SeedTables(len(self._located), CRITERION)
         for pair in done:
             tables.add(*pair, *(Matching.load(self.folder(pair) / f"{side}.npz") for side in SIDES))
@@ -272,7 +272,8 @@ class AllSeeds:
         with atomic_write(self._out / ALL_SUMMARY) as temporary:
             temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
-    def _is_done(self, pair: Pair) -> bool:
+    def is_done(self, pair: Pair) -> bool:
+        """Return whether a pair was matched, from these files."""
         file = self.folder(pair) / SUMMARY  # written last, so that it stands for all the others
         if not file.is_file():
             return False
@@ -292,7 +293,12 @@ class AllSeeds:
         return {key: self._names[place] for key, place in zip("ab", pair, strict=True)}
 
 
-def _pairs(number: int, pairs: Pairs) -> list[Pair]:
+def pairs_of(number: int, pairs: Pairs) -> list[Pair]:
+    """Return the pairs of so many dictionaries, in their order.
+
+    Raises:
+        ValueError: there are no such ``pairs``.
+    """
     if pairs not in get_args(Pairs):
         raise ValueError(f"pairs: expected one of {', '.join(get_args(Pairs))}, got {pairs!r}")
     if pairs == "chain":

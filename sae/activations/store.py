@@ -33,7 +33,7 @@ from ...common.blocks import slices
 from ...common.files import StrPath
 from .foreign import map_activations, open_file, open_folder
 from .norms import choose_rows, row_norms, spread
-from .shards import Context, Shard, StoredShard
+from .shards import ChosenShard, Context, Shard, StoredShard
 from .shuffle import shuffled_rows
 
 FORMAT = "twinsae-activations/2"
@@ -135,6 +135,18 @@ class ActivationStore:
         shards = choose_rows(self._shards, keep)
         meta = {**self.meta, **facts, **left}
         return ActivationStore(self.path, meta, shards, self.d_in, self.dtype)
+
+    def first(self, rows: int) -> "ActivationStore":
+        """Return the store with its first ``rows`` rows only, or itself if it has no more."""
+        if rows >= self.rows:
+            return self
+        whole = int(np.searchsorted(self._starts, rows, side="right")) - 1
+        shards = self._shards[:whole]
+        rest = rows - int(self._starts[whole])
+        if rest:
+            shards = [*shards, ChosenShard(self._shards[whole], np.arange(rest))]
+        meta = {name: fact for name, fact in self.meta.items() if name != "norms"}
+        return ActivationStore(self.path, {**meta, "first": rows}, shards, self.d_in, self.dtype)
 
     def context_of(self, row: int) -> Context:
         """Return the token of a row, within the sequence that the model was given.

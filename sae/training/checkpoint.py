@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..formats.dictionary import LATENTS
 from ..formats.tensors import map_file, save_tensors
+from .jobs import Job
 from .learner import Learner
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -40,6 +42,21 @@ def save_checkpoint(learner: Learner, path: Path, settings: Settings) -> None:
         "crc32": str(_crc32(tensors)),
     }
     save_tensors(path, tensors, metadata)
+
+
+def is_finished(folder: Path, job: Job) -> bool:
+    """Return whether a job's SAE, in ``folder``, was trained to its end under its settings."""
+    path = folder / CHECKPOINT
+    if not (path.is_file() and (folder / LATENTS).is_file()):
+        return False
+    try:
+        _, metadata = map_file(path)
+        saved = json.loads(metadata["settings"])
+    except (ValueError, KeyError):
+        return False
+    # The learning rate that is given may be None, and then stands for another one.
+    expected = {"seed": job.seed, **job.settings, "lr": job.config.lr or saved.get("lr")}
+    return all(saved.get(name) == value for name, value in expected.items())
 
 
 def load_checkpoint(path: Path, learner: Learner, settings: Settings) -> None:

@@ -1,0 +1,75 @@
+"""`twinsae sweep`: a grid of SAEs, each trained, counted, matched and drawn."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from . import paths
+from .options import Argument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from ..sweep import Outcome
+    from ..sweep import Sweep as Tasks
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Train and match a whole grid of SAEs.
+
+    The grid says what all SAEs have in common, and which factors each series varies. Activations
+    are harvested once for each model, text and module, SAEs that see the same batches are trained
+    in one pass, latents' firing is counted, seeds are matched, and figures are drawn. The same
+    command goes on where it was stopped, skips what is done, and tries again what failed.
+    """
+
+    example: ClassVar[str] = "twinsae sweep paper-mini --out runs/paper-mini --dry-run"
+
+    grid: Annotated[Path, Argument(paths.grid, metavar="GRID", positional=True)]
+    """A grid's file, or the name of one that comes with twinsae: see the manual's page Sweeps."""
+    out: Annotated[Path, Argument(metavar="OUT")]
+    """Folder for everything."""
+    shard: Annotated[paths.Shard | None, Argument(paths.shard, metavar="I/N")] = None
+    """Run only part I of N of the tasks, for N jobs that share OUT; by default all."""
+    dry_run: bool = False
+    """Say which tasks there are and what they take, and run none."""
+
+    def run(self, console: "Console") -> None:
+        """Run what is missing, sum up, and draw.
+
+        Raises:
+            ValueError: some tasks failed; all others that could run did.
+        """
+        from ..sweep import Sweep as Tasks
+        from ..sweep import finish, plan, read_grid
+        from .sweep_tables import outcome_table, plan_table
+
+        def say(line: str) -> None:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+        sweep = Tasks(read_grid(self.grid), self.out, shard=self.shard or (1, 1))
+        found = plan(sweep)
+        console.print(plan_table(found))
+        if self.dry_run:
+            return
+        found.check()
+        outcome = self._run(sweep, console, say)
+        for figure in finish(sweep, say):
+            say(f"figure: {figure}")
+        console.print(f"{len(outcome.done):,} of {len(sweep.tasks):,} tasks are done")
+        if outcome.failed or outcome.waiting:
+            console.print(outcome_table(outcome))
+        if outcome.failed:
+            raise ValueError(
+                f"{len(outcome.failed):,} tasks failed; the same command tries them again"
+            )
+
+    def _run(self, sweep: "Tasks", console: "Console", say: "Callable[[str], None]") -> "Outcome":
+        from .progress import open_progress
+        from .stopping import StopRequest
+
+        with StopRequest(console) as stop, open_progress(console) as progress:
+            return sweep.run(progress=progress, say=say, stop=stop, begins=say)

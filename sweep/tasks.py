@@ -1,0 +1,309 @@
+"""The tasks of a sweep: each knows whether it is done, what it waits for, and how to run.
+
+A task is done when its folders say so, so that nothing else needs to be kept between two calls, and
+several machines can share the folder. The folder of a sweep:
+
+| path | what |
+|---|---|
+| ``activations/<stream>/<hookpoint>/`` | a store |
+| ``saes/<stream>/<hookpoint>/<variant>/seed<N>/`` | an SAE, and its firing counts |
+| ``saes/<stream>/log.jsonl`` | the log of all SAEs that were trained on one stream |
+| ``matches/<stream>/<hookpoint>/<variant>/`` | the matches of one configuration, and its figures |
+| ``series/<name>/`` | one table of a series, and its figures |
+| ``.failed/`` | why tasks failed, until they succeed |
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from ..common.files import sha256
+from ..common.progress import Progress
+from ..matching import AllSeeds
+from ..matching.match_all import Pair, pairs_of
+from ..sae.activations import (
+    ActivationStore,
+    HarvestConfig,
+    StoredBatches,
+    harvest,
+    open_activations,
+)
+from ..sae.firing import fire, load_firing
+from ..sae.formats.paths import weight_file
+from ..sae.training import Job, train_many
+from ..sae.training.checkpoint import is_finished
+from .configurations import Configuration
+from .grid import Grid, Pairs
+
+
+class Tools(NamedTuple):
+    """What a task tells others while it runs, and how it is asked to stop."""
+
+    progress: Progress
+    say: Callable[[str], None]
+    stop: Callable[[], bool]
+
+
+class Task(Protocol):
+    """One piece of a sweep."""
+
+    @property
+    def name(self) -> str:
+        """What it is called; no two tasks of a sweep have the same name."""
+
+    def is_done(self) -> bool:
+        """Return whether its result is there."""
+
+    def waits_for(self) -> str | None:
+        """Say what must be there before it can run; None if nothing is missing."""
+
+    def run(self, tools: Tools) -> None:
+        """Make the result, or go on where an earlier call was stopped."""
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """Activations of one model on one text, at modules that need equally many tokens."""
+
+    config: HarvestConfig
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return f"harvest {self.folder.name} {' '.join(self.config.hookpoint)}"
+
+    def is_done(self) -> bool:
+        """Return whether every store is complete."""
+        return all(_is_complete(self.folder / name) for name in self.config.hookpoint)
+
+    def waits_for(self) -> str | None:
+        """Wait for nothing."""
+        return None
+
+    def run(self, tools: Tools) -> None:
+        """Harvest what is missing."""
+        harvest(self.config, self.folder, progress=tools.progress, say=tools.say)
+
+
+@dataclass(frozen=True)
+class Train:
+    """All SAEs that share one pass over the activations."""
+
+    configurations: tuple[Configuration, ...]
+    run_folder: Path
+    activations: Path
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return f"train {self.run_folder.name}"
+
+    def stores(self, hookpoint: str | None = None) -> dict[str, ActivationStore]:
+        """Open the activations, of all hookpoints or of one, cut to the stream's tokens."""
+        names = dict.fromkeys(each.hookpoint for each in self.configurations)
+        tokens = self.configurations[0].harvest.tokens
+        return {
+            name: open_activations(self.activations / name).first(tokens)
+            for name in names
+            if hookpoint in (None, name)
+        }
+
+    def jobs(self, widths: Mapping[str, int]) -> list[Job]:
+        """Return the SAEs to train on activations of these widths, by hookpoint."""
+        return [
+            Job(
+                each.hookpoint,
+                each.sae(widths[each.hookpoint]),
+                each.training,
+                seed,
+                f"{each.hookpoint}/{each.variant}/seed{seed}",
+            )
+            for each in self.configurations
+            if each.hookpoint in widths
+            for seed in each.seeds
+        ]
+
+    def is_done(self) -> bool:
+        """Return whether every SAE is trained to its end."""
+        return self.is_trained()
+
+    def is_trained(self, hookpoint: str | None = None) -> bool:
+        """Return whether the SAEs of all hookpoints, or of one, are trained to their end."""
+        if self.waits_for():
+            return False
+        widths = {name: store.d_in for name, store in self.stores(hookpoint).items()}
+        jobs = self.jobs(widths)
+        return all(is_finished(self.run_folder / job.folder, job) for job in jobs)
+
+    def waits_for(self) -> str | None:
+        """Wait for the activations."""
+        for each in self.configurations:
+            if not _is_complete(self.activations / each.hookpoint):
+                return f"activations of {each.hookpoint}"
+        return None
+
+    def run(self, tools: Tools) -> None:
+        """Train, or go on from the checkpoints."""
+        source = StoredBatches(self.stores())
+        jobs = self.jobs(source.widths)
+        train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
+
+
+@dataclass(frozen=True)
+class Fire:
+    """How often the latents of all SAEs fire that were trained on one hookpoint of a stream."""
+
+    training: Train
+    hookpoint: str
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return f"fire {self.training.run_folder.name} {self.hookpoint}"
+
+    @property
+    def configurations(self) -> list[Configuration]:
+        """Those of the hookpoint."""
+        every = self.training.configurations
+        return [each for each in every if each.hookpoint == self.hookpoint]
+
+    @property
+    def saes(self) -> list[Path]:
+        """The SAEs' folders."""
+        folder = self.training.run_folder / self.hookpoint
+        return [
+            folder / each.variant / f"seed{seed}"
+            for each in self.configurations
+            for seed in each.seeds
+        ]
+
+    def is_done(self) -> bool:
+        """Return whether every SAE has the counts of its present weights."""
+        return all(map(_is_counted, self.saes))
+
+    def waits_for(self) -> str | None:
+        """Wait for the SAEs."""
+        missing = not self.training.is_trained(self.hookpoint)
+        return f"SAEs of {self.training.run_folder.name} {self.hookpoint}" if missing else None
+
+    def run(self, tools: Tools) -> None:
+        """Count, on the activations that the SAEs were trained on."""
+        store = self.training.stores(self.hookpoint)[self.hookpoint]
+        fire(self.saes, store, progress=tools.progress, say=tools.say)
+
+
+class Group:
+    """The SAEs of one configuration, to be matched with one another.
+
+    Args:
+        configuration: what they have in common.
+        pairs: which of them are matched.
+        out: the sweep's folder.
+    """
+
+    def __init__(self, configuration: Configuration, pairs: Pairs, out: Path) -> None:
+        self.configuration = configuration
+        self.folder = out / "matches" / configuration.folder
+        self.activations = out / "activations" / configuration.source
+        self.names = [f"seed{seed}" for seed in configuration.seeds]
+        self.saes = [out / "saes" / configuration.folder / name for name in self.names]
+        self.kind = pairs
+        self.pairs = pairs_of(len(self.names), pairs)
+
+    @cached_property
+    def matcher(self) -> AllSeeds:
+        """What matches them, once the SAEs are there."""
+        return AllSeeds(self.saes, self.folder, names=self.names, pairs=self.kind)
+
+
+@dataclass(frozen=True)
+class Match:
+    """One pair of SAEs."""
+
+    group: Group
+    pair: Pair
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        a, b = (self.group.names[place] for place in self.pair)
+        return f"match {self.group.configuration.folder} {a}--{b}"
+
+    def is_done(self) -> bool:
+        """Return whether the pair was matched, with the SAEs' present weights."""
+        return self.waits_for() is None and self.group.matcher.is_done(self.pair)
+
+    def waits_for(self) -> str | None:
+        """Wait for the two SAEs with their firing counts."""
+        for place in self.pair:
+            if not _is_counted(self.group.saes[place]):
+                return f"firing counts of {self.group.saes[place]}"
+        return None
+
+    def run(self, tools: Tools) -> None:
+        """Match them."""
+        failed = self.group.matcher.match(self.pair, progress=tools.progress)
+        if failed is not None:
+            raise ValueError(failed)
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        open_activations(folder)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def _is_counted(sae: Path) -> bool:
+    try:
+        load_firing(sae, sha256(weight_file(sae)))
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def tasks_of(grid: Grid, out: Path) -> tuple[list[list[Task]], list[Group]]:
+    """Return the tasks of a grid, in the order of the work, and the groups that are matched.
+
+    Args:
+        grid: what is to be trained.
+        out: the sweep's folder.
+
+    Returns:
+        Harvests, trainings, counts and matches, each a list in a fixed order; and the groups, in
+        the order of the grid's configurations.
+    """
+    streams: dict[str, list[Configuration]] = {}
+    for each in grid.configurations:
+        streams.setdefault(each.stream, []).append(each)
+    trainings = [
+        Train(tuple(members), out / "saes" / stream, out / "activations" / members[0].source)
+        for stream, members in streams.items()
+    ]
+    counts = [
+        Fire(training, hookpoint)
+        for training in trainings
+        for hookpoint in dict.fromkeys(each.hookpoint for each in training.configurations)
+    ]
+    groups = [Group(each, grid.pairs, out) for each in grid.configurations]
+    pairs = [Match(group, pair) for group in groups for pair in group.pairs]
+    return [[*_harvests(grid, out / "activations")], [*trainings], [*counts], [*pairs]], groups
+
+
+def _harvests(grid: Grid, out: Path) -> list[Harvest]:
+    """Return one harvest for the modules of a model and text that need equally many tokens."""
+    needed: dict[tuple[str, str], HarvestConfig] = {}
+    for each in grid.configurations:
+        known = needed.get((each.source, each.hookpoint), each.harvest)
+        needed[each.source, each.hookpoint] = max(known, each.harvest, key=lambda it: it.tokens)
+    together: dict[tuple[str, int], list[HarvestConfig]] = {}
+    for (source, _), config in needed.items():
+        together.setdefault((source, config.tokens), []).append(config)
+    return [
+        Harvest(replace(configs[0], hookpoint=tuple(it.hookpoint[0] for it in configs)), out / name)
+        for (name, _), configs in together.items()
+    ]
