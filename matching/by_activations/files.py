@@ -26,6 +26,7 @@ from ..proof import verify_activations
 from .agreement import agreement
 from .api import active_together, match_activations
 from .encode import encode_store
+from .shuffle import shuffled_tokens
 from .similarity import Measure
 
 FORMAT = "twinsae-match-activations/1"
@@ -49,6 +50,7 @@ def match_activation_files(
     tokens: int | None = None,
     memory_limit: int | None = None,
     verify: bool = False,
+    shuffle: int | None = None,
     orientation: Orientation | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -69,6 +71,7 @@ def match_activation_files(
         tokens: take the first so many tokens of the store; None: all.
         memory_limit: as for `match_activations`.
         verify: prove the matching again by `verify_activations`.
+        shuffle: seed of `shuffled_tokens`, which B's tokens go through first; None: they do not.
         orientation: as for `load_sae`, of both SAEs.
         progress: told how far each phase has come.
 
@@ -91,16 +94,20 @@ def match_activation_files(
         for letter, place in (("a", a), ("b", b))
     )
     named = renamed(told, before=f"{NAME} ")
-    pair = first.codes, second.codes
+    codes = second.codes if shuffle is None else shuffled_tokens(second.codes, shuffle)
+    pair = first.codes, codes
     matching = match_activations(*pair, measure=measure, memory_limit=memory_limit, progress=named)
     together = active_together(*pair, matching)
     proof = _verified(pair, matching, measure, named) if verify else None
+    settings = {
+        "measure": measure, "memory_limit": memory_limit, "verify": verify, "shuffle": shuffle,
+    }  # fmt: skip
     summary = {
         "format": FORMAT,
         "versions": _versions(),
         "inputs": {"a": first.facts, "b": second.facts},
         "store": {"path": str(opened.path.resolve()), "tokens": first.codes.tokens},
-        "settings": {"measure": measure, "memory_limit": memory_limit, "verify": verify},
+        "settings": settings,
         **_reached(matching, together, pair),
         "verified": proof,
         "agreement": {side: agreement(matching, together, sides[side]) for side in sides},
