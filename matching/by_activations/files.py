@@ -90,28 +90,25 @@ def match_activation_files(
     weights = {side: folder / f"{side}.npz" for side in SIDES}
     sides = {side: Matching.load(path) for side, path in weights.items() if path.is_file()}
     first, second = (
-        _encoded(place, opened, tokens, orientation, renamed(told, before=f"{letter} "))
-        for letter, place in (("a", a), ("b", b))
+        _encoded(place, opened, tokens, seed, orientation, renamed(told, before=f"{letter} "))
+        for letter, place, seed in (("a", a, None), ("b", b, shuffle))
     )
     named = renamed(told, before=f"{NAME} ")
-    codes = second.codes if shuffle is None else shuffled_tokens(second.codes, shuffle)
-    pair = first.codes, codes
+    pair = first.codes, second.codes
     matching = match_activations(*pair, measure=measure, memory_limit=memory_limit, progress=named)
     together = active_together(*pair, matching)
     proof = _verified(pair, matching, measure, named) if verify else None
-    settings = {
-        "measure": measure, "memory_limit": memory_limit, "verify": verify, "shuffle": shuffle,
-    }  # fmt: skip
     summary = {
         "format": FORMAT,
         "versions": _versions(),
         "inputs": {"a": first.facts, "b": second.facts},
         "store": {"path": str(opened.path.resolve()), "tokens": first.codes.tokens},
-        "settings": settings,
+        "settings": {"measure": measure, "memory_limit": memory_limit, "verify": verify,
+                     "shuffle": shuffle},
         **_reached(matching, together, pair),
         "verified": proof,
         "agreement": {side: agreement(matching, together, sides[side]) for side in sides},
-    }
+    }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, matching, together, summary)
     return summary
@@ -121,6 +118,7 @@ def _encoded(
     place: StrPath | LocatedSAE,
     store: ActivationStore,
     tokens: int | None,
+    shuffle: int | None,
     orientation: Orientation | None,
     progress: Progress,
 ) -> _Input:
@@ -131,6 +129,7 @@ def _encoded(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sae = SAE.from_stored(stored).to(device, torch.float32)
     codes = encode_store(sae, store, tokens=tokens, progress=progress)
+    codes = codes if shuffle is None else shuffled_tokens(codes, shuffle)
     facts = {
         "path": str(located.path.resolve()),
         **located.facts,
