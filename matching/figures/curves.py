@@ -22,12 +22,14 @@ from .style import (
     mark_line,
 )
 
+LONG = (0, (8, 2))
+
 # choice of partners: (words, colour, dash)
 CHOICES = {
     "exact": ("Exact matching", BLUE, "solid"),
     "greedy": ("Greedy", SKY, DASHED),
     "max_cosine": ("Largest cosine", ORANGE, "dashdot"),
-    "activations": ("By activations", PURPLE, "solid"),
+    "activations": ("By activations", PURPLE, LONG),
     "random": ("Random", INK, DOTTED),
 }
 KINDS = {"direction": "Directions replaced", "activation": "Activations replaced"}
