@@ -10,6 +10,7 @@ from ...common.files import StrPath, atomic_write, sha256
 from ..match_all import ALL_SUMMARY, CRITERION
 from ..match_files import SUMMARY
 from . import explained, from_matches, from_seeds, groups, histograms, joint, seeds
+from .analyses import ANALYSES, table_of
 from .drawing import Drawing
 from .from_series import SERIES
 from .pairs import Pair, read_pairs
@@ -27,8 +28,9 @@ def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -
     Args:
         name: one of `FIGURES`.
         data: the folder to draw from: of `twinsae match` or `twinsae match-all`; for figures of a
-            series ("by-size" and its like), of `twinsae series`, or one with matches below it. For
-            "explanations", a table of scores.
+            series ("by-size" and its like), of `twinsae series`, or one with matches below it; for
+            those of further analyses ("certainty" and its like), one with the table that the
+            command of that name writes. For "explanations", a table of scores.
         out: where to write; by default the folder ``figures`` in ``data``, or beside the table.
         options: the figure's own; see its function in this module.
 
@@ -160,6 +162,7 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     "matched-cosine": _matched_cosine,
     "explained-cosine": _explained_cosine,
     **SERIES_FIGURES,
+    **{name: analysis.draw for name, analysis in ANALYSES.items()},
 }
 
 OF_SEEDS = (
@@ -180,6 +183,8 @@ def _threshold(pairs: list[Pair]) -> float:
 
 def _provenance(name: str, place: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     files = [path for path in (place, *(place / file for file in SUMMARIES)) if path.is_file()]
+    if name in ANALYSES:
+        files.append(table_of(name, place, **options))
     # A series that is made on the spot is of all matches below.
     files = files or sorted(place.rglob(SUMMARY))
     files += [Path(options["scores"])] if "scores" in options else []
