@@ -35,7 +35,7 @@ class Contexts:
     activations: Annotated[Path, Argument(paths.existing)]
     """Activations with their tokens: a store that twinsae harvested."""
     out: Annotated[Path | None, Argument(metavar="DIR")] = None
-    """Write DIR/<SAE>/contexts.npz instead; needed for SAEs that are not folders of this machine."""
+    """Write DIR/<SAE>/contexts.npz instead; needed for SAEs that are not folders here."""
     corpus: Annotated[Path | None, Argument(metavar="DIR")] = None
     """Folder for the text, for activations whose folder may not be written to."""
     tokens: Annotated[int | None, Argument(positive, metavar="N")] = None

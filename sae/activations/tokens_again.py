@@ -58,9 +58,7 @@ def _again(store: ActivationStore) -> Iterator[Tokens]:
         yield joined(group, _places(group, bos, skip_first, entry["rows"]))
 
 
-def _places(
-    group: list[Tensor], bos: int | None, skip_first: bool, rows: int
-) -> list[Tensor]:
+def _places(group: list[Tensor], bos: int | None, skip_first: bool, rows: int) -> list[Tensor]:
     """Return the sequence and the position of the first ``rows`` stored tokens, by batch."""
     places: list[Tensor] = []
     for input_ids in group:

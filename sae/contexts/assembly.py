@@ -24,17 +24,21 @@ class _Listed(NamedTuple):
     level: NDArray[np.uint8]
     """(C, 32)"""
 
+    def of(self, order: NDArray[np.int64]) -> "_Listed":
+        """Return them in another order."""
+        return _Listed(
+            self.latent[order],
+            self.position[order],
+            self.peak[order],
+            self.kind[order],
+            self.level[order],
+        )
+
 
 def contexts_of(collector: Collector) -> Contexts:
     """Return the contexts that a collector has after its last token."""
     sequence_offsets = collector.sequence_offsets
-    top, random = _listed(collector.top, 0), _listed(collector.random, 1)
-    size = int(sequence_offsets[-1])
-    again = np.isin(random.latent * size + random.position, top.latent * size + top.position)
-    random = _Listed(*(column[~again] for column in random))
-    joined = _Listed(*map(np.concatenate, zip(top, random, strict=True)))
-    order = np.lexsort((joined.position, -joined.peak, joined.kind, joined.latent))
-    latent, position, peak, kind, level = (column[order] for column in joined)
+    latent, position, peak, kind, level = _of_both(collector.top, collector.random)
     sequence = np.searchsorted(sequence_offsets, position, side="right")
     before = np.minimum(position - sequence_offsets[sequence - 1], BEFORE)
     after = np.minimum(sequence_offsets[sequence] - position, AFTER)
@@ -56,11 +60,27 @@ def contexts_of(collector: Collector) -> Contexts:
     )
 
 
-def _listed(kept: KeptContexts, kind: int) -> _Listed:
-    filled = kept.key != EMPTY
-    latent = np.nonzero(filled)[0]
+def _of_both(top: KeptContexts, random: KeptContexts) -> _Listed:
+    """List each latent's strongest contexts, then the random ones that are not among them."""
+    strongest = top.key != EMPTY
+    known = np.where(strongest, top.position, -1)
+    again = (random.position[:, :, None] == known[:, None, :]).any(axis=2)
+    one = _listed(top, strongest, 0)
+    other = _listed(random, (random.key != EMPTY) & ~again, 1)
+    both = _Listed(
+        np.concatenate([one.latent, other.latent]),
+        np.concatenate([one.position, other.position]),
+        np.concatenate([one.peak, other.peak]),
+        np.concatenate([one.kind, other.kind]),
+        np.concatenate([one.level, other.level]),
+    )
+    return both.of(np.lexsort((both.position, -both.peak, both.kind, both.latent)))
+
+
+def _listed(kept: KeptContexts, chosen: NDArray[np.bool_], kind: int) -> _Listed:
+    latent = np.nonzero(chosen)[0]
     kinds = np.full(len(latent), kind, dtype=np.uint8)
-    return _Listed(latent, kept.position[filled], kept.peak[filled], kinds, kept.level[filled])
+    return _Listed(latent, kept.position[chosen], kept.peak[chosen], kinds, kept.level[chosen])
 
 
 def _largest(top: KeptContexts) -> NDArray[np.float32]:

@@ -1,12 +1,12 @@
 """The contexts of several SAEs' latents, in one pass over activations."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
@@ -130,13 +130,5 @@ def _add_lenses(jobs: Iterable[Job], words: int, say: Callable[[str], None]) -> 
             continue
         found = load_contexts(job.file, job.facts["sae"]["sha256"])
         lens = logit_lens(directions, matrix[:words])
-        with_lens = Contexts(**{**vars(found), "lens": lens})
-        with_lens.save(job.file, _own_facts(found.facts))
-
-
-def _own_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the writer said of a table, without what `save_arrays` adds."""
-    return {name: fact for name, fact in facts.items() if name in _OWN}
-
-
-_OWN = ("sae", "activations", "tokens", "corpus", "model", "before", "after", "versions")
+        facts = {**job.facts, "versions": found.facts["versions"]}
+        replace(found, lens=lens).save(job.file, facts)

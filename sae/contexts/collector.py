@@ -28,7 +28,18 @@ class _Codes(NamedTuple):
 
     def of(self, numbers: NDArray[Any]) -> "_Codes":
         """Return some of them, by number or by truth."""
-        return _Codes(*(column[numbers] for column in self))
+        return _Codes(self.latent[numbers], self.position[numbers], self.value[numbers])
+
+    def then(self, more: "_Codes") -> "_Codes":
+        """Return these and more, in no order."""
+        return _Codes(
+            np.concatenate([self.latent, more.latent]),
+            np.concatenate([self.position, more.position]),
+            np.concatenate([self.value, more.value]),
+        )
+
+
+_NONE = _Codes(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 class Collector:
@@ -61,7 +72,7 @@ class Collector:
         self.top = KeptContexts(num_latents, TOP)
         self.random = KeptContexts(num_latents, RANDOM)
         self._done = 0  # all positions before it were taken in
-        self._waiting = _Codes(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float32)))
+        self._waiting = _NONE
 
     def add(self, values: Tensor, indices: Tensor) -> None:
         """Take in the next n tokens.
@@ -78,8 +89,8 @@ class Collector:
         fires = value > 0
         position = self._positions[self.tokens + token[fires]]
         self.tokens += len(values)
-        new = (latent[fires], position, value[fires].astype(np.float32))
-        codes = _Codes(*map(np.concatenate, zip(self._waiting, new, strict=True)))
+        new = _Codes(latent[fires], position, value[fires].astype(np.float32))
+        codes = self._waiting.then(new)
         if self.tokens < len(self._positions):
             stop = int(self._positions[self.tokens]) - (AFTER - 1)
         else:
@@ -151,7 +162,8 @@ class Collector:
         starts = np.flatnonzero(new)
         group = np.cumsum(new) - 1
         best = np.flatnonzero(key == np.minimum.reduceat(key, starts)[group])
-        return best[np.diff(group[best], prepend=-1) != 0]  # of equal ones, the first
+        first = np.flatnonzero(np.diff(group[best], prepend=-1))  # of equal ones
+        return best.take(first)
 
     def _keep(
         self,
@@ -200,15 +212,16 @@ def strength_key(value: NDArray[np.float32]) -> NDArray[np.uint64]:
     return (~value.view(np.uint32)).astype(np.uint64)  # bits of such floats are in their order
 
 
-def random_key(
-    latent: NDArray[np.int64], position: NDArray[np.int64]
-) -> NDArray[np.uint64]:
+def random_key(latent: NDArray[np.int64], position: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return 63 bits that look random and depend on latent and position alone.
 
     The function is SplitMix64's (Steele, Lea and Flood, OOPSLA 2014, figure 16).
     """
     with np.errstate(over="ignore"):
-        z = position.astype(np.uint64) + latent.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z: NDArray[np.uint64] = position.astype(np.uint64) + latent.astype(np.uint64) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return (z ^ (z >> np.uint64(31))) >> np.uint64(1)
+        z ^= z >> np.uint64(31)
+    return z >> np.uint64(1)

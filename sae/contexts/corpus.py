@@ -83,7 +83,7 @@ def load_corpus(path: StrPath) -> Corpus:
     arrays, facts = load_table(file / CORPUS if file.is_dir() else file, FORMAT)
     vocabulary = Vocabulary(arrays["vocabulary_bytes"], arrays["vocabulary_offsets"])
     names = ("tokens", "sequence_offsets", "row_position")
-    return Corpus(*(arrays[name] for name in names), vocabulary, facts)
+    return Corpus(**{name: arrays[name] for name in names}, vocabulary=vocabulary, facts=facts)
 
 
 def store_corpus(store: ActivationStore, folder: Path) -> Corpus:
@@ -99,16 +99,20 @@ def store_corpus(store: ActivationStore, folder: Path) -> Corpus:
     try:
         if table_facts(file, FORMAT)["activations"]["sha256"] == store.fingerprint:
             return load_corpus(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # it is made anew
         pass
-    tokens = join(tokens_of(store))
+    parts = tokens_of(store)
     if "model" not in store.meta:
         raise ValueError(f"{store.path} does not say which model its tokens are of")
     model = store.meta["model"]
-    corpus = Corpus(*tokens, vocabulary_of(load_tokenizer(model)))
+    corpus = Corpus(*join(parts), vocabulary_of(load_tokenizer(model)))
     activations = {"path": str(store.path), "sha256": store.fingerprint, "rows": store.rows}
-    facts = {"model": model, "text": store.meta.get("text"), "activations": activations}
-    corpus.save(file, facts)
+    try:
+        corpus.save(
+            file, {"model": model, "text": store.meta.get("text"), "activations": activations}
+        )
+    except OSError as error:
+        raise OSError(f"{error}; the option corpus puts the text into another folder") from error
     return load_corpus(file)
 
 

@@ -61,9 +61,7 @@ class KeptContexts:
         """(L, K, 32): 0 where the latent does not fire, else its activation as a share of the
         peak in 255ths, 1 at least; the peak's own place is `BEFORE`."""
 
-    def would_take(
-        self, latent: NDArray[np.int64], key: NDArray[np.uint64]
-    ) -> NDArray[np.int64]:
+    def would_take(self, latent: NDArray[np.int64], key: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the numbers of the contexts that come before the last one kept of their latent.
 
         No other can be taken, so that nearly all are discarded here at the price of one look.
@@ -79,7 +77,7 @@ class KeptContexts:
                 and at most one is offered.
             stop: see ``start``; equal to it where that does not matter.
         """
-        touched = np.unique(offered.latent)  # (U,)
+        touched = offered.latent[np.diff(offered.latent, prepend=-1) != 0]  # (U,)
         old_key, old_position = self.key[touched], self.position[touched]
         old_row, old_place = np.nonzero(old_key != EMPTY)
         old = (old_row, old_place)

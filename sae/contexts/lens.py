@@ -89,4 +89,5 @@ def _gain(norm: nn.Module, matrix: Tensor) -> Tensor:
     signs[1::2] = -1
     with torch.no_grad():
         given = norm.float()
-        return (given(signs) - given(-signs)) / (2 * signs)
+        gain: Tensor = (given(signs) - given(-signs)) / (2 * signs)
+    return gain
