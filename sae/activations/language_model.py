@@ -55,13 +55,17 @@ def load_model(name: str) -> Any:
             loader = transformers.AutoModelForCausalLM if gguf else _loader(where)
             model: Any = loader.from_pretrained(where, **_options(gguf))
     except ImportError as error:
-        raise ValueError(
-            f'model {name!r} needs more packages: pip install "twinsae[demo]" ({first_line(error)})'
-        ) from error
+        raise _packages_missing(name, error) from error
     except Exception as error:  # a broken file makes transformers raise any kind
         raise OSError(f"model {name!r} cannot be loaded: {first_line(error)}") from error
     model.config.use_cache = False  # nothing is generated, so keys and values are not kept
     return model.eval()
+
+
+def _packages_missing(name: str, error: ImportError) -> ValueError:
+    return ValueError(
+        f'model {name!r} needs more packages: pip install "twinsae[demo]" ({first_line(error)})'
+    )
 
 
 def _options(gguf: str | None) -> dict[str, str]:
@@ -99,6 +103,8 @@ def load_tokenizer(name: str) -> Any:
 
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **_options(gguf))
         words = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
+    except ImportError as error:
+        raise _packages_missing(name, error) from error
     except Exception as error:  # transformers raises any kind
         raise ValueError(
             f"model {name!r}: no tokenizer can be loaded: {first_line(error)}"

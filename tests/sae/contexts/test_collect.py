@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,10 +32,7 @@ SHAPES = {
     "abs_topk": SAEConfig(D, 12, k=3, activation="abs_topk"),
     "transcoder": SAEConfig(D, 10, k=2, transcode=True, d_out=4),
 }
-ARRAYS = (
-    "count max_active histogram histogram_end context_offsets position peak kind before after "
-    "fire_offsets fire_place fire_level"
-).split()
+ARRAYS = [one.name for one in fields(Contexts) if one.name not in ("lens", "facts")]
 
 
 @pytest.fixture
@@ -197,9 +195,7 @@ def test_the_logit_lens_is_added_to_contexts_that_are_there(store, tmp_path, mod
     assert_same(found["topk"], without["topk"])
     assert found["transcoder"].lens is None
     assert found["topk"].lens.top_tokens.shape == (31, 10)
-    facts = {
-        name: found["topk"].facts[name] for name in ("model", "before", "after", "logit_lens")
-    }
+    facts = {name: found["topk"].facts[name] for name in ("model", "before", "after", "logit_lens")}
     assert facts == {"model": str(model_folder), "before": 20, "after": 12, "logit_lens": True}
     assert collect_contexts(folders, store, lens=False)["topk"].lens is not None
 
