@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 import torch
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
-from twinsae.sae.contexts import Contexts, collect_contexts, load_contexts, load_corpus
+from twinsae.sae.contexts import (
+    Contexts,
+    Vocabulary,
+    collect_contexts,
+    load_contexts,
+    load_corpus,
+)
 from twinsae.sae.contexts.assembly import contexts_of
 from twinsae.sae.contexts.collector import Collector
 from twinsae.sae.passes import one_pass
@@ -103,6 +109,7 @@ def test_windows_show_tokens_that_have_no_row(store, tmp_path):
 
 
 def test_rows_in_another_order_give_the_same(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(one_pass, "_BATCH", 100)
     folder = save("topk", tmp_path)
     expected = collect_contexts([folder], store, tmp_path / "a", lens=False)["topk"]
     corpus = load_corpus(store.path)
@@ -177,6 +184,19 @@ def test_another_store_or_sae_begins_anew(store, write_store, tmp_path, monkeypa
         collect_contexts([folder], store, lens=False, tokens=9)
     with pytest.raises(ValueError, match=r"was collected with other weights .*run `twinsae con"):
         load_contexts(folder, "0" * 64)
+
+
+def test_contexts_of_another_corpus_are_collected_anew(store, tmp_path):
+    folder = save("topk", tmp_path)
+    found = collect_contexts([folder], store, lens=False)["topk"]
+    corpus = load_corpus(store.path)
+    other = Vocabulary(corpus.vocabulary.bytes + np.uint8(1), corpus.vocabulary.offsets)
+    facts = {name: corpus.facts[name] for name in ("model", "text", "activations")}
+    replace(corpus, vocabulary=other).save(store.path / "corpus.npz", facts)
+    again = collect_contexts([folder], store, lens=False)["topk"]
+    assert again.facts["corpus"]["sha256"] == load_corpus(store.path).facts["sha256"]
+    assert again.facts["corpus"]["sha256"] != found.facts["corpus"]["sha256"]
+    assert_same(again, found)
 
 
 def test_the_logit_lens_is_added_to_contexts_that_are_there(store, tmp_path, model_folder):

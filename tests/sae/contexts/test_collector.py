@@ -32,6 +32,7 @@ def dense_codes(seed: int, share: float = 0.3) -> tuple[NDArray[Any], NDArray[np
     codes[70, 1] = 3
     codes[:, 2] = values[:, 2]
     codes[:, 3] *= -1
+    codes[120, 4] = 50_000  # beside it, others round to a level of 0
     return codes, positions
 
 
@@ -125,12 +126,13 @@ def test_counts_and_histograms():
 
 def test_a_histogram_does_not_depend_on_the_order():
     values = np.float32(2) ** np.linspace(-30, 9, 400, dtype=np.float32)
-    for order in (slice(None), slice(None, None, -1)):
+    mixed = np.random.default_rng(0).permutation(400)
+    for order in (slice(None), slice(None, None, -1), mixed, [0, *mixed[::-1]]):
         histograms = Histograms(2)
         for value in values[order]:
             histograms.add(np.array([1]), np.array([value]))
         assert histograms.end.tolist() == [0, 1024]
-        bins = np.histogram(values.astype(np.float64), bins=24, range=(0, 1024))[0]
+        bins = np.histogram(values[order].astype(np.float64), bins=24, range=(0, 1024))[0]
         assert histograms.count.tolist() == [[0] * 24, bins.tolist()]
 
 
