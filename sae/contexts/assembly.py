@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .collector import Collector
-from .kept import AFTER, BEFORE, EMPTY, KeptContexts
+from .kept import AFTER, BEFORE, KeptContexts
 from .table import Contexts
 
 
@@ -62,11 +62,9 @@ def contexts_of(collector: Collector) -> Contexts:
 
 def _of_both(top: KeptContexts, random: KeptContexts) -> _Listed:
     """List each latent's strongest contexts, then the random ones that are not among them."""
-    strongest = top.key != EMPTY
-    known = np.where(strongest, top.position, -1)
-    again = (random.position[:, :, None] == known[:, None, :]).any(axis=2)
-    one = _listed(top, strongest, 0)
-    other = _listed(random, (random.key != EMPTY) & ~again, 1)
+    again = (random.position[:, :, None] == top.position[:, None, :]).any(axis=2)
+    one = _listed(top, top.position >= 0, 0)
+    other = _listed(random, (random.position >= 0) & ~again, 1)
     both = _Listed(
         np.concatenate([one.latent, other.latent]),
         np.concatenate([one.position, other.position]),
@@ -84,7 +82,7 @@ def _listed(kept: KeptContexts, chosen: NDArray[np.bool_], kind: int) -> _Listed
 
 
 def _largest(top: KeptContexts) -> NDArray[np.float32]:
-    return np.where(top.key[:, 0] == EMPTY, np.float32(np.nan), top.peak[:, 0])
+    return np.where(top.position[:, 0] < 0, np.float32(np.nan), top.peak[:, 0])
 
 
 def _offsets(owner: NDArray[np.int64], owners: int) -> NDArray[np.int64]:

@@ -36,12 +36,19 @@ class Histograms:
         return np.where(fired, powers, np.float32(0))
 
     def add(self, latent: NDArray[np.int64], value: NDArray[np.float32]) -> None:
-        """Count activations (n,), all above 0, of some latents (n,)."""
+        """Count activations (n,), all above 0, of some latents (n,), which are ascending."""
+        if not len(latent):
+            return
+        first = np.flatnonzero(np.diff(latent, prepend=-1))
         largest = self.exponent.copy()
-        np.maximum.at(largest, latent, np.frexp(value)[1])  # 2^(e - 1) <= value < 2^e
+        exponents = np.maximum.reduceat(np.frexp(value)[1], first)  # 2^(e - 1) <= value < 2^e
+        largest[latent[first]] = np.maximum(largest[latent[first]], exponents)
         self._grow(largest)
         share = np.ldexp(value.astype(np.float64), -self.exponent[latent])  # exact, and so is x 24
-        np.add.at(self.count.reshape(-1), latent * BINS + (share * BINS).astype(np.int64), 1)
+        bins = latent * BINS + (share * BINS).astype(np.int64)
+        self.count += (
+            np.bincount(bins, minlength=self.count.size).reshape(-1, BINS).astype(np.uint32)
+        )
 
     def _grow(self, exponent: NDArray[np.int32]) -> None:
         doublings = np.minimum(exponent - self.exponent, _MOST)

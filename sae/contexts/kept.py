@@ -53,8 +53,8 @@ class KeptContexts:
     def __init__(self, num_latents: int, places: int) -> None:
         self.key = np.full((num_latents, places), EMPTY)
         """(L, K) uint64, ascending; `EMPTY` where there is none."""
-        self.position = np.zeros((num_latents, places), dtype=np.int64)
-        """(L, K): the peak's place in the corpus."""
+        self.position = np.full((num_latents, places), -1)
+        """(L, K) int64: the peak's place in the corpus; -1 where there is none."""
         self.peak = np.zeros((num_latents, places), dtype=np.float32)
         """(L, K): the activation there."""
         self.level = np.zeros((num_latents, places, BEFORE + AFTER), dtype=np.uint8)
@@ -72,34 +72,68 @@ class KeptContexts:
         """Keep the best of those kept and those offered.
 
         Args:
-            offered: contexts.
+            offered: contexts, all of later positions than those kept.
             start: in the corpus from here on to ``stop``, at most one context of a latent is kept,
                 and at most one is offered.
             stop: see ``start``; equal to it where that does not matter.
         """
-        touched = offered.latent[np.diff(offered.latent, prepend=-1) != 0]  # (U,)
-        old_key, old_position = self.key[touched], self.position[touched]
-        old_row, old_place = np.nonzero(old_key != EMPTY)
-        old = (old_row, old_place)
-        olds = len(old_row)
-        latent = np.concatenate([touched[old_row], offered.latent])
-        key = np.concatenate([old_key[old], offered.key])
-        position = np.concatenate([old_position[old], offered.position])
-        peak = np.concatenate([self.peak[touched][old], offered.peak])
-        order = np.lexsort((position, key, latent))
-        order = _without_seconds(order, latent, (position >= start) & (position < stop))
-        rank = _rank(latent[order])
-        kept = rank < self.key.shape[1]
-        order, rank = order[kept], rank[kept]
-        old_level = self.level[touched]
-        self.key[touched], self.level[touched] = EMPTY, 0
-        to = (latent[order], rank)
-        self.key[to], self.position[to], self.peak[to] = key[order], position[order], peak[order]
-        stays = order < olds
-        of = order[stays]
-        self.level[latent[of], rank[stays]] = old_level[old_row[of], old_place[of]]
-        new = order[~stays]
-        return Taken(new - olds, latent[new], rank[~stays])
+        new = np.diff(offered.latent, prepend=-1) != 0
+        touched, row = offered.latent[new], np.cumsum(new) - 1  # (U,), (M,)
+        key = self.key[touched]  # (U, K)
+        wins, removed = self._of_shared(offered, touched, row, start, stop)
+        order = wins[np.lexsort((offered.key[wins], row[wins]))]
+        row = row[order]
+        earlier = (key[row] <= offered.key[order, None]).sum(axis=1)  # (M,): kept ones before it
+        gone = np.pad(removed.cumsum(axis=1), ((0, 0), (1, 0)))  # (U, K + 1): before each place
+        rank = earlier - gone[row, earlier] + _rank(row)
+        arrivals = np.bincount(row * gone.shape[1] + earlier, minlength=gone.size)
+        ahead = arrivals.reshape(gone.shape).cumsum(axis=1)[:, :-1]  # (U, K): new ones before it
+        self._move(touched, np.arange(key.shape[1]) - gone[:, :-1] + ahead, removed)
+        taken = order[rank < key.shape[1]]
+        latent, place = offered.latent[taken], rank[rank < key.shape[1]]
+        self.key[latent, place] = offered.key[taken]
+        self.position[latent, place] = offered.position[taken]
+        self.peak[latent, place] = offered.peak[taken]
+        self.level[latent, place] = 0
+        return Taken(taken, latent, place)
+
+    def _of_shared(
+        self,
+        offered: Offered,
+        touched: NDArray[np.int64],
+        row: NDArray[np.int64],
+        start: int,
+        stop: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return which of those offered are to be kept instead of one between start and stop.
+
+        Returns:
+            The numbers (M',) of those offered, without those that come after a kept one there; and
+            (U, K), which kept ones come after an offered one there.
+        """
+        position = self.position[touched]
+        held = (position >= start) & (position < stop)  # (U, K), one a row at most
+        place = held.argmax(axis=1)
+        rivals = np.flatnonzero(
+            (offered.position >= start) & (offered.position < stop) & held.any(axis=1)[row]
+        )
+        owner = row[rivals]
+        loses = self.key[touched[owner], place[owner]] <= offered.key[rivals]
+        removed = np.zeros_like(held)
+        removed[owner[~loses], place[owner[~loses]]] = True
+        return np.delete(np.arange(len(row)), rivals[loses]), removed
+
+    def _move(
+        self, touched: NDArray[np.int64], to: NDArray[np.int64], removed: NDArray[np.bool_]
+    ) -> None:
+        """Move the kept contexts of some latents to their new places, those below K."""
+        places = self.key.shape[1]
+        moved = (self.position[touched] >= 0) & ~removed & (to < places) & (to != np.arange(places))
+        row, place = np.nonzero(moved)
+        latent = touched[row]
+        for name in _STATE:
+            array = getattr(self, name)
+            array[latent, to[moved]] = array[latent, place]
 
     def state(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Return all arrays, each name after ``prefix``, as `restore` takes them."""
@@ -111,16 +145,7 @@ class KeptContexts:
             getattr(self, name)[:] = state[prefix + name]
 
 
-def _without_seconds(
-    order: NDArray[np.int64], latent: NDArray[np.int64], single: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Leave out all but each latent's first of those marked ``single``; ``order`` sorts latents."""
-    marked = np.flatnonzero(single[order])
-    owner = latent[order[marked]]
-    return np.delete(order, marked[1:][owner[1:] == owner[:-1]])
-
-
-def _rank(latent: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return each entry's number among those of its latent; ``latent`` is ascending."""
-    first = np.flatnonzero(np.diff(latent, prepend=-1))
-    return np.arange(len(latent)) - np.repeat(first, np.diff(first, append=len(latent)))
+def _rank(row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each entry's number among those of its row; ``row`` is ascending."""
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    return np.arange(len(row)) - np.repeat(first, np.diff(first, append=len(row)))
