@@ -1,7 +1,6 @@
 """The contexts of several SAEs' latents, in one pass over activations."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,14 @@ import numpy as np
 
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
-from ...common.tables import table_facts
 from ..activations import ActivationStore
-from ..activations.language_model import load_model
-from ..passes.jobs import Job, Kind, plan, tokens_to_count
+from ..passes.jobs import Kind, plan, tokens_to_count
 from ..passes.one_pass import SAVE_SECONDS, run
+from .add_lenses import add_lenses
 from .assembly import contexts_of
 from .collector import Collector
 from .corpus import CORPUS, store_corpus
 from .kept import AFTER, BEFORE
-from .lens import logit_lens, unembedding_of
 from .table import CONTEXTS, FORMAT, Contexts, load_contexts
 
 
@@ -57,7 +54,7 @@ def collect_contexts(
         lens: whether to load the model that the activations are of, for the tokens that each latent
             promotes and suppresses.
         save_seconds: what was gathered is saved every so often.
-        progress: told of the phase "contexts", in tokens.
+        progress: told of the phases "contexts", in tokens, "model", and "logit lens", in latents.
         say: told in one line what had to be assumed of an SAE, or why there is no logit lens.
 
     Returns:
@@ -94,7 +91,7 @@ def collect_contexts(
         progress=told,
     )
     if lens:
-        _add_lenses(jobs, len(text.vocabulary.offsets) - 1, speak)
+        add_lenses(jobs, len(text.vocabulary.offsets) - 1, progress=told, say=speak)
     return {job.name: load_contexts(job.file, job.facts["sae"]["sha256"]) for job in jobs}
 
 
@@ -104,31 +101,3 @@ class _Gathered(Collector):
     def save(self, file: Path, facts: Mapping[str, Any]) -> None:
         """Write the contexts of all tokens."""
         contexts_of(self).save(file, dict(facts))
-
-
-def _add_lenses(jobs: Iterable[Job], words: int, say: Callable[[str], None]) -> None:
-    """Add the logit lens to the contexts that have none, of the first ``words`` tokens."""
-    waiting = [job for job in jobs if not table_facts(job.file, FORMAT)["logit_lens"]]
-    if not waiting:
-        return
-    model = waiting[0].facts["model"]
-    try:
-        matrix = unembedding_of(load_model(model))
-    except (OSError, ValueError) as error:
-        say(f"no logit lens: {error}")
-        return
-    if matrix is None:
-        say(f"no logit lens: model {model!r} has no unembedding")
-        return
-    for job in waiting:
-        directions = job.stored.tensors["W_dec"].float()
-        if directions.shape[1] != matrix.shape[1]:
-            say(
-                f"{job.name}: no logit lens: its decoder has width {directions.shape[1]:,}, but "
-                f"the unembedding of {model!r} has width {matrix.shape[1]:,}"
-            )
-            continue
-        found = load_contexts(job.file, job.facts["sae"]["sha256"])
-        lens = logit_lens(directions, matrix[:words])
-        facts = {**job.facts, "versions": found.facts["versions"]}
-        replace(found, lens=lens).save(job.file, facts)

@@ -115,7 +115,7 @@ class KeptContexts:
         held = (position >= start) & (position < stop)  # (U, K), one a row at most
         place = held.argmax(axis=1)
         rivals = np.flatnonzero(
-            (offered.position >= start) & (offered.position < stop) & held.any(axis=1)[row]
+            (offered.position >= start) & (offered.position < stop) & held[row, place[row]]
         )
         owner = row[rivals]
         loses = self.key[touched[owner], place[owner]] <= offered.key[rivals]

@@ -13,15 +13,19 @@ import numpy as np
 import pytest
 import torch
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
+from twinsae.sae.activations.language_model import load_model
 from twinsae.sae.contexts import (
     Contexts,
     Vocabulary,
+    add_lenses,
     collect_contexts,
     load_contexts,
     load_corpus,
+    logit_lens,
 )
 from twinsae.sae.contexts.assembly import contexts_of
 from twinsae.sae.contexts.collector import Collector
+from twinsae.sae.contexts.lens import unembedding_of
 from twinsae.sae.passes import one_pass
 
 D = 12
@@ -199,7 +203,10 @@ def test_contexts_of_another_corpus_are_collected_anew(store, tmp_path):
     assert_same(again, found)
 
 
-def test_the_logit_lens_is_added_to_contexts_that_are_there(store, tmp_path, model_folder):
+def test_the_logit_lens_is_added_to_contexts_that_are_there(
+    store, tmp_path, model_folder, monkeypatch
+):
+    monkeypatch.setattr(add_lenses, "_BLOCK", 20)
     folders = [save(name, tmp_path) for name in ("topk", "transcoder")]
     without = collect_contexts(folders, store, lens=False)
     assert without["topk"].lens is None
@@ -207,14 +214,24 @@ def test_the_logit_lens_is_added_to_contexts_that_are_there(store, tmp_path, mod
     found = collect_contexts(
         folders, store, progress=lambda *call: told.append(call), say=said.append
     )
-    assert told == [("contexts", store.rows, store.rows, "tokens")]
+    assert told == [
+        ("contexts", store.rows, store.rows, "tokens"),
+        ("model", 0, 1, "model"),
+        ("model", 1, 1, "model"),
+        ("logit lens", 0, 31, "latents"),
+        ("logit lens", 20, 31, "latents"),
+        ("logit lens", 31, 31, "latents"),
+    ]
     assert said == [
         "transcoder: no logit lens: its decoder has width 4, but the unembedding of "
         f"{str(model_folder)!r} has width 12"
     ]
     assert_same(found["topk"], without["topk"])
     assert found["transcoder"].lens is None
-    assert found["topk"].lens.top_tokens.shape == (31, 10)
+    matrix = unembedding_of(load_model(str(model_folder)))
+    expected = logit_lens(load_sae(folders[0]).W_dec.detach(), matrix)
+    for one, other in zip(found["topk"].lens, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
     facts = {name: found["topk"].facts[name] for name in ("model", "before", "after", "logit_lens")}
     assert facts == {"model": str(model_folder), "before": 20, "after": 12, "logit_lens": True}
     assert collect_contexts(folders, store, lens=False)["topk"].lens is not None
