@@ -49,6 +49,10 @@ def test_all_saes_of_a_run(run: Path, capsys):
         line = f"seed{seed}: {contexts:,} contexts of {fired} latents; {silent} never fire"
         assert line in shown
     assert f"text: corpus.npz in {store}" in shown
+    assert main(["list", str(run)]) == 0
+    listed = capsys.readouterr().out
+    assert "sparsify" in listed
+    assert ".npz" not in listed  # they are no SAEs
 
 
 def test_other_folders_and_no_model(run: Path, tmp_path: Path, capsys):
