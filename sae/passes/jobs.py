@@ -97,7 +97,7 @@ def tokens_to_count(store: ActivationStore, tokens: int | None) -> int:
     """
     rows = store.rows if tokens is None else min(tokens, store.rows)
     if rows < 1:
-        raise ValueError(f"{store.path}: there are no activations to count on")
+        raise ValueError(f"{store.path}: there are no activations")
     return rows
 
 
@@ -129,7 +129,7 @@ def plan(
             the activations.
     """
     if not saes:
-        raise ValueError("saes: expected one or more to count, got none")
+        raise ValueError("saes: expected one or more, got none")
     activations = {"path": str(store.path), "sha256": store.fingerprint, "rows": store.rows}
     jobs = []
     for name, given in zip(distinct_names(saes), saes, strict=True):
