@@ -54,7 +54,7 @@ function Head({ column }: { column: ListColumn }) {
   const isSorted = sorted === column.sortsBy;
   // The menu "Columns" sorts by keyboard: the list stays one stop of the Tab key.
   return (
-    <div role="columnheader" class={column.kind} title={column.help} aria-sort={isSorted ? (down ? "descending" : "ascending") : "none"}>
+    <div role="columnheader" data-column={column.name} class={column.kind} title={column.help} aria-sort={isSorted ? (down ? "descending" : "ascending") : "none"}>
       {column.sortsBy ? <button tabIndex={-1} onClick={() => sortBy(column.sortsBy!)}>{column.short}<i>{isSorted ? (down ? "↓" : "↑") : ""}</i></button> : column.short}
     </div>
   );
@@ -64,8 +64,8 @@ function Row({ place, columns }: { place: number; columns: ListColumn[] }) {
   const latent = rows.value[place];
   const marks = [place === cursor.value && "cursor", pins.value.includes(latent) && "pinned"].filter(Boolean).join(" ");
   return (
-    <div class={`row ${marks}`} role="row" id={`row-${place}`} aria-rowindex={place + 2} aria-selected={place === openPlace.value} style={{ top: `${place * ROW}px` }} onClick={() => openRow(place)}>
-      {columns.map((column) => <div key={column.name} role="gridcell" class={column.kind}><Cell column={column} latent={latent} /></div>)}
+    <div class={`row ${marks}`} role="row" id={`row-${place}`} data-latent={latent} aria-rowindex={place + 2} aria-selected={place === openPlace.value} style={{ top: `${place * ROW}px` }} onClick={() => openRow(place)}>
+      {columns.map((column) => <div key={column.name} role="gridcell" data-column={column.name} class={column.kind}><Cell column={column} latent={latent} /></div>)}
     </div>
   );
 }
