@@ -69,7 +69,7 @@ function planted(sides: ("decoder" | "encoder")[]) {
     arrays[`${name}.back_best`] = Int32Array.of(0, 1, 5, 3, 5);
   }
   const pair = orient(arrays, sides, true, 6);
-  return { pair, numLatents: 6, fires: Float32Array.of(1, 0, 2, NaN, 0, 1), floor: 0.2 };
+  return { pair, numLatents: 6, fires: Float32Array.of(1, 0, 2, NaN, 0, 1), floor: 0.25 };
 }
 
 function members(data: GroupData, name: string, threshold: number): number[] {
