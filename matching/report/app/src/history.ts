@@ -50,6 +50,8 @@ function write(adds: boolean): void {
 /** Makes the change an entry of the history, so that the browser's back button takes it back. */
 export function addToHistory(change: () => void): void {
   if (waiting) write(false);
+  // Else the change itself would replace the entry before a new one is made.
+  written = performance.now();
   batch(change);
   write(true);
 }

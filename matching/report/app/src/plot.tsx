@@ -102,7 +102,7 @@ function dragging(shape: Shape) {
 function select(from: [number, number], to: [number, number]): void {
   const { x, y } = chosenAxes.peek()!;
   const range = (axis: typeof x, a: number, b: number) => {
-    const [low, high] = [Math.min(a, b), Math.max(a, b)].map((share) => +valueAt(axis.scale, share).toPrecision(4));
+    const [low, high] = [Math.min(a, b), Math.max(a, b)].map((share) => +valueAt(axis.scale, share).toPrecision(3));
     return { low, high };
   };
   box.value = { x: range(x, from[0], to[0]), y: range(y, from[1], to[1]) };
