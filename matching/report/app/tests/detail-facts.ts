@@ -68,7 +68,7 @@ test("how sure a match is depends on its lead, the threshold and chance", () => 
 
 test("the sentence names what was nearer", () => {
   const words = sureness(match({ lead: -0.125, best: 7 }), { them: "seed1", threshold: 0.7, chanceFloor: 0.2 });
-  assert.equal(words.sentence, "latent 7 of seed1 is closer by 0.125, but is matched to another one.");
+  assert.equal(words.sentence, "latent 7 is closer by 0.125, but is matched to another one.");
 });
 
 test("what the loss of a pair costs is said if it is known", () => {

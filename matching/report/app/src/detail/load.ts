@@ -95,6 +95,7 @@ async function columnOf(sae: number, latent: number, other: number | null, count
     with: other,
     by: counterpart && counterpart.by,
     explanation: explained?.text(latent) ?? "",
+    firesPerMillion: columns.numbers.fires_per_million?.[latent] ?? NaN,
     matches: matched ? matchesOf(matched, latent) : {},
     nearest: nearest && nearest.latent[latent] >= 0 ? { latent: nearest.latent[latent], cosine: nearest.cosine[latent] } : null,
     facts: factsOf(manifest().saes[sae].columns, columns.numbers, latent),

@@ -58,6 +58,8 @@ export interface ColumnView {
   /** Null for the base. */
   by: By | null;
   explanation: string;
+  /** NaN if it is not known. */
+  firesPerMillion: number;
   matches: Partial<Record<SideName, Match>>;
   /** Nearest latent of the other SAE among those that share with none of this one. */
   nearest: { latent: number; cosine: number } | null;
