@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { barsOf } from "../src/detail/bars.ts";
-import { counterpartsOf, factsOf, matchesOf, pick } from "../src/detail/facts.ts";
+import { counterpartsOf, factsOf, linkOf, matchesOf, pick } from "../src/detail/facts.ts";
 import { activation, cosine, number } from "../src/detail/numbers.ts";
 import { need, sureness, type Match } from "../src/detail/sure.ts";
 import type { Counterpart } from "../src/detail/view.ts";
@@ -35,6 +35,13 @@ test("counterparts are one latent where the sides agree, and two where they do n
   assert.deepEqual(both, [{ sae: 2, latent: 5, by: "both", cosines: { decoder: 0.9, encoder: 0.8 }, firesPerMillion: 50 }]);
   const two = counterpartsOf(2, { decoder: match({}), encoder: match({ partner: 6, cosine: 0.8 }) }, fires);
   assert.deepEqual(two.map(({ latent, by, firesPerMillion }) => [latent, by, firesPerMillion]), [[5, "decoder", 50], [6, "encoder", 60]]);
+});
+
+test("a link is null where the table has none", () => {
+  const links = { latent: Int32Array.of(4, -1), cosine: Float32Array.of(0.5, NaN) };
+  assert.deepEqual(linkOf(links, 0), { latent: 4, cosine: 0.5 });
+  assert.equal(linkOf(links, 1), null);
+  assert.equal(linkOf(null, 0), null);
 });
 
 test("a side that has no partner gives way to one that has", () => {

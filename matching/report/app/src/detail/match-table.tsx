@@ -11,6 +11,7 @@ const HELP = {
   cosine: "Cosine with the partner; the line marks the threshold of sharing",
   lead: "The cosine minus the best cosine with any other latent of the other SAE; negative if another one is closer",
   price: "Prices of the latent and of its partner, from the proof that the matching is the best one. They add up to the cosine; no pair has a cosine above the sum of its two prices",
+  activations: "The match by when the latents fire, instead of by their weights; its cosine is that of their activations",
   loss: "The matching has the largest sum of cosines of all. This is how much less the best one without this pair has",
 };
 
@@ -36,6 +37,13 @@ export function MatchTable({ column, open }: { column: ColumnView; open: Open })
           {sides.map(([name, match]) => (
             <MatchRow key={name} name={name} match={match} other={other} open={open} />
           ))}
+          {column.byActivations && (
+            <tr>
+              <th scope="row" title={HELP.activations}>activations</th>
+              <td><LatentLink sae={other} latent={column.byActivations.latent} open={open} /></td>
+              <td>{cosine(column.byActivations.cosine)}</td>
+            </tr>
+          )}
         </tbody>
       </table>
       <Sureness column={column} other={other} sides={sides} open={open} />
