@@ -34,11 +34,20 @@ export function Detail({ sae, latent, other, open }: Props) {
 
   useLayoutEffect(() => {
     let isCurrent = true;
-    const publish = (loaded: DetailView) => isCurrent && (setView(loaded), setProblem(""));
-    loadDetail(sae, latent, choice, isWide ? 2 : 1, publish).catch((error: Error) => isCurrent && setProblem(error.message));
+    const show = (loaded: DetailView | null, message: string) => {
+      if (!isCurrent) return;
+      setView(loaded);
+      setProblem(message);
+    };
+    loadDetail(sae, latent, choice, isWide ? 2 : 1, (loaded) => show(loaded, "")).catch((error: Error) => show(null, error.message));
     return () => void (isCurrent = false);
   }, [sae, latent, choice.sae, choice.by, isWide]);
 
+  const choose = (one: Choice) => {
+    setPicked({ beside: other, choice: one });
+    setFront(1);
+  };
+  const inFront = Math.min(front, (view?.columns.length ?? 1) - 1);
   const isBusy = view?.sae !== sae || view.latent !== latent;
   return (
     <div class="beside" ref={frame} aria-busy={isBusy && !problem}>
@@ -46,11 +55,11 @@ export function Detail({ sae, latent, other, open }: Props) {
       {view ? (
         <>
           <Head view={view} />
-          <Strip counterparts={view.counterparts} shown={view.shown} pending={view.pending} choose={(one) => setPicked({ beside: other, choice: one })} />
-          <Tabs view={view} front={front} choose={setFront} />
+          <Strip counterparts={view.counterparts} shown={view.shown} pending={view.pending} choose={choose} />
+          <Tabs view={view} inFront={inFront} choose={setFront} />
           <div class="columns">
             {view.columns.map((column, at) => (
-              <Column key={at} column={column} inBoth={view.inBoth} isInFront={at === Math.min(front, view.columns.length - 1)} open={open} />
+              <Column key={at} column={column} inBoth={view.inBoth} isInFront={at === inFront} open={open} />
             ))}
           </div>
         </>
@@ -62,12 +71,12 @@ export function Detail({ sae, latent, other, open }: Props) {
 }
 
 /** On a narrow page, buttons that choose which column is seen. */
-function Tabs({ view, front, choose }: { view: DetailView; front: number; choose: (at: number) => void }) {
+function Tabs({ view, inFront, choose }: { view: DetailView; inFront: number; choose: (at: number) => void }) {
   if (view.columns.length < 2) return null;
   return (
     <div class="sides" role="group" aria-label="Which latent is seen">
       {view.columns.map(({ sae, latent }, at) => (
-        <button key={at} type="button" aria-pressed={at === Math.min(front, view.columns.length - 1)} onClick={() => choose(at)}>
+        <button key={at} type="button" aria-pressed={at === inFront} onClick={() => choose(at)}>
           {manifest().saes[sae].name} · {latent}
         </button>
       ))}

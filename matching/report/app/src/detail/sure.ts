@@ -64,7 +64,7 @@ export function sureness(match: Match, { them, threshold, chanceFloor }: Yardsti
       title: `The matching makes the sum of all cosines as large as can be, so a single pair may give way. ${title}`,
     };
   if (lead < TIE) return { mood: "doubtful", verdict: "Nearly a tie", sentence: `another latent comes within ${cosine(lead)}.`, title };
-  const sentence = `all other latents are behind by ${cosine(lead)} or more.`;
+  const sentence = `all others are ${cosine(lead)} or more behind.`;
   if (match.cosine <= threshold) return { mood: "doubtful", verdict: "Weak", sentence: `the cosine is not above ${threshold}, though ${sentence}`, title };
   if (lead < CLEAR) return { mood: "doubtful", verdict: "Narrow", sentence, title };
   return { mood: "good", verdict: "Clear", sentence, title };
