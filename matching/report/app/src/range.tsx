@@ -23,18 +23,39 @@ export function RangeFilter({ column }: { column: Column }) {
     if (end === "low" ? step <= high : step >= low) setRange(name, { ...range, [end]: isOpen ? null : value });
   };
   const type = (end: "low" | "high", text: string) => {
-    if (text === "" || Number.isFinite(Number(text))) setRange(name, { ...range, [end]: text === "" ? null : Number(text) });
+    if (text === "" || Number.isFinite(Number(text)))
+      setRange(name, { ...range, [end]: text === "" ? null : Number(text) });
   };
   const slider = (end: "low" | "high", at: number) => (
-    <input type="range" class={end} aria-label={`${label}, ${end === "low" ? "from" : "to"}`} aria-valuetext={tickText(valueAt(scale, at / STEPS))} min="0" max={STEPS} value={at} onInput={(event) => slide(end, Number(event.currentTarget.value))} />
+    <input
+      type="range"
+      class={end}
+      aria-label={`${label}, ${end === "low" ? "from" : "to"}`}
+      aria-valuetext={tickText(valueAt(scale, at / STEPS))}
+      min="0"
+      max={STEPS}
+      value={at}
+      onInput={(event) => slide(end, Number(event.currentTarget.value))}
+    />
   );
   const field = (end: "low" | "high", open: number) => (
-    <input type="number" step="any" aria-label={`${label}, ${end === "low" ? "at least" : "at most"}`} placeholder={tickText(open)} value={range[end] ?? ""} onChange={(event) => type(end, event.currentTarget.value)} />
+    <input
+      type="number"
+      step="any"
+      aria-label={`${label}, ${end === "low" ? "at least" : "at most"}`}
+      placeholder={tickText(open)}
+      value={range[end] ?? ""}
+      onChange={(event) => type(end, event.currentTarget.value)}
+    />
   );
   return (
     <div class={`range ${name in ranges.value ? "active" : ""}`} role="group" aria-label={label}>
-      <div class="name" title={column.help}>{label}</div>
-      <div class="fields">{field("low", scale.low)} – {field("high", scale.high)}</div>
+      <div class="name" title={column.help}>
+        {label}
+      </div>
+      <div class="fields">
+        {field("low", scale.low)} – {field("high", scale.high)}
+      </div>
       <div class="track">
         <Histogram column={column} />
         {slider("low", low)}
