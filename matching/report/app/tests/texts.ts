@@ -183,6 +183,6 @@ test("scales go there and back", () => {
 test("numbers as the list shows them", () => {
   assert.deepEqual(
     [format(NaN, 3), format(0.12345, 3), format(1234.56, 1), format(1234567, 1), format(3, 0)],
-    ["–", "0.123", "1,234.6", "1,234,567", "3"],
+    ["–", "0.123", "1,234.6", "1,234,567.0", "3"],
   );
 });
