@@ -74,7 +74,8 @@ export const usualNames = computed(() => {
   const names = new Set(possibleColumns.value.map(({ name }) => name));
   // Dots say more than their number; one other SAE needs neither.
   if (names.has("dots") || manifest().saes.length < 3) names.delete("seeds");
-  return USUAL.filter((name) => names.has(name));
+  const scores = [...names].filter((name) => name.startsWith("score.")).slice(0, 2);
+  return [...USUAL.filter((name) => names.has(name)), ...scores];
 });
 export const chosenNames = computed(() => columnNames.value ?? usualNames.value);
 
