@@ -1,10 +1,13 @@
-"""Match folders and training runs of made-up numbers, in the files' exact formats."""
+"""Match folders and training runs of made-up numbers, in the files' exact formats; a browser."""
 
 import json
+import os
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from playwright.sync_api import sync_playwright
 
 TAU = 0.7
 BOTH = ("decoder", "encoder")
@@ -99,7 +102,7 @@ def input_block(path, num_latents, d_in, digit):
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_match():
     """Return a function that writes a match folder and returns its summary."""
 
@@ -152,7 +155,7 @@ def write_match():
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_log():
     """Return a function that writes a run's log.jsonl of `seeds` and returns its lines."""
 
@@ -234,3 +237,64 @@ class Page(HTMLParser):
 def parse():
     """Return a function that reads an HTML file into a `Page`."""
     return lambda path: Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's Chromium, without a window.
+
+    Playwright's event loop counts as running until the browser is closed, which code that starts
+    a loop of its own cannot bear: so a module's tests share a browser, and not all of them.
+    """
+    path = shutil.which("chromium")
+    if not path:
+        missing = "needs Chromium (Debian: chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def problems():
+    """What pages of `open_page` reported; a test fails if anything is left in it."""
+    found = []
+    yield found
+    assert found == []
+
+
+@pytest.fixture
+def open_page(chromium, problems):
+    """Return a function that opens a file of a folder, in a context of its own."""
+    contexts = []
+
+    def open_(path, *, address="", width=1280, height=900, scheme="light", **options):
+        """`address` comes behind the file's, as in "#latent=3"."""
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        watch(page, path.parent.as_uri(), problems)
+        page.goto(path.as_uri() + address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def watch(page, folder, problems):
+    """Append errors of the page's console and code to `problems`, and requests outside `folder`."""
+
+    def check(request):
+        if not request.url.startswith((f"{folder}/", "data:", "blob:")):
+            problems.append(f"{request.url} is outside the folder")
+
+    page.on("console", lambda said: said.type == "error" and problems.append(said.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", check)
