@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
+from .planted_browser import plant
+
 TAU = 0.7
 BOTH = ("decoder", "encoder")
 
@@ -239,6 +241,12 @@ def parse():
     return lambda path: Page(path.read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory):
+    """A latent browser of three SAEs; the last one is smaller and has markup as its name."""
+    return plant(tmp_path_factory.mktemp("planted"), (1000, 1000, 800))
+
+
 @pytest.fixture(scope="module")
 def chromium():
     """Debian's Chromium, without a window.
@@ -271,8 +279,8 @@ def open_page(chromium, problems):
     """Return a function that opens a file of a folder, in a context of its own."""
     contexts = []
 
-    def open_(path, *, address="", width=1280, height=900, scheme="light", **options):
-        """`address` comes behind the file's, as in "#latent=3"."""
+    def open_(path, *, address="", width=1280, height=900, scheme="light", prepare=None, **options):
+        """`address` comes behind the file's, as in "#latent=3"; `prepare` gets the empty page."""
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, **options
         )
@@ -280,6 +288,8 @@ def open_page(chromium, problems):
         page = context.new_page()
         page.set_default_timeout(10_000)
         watch(page, path.parent.as_uri(), problems)
+        if prepare:
+            prepare(page)
         page.goto(path.as_uri() + address)
         return page
 
