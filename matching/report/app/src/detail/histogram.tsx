@@ -1,6 +1,6 @@
 // The histogram of a latent's activations.
 import { barsOf } from "./bars.ts";
-import { activation } from "./numbers.ts";
+import { activation, number } from "./numbers.ts";
 
 const WIDTH = 240;
 const HEIGHT = 64;
@@ -13,7 +13,7 @@ const short = (count: number) => (count >= 1e6 ? `${count / 1e6}M` : count >= 1e
 export function Histogram({ counts, end }: { counts: ArrayLike<number>; end: number }) {
   const { heights, ticks, total } = barsOf(counts);
   const step = WIDTH / heights.length;
-  const label = `Histogram of ${total.toLocaleString("en")} activations from 0 to ${activation(end)}; heights are logarithms of counts`;
+  const label = `Histogram of ${number(total, 0)} activations from 0 to ${activation(end)}; heights are logarithms of counts`;
   // Three labels at most, else they touch.
   const labelled = ticks.filter((_, at) => at % Math.ceil(ticks.length / 3) === 0);
   return (
@@ -27,7 +27,7 @@ export function Histogram({ counts, end }: { counts: ArrayLike<number>; end: num
         ))}
         {heights.map((height, at) => (
           <rect key={at} x={at * step + 0.5} width={step - 1} y={HEIGHT * (1 - height)} height={HEIGHT * height}>
-            <title>{`${activation((at * end) / heights.length)} to ${activation(((at + 1) * end) / heights.length)}: ${counts[at].toLocaleString("en")} tokens`}</title>
+            <title>{`${activation((at * end) / heights.length)} to ${activation(((at + 1) * end) / heights.length)}: ${number(counts[at], 0)} tokens`}</title>
           </rect>
         ))}
         <line class="axis" x1={0} x2={WIDTH} y1={HEIGHT} y2={HEIGHT} />

@@ -7,12 +7,20 @@ import { shared } from "./marks.ts";
 import { textsOf, type Vocabulary } from "./tokens.ts";
 import type { ColumnView, Counterpart, DetailView } from "./view.ts";
 
+// A view without texts is drawn if they take longer than this, in milliseconds.
+const PATIENCE = 30;
+
 // A pair seen from its second SAE has to be turned around, which takes some milliseconds: once is enough.
 const pairs = new Map<string, Promise<Pair>>();
+const loaded = new Set<string>();
 
 function pairOf(base: number, other: number): Promise<Pair> {
   const key = `${base}-${other}`;
-  if (!pairs.has(key)) pairs.set(key, pair(base, other));
+  if (!pairs.has(key)) {
+    const found = pair(base, other);
+    pairs.set(key, found);
+    found.then(() => loaded.add(key));
+  }
   return pairs.get(key)!;
 }
 
@@ -24,15 +32,18 @@ function pairOf(base: number, other: number): Promise<Pair> {
  */
 export async function loadDetail(sae: number, latent: number, choice: Choice, count: number, publish: (view: DetailView) => void): Promise<void> {
   const others = manifest().saes.map((_, other) => other).filter((other) => isPair(sae, other));
-  if (others.length > 1 && others.includes(choice.sae)) await loadWith([choice.sae]);
+  const areAllLoaded = others.every((other) => loaded.has(`${sae}-${other}`));
+  if (!areAllLoaded && others.includes(choice.sae)) await loadWith([choice.sae]);
   await loadWith(others);
 
   async function loadWith(known: number[]): Promise<void> {
     const counterparts = (await Promise.all(known.map((other) => counterpartsIn(other, sae, latent)))).flat();
     const pending = others.filter((other) => !known.includes(other));
     const columns = await columnsOf(sae, latent, pick(counterparts, choice, count));
-    publish({ ...columns.view, counterparts, pending });
-    publish({ ...(await columns.withTexts()), counterparts, pending });
+    // Texts that are already there need no view without them before.
+    const early = setTimeout(() => publish({ ...columns.view, counterparts, pending }), PATIENCE);
+    const complete = await columns.withTexts().finally(() => clearTimeout(early));
+    publish({ ...complete, counterparts, pending });
   }
 }
 
