@@ -117,7 +117,7 @@ def _columns(rng, i, n, pairs, contexts, corpus) -> Arrays:
     }
     found: Arrays = {name: values.astype(np.float32) for name, values in columns.items()}
     found["shared_with"] = shared_with
-    found["peak_token"] = np.where(count > 0, corpus.tokens[positions[first]], -1).astype(np.int32)
+    found["peak_token"] = np.where(count > 0, corpus.tokens[positions[first]].astype(np.int32), -1)
     found["first_tokens"] = contexts["top_tokens"][:, :3].astype(np.int32)
     return found
 
