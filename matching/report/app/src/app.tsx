@@ -6,6 +6,7 @@ import { startCursor } from "./actions.ts";
 import { receive } from "./chunks.ts";
 import { ListBar } from "./columnmenu.tsx";
 import { manifest, openManifest } from "./data.ts";
+import { ExportBar } from "./exportbar.tsx";
 import { GroupFilters, NumberFilters } from "./filters.tsx";
 import { Header } from "./header.tsx";
 import { Help } from "./help.tsx";
@@ -27,10 +28,10 @@ function App() {
     <>
       <Header />
       {failure.value && <p class="failure" role="alert">{failure.value} <button class="link" onClick={() => (failure.value = null)}>dismiss</button></p>}
-      <nav class="tabs" aria-label="Views">{TABS.map(([name, label]) => <button key={name} aria-pressed={tab.value === name} onClick={() => (tab.value = name)}>{label}</button>)}</nav>
+      <div class="tabs" role="tablist" aria-label="Views">{TABS.map(([name, label]) => <button key={name} role="tab" aria-selected={tab.value === name} onClick={() => (tab.value = name)}>{label}</button>)}</div>
       <main data-tab={tab.value} class={`${latent.value === null ? "" : "open"} ${filtersOpen.value ? "filtering" : ""}`} style={{ "--detail": `${detailWidth.value}%` }}>
         <div class="side"><GroupFilters /><Plot /><NumberFilters /></div>
-        <div class="middle"><ListBar /><List /></div>
+        <div class="middle"><ListBar /><List /><ExportBar /></div>
         {latent.value !== null && <Splitter />}
         <LatentPanel />
       </main>

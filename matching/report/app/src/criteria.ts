@@ -25,7 +25,7 @@ export const GROUPS: Group[] = [
   { name: "max_encoder", label: "max_encoder", family: "criterion", help: "Best encoder cosine with any latent above the threshold" },
   { name: "equal", label: "equal", family: "criterion", help: "Both matchings name the same partner, whatever the cosines" },
   { name: "mutual_nearest", label: "mutual nearest", family: "other", help: "The latent and its most similar one of the other SAE are each other's most similar" },
-  { name: "near_floor", label: "near the chance floor", family: "other", help: "No latent of the other SAE is more similar than a random direction would be" },
+  { name: "near_floor", label: "near chance", family: "other", help: "Near the chance floor: no latent of the other SAE is more similar than a random direction would be" },
   { name: "never_fired", label: "never fired", family: "other", help: "The latent fired on no token that was counted" },
   { name: "pinned", label: "pinned", family: "other", help: "Latents that you pinned" },
 ];

@@ -60,6 +60,7 @@ export async function pair(base: number, other: number): Promise<Pair> {
 }
 
 const utf8 = new TextDecoder();
+const bytewise = new TextDecoder("latin1");
 
 /** Byte strings one after another. */
 export class Strings {
@@ -79,6 +80,16 @@ export class Strings {
 
   text(index: number): string {
     return index < 0 || index >= this.length ? "" : utf8.decode(this.bytesOf(index));
+  }
+
+  /** All of them, without a decoder's call for each: most strings are ASCII, where a byte is a letter. */
+  all(): string[] {
+    const letters = bytewise.decode(this.bytes);
+    const { offsets } = this;
+    return Array.from({ length: this.length }, (_, i) => {
+      const text = letters.slice(offsets[i], offsets[i + 1]);
+      return /^[\x00-\x7f]*$/.test(text) ? text : this.text(i);
+    });
   }
 }
 

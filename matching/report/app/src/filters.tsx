@@ -41,8 +41,8 @@ export function NumberFilters() {
 function Chip({ group }: { group: Group }) {
   const count = groupCounts.value[GROUPS.indexOf(group)];
   return (
-    <button class={`chip ${group.name}`} aria-pressed={show.value.includes(group.name)} title={group.help} onClick={() => toggleGroup(group.name)}>
-      {group.label} <data value={count}>{count.toLocaleString("en")}</data>
+    <button class="chip" data-group={group.name} aria-pressed={show.value.includes(group.name)} title={group.help} onClick={() => toggleGroup(group.name)}>
+      {group.label} <span class="count">{count.toLocaleString("en")}</span>
     </button>
   );
 }

@@ -1,8 +1,7 @@
-// The page's head: whose latents, matched with whose; search; what one can take along.
+// The page's head: whose latents, matched with whose; search; theme and help.
 
 import { chooseBase, chooseOther, cursor, open } from "./actions.ts";
 import { isPair, manifest } from "./data.ts";
-import { ExportMenu } from "./exportmenu.tsx";
 import { GRID, SEARCH } from "./keys.ts";
 import { asked, isWaiting, rows } from "./rows.ts";
 import { base, helpOpen, other, query } from "./state.ts";
@@ -23,7 +22,6 @@ export function Header() {
       <Search />
       <Count />
       <div class="tools">
-        <ExportMenu />
         <button onClick={nextTheme} title="Light, dark, or as the system has it">{theme.value === "system" ? "◐" : theme.value === "light" ? "○" : "●"}<span class="hidden"> Theme: {theme.value}</span></button>
         <button onClick={() => (helpOpen.value = true)} title="Keys and help ( ? )">?<span class="hidden"> Help</span></button>
       </div>
@@ -53,5 +51,5 @@ function Search() {
 
 function Count() {
   const number = (value: number) => value.toLocaleString("en");
-  return <output class="count"><b>{number(rows.value.length)}</b> of {number(view.value?.numLatents ?? 0)}</output>;
+  return <output class="count" id="count"><b>{number(rows.value.length)}</b> of {number(view.value?.numLatents ?? 0)}</output>;
 }

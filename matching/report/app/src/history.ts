@@ -29,13 +29,15 @@ export const hash = computed(() =>
 /** The address of this view. */
 export const link = () => location.href.replace(/#.*/, "") + hash.peek();
 
-// Browsers refuse more than some ten changes a second, as dragging a slider would make.
+// Browsers refuse more than some ten changes a second, as dragging a slider would make: the first is
+// written at once, the last after a pause.
 const PAUSE = 150;
 let waiting = 0;
+let written = -PAUSE;
 
 function write(adds: boolean): void {
-  clearTimeout(waiting);
-  waiting = 0;
+  forget();
+  written = performance.now();
   if (location.hash === hash.peek()) return;
   if (adds) history.pushState(null, "", hash.peek());
   else history.replaceState(null, "", hash.peek());
@@ -48,8 +50,13 @@ export function addToHistory(change: () => void): void {
   write(true);
 }
 
-function restore(): void {
+function forget(): void {
   clearTimeout(waiting);
+  waiting = 0;
+}
+
+function restore(): void {
+  forget();
   const found = decode(location.hash, manifest());
   batch(() => {
     state.base.value = found.base;
@@ -74,6 +81,7 @@ export function startHistory(): void {
   addEventListener("hashchange", restore);
   effect(() => {
     hash.value;
-    waiting ||= window.setTimeout(() => write(false), PAUSE);
+    if (performance.now() - written >= PAUSE) write(false);
+    else waiting ||= window.setTimeout(() => write(false), PAUSE);
   });
 }

@@ -29,10 +29,11 @@ function visible(token: string): string {
   return token.replace(/^ (?=\S)/, "").replaceAll("\n", "↵").replaceAll("\t", "⇥").replace(/^\s+$/, "␣");
 }
 
-/** (L,) The label's rank in alphabetical order, whatever the case; NaN for none. */
+/** (L,) The place of the label's first word or of its explanation in alphabetical order; NaN without a label. */
 export const labelRanks = computed(() => {
-  const all = Array.from({ length: view.value!.numLatents }, (_, i) => labelText(i).toLowerCase());
-  const sorted = [...new Set(all)].sort();
-  const rank = new Map(sorted.map((text, i) => [text, i]));
+  const explained = texts.value?.all();
+  const tokens = words.value?.all();
+  const all = Array.from({ length: view.value!.numLatents }, (_, i) => (explained?.[i] || visible(tokens?.[tokensOf(i)[0]] ?? "")).toLowerCase());
+  const rank = new Map([...new Set(all)].sort().map((text, place) => [text, place]));
   return Float32Array.from(all, (text) => (text ? rank.get(text)! : NaN));
 });

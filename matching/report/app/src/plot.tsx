@@ -54,7 +54,7 @@ export function Plot() {
       <div class="frame" ref={frame} style={{ height: `${HEIGHT}px` }}>
         <canvas
           ref={canvas} width={imageWidth.value} height={imageHeight.value} role="img"
-          aria-label={`${shown.length.toLocaleString("en")} latents; the fields below select a part`}
+          aria-label={`Plot of ${shown.length.toLocaleString("en")} latents; the fields below select a part`}
           style={{ left: `${LEFT}px`, top: `${TOP}px`, width: `${area.value.width}px`, height: `${area.value.height}px` }}
           {...dragging(shape)}
         />

@@ -7,10 +7,10 @@ import { savePicture } from "./picture.ts";
 import { axes, box, type Axes } from "./state.ts";
 import { view } from "./view.ts";
 
-const PRESETS: { name: string; axes: Axes }[] = [
-  { name: "Joint plot", axes: { x: "decoder", y: "encoder", colour: "partners", logX: false, logY: false } },
-  { name: "Max against matched", axes: { x: "decoder.best", y: "decoder", colour: "groups", logX: false, logY: false } },
-  { name: "Frequency by seeds", axes: { x: "decoder", y: "fires_per_million", colour: "seeds", logX: false, logY: true } },
+const PRESETS: { name: string; help: string; axes: Axes }[] = [
+  { name: "Joint", help: "Joint plot: both cosines of the match", axes: { x: "decoder", y: "encoder", colour: "partners", logX: false, logY: false } },
+  { name: "Max – matched", help: "Best cosine with any latent, against that of the match", axes: { x: "decoder.best", y: "decoder", colour: "groups", logX: false, logY: false } },
+  { name: "Frequency – seeds", help: "Similarity and firing frequency, by the number of SAEs that share the latent", axes: { x: "decoder", y: "fires_per_million", colour: "seeds", logX: false, logY: true } },
 ];
 
 const NAMED_COLOURS: [string, string][] = [["partners", "partner"], ["groups", "group"], ["none", "one colour"]];
@@ -31,10 +31,13 @@ export function PlotControls({ canvas, svg }: Props) {
   return (
     <div class="plotcontrols">
       <h2>Plot<span class="take"><button class="link" onClick={() => savePicture("svg", svg.current, canvas.current)}>SVG</button> <button class="link" onClick={() => savePicture("png", svg.current, canvas.current)}>PNG</button></span></h2>
-      <div class="chips" role="group" aria-label="Presets">{presets.map((preset) => <button key={preset.name} class="chip" aria-pressed={isChosen(preset.axes)} onClick={() => setAxes(preset.axes)}>{preset.name}</button>)}</div>
-      <AxisPicker label="across" value={x} onPick={(name) => setAxes({ x: name, logX: skewed(name) })} options={options} isLog={logX} onLog={(log) => setAxes({ logX: log })} />
-      <AxisPicker label="up" value={y} onPick={(name) => setAxes({ y: name, logY: skewed(name) })} options={options} isLog={logY} onLog={(log) => setAxes({ logY: log })} />
-      <label class="axis"><span>colour</span><select value={colour} onChange={(event) => setAxes({ colour: event.currentTarget.value })}>{NAMED_COLOURS.map(([name, label]) => <option key={name} value={name}>{label}</option>)}{options}</select></label>
+      <div class="chips" role="group" aria-label="Presets">{presets.map((preset) => <button key={preset.name} class="chip" title={preset.help} aria-pressed={isChosen(preset.axes)} onClick={() => setAxes(preset.axes)}>{preset.name}</button>)}</div>
+      <details open={!presets.some((preset) => isChosen(preset.axes))}>
+        <summary>Axes and colour</summary>
+        <AxisPicker label="across" value={x} onPick={(name) => setAxes({ x: name, logX: skewed(name) })} options={options} isLog={logX} onLog={(log) => setAxes({ logX: log })} />
+        <AxisPicker label="up" value={y} onPick={(name) => setAxes({ y: name, logY: skewed(name) })} options={options} isLog={logY} onLog={(log) => setAxes({ logY: log })} />
+        <label class="axis"><span>colour</span><select value={colour} onChange={(event) => setAxes({ colour: event.currentTarget.value })}>{NAMED_COLOURS.map(([name, label]) => <option key={name} value={name}>{label}</option>)}{options}</select></label>
+      </details>
     </div>
   );
 }

@@ -22,8 +22,8 @@ export function pixelsOf(x: Axis, y: Axis, width: number, height: number): Int32
 /** Fewer points than this are drawn 3 x 3. */
 const FEW = 5000;
 /** A pixel's opacity with one point, and how much each further one adds, of 255. */
-const FIRST = 150;
-const MORE = 12;
+const FIRST = 170;
+const MORE = 17;
 
 export interface Points {
   pixels: Int32Array;

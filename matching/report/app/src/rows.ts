@@ -42,11 +42,11 @@ export const asked = computed(() => parseQuery(query.value, manifest().saes.map(
 
 const wordList = computed(() => {
   if (!words.value) return null;
-  const exact = Array.from({ length: words.value.length }, (_, token) => words.value!.text(token));
+  const exact = words.value.all();
   return { exact, lower: exact.map((word) => word.toLowerCase()) };
 });
 
-const joined = computed(() => texts.value && join(Array.from({ length: texts.value.length }, (_, i) => texts.value!.text(i))));
+const joined = computed(() => texts.value && join(texts.value.all()));
 
 /** Whether a search still waits for the texts that it looks into. */
 export const isWaiting = computed(() => asked.value?.kind === "text" && (words.value === undefined || texts.value === undefined));

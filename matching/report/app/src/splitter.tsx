@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 
 /** Of the page, in percent. */
-export const detailWidth = signal(46);
+export const detailWidth = signal(45);
 
 const LEAST = 20;
 const MOST = 75;
