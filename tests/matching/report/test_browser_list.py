@@ -10,14 +10,14 @@ import pytest
 from playwright.sync_api import expect
 
 from .browser_views import expect_count, expect_open, expect_order, rows
-from .planted_browser import HOSTILE_EXPLANATION, HOSTILE_NAME
+from .planted_browser import HOSTILE_EXPLANATION, HOSTILE_NAME, found_by
 from .planted_pairs import criteria, turned
 
 pytestmark = pytest.mark.slow
 
 # {group: its count}
-CHIPS = """() => Object.fromEntries([...document.querySelectorAll('.chip')].map(chip => [
-  [...chip.classList].find(name => name !== 'chip'), chip.querySelector('data')?.value]))"""
+CHIPS = """() => Object.fromEntries([...document.querySelectorAll('[data-group]')].map(
+  chip => [chip.dataset.group, chip.querySelector('.count').textContent]))"""
 
 
 @pytest.fixture
@@ -30,19 +30,6 @@ def browser(open_page, planted):
         return page
 
     return open_
-
-
-def words(planted):
-    return [word.decode(errors="replace") for word in planted.corpus.words]
-
-
-def found_by(planted, sae, text):
-    """Return the mask of latents whose tokens or explanation have the text, in any case."""
-    columns = planted.columns[sae]
-    hits = np.array([text in word.lower() for word in words(planted)])
-    tokens = np.column_stack([columns["peak_token"], columns["first_tokens"]])
-    explained = [text in explanation.lower() for explanation in planted.explanations[sae]]
-    return (hits[tokens] & (tokens >= 0)).any(1) | np.array(explained)
 
 
 @pytest.mark.parametrize("turn", [False, True], ids=["as matched", "turned"])
@@ -58,11 +45,11 @@ def test_counts_are_those_of_numpy(browser, planted, turn):
             page.url.split("#")[0] + f"#base={names[0]}&with={names[1]}&threshold={threshold}"
         )
         expected = {name: int(mask.sum()) for name, mask in criteria(pair, threshold).items()}
-        expect(page.locator(".chip.and data")).to_have_text(f"{expected['and']:,}")
+        expect(page.locator("[data-group=and] .count")).to_have_text(f"{expected['and']:,}")
         assert (
-            page.evaluate(CHIPS).items() >= {name: str(n) for name, n in expected.items()}.items()
+            page.evaluate(CHIPS).items() >= {name: f"{n:,}" for name, n in expected.items()}.items()
         )
-    page.locator(".chip.and").click()
+    page.locator("[data-group=and]").click()
     expect_count(page, expected["and"], latents)
 
 
@@ -115,7 +102,7 @@ def test_filters_and_search_combine(browser, planted):
         hits = ranged & found_by(planted, 0, text.lower())
         expect_count(page, hits.sum())
     search.fill("#123")
-    page.locator(".chip.and").click()
+    page.locator("[data-group=and]").click()
     expect_count(page, int((fires[123] >= 100) & (fires[123] <= 5000)))
 
 
@@ -145,18 +132,16 @@ def test_csv_and_json_are_numpys(browser, planted, tmp_path):
     assert any("d" * 64 in line for line in head)
     exported = json.loads(download(page, "JSON", tmp_path))
     assert exported["provenance"]["decoder_matching_sha256"] == "d" * 64
-    for read in ({name: [row[name] for row in table] for name in table[0]}, exported["columns"]):
-        assert [int(latent) for latent in read["latent"]] == chosen.tolist()
+    for read in (table, exported["latents"]):
+        assert [int(row["id"]) for row in read] == chosen.tolist()
         for name, values in expected.items():
-            found = np.array([float("nan") if x in ("", None) else x for x in read[name]])
+            found = np.array(["nan" if row[name] in ("", None) else row[name] for row in read])
             np.testing.assert_array_equal(found.astype(np.float32), values[chosen])
 
 
 def download(page, kind, folder):
-    if not page.get_by_role("button", name=kind).is_visible():
-        page.get_by_text("Take along").click()
     with page.expect_download() as started:
-        page.get_by_role("button", name=kind).click()
+        page.get_by_role("button", name=kind, exact=True).click()
     started.value.save_as(folder / kind)
     return (folder / kind).read_text(encoding="utf-8")
 
@@ -178,15 +163,13 @@ def test_keyboard_alone_from_search_to_export(browser, planted, tmp_path):
     assert f"pins={hits[1]}" in page.url
     page.keyboard.press("Escape")
     expect(page.get_by_role("region", name="Latent", exact=True)).to_be_hidden()
-    tab_to(page, "Take along")
-    page.keyboard.press("Enter")
-    tab_to(page, "The list as CSV")
+    tab_to(page, "CSV")
     with page.expect_download() as started:
         page.keyboard.press("Enter")
     started.value.save_as(tmp_path / "csv")
     lines = (tmp_path / "csv").read_text().splitlines()
     table = csv.DictReader(line for line in lines if not line.startswith("#"))
-    assert [int(row["latent"]) for row in table] == hits.tolist()
+    assert [int(row["id"]) for row in table] == hits.tolist()
 
 
 def tab_to(page, text):
@@ -259,7 +242,7 @@ def test_tabs_of_a_phone_show_one_part_each(browser):
     }
     rows(page).first.click()
     for name in parts:
-        page.get_by_role("button", name=name, exact=True).click()
+        page.get_by_role("tab", name=name).click()
         for part, element in parts.items():
             expect(element).to_be_visible(visible=part == name)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
