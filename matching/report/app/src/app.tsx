@@ -28,8 +28,8 @@ function App() {
     <>
       <Header />
       {failure.value && <p class="failure" role="alert">{failure.value} <button class="link" onClick={() => (failure.value = null)}>dismiss</button></p>}
-      <div class="tabs" role="tablist" aria-label="Views">{TABS.map(([name, label]) => <button key={name} role="tab" aria-selected={tab.value === name} onClick={() => (tab.value = name)}>{label}</button>)}</div>
-      <main data-tab={tab.value} class={`${latent.value === null ? "" : "open"} ${filtersOpen.value ? "filtering" : ""}`} style={{ "--detail": `${detailWidth.value}%` }}>
+      <nav aria-label="Views"><div class="tabs" role="tablist">{TABS.map(([name, label]) => <button key={name} role="tab" aria-selected={tab.value === name} onClick={() => (tab.value = name)}>{label}</button>)}</div></nav>
+      <main data-tab={tab.value} class={`${latent.value === null ? "" : "open"} ${filtersOpen.value ? "filtering" : ""}`} style={{ "--detail": detailWidth.value }}>
         <div class="side"><GroupFilters /><Plot /><NumberFilters /></div>
         <div class="middle"><ListBar /><List /><ExportBar /></div>
         {latent.value !== null && <Splitter />}

@@ -14,7 +14,7 @@ export function ListBar() {
   };
   const { column, down } = sort.value;
   return (
-    <div class="bar">
+    <div class="toolbar">
       <button class="fold" aria-expanded={filtersOpen.value} onClick={() => (filtersOpen.value = !filtersOpen.value)}>Filters{filters.value.length > 0 && ` (${filters.value.length})`}</button>
       <label>Sort by <select value={column} onChange={(event) => sortBy(event.currentTarget.value)}>{sortable.map(({ name, numbers, short }) => <option key={name} value={name}>{numbers?.label ?? short}</option>)}</select></label>
       <button aria-label={down ? "Falling; make it rising" : "Rising; make it falling"} onClick={() => (sort.value = { column, down: !down })}>{down ? "↓" : "↑"}</button>

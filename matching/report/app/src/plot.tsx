@@ -10,7 +10,7 @@ import { PlotControls, Selection } from "./plotcontrols.tsx";
 import { draw, nearestPoint, pixelsOf } from "./raster.ts";
 import { bits, rows } from "./rows.ts";
 import { valueAt } from "./scale.ts";
-import { axes, box } from "./state.ts";
+import { axes, box, filtersOpen } from "./state.ts";
 import { repaint } from "./theme.ts";
 import { view } from "./view.ts";
 
@@ -111,8 +111,11 @@ function select(from: [number, number], to: [number, number]): void {
 /** A click opens the nearest latent; beside the selection it clears that. */
 function click([x, y]: [number, number]): void {
   const near = nearestPoint(pixels.peek(), rows.peek(), imageWidth.peek(), x * imageWidth.peek(), (1 - y) * imageHeight.peek(), 8 * density);
-  if (near !== null) open(view.peek()!.base, near);
-  else box.value = null;
+  if (near === null) box.value = null;
+  else {
+    filtersOpen.value = true; // Where there is little room, opening a latent would hide the plot.
+    open(view.peek()!.base, near);
+  }
 }
 
 function Legend() {
