@@ -1,5 +1,6 @@
 // Small cards of the counterparts in all other SAEs, to choose the ones that have a column.
 import { manifest } from "../data.ts";
+import { threshold } from "../state.ts";
 import type { Choice } from "./facts.ts";
 import { cosine, number } from "./numbers.ts";
 import type { Counterpart } from "./view.ts";
@@ -38,7 +39,7 @@ export function Strip({ counterparts, shown, pending, choose }: Props) {
 }
 
 function Card({ counterpart: { sae, latent, by, cosines, firesPerMillion } }: { counterpart: Counterpart }) {
-  const { saes, threshold } = manifest();
+  const { saes } = manifest();
   if (latent < 0)
     return (
       <>
@@ -54,7 +55,7 @@ function Card({ counterpart: { sae, latent, by, cosines, firesPerMillion } }: { 
       </b>
       <span title="cosines by decoder and encoder">
         {values.map((value, at) => (
-          <span key={at} class={value > threshold ? "above" : undefined}>
+          <span key={at} class={value > threshold.value ? "above" : undefined}>
             {at > 0 && " / "}
             {cosine(value)}
           </span>
