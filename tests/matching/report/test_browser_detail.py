@@ -100,9 +100,7 @@ def test_matches_are_told_for_every_other_sae(open_page, planted, latent):
         pair = planted.pairs[0, other]
         partner = pair["decoder.partner"][latent]
         card = strip.get_by_role("button").filter(
-            has_text=re.compile(
-                rf"^{re.escape(planted.manifest['saes'][other]['name'])} \u00b7 {partner}\b"
-            )
+            has=page.get_by_text(f"{name} \u00b7 {partner}", exact=True)
         )
         for side in SIDES:
             expect(card).to_contain_text(
@@ -120,7 +118,7 @@ def test_matches_are_told_for_every_other_sae(open_page, planted, latent):
             assert int(numbers[0]) == partner
             assert float(numbers[1]) == pytest.approx(cosine, abs=6e-4)
             assert float(numbers[2]) == pytest.approx(lead, abs=6e-4)
-            prices = [float(one) for one in numbers[3].split(" + ")]
+            prices = [float(one) for one in numbers[3].split("+")]
             assert prices == pytest.approx([price, cosine - price], abs=6e-4)
         nearest = pair["decoder.nearest"][latent]
         expect(column(page, "seed0", latent)).to_contain_text(
