@@ -1,4 +1,4 @@
-# make demo | test | test-peers | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | web | web-screenshots | docs | bench | bench-browser | bench-full | bench-peers | package | clean
+# make demo | test | test-peers | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | web | web-committed | web-screenshots | docs | bench | bench-browser | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
@@ -24,7 +24,7 @@ FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-screenshots docs bench bench-browser bench-full bench-peers package clean
+.PHONY: setup demo test test-peers oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package clean
 
 setup: $(DEV)
 
@@ -136,6 +136,10 @@ typecheck: $(DEV) links
 # The latent browser's page: types, unit tests, and matching/report/static, which is committed. Needs node and npm.
 web: $(APP)/node_modules/.installed
 	cd $(APP) && npm run --silent check && npm run --silent test && npm run --silent build
+
+# Fails if the committed page is not what its sources make.
+web-committed: web
+	git diff --exit-code --stat -- matching/report/static
 
 $(APP)/node_modules/.installed: $(APP)/package-lock.json
 	cd $(APP) && npm ci --ignore-scripts --no-audit --no-fund --silent

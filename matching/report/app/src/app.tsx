@@ -14,6 +14,7 @@ import { startHistory } from "./history.ts";
 import { startKeys } from "./keys.ts";
 import { LatentPanel } from "./latent.tsx";
 import { List } from "./list.tsx";
+import { MissingParts } from "./missing.tsx";
 import { Plot } from "./plot.tsx";
 import { Splitter, detailWidth } from "./splitter.tsx";
 import { filtersOpen, latent, tab, type Tab } from "./state.ts";
@@ -30,7 +31,7 @@ function App() {
       {failure.value && <p class="failure" role="alert">{failure.value} <button class="link" onClick={() => (failure.value = null)}>dismiss</button></p>}
       <nav aria-label="Views"><div class="tabs" role="tablist">{TABS.map(([name, label]) => <button key={name} role="tab" aria-selected={tab.value === name} onClick={() => (tab.value = name)}>{label}</button>)}</div></nav>
       <main data-tab={tab.value} class={`${latent.value === null ? "" : "open"} ${filtersOpen.value ? "filtering" : ""}`} style={{ "--detail": detailWidth.value }}>
-        <div class="side"><GroupFilters /><Plot /><NumberFilters /></div>
+        <div class="side"><GroupFilters /><Plot /><NumberFilters /><MissingParts /></div>
         <div class="middle"><ListBar /><List /><ExportBar /></div>
         {latent.value !== null && <Splitter />}
         <LatentPanel />

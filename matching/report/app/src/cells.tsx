@@ -34,9 +34,14 @@ export const possibleColumns = computed<ListColumn[]>(() => {
   return [id, LABEL, ...dots, partner, ...rest];
 });
 
-const USUAL = ["dots", "decoder", "encoder", "partner", "fires_per_million", "decoder.lead"];
+const USUAL = ["dots", "seeds", "decoder", "encoder", "partner", "fires_per_million", "decoder.lead"];
 
-export const usualNames = computed(() => USUAL.filter((name) => possibleColumns.value.some((column) => column.name === name)));
+export const usualNames = computed(() => {
+  const names = new Set(possibleColumns.value.map(({ name }) => name));
+  // Dots say more than their number; one other SAE needs neither.
+  if (names.has("dots") || manifest().saes.length < 3) names.delete("seeds");
+  return USUAL.filter((name) => names.has(name));
+});
 export const chosenNames = computed(() => columnNames.value ?? usualNames.value);
 
 /** The number and the label are always there. */

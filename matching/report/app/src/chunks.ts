@@ -49,9 +49,12 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
 }
 
 interface Waiting {
-  promise: Promise<Chunk>;
+  /** What the chunk's script carries. */
+  script: Promise<string>;
   arrived: (base64: string) => void;
   failed: (error: Error) => void;
+  /** Unpacked when it is first asked for: the page names chunks that the first view can do without. */
+  chunk?: Promise<Chunk>;
 }
 const chunks = new Map<string, Waiting>();
 
@@ -61,7 +64,7 @@ function expect(name: string): { waiting: Waiting; isNew: boolean } {
   let arrived!: (base64: string) => void;
   let failed!: (error: Error) => void;
   const script = new Promise<string>((resolve, reject) => ((arrived = resolve), (failed = reject)));
-  const waiting = { promise: script.then(decode).then((content) => unpack(content)), arrived, failed };
+  const waiting = { script, arrived, failed };
   chunks.set(name, waiting);
   return { waiting, isNew: true };
 }
@@ -84,5 +87,6 @@ export function load<Facts>(name: string): Promise<Chunk<Facts>> {
     };
     document.head.append(script);
   }
-  return waiting.promise as Promise<Chunk<Facts>>;
+  waiting.chunk ??= waiting.script.then(decode).then((content) => unpack(content));
+  return waiting.chunk as Promise<Chunk<Facts>>;
 }

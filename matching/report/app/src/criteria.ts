@@ -10,7 +10,7 @@ export interface Group {
   family: "shared" | "criterion" | "other";
 }
 
-// A group's place is its bit.
+// A group's place is its bit. Pinned latents have none: they are a list, which changes without the rest.
 export const GROUPS: Group[] = [
   { name: "and", label: "shared", family: "shared", help: "Criterion and: decoder and encoder cosine both above the threshold, each with its own match" },
   { name: "and_equal", label: "same partner", family: "shared", help: "Criterion and_equal: shared, and both matchings name the same partner" },
@@ -70,8 +70,8 @@ export function fixedBits({ pair, numLatents, fires, floor }: GroupData): Uint32
   return bits;
 }
 
-/** All groups of each latent. Cosines are compared as `twinsae match` does it, so that counts are the same. */
-export function groupBits(data: GroupData, fixed: Uint32Array, threshold: number, pins: readonly number[]): Uint32Array {
+/** All groups of each latent, except pinned. Cosines are compared as `twinsae match` does it, so that counts are the same. */
+export function groupBits(data: GroupData, fixed: Uint32Array, threshold: number): Uint32Array {
   const { decoder, encoder } = data.pair;
   const bit = Object.fromEntries(GROUPS.map(({ name }) => [name, bitOf(name)]));
   const bits = fixed.slice();
@@ -89,6 +89,5 @@ export function groupBits(data: GroupData, fixed: Uint32Array, threshold: number
     }
     bits[i] |= found;
   }
-  for (const pin of pins) bits[pin] |= bit.pinned;
   return bits;
 }

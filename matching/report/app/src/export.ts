@@ -10,13 +10,13 @@ export interface Provenance {
 const number = (value: number) => (Number.isInteger(value) ? value : Number(value.toPrecision(9)));
 const quote = (text: string) => `"${text.replaceAll('"', '""')}"`;
 
-/** Lines of "# name: value", then a table whose unknown numbers are empty. */
+/** Lines of "# name: value", then a table with a line for each latent; unknown numbers are empty. */
 export function csv(provenance: Provenance, columns: readonly Column[], rows: Uint32Array, label: (latent: number) => string): string {
   const lines = Object.entries(provenance).map(([name, value]) => `# ${name}: ${String(value).replace(/\s+/g, " ")}`);
   lines.push([...columns.map(({ name }) => name), "label"].join());
   for (const latent of rows) {
     const cells = columns.map(({ values }) => (values[latent] !== values[latent] ? "" : number(values[latent])));
-    lines.push(`${cells.join()},${quote(label(latent))}`);
+    lines.push(`${cells.join()},${quote(label(latent).replace(/[\r\n]+/g, " "))}`);
   }
   return lines.join("\n") + "\n";
 }

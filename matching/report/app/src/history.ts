@@ -34,18 +34,24 @@ export const link = () => location.href.replace(/#.*/, "") + hash.peek();
 const PAUSE = 150;
 let waiting = 0;
 let written = -PAUSE;
+/** The hash that was last read or written. */
+let known = "";
 
 function write(adds: boolean): void {
   forget();
+  // Another hash is a link that was just followed: its event is still to come.
+  if (location.hash !== known || known === hash.peek()) return;
   written = performance.now();
-  if (location.hash === hash.peek()) return;
   if (adds) history.pushState(null, "", hash.peek());
   else history.replaceState(null, "", hash.peek());
+  known = location.hash;
 }
 
 /** Makes the change an entry of the history, so that the browser's back button takes it back. */
 export function addToHistory(change: () => void): void {
   if (waiting) write(false);
+  // Else the change itself would replace the entry before a new one is made.
+  written = performance.now();
   batch(change);
   write(true);
 }
@@ -57,7 +63,8 @@ function forget(): void {
 
 function restore(): void {
   forget();
-  const found = decode(location.hash, manifest());
+  known = location.hash;
+  const found = decode(known, manifest());
   batch(() => {
     state.base.value = found.base;
     state.other.value = found.other;

@@ -3,13 +3,11 @@
 import { close, open, openPlace, step, togglePin } from "./actions.ts";
 import { Detail } from "./detail/Detail.tsx";
 import { rows } from "./rows.ts";
-import { latent, pins } from "./state.ts";
-import { view } from "./view.ts";
+import { base, latent, other, pins } from "./state.ts";
 
 export function LatentPanel() {
-  const shown = view.value;
   const id = latent.value;
-  if (!shown || id === null) return <section class="latent" aria-label="Latent"><p class="note">Choose a latent in the list.</p></section>;
+  if (id === null) return <section class="latent" aria-label="Latent"><p class="note">Choose a latent in the list.</p></section>;
   const place = openPlace.value;
   const isPinned = pins.value.includes(id);
   return (
@@ -21,7 +19,7 @@ export function LatentPanel() {
         <button aria-pressed={isPinned} title="Pin ( x )" onClick={() => togglePin(id)}>{isPinned ? "pinned" : "pin"}</button>
         <button class="close" title="Close ( Esc )" aria-label="Close the latent" onClick={close}>✕</button>
       </div>
-      <Detail sae={shown.base} latent={id} other={shown.other} open={open} />
+      <Detail sae={base.value} latent={id} other={other.value} open={open} />
     </section>
   );
 }

@@ -10,7 +10,7 @@ import { PlotControls, Selection } from "./plotcontrols.tsx";
 import { draw, nearestPoint, pixelsOf } from "./raster.ts";
 import { bits, rows } from "./rows.ts";
 import { valueAt } from "./scale.ts";
-import { axes, box, filtersOpen } from "./state.ts";
+import { axes, box, filtersOpen, tab } from "./state.ts";
 import { repaint } from "./theme.ts";
 import { view } from "./view.ts";
 
@@ -102,7 +102,7 @@ function dragging(shape: Shape) {
 function select(from: [number, number], to: [number, number]): void {
   const { x, y } = chosenAxes.peek()!;
   const range = (axis: typeof x, a: number, b: number) => {
-    const [low, high] = [Math.min(a, b), Math.max(a, b)].map((share) => +valueAt(axis.scale, share).toPrecision(4));
+    const [low, high] = [Math.min(a, b), Math.max(a, b)].map((share) => +valueAt(axis.scale, share).toPrecision(3));
     return { low, high };
   };
   box.value = { x: range(x, from[0], to[0]), y: range(y, from[1], to[1]) };
@@ -113,7 +113,8 @@ function click([x, y]: [number, number]): void {
   const near = nearestPoint(pixels.peek(), rows.peek(), imageWidth.peek(), x * imageWidth.peek(), (1 - y) * imageHeight.peek(), 8 * density);
   if (near === null) box.value = null;
   else {
-    filtersOpen.value = true; // Where there is little room, opening a latent would hide the plot.
+    // Where there is little room, opening a latent would hide the plot; a phone has a tab for it.
+    if (tab.peek() !== "plot") filtersOpen.value = true;
     open(view.peek()!.base, near);
   }
 }

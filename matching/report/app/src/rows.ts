@@ -13,7 +13,7 @@ import { texts, view, words } from "./view.ts";
 /** The groups of each latent, as bits. */
 export const bits = computed(() => {
   const shown = view.value;
-  return shown ? groupBits(shown.groups, shown.fixed, threshold.value, pins.value) : new Uint32Array();
+  return shown ? groupBits(shown.groups, shown.fixed, threshold.value) : new Uint32Array();
 });
 
 const rangeFilters = computed<Filter[]>(() =>
@@ -78,7 +78,8 @@ const groupFilters = computed<Filter[]>(() =>
   show.value.flatMap((name) => {
     const group = GROUPS.find((each) => each.name === name);
     if (!group || !view.value) return [];
-    return [{ label: group.label, mask: bitsMask(bits.value, bitOf(name)), clear: () => (show.value = show.value.filter((each) => each !== name)) }];
+    const mask = name === "pinned" ? listMask(pins.value, view.value.numLatents) : bitsMask(bits.value, bitOf(name));
+    return [{ label: group.label, mask, clear: () => (show.value = show.value.filter((each) => each !== name)) }];
   }),
 );
 
@@ -87,8 +88,10 @@ export const filters = computed(() => [...groupFilters.value, ...otherFilters.va
 
 /** Of each group: its latents that pass all filters except the choice of groups. */
 export const groupCounts = computed(() => {
-  const masks = otherFilters.value.map(({ mask }) => mask);
-  return countBits(bits.value, combined(masks, bits.value.length), GROUPS.length);
+  const passes = combined(otherFilters.value.map(({ mask }) => mask), bits.value.length);
+  const counts = countBits(bits.value, passes, GROUPS.length);
+  counts[GROUPS.findIndex(({ name }) => name === "pinned")] = pins.value.filter((pin) => passes[pin]).length;
+  return counts;
 });
 
 const order = computed(() => {

@@ -50,7 +50,7 @@ async function loadView(chosen: number, partner: number): Promise<View> {
   return { base: chosen, other: partner, numLatents: info.num_latents, sae, pair: found, columns: columnsOf(info, sae, found), groups, fixed: fixedBits(groups), known: knownGroups(groups) };
 }
 
-/** Loads the vocabulary and, at each change of the base, its explanations: after the first view, which can do without. */
+/** Loads what the first view can do without: the vocabulary and, at each change of the pair, explanations and the other SAE's columns. */
 export function startTexts(): void {
   const give = <T>(to: { value: T | null | undefined }, promise: Promise<T | null>, isWanted = () => true) =>
     promise.then(
@@ -59,8 +59,11 @@ export function startTexts(): void {
     );
   give(words, vocabulary());
   effect(() => {
-    const sae = view.value?.base;
-    if (sae === undefined || sae === textsOf) return;
+    if (!view.value) return;
+    const sae = view.value.base;
+    // An opened latent shows them beside its own.
+    saeColumns(view.value.other).catch((error: Error) => (failure.value = error.message));
+    if (sae === textsOf) return;
     textsOf = sae;
     texts.value = undefined;
     give(texts, explanations(sae), () => sae === textsOf);

@@ -98,7 +98,7 @@ function column(name: string, values: number[]) {
 test("exports hold float32 exactly, and quote texts", () => {
   const columns = [...column("c", [0.1, NaN, 16777216, 1 / 3]).values()];
   const rows = Uint32Array.of(3, 1, 0, 2);
-  const text = csv({ title: "a\nb" }, columns, rows, (i) => `"${i}", x`);
+  const text = csv({ title: "a\nb" }, columns, rows, (i) => `"${i}",\nx`);
   assert.deepEqual(text.trimEnd().split("\n"), ["# title: a b", "id,c,label", '3,0.333333343,"""3"", x"', '1,,"""1"", x"', '0,0.100000001,"""0"", x"', '2,16777216,"""2"", x"']);
   assert.equal(Math.fround(Number("0.333333343")), Math.fround(1 / 3));
   const { provenance, latents } = JSON.parse(json({ threshold: 0.7 }, columns, rows, (i) => `</script>${i}`));

@@ -17,7 +17,7 @@ interface Props {
   unfolded: boolean;
   /** One line of a list can be reached by Tab, the others by the arrow keys. */
   isTabStop: boolean;
-  toggle: () => void;
+  toggle: (event: MouseEvent) => void;
 }
 
 /** Draws the context as an item of a list. */

@@ -18,9 +18,9 @@ export function ContextList({ title, help, contexts, owner }: Props) {
   if (contexts.length === 0) return null;
   const { unfolded, tabStop } = state.owner === owner ? state : { unfolded: new Set<number>(), tabStop: 0 };
 
-  const toggle = (at: number) => {
-    // A drag that selects text ends in a click, which is not meant to fold the text away.
-    if (getSelection()?.type === "Range") return;
+  const toggle = (at: number, event: MouseEvent) => {
+    // A drag that selects text ends in a click, which is not meant to fold the text away. A key's click has detail 0.
+    if (event.detail > 0 && getSelection()?.type === "Range") return;
     const next = new Set(unfolded);
     if (!next.delete(at)) next.add(at);
     setState({ owner, unfolded: next, tabStop: at });
@@ -41,7 +41,7 @@ export function ContextList({ title, help, contexts, owner }: Props) {
       </h4>
       <ol class="contexts" ref={list} onKeyDown={move}>
         {contexts.map((context, at) => (
-          <ContextLine key={at} context={context} unfolded={unfolded.has(at)} isTabStop={at === tabStop} toggle={() => toggle(at)} />
+          <ContextLine key={at} context={context} unfolded={unfolded.has(at)} isTabStop={at === tabStop} toggle={(event) => toggle(at, event)} />
         ))}
       </ol>
     </>

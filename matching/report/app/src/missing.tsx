@@ -3,13 +3,13 @@
 import { manifest } from "./data.ts";
 import { view } from "./view.ts";
 
-export interface Missing {
+interface Missing {
   what: string;
   command: string;
 }
 
-/** Of the chosen base; then `twinsae report` has to run again. */
-export function missing(): Missing[] {
+/** Of the chosen base. */
+function missing(): Missing[] {
   if (!view.value) return [];
   const { base, pair } = view.value;
   const { path, firing_tokens, contexts, explanations } = manifest().saes[base];
@@ -24,4 +24,16 @@ export function missing(): Missing[] {
     [!explanations, "Explanations and their scores", "twinsae report MATCH --explanations TABLE"],
   ];
   return found.filter(([isMissing]) => isMissing).map(([, what, command]) => ({ what, command }));
+}
+
+export function MissingParts() {
+  const found = missing();
+  if (found.length === 0) return null;
+  return (
+    <details class="missing">
+      <summary>Not in this folder ({found.length})</summary>
+      <ul>{found.map(({ what, command }) => <li key={what}>{what}: <code>{command}</code></li>)}</ul>
+      <p class="note">After it, run <code>twinsae report</code> again.</p>
+    </details>
+  );
 }
