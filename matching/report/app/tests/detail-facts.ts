@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { barsOf } from "../src/detail/bars.ts";
 import { counterpartsOf, factsOf, linkOf, matchesOf, pick } from "../src/detail/facts.ts";
-import { activation, cosine, number } from "../src/detail/numbers.ts";
+import { activation, cosine, number, rate } from "../src/detail/numbers.ts";
 import { need, sureness, type Match } from "../src/detail/sure.ts";
 import type { Counterpart } from "../src/detail/view.ts";
 import { orient } from "../src/pair.ts";
@@ -88,6 +88,7 @@ test("what the loss of a pair costs is said if it is known", () => {
 test("numbers have their digits, a true minus, and a dash where they are not known", () => {
   assert.deepEqual([cosine(-0.1234), cosine(NaN)], ["−0.123", "–"]);
   assert.deepEqual([number(1234.56, 1), number(-2, 0), number(NaN, 1)], ["1,234.6", "−2", "–"]);
+  assert.deepEqual([rate(0), rate(12.34), rate(1234.5), rate(NaN)], ["0.0", "12.3", "1,235", "–"]);
   assert.deepEqual([activation(12.345), activation(0.01234), activation(0)], ["12.3", "0.0123", "0"]);
   const columns = [{ name: "fires", label: "fires", help: "help", digits: 1 }];
   assert.deepEqual(factsOf(columns, { fires: Float32Array.of(1, 2.5) }, 1), [{ label: "fires", help: "help", text: "2.5" }]);

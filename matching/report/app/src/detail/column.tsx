@@ -5,7 +5,7 @@ import { Histogram } from "./histogram.tsx";
 import { LatentLink, type Open } from "./latent-link.tsx";
 import { LensTokens } from "./lens.tsx";
 import { MatchTable } from "./match-table.tsx";
-import { number } from "./numbers.ts";
+import { rate } from "./numbers.ts";
 import type { Behaviour, ColumnView, DetailView, Fact } from "./view.ts";
 
 interface Props {
@@ -27,7 +27,7 @@ export function Column({ column, inBoth, isInFront, open }: Props) {
         </h3>
         <p class="role">
           {roleOf(column.by)}
-          {!Number.isNaN(column.firesPerMillion) && `, ${number(column.firesPerMillion, 1)} fires per million`}
+          {!Number.isNaN(column.firesPerMillion) && `, ${rate(column.firesPerMillion)} fires per million`}
         </p>
         {column.explanation && <p class="explanation">{column.explanation}</p>}
       </div>
@@ -76,7 +76,12 @@ function Activations({ behaviour }: { behaviour: Behaviour }) {
 }
 
 function Lenses({ behaviour: { lens }, inBoth }: { behaviour: Behaviour; inBoth: DetailView["inBoth"] }) {
-  if (!lens) return <p class="plain">The logit lens was not collected.</p>;
+  if (!lens)
+    return (
+      <p class="plain">
+        Promoted and suppressed tokens were not collected: <code>twinsae contexts</code> finds them where it can load the model.
+      </p>
+    );
   return (
     <>
       <LensTokens title="Promoted tokens" help="Tokens whose logits the latent's decoder raises most" tokens={lens.promoted} both={inBoth.promoted} />
@@ -105,7 +110,7 @@ function NoContexts({ sae }: { sae: number }) {
   const { name, path } = manifest().saes[sae];
   return (
     <p class="plain">
-      The contexts of {name} were not collected. This command collects them: <code>twinsae contexts {path} --store STORE</code>
+      The contexts of {name} were not collected. This command collects them: <code>twinsae contexts {path} --activations STORE</code>
     </p>
   );
 }

@@ -106,8 +106,8 @@ function Sureness({ column, other, sides, open }: { column: ColumnView; other: n
         </li>
       )}
       {column.nearest && (
-        <li title={`The nearest latent of ${them} among those that share with no latent of ${saes[column.sae].name}`}>
-          Nearest unmatched latent of {them}: <LatentLink sae={other} latent={column.nearest.latent} open={open} /> (cosine {cosine(column.nearest.cosine)})
+        <li title={`The nearest latent of ${them} among those that no latent of ${saes[column.sae].name} shares`}>
+          Nearest latent of {them} that is not shared: <LatentLink sae={other} latent={column.nearest.latent} open={open} /> (cosine {cosine(column.nearest.cosine)})
         </li>
       )}
     </ul>

@@ -2,7 +2,7 @@
 import { manifest } from "../data.ts";
 import { threshold } from "../state.ts";
 import type { Choice } from "./facts.ts";
-import { cosine, number } from "./numbers.ts";
+import { cosine, rate } from "./numbers.ts";
 import type { Counterpart } from "./view.ts";
 
 interface Props {
@@ -62,7 +62,7 @@ function Card({ counterpart: { sae, latent, by, cosines, firesPerMillion } }: { 
         ))}
         {by !== "both" && ` ${by}`}
       </span>
-      <small>{number(firesPerMillion, 0)} per million</small>
+      <small>{rate(firesPerMillion)} per million</small>
     </>
   );
 }
