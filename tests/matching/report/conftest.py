@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from twinsae.matching import Matching
 
 from .planted_browser import plant
 
@@ -137,8 +138,12 @@ def write_match():
             partners[side] = np.full(num_a, -1)
             partners[side][rows] = cols
             blocks[side] = side_block(values, num_b, d_in)
-            prices = {"row_price": np.zeros(num_a), "col_price": np.zeros(num_b)}
-            np.savez(folder / f"{side}.npz", rows=rows, cols=cols, cosine=values, **prices)
+            Matching(
+                rows, cols, values,
+                row_price=np.zeros(num_a), col_price=np.zeros(num_b),
+                row_max=by_row[side]["row_max"], col_max=np.full(num_b, 0.5),
+                objective=blocks[side]["objective"], upper_bound=blocks[side]["upper_bound"],
+            ).save(folder / f"{side}.npz")  # fmt: skip
         equal = partners[sides[0]] == partners[sides[-1]]
         live = rng.random(num_a) < 0.9
         summary = {
@@ -189,7 +194,8 @@ class Page(HTMLParser):
     """A parsed page.
 
     `elements` holds (tag, attributes); `text` the text directly inside each kind of tag; `rows` the
-    table rows by id or else by header, each a list of cells with their text and <data> values.
+    table rows by id or else by header, each a list of cells with their text and <data> values;
+    `classes` the text within the elements of each class.
     """
 
     VOID = frozenset({"meta", "link", "use", "path", "rect", "image"})
@@ -197,6 +203,7 @@ class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.elements, self.open, self.text, self.rows = [], [], {}, {}
+        self.classes, self.within, self.anchors = {}, [], []
         self.row_id, self.cells = None, []
         self.feed(html)
 
@@ -205,6 +212,9 @@ class Page(HTMLParser):
         self.elements.append((tag, attributes))
         if tag not in self.VOID:
             self.open.append(tag)
+            self.within.append(attributes.get("class", "").split())
+        if tag == "a":
+            self.anchors.append([attributes["href"], ""])
         if tag == "tr":
             self.row_id, self.cells = attributes.get("id"), []
         elif tag in {"th", "td"}:
@@ -213,21 +223,29 @@ class Page(HTMLParser):
             self.cells[-1]["values"].append(float(attributes["value"]))
 
     def handle_endtag(self, tag):
-        while self.open and self.open.pop() != tag:
+        while self.open and self.within.pop() is not None and self.open.pop() != tag:
             pass
         if tag == "tr":
             header, *cells = self.cells
-            self.rows[self.row_id or header["text"]] = cells
+            self.rows[self.row_id or " ".join(header["text"].split())] = cells
             self.cells = []
 
     def handle_data(self, data):
         if self.open:
             self.text[self.open[-1]] = self.text.get(self.open[-1], "") + data
+        for name in {name for names in self.within for name in names}:
+            self.classes[name] = self.classes.get(name, "") + data
+        if "a" in self.open:
+            self.anchors[-1][1] += data
         if self.cells:
             self.cells[-1]["text"] += data
 
     def ids(self):
         return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+
+    def links(self):
+        """Return (address, text) of each link."""
+        return [(address, " ".join(text.split())) for address, text in self.anchors]
 
     def tags(self):
         return {tag for tag, _ in self.elements}
