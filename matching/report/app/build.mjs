@@ -9,7 +9,9 @@ const target = ["es2022", "chrome123", "firefox120", "safari17.5"];
 
 function licences() {
   const packages = ["preact", "@preact/signals", "@preact/signals-core"];
-  const texts = packages.map((name) => `${name}\n\n${readFileSync(`${here}node_modules/${name}/LICENSE`, "utf8").trim()}`);
+  const texts = packages.map(
+    (name) => `${name}\n\n${readFileSync(`${here}node_modules/${name}/LICENSE`, "utf8").trim()}`,
+  );
   return `/*!\nThis file contains the following packages beside twinsae's own code.\n\n${texts.join("\n\n")}\n*/`;
 }
 

@@ -28,7 +28,11 @@ export function unpack<Facts>(content: ArrayBuffer): Chunk<Facts> {
   const header: Header = JSON.parse(new TextDecoder().decode(new Uint8Array(content, 4, at - 4)));
   const arrays: Record<string, Numbers> = {};
   for (const { name, dtype, shape } of header.arrays) {
-    const array = new TYPES[dtype](content, at, shape.reduce((size, n) => size * n, 1));
+    const array = new TYPES[dtype](
+      content,
+      at,
+      shape.reduce((size, n) => size * n, 1),
+    );
     arrays[name] = array;
     at += Math.ceil(array.byteLength / 8) * 8;
   }

@@ -13,7 +13,8 @@ let opened: Manifest | null = null;
 /** Loads the manifest; nothing else of this file may be called before. */
 export async function openManifest(): Promise<Manifest> {
   const { facts } = await load<Manifest>("manifest");
-  if (facts.format !== FORMAT) throw new Error(`data/manifest.js is of the format ${facts.format}, and this page reads ${FORMAT}.`);
+  if (facts.format !== FORMAT)
+    throw new Error(`data/manifest.js is of the format ${facts.format}, and this page reads ${FORMAT}.`);
   opened = facts;
   return facts;
 }

@@ -11,7 +11,12 @@ const number = (value: number) => (Number.isInteger(value) ? value : Number(valu
 const quote = (text: string) => `"${text.replaceAll('"', '""')}"`;
 
 /** Lines of "# name: value", then a table with a line for each latent; unknown numbers are empty. */
-export function csv(provenance: Provenance, columns: readonly Column[], rows: Uint32Array, label: (latent: number) => string): string {
+export function csv(
+  provenance: Provenance,
+  columns: readonly Column[],
+  rows: Uint32Array,
+  label: (latent: number) => string,
+): string {
   const lines = Object.entries(provenance).map(([name, value]) => `# ${name}: ${String(value).replace(/\s+/g, " ")}`);
   lines.push([...columns.map(({ name }) => name), "label"].join());
   for (const latent of rows) {
@@ -22,9 +27,17 @@ export function csv(provenance: Provenance, columns: readonly Column[], rows: Ui
 }
 
 /** One object a latent; null where a number is unknown. */
-export function json(provenance: Provenance, columns: readonly Column[], rows: Uint32Array, label: (latent: number) => string): string {
+export function json(
+  provenance: Provenance,
+  columns: readonly Column[],
+  rows: Uint32Array,
+  label: (latent: number) => string,
+): string {
   const lines = Array.from(rows, (latent) => {
-    const cells = columns.map(({ name, values }) => [name, values[latent] !== values[latent] ? null : number(values[latent])]);
+    const cells = columns.map(({ name, values }) => [
+      name,
+      values[latent] !== values[latent] ? null : number(values[latent]),
+    ]);
     return JSON.stringify({ ...Object.fromEntries(cells), label: label(latent) });
   });
   return `{"provenance":${JSON.stringify(provenance)},"latents":[\n${lines.join(",\n")}\n]}\n`;

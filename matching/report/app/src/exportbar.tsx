@@ -21,16 +21,38 @@ export function ExportBar() {
   const file = (kind: "csv" | "json") => {
     const shown = view.peek()!;
     const write = kind === "csv" ? csv : json;
-    save(`latents.${kind}`, write(provenance(shown), [...shown.columns.values()], rows.peek(), labelText), kind === "csv" ? "text/csv" : "application/json");
+    save(
+      `latents.${kind}`,
+      write(provenance(shown), [...shown.columns.values()], rows.peek(), labelText),
+      kind === "csv" ? "text/csv" : "application/json",
+    );
   };
   const saes = manifest().saes;
   return (
     <footer class="export">
-      <button class="link" onClick={() => file("csv")}>CSV</button>
-      <button class="link" onClick={() => file("json")}>JSON</button>
-      <button class="link" title="The numbers of the list's latents alone" onClick={() => save("latents.txt", idsText(rows.peek()), "text/plain")}>ids</button>
-      <button class="link" onClick={() => copy("Link", link())}>Copy link</button>
-      <button class="link" title="Code that takes the list's latents out of the SAE" onClick={() => copy("Code", python(saes[view.peek()!.base].path, link(), rows.peek()))}>Copy as Python</button>
+      <button class="link" onClick={() => file("csv")}>
+        CSV
+      </button>
+      <button class="link" onClick={() => file("json")}>
+        JSON
+      </button>
+      <button
+        class="link"
+        title="The numbers of the list's latents alone"
+        onClick={() => save("latents.txt", idsText(rows.peek()), "text/plain")}
+      >
+        ids
+      </button>
+      <button class="link" onClick={() => copy("Link", link())}>
+        Copy link
+      </button>
+      <button
+        class="link"
+        title="Code that takes the list's latents out of the SAE"
+        onClick={() => copy("Code", python(saes[view.peek()!.base].path, link(), rows.peek()))}
+      >
+        Copy as Python
+      </button>
       <small role="status">{said.value}</small>
     </footer>
   );

@@ -1,6 +1,6 @@
 // Keeps the page's address and the choices the same. Opening a latent adds to the history; all else replaces.
 
-import { batch, computed, effect } from "@preact/signals";
+import { batch, computed, effect, type Signal } from "@preact/signals";
 import { decode, encode } from "./address.ts";
 import { manifest } from "./data.ts";
 import * as state from "./state.ts";
@@ -66,21 +66,26 @@ function restore(): void {
   known = location.hash;
   const found = decode(known, manifest());
   batch(() => {
-    state.base.value = found.base;
-    state.other.value = found.other;
-    state.show.value = found.show;
-    state.threshold.value = found.threshold;
-    state.ranges.value = found.ranges;
-    state.ids.value = found.ids;
-    state.query.value = found.query;
-    state.sort.value = found.sort;
-    state.latent.value = found.latent;
-    state.pins.value = found.pins;
-    state.axes.value = found.axes;
-    state.box.value = found.box;
-    state.columnNames.value = found.columns;
+    set(state.base, found.base);
+    set(state.other, found.other);
+    set(state.show, found.show);
+    set(state.threshold, found.threshold);
+    set(state.ranges, found.ranges);
+    set(state.ids, found.ids);
+    set(state.query, found.query);
+    set(state.sort, found.sort);
+    set(state.latent, found.latent);
+    set(state.pins, found.pins);
+    set(state.axes, found.axes);
+    set(state.box, found.box);
+    set(state.columnNames, found.columns);
     if (found.latent !== null) state.tab.value = "latent";
   });
+}
+
+/** An equal value would still make everything that depends on it anew. */
+function set<T>(to: Signal<T>, value: T): void {
+  if (JSON.stringify(to.peek()) !== JSON.stringify(value)) to.value = value;
 }
 
 export function startHistory(): void {

@@ -1,29 +1,34 @@
 // What the folder could show but lacks, with the command that makes it.
 
 import { manifest } from "./data.ts";
+import type { Missing } from "./manifest.ts";
 import { view } from "./view.ts";
 
-interface Missing {
-  what: string;
-  command: string;
-}
-
-/** Of the chosen base. */
+/** What the manifest says, and what the chosen pair lacks. */
 function missing(): Missing[] {
   if (!view.value) return [];
   const { base, pair } = view.value;
-  const { path, firing_tokens, contexts, explanations } = manifest().saes[base];
+  const { contexts, explanations, path } = manifest().saes[base];
   const sides = [pair.decoder, pair.encoder].filter((side) => side !== null);
   const found: [boolean, string, string][] = [
-    [sides.length < 2, "Matches of both sides", "twinsae match A B --out MATCH"],
-    [firing_tokens === null, "How often latents fire", `twinsae fire ${path} --activations STORE`],
-    [contexts === null, "Where latents fire", `twinsae contexts ${path} --store STORE`],
-    [contexts !== null && !contexts.logit_lens, "The tokens that latents promote", `twinsae contexts ${path} --store STORE`],
-    [!sides.some((side) => side.sureLow), "How sure each match is", "twinsae certainty MATCH"],
-    [pair.activations === null, "Matches by activations", "twinsae match A B --by activations --store STORE --out MATCH"],
-    [!explanations, "Explanations and their scores", "twinsae report MATCH --explanations TABLE"],
+    [sides.length < 2, "matches of both sides", "twinsae match A B --out MATCH"],
+    [
+      contexts !== null && !contexts.logit_lens,
+      "tokens that latents promote",
+      `twinsae contexts ${path} --store STORE`,
+    ],
+    [!sides.some((side) => side.sureLow), "how sure each match is", "twinsae certainty MATCH"],
+    [
+      pair.activations === null,
+      "matches by activations",
+      "twinsae match A B --by activations --store STORE --out MATCH",
+    ],
+    [!explanations, "explanations", "twinsae report MATCH --explanations TABLE"],
   ];
-  return found.filter(([isMissing]) => isMissing).map(([, what, command]) => ({ what, command }));
+  return [
+    ...(manifest().missing ?? []),
+    ...found.filter(([isMissing]) => isMissing).map(([, what, command]) => ({ what, command })),
+  ];
 }
 
 export function MissingParts() {
@@ -32,8 +37,16 @@ export function MissingParts() {
   return (
     <details class="missing">
       <summary>Not in this folder ({found.length})</summary>
-      <ul>{found.map(({ what, command }) => <li key={what}>{what}: <code>{command}</code></li>)}</ul>
-      <p class="note">After it, run <code>twinsae report</code> again.</p>
+      <ul>
+        {found.map(({ what, command }) => (
+          <li key={what}>
+            {what}: <code>{command}</code>
+          </li>
+        ))}
+      </ul>
+      <p class="note">
+        After it, run <code>twinsae report</code> again.
+      </p>
     </details>
   );
 }

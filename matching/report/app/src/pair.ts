@@ -47,7 +47,12 @@ export function orient(arrays: Arrays, sides: SideName[], isFirst: boolean, numB
     if (!sides.includes(name)) return null;
     return isFirst ? forward(arrays, name) : backward(arrays, name, numBase);
   };
-  return { decoder: side("decoder"), encoder: side("encoder"), nearest: nearest(arrays, isFirst), activations: byActivations(arrays, isFirst, numBase) };
+  return {
+    decoder: side("decoder"),
+    encoder: side("encoder"),
+    nearest: nearest(arrays, isFirst),
+    activations: byActivations(arrays, isFirst, numBase),
+  };
 }
 
 function forward(arrays: Arrays, name: SideName): Side {
@@ -93,7 +98,10 @@ function nearest(arrays: Arrays, isFirst: boolean): Links | null {
 
 function byActivations(arrays: Arrays, isFirst: boolean, numBase: number): Links | null {
   if (!arrays["activations.partner"]) return null;
-  const there = { latent: arrays["activations.partner"] as Int32Array, cosine: arrays["activations.cosine"] as Float32Array };
+  const there = {
+    latent: arrays["activations.partner"] as Int32Array,
+    cosine: arrays["activations.cosine"] as Float32Array,
+  };
   if (isFirst) return there;
   const latent = invert(there.latent, numBase);
   return { latent, cosine: through(latent, there.cosine) };

@@ -35,10 +35,17 @@ const boxFilter = computed<Filter[]>(() => {
 
 const listFilter = computed<Filter[]>(() => {
   if (ids.value.length === 0 || !view.value) return [];
-  return [{ label: "list of latents", mask: listMask(ids.value, view.value.numLatents), clear: () => (ids.value = []) }];
+  return [
+    { label: "list of latents", mask: listMask(ids.value, view.value.numLatents), clear: () => (ids.value = []) },
+  ];
 });
 
-export const asked = computed(() => parseQuery(query.value, manifest().saes.map(({ name }) => name)));
+export const asked = computed(() =>
+  parseQuery(
+    query.value,
+    manifest().saes.map(({ name }) => name),
+  ),
+);
 
 const wordList = computed(() => {
   if (!words.value) return null;
@@ -49,7 +56,9 @@ const wordList = computed(() => {
 const joined = computed(() => texts.value && join(texts.value.all()));
 
 /** Whether a search still waits for the texts that it looks into. */
-export const isWaiting = computed(() => asked.value?.kind === "text" && (words.value === undefined || texts.value === undefined));
+export const isWaiting = computed(
+  () => asked.value?.kind === "text" && (words.value === undefined || texts.value === undefined),
+);
 
 const queryFilter = computed<Filter[]>(() => {
   const wanted = asked.value;
@@ -60,7 +69,12 @@ const queryFilter = computed<Filter[]>(() => {
     mask = listMask(latentsOf(wanted.sae, wanted.latent), numLatents);
   } else {
     const tokens = [sae.peakToken, sae.firstTokens].filter((column) => column !== null);
-    mask = textMask(numLatents, tokens, wordList.value && matchingWords(wordList.value, wanted), joined.value ? matchingTexts(joined.value, wanted) : null);
+    mask = textMask(
+      numLatents,
+      tokens,
+      wordList.value && matchingWords(wordList.value, wanted),
+      joined.value ? matchingTexts(joined.value, wanted) : null,
+    );
   }
   return [{ label: "search", mask, clear: () => (query.value = "") }];
 });
@@ -71,7 +85,9 @@ function latentsOf(sae: string | null, wanted: number): number[] {
   const { saes } = manifest();
   if (sae === null || sae === saes[base].name) return [wanted];
   if (sae !== saes[other].name) return [];
-  return [pair.decoder, pair.encoder].flatMap((side) => side?.partner.indexOf(wanted) ?? []).filter((found) => found >= 0);
+  return [pair.decoder, pair.encoder]
+    .flatMap((side) => side?.partner.indexOf(wanted) ?? [])
+    .filter((found) => found >= 0);
 }
 
 const groupFilters = computed<Filter[]>(() =>
@@ -83,12 +99,20 @@ const groupFilters = computed<Filter[]>(() =>
   }),
 );
 
-const otherFilters = computed(() => [...queryFilter.value, ...listFilter.value, ...rangeFilters.value, ...boxFilter.value]);
+const otherFilters = computed(() => [
+  ...queryFilter.value,
+  ...listFilter.value,
+  ...rangeFilters.value,
+  ...boxFilter.value,
+]);
 export const filters = computed(() => [...groupFilters.value, ...otherFilters.value]);
 
 /** Of each group: its latents that pass all filters except the choice of groups. */
 export const groupCounts = computed(() => {
-  const passes = combined(otherFilters.value.map(({ mask }) => mask), bits.value.length);
+  const passes = combined(
+    otherFilters.value.map(({ mask }) => mask),
+    bits.value.length,
+  );
   const counts = countBits(bits.value, passes, GROUPS.length);
   counts[GROUPS.findIndex(({ name }) => name === "pinned")] = pins.value.filter((pin) => passes[pin]).length;
   return counts;
@@ -102,7 +126,12 @@ const order = computed(() => {
 });
 
 /** The latents of the list, in its order. */
-export const rows = computed(() => passing(order.value, filters.value.map(({ mask }) => mask)));
+export const rows = computed(() =>
+  passing(
+    order.value,
+    filters.value.map(({ mask }) => mask),
+  ),
+);
 
 /** What hides everything, if nothing is left. */
 export const hiding = computed(() => (rows.value.length > 0 ? [] : blockers(filters.value)));

@@ -42,7 +42,13 @@ export function isSkewed(values: ArrayLike<number>): boolean {
 
 /** 0 to 1; NaN stays NaN. */
 export function position({ log, low, high }: Scale, value: number): number {
-  const place = log ? (value > low ? Math.log(value / low) / Math.log(high / low) : value === value ? 0 : NaN) : (value - low) / (high - low);
+  const place = log
+    ? value > low
+      ? Math.log(value / low) / Math.log(high / low)
+      : value === value
+        ? 0
+        : NaN
+    : (value - low) / (high - low);
   return place < 0 ? 0 : place > 1 ? 1 : place;
 }
 

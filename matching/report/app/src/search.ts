@@ -1,8 +1,7 @@
 // Search: a latent by its number, or tokens and explanations by their text.
 
 export type Query =
-  | { kind: "latent"; sae: string | null; latent: number }
-  | { kind: "text"; text: string; exact: boolean };
+  { kind: "latent"; sae: string | null; latent: number } | { kind: "text"; text: string; exact: boolean };
 
 /** Null if there is nothing to look for. `#123`, `seed1:123`, `"exact"`, or any text. */
 export function parseQuery(query: string, saes: readonly string[]): Query | null {
@@ -15,7 +14,9 @@ export function parseQuery(query: string, saes: readonly string[]): Query | null
   const latent = text.slice(colon + 1).replace(/^#/, "");
   if (colon > 0 && /^\d+$/.test(latent) && saes.includes(sae)) return { kind: "latent", sae, latent: Number(latent) };
   const quoted = /^"(.+)"$/.exec(text);
-  return quoted ? { kind: "text", text: quoted[1], exact: true } : { kind: "text", text: text.toLowerCase(), exact: false };
+  return quoted
+    ? { kind: "text", text: quoted[1], exact: true }
+    : { kind: "text", text: text.toLowerCase(), exact: false };
 }
 
 /** Words in lower case and as they are, one for each token of the vocabulary. */
@@ -63,12 +64,18 @@ export function matchingTexts(joined: Joined, { text, exact }: { text: string; e
 }
 
 /** `tokens` are (L, width), -1 for none; a latent is found if any of its tokens or its explanation is. */
-export function textMask(numLatents: number, tokens: readonly Int32Array[], words: Uint8Array | null, texts: Uint8Array | null): Uint8Array {
+export function textMask(
+  numLatents: number,
+  tokens: readonly Int32Array[],
+  words: Uint8Array | null,
+  texts: Uint8Array | null,
+): Uint8Array {
   const mask = texts ? texts.slice() : new Uint8Array(numLatents);
   if (!words) return mask;
   for (const column of tokens) {
     const width = column.length / numLatents;
-    for (let at = 0; at < column.length; at++) if (column[at] >= 0 && words[column[at]]) mask[Math.floor(at / width)] = 1;
+    for (let at = 0; at < column.length; at++)
+      if (column[at] >= 0 && words[column[at]]) mask[Math.floor(at / width)] = 1;
   }
   return mask;
 }

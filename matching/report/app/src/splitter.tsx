@@ -23,8 +23,15 @@ export function Splitter() {
   };
   return (
     <div
-      class="splitter" role="separator" aria-orientation="vertical" aria-label="Width of the latent's panel" tabIndex={0}
-      aria-valuemin={LEAST} aria-valuemax={MOST} aria-valuenow={Math.round(detailWidth.value)} onKeyDown={onKeyDown}
+      class="splitter"
+      role="separator"
+      aria-orientation="vertical"
+      aria-label="Width of the latent's panel"
+      tabIndex={0}
+      aria-valuemin={LEAST}
+      aria-valuemax={MOST}
+      aria-valuenow={Math.round(detailWidth.value)}
+      onKeyDown={onKeyDown}
       onPointerDown={(event) => event.currentTarget.setPointerCapture(event.pointerId)}
       onPointerMove={drag}
     />

@@ -56,12 +56,23 @@ test("the filter that empties the list is named", () => {
 });
 
 // Each latent's decoder and encoder: partner, cosine, best cosine.
-const D = { partner: [0, 1, 2, 3, -1, 4], cosine: [0.9, 0.9, 0.9, 0.1, NaN, 0.7], best: [0.9, 0.9, 0.9, 0.8, 0.2, 0.7] };
-const E = { partner: [0, 2, 1, 3, -1, 4], cosine: [0.8, 0.8, 0.5, 0.2, NaN, 0.9], best: [0.8, 0.8, 0.5, 0.9, 0.1, 0.9] };
+const D = {
+  partner: [0, 1, 2, 3, -1, 4],
+  cosine: [0.9, 0.9, 0.9, 0.1, NaN, 0.7],
+  best: [0.9, 0.9, 0.9, 0.8, 0.2, 0.7],
+};
+const E = {
+  partner: [0, 2, 1, 3, -1, 4],
+  cosine: [0.8, 0.8, 0.5, 0.2, NaN, 0.9],
+  best: [0.8, 0.8, 0.5, 0.9, 0.1, 0.9],
+};
 
 function planted(sides: ("decoder" | "encoder")[]) {
   const arrays: Record<string, Float32Array | Int32Array> = {};
-  for (const [name, { partner, cosine, best }] of [["decoder", D], ["encoder", E]] as const) {
+  for (const [name, { partner, cosine, best }] of [
+    ["decoder", D],
+    ["encoder", E],
+  ] as const) {
     arrays[`${name}.partner`] = Int32Array.from(partner);
     arrays[`${name}.cosine`] = Float32Array.from(cosine);
     arrays[`${name}.best`] = Int32Array.of(0, 1, 2, 0, 0, 4);
@@ -111,7 +122,10 @@ test("criteria are those of twinsae match", () => {
 
 test("with one side, or without firing, what cannot be told is not offered", () => {
   const known = (bits: number) => GROUPS.filter(({ name }) => bits & bitOf(name)).map(({ name }) => name);
-  assert.deepEqual(known(knownGroups(planted(["decoder", "encoder"]))), GROUPS.map(({ name }) => name));
+  assert.deepEqual(
+    known(knownGroups(planted(["decoder", "encoder"]))),
+    GROUPS.map(({ name }) => name),
+  );
   const alone = { ...planted(["encoder"]), fires: null };
   assert.deepEqual(known(knownGroups(alone)), ["encoder", "max_encoder", "mutual_nearest", "near_floor", "pinned"]);
   assert.deepEqual(members(alone, "encoder", 0.7), [0, 1, 5]);

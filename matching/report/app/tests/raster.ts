@@ -23,9 +23,18 @@ test("pixels have the mean colour of the points of the list; others are grey", (
   colours[0] = 1;
   const palette = Uint8Array.of(100, 0, 0, 0, 200, 50);
   const image = new Uint32Array(4);
-  draw(image, 2, { pixels, colours, palette }, Uint32Array.from({ length: 5000 }, (_, i) => (i < 3000 ? 0 : i === 3000 ? 1 : i === 3001 ? 3 : 4)), [9, 8, 7]);
+  draw(
+    image,
+    2,
+    { pixels, colours, palette },
+    Uint32Array.from({ length: 5000 }, (_, i) => (i < 3000 ? 0 : i === 3000 ? 1 : i === 3001 ? 3 : 4)),
+    [9, 8, 7],
+  );
   const [red, green, blue, alpha] = new Uint8Array(image.buffer);
-  assert.deepEqual([red, green, blue, alpha], [Math.floor((100 * 1998) / 4998), Math.floor((200 * 3000) / 4998), Math.floor((50 * 3000) / 4998), 255]);
+  assert.deepEqual(
+    [red, green, blue, alpha],
+    [Math.floor((100 * 1998) / 4998), Math.floor((200 * 3000) / 4998), Math.floor((50 * 3000) / 4998), 255],
+  );
   assert.deepEqual([...new Uint8Array(image.buffer, 4, 3)], [100, 0, 0]);
   assert.deepEqual([...new Uint8Array(image.buffer, 8, 4)], [9, 8, 7, 70]);
   assert.equal(image[3], 0);
@@ -33,8 +42,17 @@ test("pixels have the mean colour of the points of the list; others are grey", (
 
 test("few points are drawn 3 x 3", () => {
   const image = new Uint32Array(25);
-  draw(image, 5, { pixels: Int32Array.of(12), colours: Uint8Array.of(0), palette: Uint8Array.of(1, 2, 3) }, Uint32Array.of(0), [0, 0, 0]);
-  assert.deepEqual([...image.keys()].filter((p) => image[p]), [6, 7, 8, 11, 12, 13, 16, 17, 18]);
+  draw(
+    image,
+    5,
+    { pixels: Int32Array.of(12), colours: Uint8Array.of(0), palette: Uint8Array.of(1, 2, 3) },
+    Uint32Array.of(0),
+    [0, 0, 0],
+  );
+  assert.deepEqual(
+    [...image.keys()].filter((p) => image[p]),
+    [6, 7, 8, 11, 12, 13, 16, 17, 18],
+  );
 });
 
 test("the nearest point of the list", () => {

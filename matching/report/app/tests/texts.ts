@@ -36,7 +36,8 @@ test("texts are found as one by one", () => {
   const texts = ["Alpha beta", "", "betaALPHA\nbeta", "İstanbul beta", "none", "alpha"];
   const joined = join(texts);
   const plain = (text: string) => texts.map((each) => +each.toLowerCase().includes(text));
-  for (const text of ["alpha", "beta", "a", "x", "none"]) assert.deepEqual([...matchingTexts(joined, { text, exact: false })], plain(text), text);
+  for (const text of ["alpha", "beta", "a", "x", "none"])
+    assert.deepEqual([...matchingTexts(joined, { text, exact: false })], plain(text), text);
   assert.deepEqual([...matchingTexts(joined, { text: "Alpha", exact: true })], [1, 0, 0, 0, 0, 0]);
   assert.deepEqual([...matchingTexts(join([]), { text: "a", exact: false })], []);
 });
@@ -54,7 +55,10 @@ const manifest = {
   format: "twinsae-report/1",
   threshold: 0.7,
   saes: [sae("seed0"), sae('s=&#"1'), sae("alone"), sae("seed3")],
-  pairs: [{ a: 0, b: 1 }, { a: 1, b: 3 }],
+  pairs: [
+    { a: 0, b: 1 },
+    { a: 1, b: 3 },
+  ],
 } as unknown as Manifest;
 
 async function open() {
@@ -66,13 +70,38 @@ async function open() {
   await openManifest();
 }
 
-const START = { base: 0, other: 1, show: [], threshold: 0.7, ranges: {}, ids: [], query: "", sort: { column: "id", down: false }, latent: null, pins: [], axes: JOINT, box: null, columns: null };
+const START = {
+  base: 0,
+  other: 1,
+  show: [],
+  threshold: 0.7,
+  ranges: {},
+  ids: [],
+  query: "",
+  sort: { column: "id", down: false },
+  latent: null,
+  pins: [],
+  axes: JOINT,
+  box: null,
+  columns: null,
+};
 
 test("an address holds the whole view", async () => {
   await open();
   const all = {
-    base: 1, other: 3, show: ["and", "pinned"], threshold: 0.35, ranges: { decoder: { low: 0.5, high: null }, "score.a b&c": { low: -1e-7, high: 2 } }, ids: [3, 1], query: ' "a&b=c#d+e %', sort: { column: "decoder.lead", down: true },
-    latent: 0, pins: [9, 2], axes: { x: "decoder.best", y: "fires_per_million", colour: "none", logX: false, logY: true }, box: { x: { low: 0.1, high: 0.9 }, y: { low: null, high: 5 } }, columns: ["decoder", "score.a b&c"],
+    base: 1,
+    other: 3,
+    show: ["and", "pinned"],
+    threshold: 0.35,
+    ranges: { decoder: { low: 0.5, high: null }, "score.a b&c": { low: -1e-7, high: 2 } },
+    ids: [3, 1],
+    query: ' "a&b=c#d+e %',
+    sort: { column: "decoder.lead", down: true },
+    latent: 0,
+    pins: [9, 2],
+    axes: { x: "decoder.best", y: "fires_per_million", colour: "none", logX: false, logY: true },
+    box: { x: { low: 0.1, high: 0.9 }, y: { low: null, high: 5 } },
+    columns: ["decoder", "score.a b&c"],
   };
   assert.deepEqual(decode(encode(all, manifest), manifest), all);
   assert.deepEqual(decode(encode({ ...START, columns: [] }, manifest), manifest), { ...START, columns: [] });
@@ -90,16 +119,30 @@ test("what an address cannot mean is left out", async () => {
 });
 
 function column(name: string, values: number[]) {
-  const info = { num_latents: values.length, columns: [{ name, label: name, help: "", digits: 1 }] } as unknown as Manifest["saes"][0];
+  const info = {
+    num_latents: values.length,
+    columns: [{ name, label: name, help: "", digits: 1 }],
+  } as unknown as Manifest["saes"][0];
   const pair = orient({}, [], true, values.length);
-  return columnsOf(info, { numbers: { [name]: Float32Array.from(values) }, sharedWith: null, peakToken: null, firstTokens: null }, pair);
+  return columnsOf(
+    info,
+    { numbers: { [name]: Float32Array.from(values) }, sharedWith: null, peakToken: null, firstTokens: null },
+    pair,
+  );
 }
 
 test("exports hold float32 exactly, and quote texts", () => {
   const columns = [...column("c", [0.1, NaN, 16777216, 1 / 3]).values()];
   const rows = Uint32Array.of(3, 1, 0, 2);
   const text = csv({ title: "a\nb" }, columns, rows, (i) => `"${i}",\nx`);
-  assert.deepEqual(text.trimEnd().split("\n"), ["# title: a b", "id,c,label", '3,0.333333343,"""3"", x"', '1,,"""1"", x"', '0,0.100000001,"""0"", x"', '2,16777216,"""2"", x"']);
+  assert.deepEqual(text.trimEnd().split("\n"), [
+    "# title: a b",
+    "id,c,label",
+    '3,0.333333343,"""3"", x"',
+    '1,,"""1"", x"',
+    '0,0.100000001,"""0"", x"',
+    '2,16777216,"""2"", x"',
+  ]);
   assert.equal(Math.fround(Number("0.333333343")), Math.fround(1 / 3));
   const { provenance, latents } = JSON.parse(json({ threshold: 0.7 }, columns, rows, (i) => `</script>${i}`));
   assert.deepEqual(provenance, { threshold: 0.7 });
@@ -115,13 +158,21 @@ test("code for Python names the path as a string, and a link ends no comment", (
 });
 
 test("scales go there and back", () => {
-  for (const [values, log] of [[[-0.05, 0.99], false], [[0, 0.5, 40, 123456], true], [[3, 3], false], [[5, 5], true], [[NaN], false], [[0, 0], true]] as const) {
+  for (const [values, log] of [
+    [[-0.05, 0.99], false],
+    [[0, 0.5, 40, 123456], true],
+    [[3, 3], false],
+    [[5, 5], true],
+    [[NaN], false],
+    [[0, 0], true],
+  ] as const) {
     const scale = scaleOf(values, log);
     assert.ok(scale.low < scale.high);
     for (const share of [0, 0.25, 1]) assert.ok(Math.abs(position(scale, valueAt(scale, share)) - share) < 1e-9);
     const marks = ticks(scale, 5);
     assert.ok(marks.length >= 2 && marks.length <= 8, `${marks}`);
-    for (const value of values) if (!Number.isNaN(value) && value > 0) assert.ok(value >= scale.low && value <= scale.high);
+    for (const value of values)
+      if (!Number.isNaN(value) && value > 0) assert.ok(value >= scale.low && value <= scale.high);
   }
   const log = scaleOf([0, 1, 100], true);
   assert.equal(position(log, 0), 0);
@@ -130,5 +181,8 @@ test("scales go there and back", () => {
 });
 
 test("numbers as the list shows them", () => {
-  assert.deepEqual([format(NaN, 3), format(0.12345, 3), format(1234.56, 1), format(1234567, 1), format(3, 0)], ["–", "0.123", "1,234.6", "1,234,567", "3"]);
+  assert.deepEqual(
+    [format(NaN, 3), format(0.12345, 3), format(1234.56, 1), format(1234567, 1), format(3, 0)],
+    ["–", "0.123", "1,234.6", "1,234,567.0", "3"],
+  );
 });
