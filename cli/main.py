@@ -17,6 +17,7 @@ from .bench.side_by_side import BenchAbove, BenchAll, BenchCandidates, BenchEnco
 from .bench.training import BenchTraining
 from .certainty import Certainty
 from .chain import Chain
+from .contexts import Contexts
 from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
@@ -106,6 +107,7 @@ TWINSAE = Family(
         "train": Train,
         "evaluate": Evaluate,
         "fire": Fire,
+        "contexts": Contexts,
         "match": Match,
         "match-all": MatchAll,
         "stable": Stable,

@@ -1,7 +1,9 @@
 """Files that are either complete or absent, whatever interrupts their writing."""
 
+import glob
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,15 +17,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; what is written there becomes ``path`` on success.
 
     The data reach the disk before the name does (fsync, rename, fsync of the folder), so that
-    ``path`` holds the old content or the new, never a part. One process at a time may write a
-    given ``path``: the temporary name is fixed, so that a killed run leaves at most one such file
-    and the next write replaces it.
+    ``path`` holds the old content or the new, never a part. Several processes, on one host or on
+    several that share the folder, may write the same ``path``: each has a temporary name of its
+    own, and the last to end wins. What a killed process left is deleted by the next write on its
+    host.
 
     Raises:
         OSError: the write failed, for example because the disk is full; it names ``path``, whose
             old content is untouched, and the temporary file is gone.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    host = f".{path.name}.{socket.gethostname()}"
+    temporary = path.with_name(f"{host}-{os.getpid()}.tmp")
+    _delete_leftovers(path.parent, host)
     try:
         yield temporary
         _sync(temporary)
@@ -35,6 +40,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _delete_leftovers(folder: Path, host: str) -> None:
+    for leftover in folder.glob(f"{glob.escape(host)}-*.tmp"):
+        process = leftover.name.removeprefix(f"{host}-").removesuffix(".tmp")
+        if process.isdecimal() and not _lives(int(process)):
+            leftover.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's; too large to be sent a signal
+        return True
+    return True
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from resource import getpagesize
 from typing import NamedTuple, Self
 
+from .control_groups import memory_left
 from .units import format_bytes
 
 DEFAULT_SHARE = 0.75
@@ -23,10 +24,12 @@ class MemoryNeed(NamedTuple):
 
 
 def available_memory() -> int:
-    """Return the bytes that can be allocated without swapping (Linux's MemAvailable)."""
+    """Return the bytes that can be allocated without swapping, within control groups' limits."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
+            available = int(line.split()[1]) * 1024
+            left = memory_left()
+            return available if left is None else min(available, left)
     raise OSError("/proc/meminfo has no line MemAvailable")
 
 

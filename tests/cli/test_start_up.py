@@ -193,3 +193,13 @@ def test_without_a_command_it_shows_the_help_and_fails(tmp_path: Path):
     for code, out, _ in run_each([[], ["bench"], ["figure"]], tmp_path):
         assert code == 2
         assert out.startswith("example:")
+
+
+def test_the_package_runs_as_a_module(tmp_path: Path):
+    command = [sys.executable, "-m", "twinsae.cli", "match", "--help"]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "usage: twinsae match" in finished.stdout
+    mistyped = subprocess.run([*command[:3], "mach"], capture_output=True, text=True, cwd=tmp_path)
+    assert mistyped.returncode == 2
+    assert "did you mean" in mistyped.stderr

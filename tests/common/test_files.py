@@ -1,6 +1,8 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,15 +60,47 @@ def test_an_os_error_names_the_file_that_could_not_be_written(tmp_path):
     assert caught.value.errno == errno.ENOSPC
 
 
-def test_a_leftover_of_a_killed_run_is_replaced(tmp_path):
-    path = tmp_path / "a.txt"
-    with atomic_write(path) as temporary:
-        name = temporary
+_WRITE = """
+import sys, time
+from pathlib import Path
+from twinsae.common.files import atomic_write
+for number in range(int(sys.argv[3])):
+    with atomic_write(Path(sys.argv[1])) as temporary:
+        temporary.write_text(sys.argv[2] * 10_000)
+        print("writes", flush=True)
+        time.sleep(float(sys.argv[4]))
+"""
+
+
+def writer(path, letter, times, seconds):
+    command = [sys.executable, "-c", _WRITE, str(path), letter, str(times), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_what_a_killed_process_left_is_deleted_by_the_next_write(tmp_path):
+    path = tmp_path / "a[1].txt"
+    killed = writer(path, "k", 1, 60)
+    killed.stdout.readline()
+    (leftover,) = tmp_path.iterdir()
+    with atomic_write(path) as temporary:  # the process lives: its file stays
         temporary.write_text("x")
-    name.write_text("a much longer leftover")
+    assert sorted(tmp_path.iterdir()) == sorted([path, leftover])
+    killed.kill()
+    killed.wait()
     with atomic_write(path) as temporary:
         temporary.write_text("y")
     assert path.read_text() == "y"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_processes_may_write_the_same_path(tmp_path):
+    path = tmp_path / "a.txt"
+    writers = [writer(path, letter, 100, 0) for letter in "ab"]
+    for each in writers:
+        output, _ = each.communicate(timeout=60)
+        assert each.returncode == 0
+        assert output.count("writes") == 100
+    assert path.read_text() in ("a" * 10_000, "b" * 10_000)
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -12,6 +12,7 @@ import twinsae.kernels.topk
 import twinsae.matching
 import twinsae.sae
 import twinsae.sae.activations
+import twinsae.sae.contexts
 import twinsae.sae.evaluation
 import twinsae.sae.firing
 import twinsae.sae.plug
@@ -22,6 +23,7 @@ MODULES = {
     "matching": [twinsae.matching],
     "sae": [twinsae.sae],
     "activations": [twinsae.sae.activations],
+    "contexts": [twinsae.sae.contexts],
     "evaluation": [twinsae.sae.evaluation],
     "firing": [twinsae.sae.firing],
     "plug": [twinsae.sae.plug],

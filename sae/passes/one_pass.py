@@ -1,12 +1,10 @@
-"""SAEs that are counted in one pass over activations, and the files that keep what was counted."""
+"""SAEs that encode activations in one pass, and the files that keep what was gathered so far."""
 
 import json
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,62 +13,33 @@ from torch import Tensor
 
 from ...common.files import atomic_write
 from ...common.progress import Progress
-from ...common.tables import table_facts
-from ..activations import ActivationStore
-from ..formats.stored import StoredSAE
 from ..model import SAE
-from .sums import FiringSums
-from .table import FORMAT
+from .jobs import Job
+
+SAVE_SECONDS = 60.0
+"""What was gathered is saved every so often."""
 
 _BATCH = 2048
-_PART = ".part.npz"  # the sums of a pass that has not ended
-
-
-@dataclass(frozen=True)
-class Job:
-    """One SAE to count."""
-
-    name: str
-    stored: StoredSAE
-    file: Path
-    """Its table's place."""
-    facts: Mapping[str, Any]
-    """What the table's description says: sae, activations, tokens."""
-
-    def is_done(self) -> bool:
-        """Return whether the table is there already."""
-        try:
-            return self.fits(table_facts(self.file, FORMAT))
-        except (FileNotFoundError, ValueError):
-            return False
-
-    def fits(self, facts: Mapping[str, Any]) -> bool:
-        """Return whether other facts are of the same SAE and activations, wherever these lie."""
-        return _identity(facts) == _identity(self.facts)
-
-
-def _identity(facts: Mapping[str, Any]) -> object:
-    sae = facts["sae"]
-    return sae["sha256"], sae["config"], facts["activations"]["sha256"], facts["tokens"]
+_PART = ".part.npz"  # what a pass that has not ended gathered
 
 
 class _Pass:
-    """The sums of one SAE, while they grow."""
+    """What is gathered of one SAE, while it grows."""
 
     def __init__(self, job: Job) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._sae = SAE.from_stored(job.stored).to(device, torch.float32)
         self._job = job
         self._part = job.file.with_suffix(_PART)
-        self._sums = FiringSums(job.stored.config.num_latents)
+        self._sums = job.kind.begin(job.stored.config.num_latents)
 
     @property
     def tokens(self) -> int:
-        """How many tokens were counted."""
+        """How many tokens were taken in."""
         return self._sums.tokens
 
     def resume(self) -> None:
-        """Take the sums of an earlier call, if they are of the same SAE and activations."""
+        """Take what an earlier call gathered, if it is of the same SAE and activations."""
         try:
             with np.load(self._part, allow_pickle=False) as state:
                 if self._job.fits(json.loads(str(state["facts"]))):
@@ -83,7 +52,7 @@ class _Pass:
             ) from error
 
     def add(self, x: Tensor, first: int) -> None:
-        """Count activations (n, D), of which the first is row ``first``, except for those known."""
+        """Take in activations (n, D), the first of token ``first``, except for those known."""
         rest = x[max(self.tokens - first, 0) :]
         if not len(rest):
             return
@@ -95,7 +64,7 @@ class _Pass:
             raise ValueError(f"{self._job.name}: {error}") from error
 
     def save(self) -> None:
-        """Keep the sums, for a call that goes on from here."""
+        """Keep what was gathered, for a call that goes on from here."""
         facts = json.dumps(self._job.facts)
         content: dict[str, Any] = {"facts": np.array(facts), **self._sums.state()}
         self._part.parent.mkdir(parents=True, exist_ok=True)
@@ -105,47 +74,49 @@ class _Pass:
     def finish(self) -> None:
         """Write the table."""
         versions = {name: version(name) for name in ("twinsae", "numpy", "torch")}
-        self._sums.result().save(self._job.file, {**self._job.facts, "versions": versions})
+        self._sums.save(self._job.file, {**self._job.facts, "versions": versions})
         self._part.unlink()
 
 
 def run(
     jobs: Sequence[Job],
-    store: ActivationStore,
+    read: Callable[[slice], Tensor],
     rows: int,
     *,
     save_seconds: float,
     progress: Progress,
 ) -> None:
-    """Count the first ``rows`` activations for all jobs, and write their tables.
+    """Read activations once for all jobs that are not done, and write their tables.
 
     Args:
-        jobs: all of the store's width.
-        store: at least ``rows`` activations.
-        rows: the tokens to count.
-        save_seconds: the sums are saved every so often.
-        progress: told of the phase "fire", in tokens.
+        jobs: all of the activations' width and of one kind.
+        read: gives the activations (n, D) of some tokens, in the order of the pass.
+        rows: the tokens to take in, from 0 on.
+        save_seconds: what was gathered is saved every so often.
+        progress: told of the kind's phase, in tokens.
 
     Raises:
-        ValueError: saved sums are corrupt; an activation or a value is NaN or infinite.
+        ValueError: a saved state is corrupt; an activation or a value is NaN or infinite.
         OSError: a file could not be written.
     """
-    passes = [_Pass(job) for job in jobs]
+    passes = [_Pass(job) for job in jobs if not job.is_done()]
     for each in passes:
         each.resume()
         each.save()  # a folder that cannot be written to is told before the work
     done = min((each.tokens for each in passes), default=rows)
-    progress("fire", done, rows, "tokens")
+    phase = jobs[0].kind.phase
+    progress(phase, done, rows, "tokens")
     saved = time.monotonic()
     while done < rows:
-        x = store.gather(np.arange(done, min(done + _BATCH, rows)))
+        stop = min(done + _BATCH, rows)
+        x = read(slice(done, stop))
         for each in passes:
             each.add(x, done)
-        done += len(x)
+        done = stop
         if time.monotonic() - saved >= save_seconds:
             for each in passes:
                 each.save()
             saved = time.monotonic()
-        progress("fire", done, rows, "tokens")
+        progress(phase, done, rows, "tokens")
     for each in passes:
         each.finish()
