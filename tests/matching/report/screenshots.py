@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 from .browser_views import SCHEMES, SIZES, show_views
 
 # Latents that are surely shared and fire neither seldom nor always.
-ADDRESS = "#show=and_equal&fires_per_million=100:10000&sort=-decoder"
+ADDRESS = "#show=and_equal&fires_per_million=1000:60000&sort=-decoder"
 
 
 def write_picture(picture: bytes, file: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 from twinsae.matching.report import latents, render
+from twinsae.matching.schema import validate
 
 from .browser_views import column, expect_count, rows
 from .planted_browser import plant
@@ -46,3 +47,9 @@ def test_a_shared_latent_is_two_clicks_away(open_page, report):
             expect(article).to_contain_text(f"{pair[f'{side}.cosine'][latent]:.3f}")
         # How sure the match is, in a word.
         expect(article).to_contain_text(re.compile("Clear|Another latent|tie|closer", re.I))
+
+
+def test_what_is_planted_is_a_valid_report(planted):
+    found = validate(planted.folder)
+    assert found.checked
+    assert found.faults == []
