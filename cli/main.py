@@ -40,6 +40,7 @@ from .stable import Stable
 from .stopping import StoppedBySignal
 from .substitute import Substitute
 from .train import Train
+from .validate import Validate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,6 +120,7 @@ TWINSAE = Family(
         "series": Series,
         "metrics": Metrics,
         "report": Report,
+        "validate": Validate,
         "figure": FIGURE,
         "convert": Convert,
         "list": List,
@@ -135,7 +137,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: the command line without the program's name; None means `sys.argv[1:]`.
 
     Returns:
-        The exit code: 0; 1 if `bench gpu` finds a kernel wrong; 2 after an error that the user can
+        The exit code: 0; 1 if `bench gpu` finds a kernel wrong or
+            `validate` a file; 2 after an error that the user can
         mend; 130 after Ctrl-C, 143 after SIGTERM while it trains.
     """
     words = sys.argv[1:] if words is None else words

@@ -95,6 +95,18 @@ def named_sae(text: str) -> tuple[str | None, StrPath]:
     return name, sae(rest)
 
 
+def named_place(text: str) -> tuple[str | None, Path]:
+    """Read the path of a file or folder, as PATH or NAME=PATH; return its name, if any, and it.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals or Path(text).exists():
+        return None, existing(text)
+    return name, existing(rest)
+
+
 MATCH, RUN, MANY = "summary.json", "log.jsonl", "seeds.json"
 _WRITERS = {MATCH: "`twinsae match`", RUN: "`twinsae train`", MANY: "`twinsae match-all`"}
 

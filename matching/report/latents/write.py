@@ -221,13 +221,13 @@ class _Writer:
                 "tokens": contexts.facts["tokens"],
                 "logit_lens": contexts.lens is not None,
             }
-        config = load(sae.path).config
+        architecture, k = _architecture(sae.path)
         return {
             "name": sae.name,
-            "num_latents": config.num_latents,
-            "d_in": config.d_in,
-            "architecture": config.activation,
-            "k": config.k or None,
+            "num_latents": sae.facts["num_latents"],
+            "d_in": sae.facts["d_in"],
+            "architecture": architecture,
+            "k": k,
             "sha256": sae.sha256,
             "path": "/".join(sae.path.parts[-2:]),
             "firing_tokens": columns.firing_tokens,
@@ -243,6 +243,15 @@ class _Writer:
             "offsets": np.cumsum([0, *map(len, parts)]).astype(np.uint32),
         }
         write_chunk(self._data, f"sae{number}/text", arrays, {})
+
+
+def _architecture(path: Path) -> tuple[str, int | None]:
+    """Return an SAE's activation and its k; what was matched may be bare matrices without one."""
+    try:
+        config = load(path).config
+    except ValueError:
+        return "unknown", None
+    return config.activation, config.k or None
 
 
 def _saes_of(pairs: Sequence[Pair], folder: Path) -> dict[str, _Sae]:
