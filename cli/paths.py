@@ -116,9 +116,19 @@ def match_folder(text: str) -> Path:
     return _written(text, MATCH)
 
 
-def match_or_run(text: str) -> Path:
-    """Read the path of a folder that `twinsae match` or `twinsae train` wrote, likewise."""
-    return _written(text, MATCH, RUN)
+def reportable(text: str) -> Path:
+    """Read the path of a folder that `twinsae report` can draw, or of one with matches in it.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing to draw in it.
+    """
+    path = existing(text)
+    if any((path / file).is_file() for file in _WRITERS) or any(path.rglob(MATCH)):
+        return path
+    raise FileNotFoundError(
+        f"no {MATCH}, {MANY} or {RUN} in {path}, and no match below it: expected a folder of "
+        "`twinsae match`, `twinsae match-all` or `twinsae train`, or one with matches in it"
+    )
 
 
 def matches(text: str) -> Path:
@@ -131,9 +141,9 @@ def many_matches(text: str) -> Path:
     return _written(text, MANY)
 
 
-def is_match(path: Path) -> bool:
-    """Return whether `twinsae match` wrote this folder."""
-    return (path / MATCH).is_file()
+def has_matches(path: Path) -> bool:
+    """Return whether `twinsae match` or `twinsae match-all` wrote this folder."""
+    return any((path / file).is_file() for file in (MATCH, MANY))
 
 
 def _written(text: str, *files: str) -> Path:

@@ -1,6 +1,7 @@
 """From a figure's name and a folder to its files."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -48,7 +49,7 @@ def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -
     files = FIGURES[name](place, **options).save(folder, name)
     told = folder / f"{name}.json"
     with atomic_write(told) as temporary:
-        temporary.write_text(json.dumps(_provenance(name, place, options), indent=2) + "\n")
+        temporary.write_text(json.dumps(_provenance(name, place, folder, options), indent=2) + "\n")
     return [*files, told]
 
 
@@ -162,12 +163,6 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     **SERIES_FIGURES,
 }
 
-OF_SEEDS = (
-    *("alignment", "unique-by-seeds", "frequency", "thresholds", "max-vs-matched", "max-cosine"),
-    *("donut", "heat-map", "counts-by-seeds", "matched-cosine"),
-)
-"""The figures that a folder of `match_all` is enough for, if the latents' firing was counted."""
-
 
 def _criterion(folder: Path) -> str:
     """Say what counts as shared, as an axis says it."""
@@ -178,7 +173,8 @@ def _threshold(pairs: list[Pair]) -> float:
     return float(pairs[0].summary["overlap"]["threshold"])
 
 
-def _provenance(name: str, place: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(name: str, place: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a figure in ``folder`` is of; paths are from there, as the folder may travel."""
     files = [path for path in (place, *(place / file for file in SUMMARIES)) if path.is_file()]
     # A series that is made on the spot is of all matches below.
     files = files or sorted(place.rglob(SUMMARY))
@@ -188,5 +184,11 @@ def _provenance(name: str, place: Path, options: Mapping[str, Any]) -> dict[str,
         "figure": name,
         "versions": {package: version(package) for package in ("twinsae", "matplotlib")},
         "options": {key: str(value) for key, value in options.items()},
-        "from": [{"path": str(path.resolve()), "sha256": sha256(path)} for path in files],
+        "from": [
+            {
+                "path": Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix(),
+                "sha256": sha256(path),
+            }
+            for path in files
+        ],
     }

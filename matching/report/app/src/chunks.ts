@@ -51,6 +51,7 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
 interface Waiting {
   promise: Promise<Chunk>;
   arrived: (base64: string) => void;
+  failed: (error: Error) => void;
 }
 const chunks = new Map<string, Waiting>();
 
@@ -58,8 +59,9 @@ function expect(name: string): { waiting: Waiting; isNew: boolean } {
   const known = chunks.get(name);
   if (known) return { waiting: known, isNew: false };
   let arrived!: (base64: string) => void;
-  const promise = new Promise<string>((resolve) => (arrived = resolve)).then(decode).then((content) => unpack(content));
-  const waiting = { promise, arrived };
+  let failed!: (error: Error) => void;
+  const script = new Promise<string>((resolve, reject) => ((arrived = resolve), (failed = reject)));
+  const waiting = { promise: script.then(decode).then((content) => unpack(content)), arrived, failed };
   chunks.set(name, waiting);
   return { waiting, isNew: true };
 }
@@ -69,7 +71,7 @@ export function receive(name: string, base64: string): void {
   expect(name).waiting.arrived(base64);
 }
 
-/** Loads the chunk data/NAME.js once, and returns it again at each later call. */
+/** Loads the chunk data/NAME.js once, and returns it again at each later call; rejects if there is none. */
 export function load<Facts>(name: string): Promise<Chunk<Facts>> {
   const { waiting, isNew } = expect(name);
   // The page itself names the first chunks; their scripts may still be under way.
@@ -78,7 +80,7 @@ export function load<Facts>(name: string): Promise<Chunk<Facts>> {
     script.src = `data/${name}.js`;
     script.onerror = () => {
       chunks.delete(name);
-      console.error(`data/${name}.js could not be loaded`);
+      waiting.failed(new Error(`data/${name}.js could not be loaded.`));
     };
     document.head.append(script);
   }
