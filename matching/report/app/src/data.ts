@@ -87,9 +87,12 @@ export class Strings {
   all(): string[] {
     const letters = bytewise.decode(this.bytes);
     const { offsets } = this;
+    const isAscii = (text: string) => /^[\x00-\x7f]*$/.test(text);
+    if (isAscii(letters))
+      return Array.from({ length: this.length }, (_, i) => letters.slice(offsets[i], offsets[i + 1]));
     return Array.from({ length: this.length }, (_, i) => {
       const text = letters.slice(offsets[i], offsets[i + 1]);
-      return /^[\x00-\x7f]*$/.test(text) ? text : this.text(i);
+      return isAscii(text) ? text : this.text(i);
     });
   }
 }

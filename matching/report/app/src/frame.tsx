@@ -7,7 +7,7 @@ import { chosenAxes, placeOf } from "./plotaxes.ts";
 import { position, ticks, tickText } from "./scale.ts";
 import { axes, box, latent, pins } from "./state.ts";
 
-export const LEFT = 46;
+export const LEFT = 52;
 export const RIGHT = 10;
 export const TOP = 8;
 export const BOTTOM = 36;

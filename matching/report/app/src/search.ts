@@ -44,10 +44,13 @@ export interface Joined {
 
 export function join(texts: readonly string[]): Joined {
   const starts = new Uint32Array(texts.length + 1);
-  // A letter may have more places in lower case: each text is compared in the form that it is searched in.
-  const lower = texts.map((text) => (text.toLowerCase().length === text.length ? text.toLowerCase() : text));
   for (let i = 0; i < texts.length; i++) starts[i + 1] = starts[i] + texts[i].length + 1;
-  return { exact: texts.join("\n"), lower: lower.join("\n"), starts };
+  const exact = texts.join("\n");
+  const lower = exact.toLowerCase();
+  if (lower.length === exact.length) return { exact, lower, starts };
+  // A few letters take more places in lower case: texts with such letters are searched as they are.
+  const same = texts.map((text) => (text.toLowerCase().length === text.length ? text.toLowerCase() : text));
+  return { exact, lower: same.join("\n"), starts };
 }
 
 /** Which of the joined texts contain the text. */

@@ -59,7 +59,7 @@ test("the filter that empties the list is named", () => {
 const D = {
   partner: [0, 1, 2, 3, -1, 4],
   cosine: [0.9, 0.9, 0.9, 0.1, NaN, 0.7],
-  best: [0.9, 0.9, 0.9, 0.8, 0.2, 0.7],
+  best: [0.9, 0.9, 0.9, 0.8, 0.25, 0.7],
 };
 const E = {
   partner: [0, 2, 1, 3, -1, 4],
@@ -115,6 +115,8 @@ test("criteria are those of twinsae match", () => {
   };
   assert.deepEqual(Object.keys(expected).sort(), GROUPS.map(({ name }) => name).sort());
   for (const [name, latents] of Object.entries(expected)) assert.deepEqual(members(data, name, tau), latents, name);
+  // A cosine at the threshold is not above it; one at the floor is near it.
+  assert.deepEqual(members(data, "decoder", Math.fround(0.9)), []);
   // float32(0.7) is a little less than 0.7.
   assert.ok(!members(data, "decoder", tau).includes(5));
   assert.ok(members(data, "decoder", 0.69).includes(5));

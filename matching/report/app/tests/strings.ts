@@ -23,5 +23,6 @@ test("all strings, of any alphabet, split letters included", () => {
     expected.map((_, i) => strings.text(i)),
     expected,
   );
+  assert.deepEqual(new Strings(Buffer.from("abc"), Uint32Array.of(0, 1, 1, 3)).all(), ["a", "", "bc"]);
   assert.deepEqual([strings.text(-1), strings.text(99)], ["", ""]);
 });

@@ -114,6 +114,7 @@ test("what an address cannot mean is left out", async () => {
   const wrong = "#base=nobody&with=alone&threshold=x&ids=10,-1,1.5,b,4&latent=99&box=1:2&sort=&decoder=a:b&foo=1";
   assert.deepEqual(decode(wrong, manifest), { ...START, ids: [4] });
   assert.deepEqual(decode("#base=seed3", manifest), { ...START, base: 3, other: 1 });
+  assert.equal(decode("#q=a+b%20c", manifest).query, "a+b c");
   for (const text of ["", "1", "1:2:3", "a:"]) assert.equal(parseRange(text), null);
   assert.deepEqual(parseRange(":-2e3"), { low: null, high: -2000 });
 });
