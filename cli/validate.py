@@ -38,5 +38,6 @@ class Validate:
         for path in found.unseen:
             say(f"not checked, as it is not there any more: {path}")
         count = len(found.faults)
-        say(f"{', '.join(found.checked)}: {f'{count:,} faults' if count else 'valid'}")
+        verdict = f"{count:,} fault{'s' * (count > 1)}" if count else "valid"
+        say(f"{', '.join(found.checked)}: {verdict}")
         return int(count > 0)

@@ -1,6 +1,6 @@
 """What is wrong with the data of a report."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ _OF_A = ("partner", "cosine", "best", "best_cosine", "lead", "price")
 _OF_B = ("back_best", "back_best_cosine", "back_lead")
 
 
-def report_faults(data: Path) -> Iterator[str]:
+def report_faults(data: Path, matchings: Collection[str] | None) -> Iterator[str]:
     """Yield in one line each what is wrong with the chunks of a report.
 
     The manifest is checked against its schema; then that each chunk is there, undamaged and of the
@@ -24,6 +24,8 @@ def report_faults(data: Path) -> Iterator[str]:
 
     Args:
         data: the folder with ``manifest.js``.
+        matchings: the SHA-256 of the files of matchings beside it, of which the report must be;
+            None where there are none.
 
     Raises:
         ImportError: the package jsonschema is not installed.
@@ -32,10 +34,10 @@ def report_faults(data: Path) -> Iterator[str]:
     manifest = reader.read(MANIFEST)
     if manifest is not None:
         facts = manifest.facts
-        faults = [f"{data / MANIFEST}.js: {fault}" for fault in schema_faults(facts, FORMAT)]
-        yield from faults
+        faults = list(schema_faults(facts, FORMAT)) or list(_pair_faults(facts, matchings))
+        yield from (f"{data / MANIFEST}.js: {fault}" for fault in faults)
         if not faults:
-            yield from _chunk_faults(reader, facts)
+            _check_chunks(reader, facts)
             yield from reader.others()
     yield from reader.faults
 
@@ -82,15 +84,21 @@ class _Reader:
             yield f"{file} is of no chunk that the manifest names"
 
 
-def _chunk_faults(reader: _Reader, manifest: dict[str, Any]) -> Iterator[str]:
-    """Check all chunks; the faults are left with the reader, except for the manifest's own."""
+def _pair_faults(manifest: dict[str, Any], matchings: Collection[str] | None) -> Iterator[str]:
+    saes = len(manifest["saes"])
+    for number, pair in enumerate(manifest["pairs"]):
+        if not pair["a"] < pair["b"] < saes:
+            yield f"pairs[{number}]: expected two of {saes} SAEs, got {pair['a']} and {pair['b']}"
+        if matchings is not None and not set(pair["matchings"].values()) <= set(matchings):
+            yield f"pairs[{number}]: it is of another matching: run `twinsae report` again"
+
+
+def _check_chunks(reader: _Reader, manifest: dict[str, Any]) -> None:
+    """Check all chunks; the faults are left with the reader."""
     saes = manifest["saes"]
     for pair in manifest["pairs"]:
-        a, b = pair["a"], pair["b"]
-        if not a < b < len(saes):
-            yield f"{MANIFEST}: expected a pair of two of {len(saes)} SAEs, got {a} and {b}"
-            return
-        _check_pair(reader, pair, saes[a]["num_latents"], saes[b]["num_latents"])
+        sizes = (saes[pair[letter]]["num_latents"] for letter in "ab")
+        _check_pair(reader, pair, *sizes)
     for number, sae in enumerate(saes):
         _check_sae(reader, number, sae)
     if manifest["corpus"] is not None:

@@ -41,11 +41,11 @@ def schema_faults(content: object, format_name: str) -> Iterator[str]:
         raise ImportError(
             'schemas are checked by jsonschema: pip install "twinsae[validate]"'
         ) from error
-    errors = Draft202012Validator(schema(format_name)).iter_errors(content)
-    for error in sorted(errors, key=lambda error: [str(part) for part in error.absolute_path]):
+    found = Draft202012Validator(schema(format_name)).iter_errors(content)
+    for each in sorted(found, key=lambda one: [str(part) for part in one.absolute_path]):
         place = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
+            f"[{part}]" if isinstance(part, int) else f".{part}" for part in each.absolute_path
         )
-        said = " ".join(error.message.split())
+        said = " ".join(each.message.split())
         shown = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
         yield f"{place.removeprefix('.') or 'the document'}: {shown}"

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...common.files import StrPath
+from ...common.files import StrPath, sha256
 from ...common.tables import read_json
 from ..match_all import ALL_FORMAT, ALL_SUMMARY
-from ..match_files import SUMMARY
+from ..match_files import SIDES, SUMMARY
 from .matches import match_faults, unseen_inputs
 from .reports import MANIFEST, report_faults
 
@@ -41,22 +41,31 @@ def validate(folder: StrPath) -> Validated:
         ImportError: the package jsonschema is not installed.
     """
     place, found = Path(folder), Validated()
-    for match in _matches(place, found.faults):
+    matches = _matches(place, found.faults)
+    for match in matches:
         faults = list(match_faults(match))
         found.checked.append(f"matching {match}")
         found.faults.extend(faults)
         if not faults:
             found.unseen.extend(path for path in unseen_inputs(match) if path not in found.unseen)
+    # Which matching a report is of is told by files that are as they should be.
+    matchings = None if found.faults else _matchings(matches)
     for data in (place / below for below in _REPORTS):
         if (data / f"{MANIFEST}.js").is_file():
             found.checked.append(f"report {data}")
-            found.faults.extend(report_faults(data))
+            found.faults.extend(report_faults(data, matchings))
     if not found.checked and not found.faults:
         raise FileNotFoundError(
             f"nothing to check in {place}: expected a folder of `twinsae match`, `twinsae "
             "match-all` or `twinsae report`"
         )
     return found
+
+
+def _matchings(matches: list[Path]) -> set[str] | None:
+    """Return the SHA-256 of all matchings' files; None where there are none."""
+    files = [match / f"{side}.npz" for match in matches for side in SIDES]
+    return {sha256(file) for file in files if file.is_file()} or None
 
 
 def _matches(place: Path, faults: list[str]) -> list[Path]:

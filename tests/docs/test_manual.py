@@ -10,6 +10,7 @@ import twinsae.kernels.decode
 import twinsae.kernels.grads
 import twinsae.kernels.topk
 import twinsae.matching
+import twinsae.matching.schema
 import twinsae.sae
 import twinsae.sae.activations
 import twinsae.sae.contexts
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MODULES = {
     "matching": [twinsae.matching],
+    "match-files": [twinsae.matching.schema],
     "sae": [twinsae.sae],
     "activations": [twinsae.sae.activations],
     "contexts": [twinsae.sae.contexts],

@@ -54,8 +54,8 @@ def read_interpretations(
                 columns = of_sae(table, name, facts["num_latents"])
                 found.scores[name] = {key: _float32(values) for key, values in columns.items()}
         need_scores(found.scores, table, list(saes))
-    for name, place in explanations:
-        _add(found, saes, name, Path(place))
+    for given, place in explanations:
+        _add(found, saes, given, Path(place))
     return found
 
 
