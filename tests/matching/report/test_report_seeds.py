@@ -135,16 +135,28 @@ def test_a_pair_keeps_its_names_and_links_to_its_report(matches, parse):
 
 
 @pytest.mark.slow
-def test_figures_over_seeds(matches, parse):
-    path = render(matches)
+def test_figures_over_seeds(matches, tmp_path, parse):
+    lines = ["sae,latent,score"]
+    lines += [f"{name},{latent},0.{latent}5" for name in NAMES[:2] for latent in range(10)]
+    (tmp_path / "scores.csv").write_text("\n".join(lines))
+    path = render(matches, scores=tmp_path / "scores.csv")
     found = parse(path)
     ids = [attributes["id"] for tag, attributes in found.elements if tag == "figure"]
     assert ids == [
         *("fig-1", "fig-2", "thresholds", "max-vs-matched", "max-cosine"),
-        *("donut", "heat-map", "counts-by-seeds", "matched-cosine"),
+        *(
+            "scores",
+            "score-histogram",
+            "score-pairs",
+            "donut",
+            "heat-map",
+            "counts-by-seeds",
+            "matched-cosine",
+        ),
     ]
     rows = (path.parent / "figures/alignment.csv").read_text().splitlines()
     assert len(rows) == 1 + 10  # of the first pair alone
     assert "Of seed0 and seed1; the report of another pair's folder draws that" in found.all_text()
-    assert not found.tags() & {"script", "img", "i", "b "}
+    assert "expected a column explanation_cosine" in found.classes["missing"]
+    assert not found.tags() & {"script", "img", "i"}
     assert "#fig-2" in dict(found.links())
