@@ -32,6 +32,7 @@ from .match_all import MatchAll
 from .metrics import Metrics
 from .null import Null
 from .options import first_line, parse, suggestion
+from .pool import Pool
 from .report import Report
 from .series import Series
 from .splitting import Splitting
@@ -109,6 +110,7 @@ TWINSAE = Family(
         "match": Match,
         "match-all": MatchAll,
         "stable": Stable,
+        "pool": Pool,
         "null": Null,
         "certainty": Certainty,
         "substitute": Substitute,

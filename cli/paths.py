@@ -95,8 +95,13 @@ def named_sae(text: str) -> tuple[str | None, StrPath]:
     return name, sae(rest)
 
 
-MATCH, RUN, MANY = "summary.json", "log.jsonl", "seeds.json"
-_WRITERS = {MATCH: "`twinsae match`", RUN: "`twinsae train`", MANY: "`twinsae match-all`"}
+MATCH, RUN, MANY, STABLE = "summary.json", "log.jsonl", "seeds.json", "stable.json"
+_WRITERS = {
+    MATCH: "`twinsae match`",
+    RUN: "`twinsae train`",
+    MANY: "`twinsae match-all`",
+    STABLE: "`twinsae stable`",
+}
 
 
 def match_folder(text: str) -> Path:
@@ -117,6 +122,11 @@ def matches(text: str) -> Path:
 def many_matches(text: str) -> Path:
     """Read the path of a folder that `twinsae match-all` wrote, likewise."""
     return _written(text, MANY)
+
+
+def stable_latents(text: str) -> Path:
+    """Read the path of a folder in which `twinsae stable` has run, likewise."""
+    return _written(text, STABLE)
 
 
 def is_match(path: Path) -> bool:
