@@ -30,8 +30,13 @@ def table(found: dict[str, Any]) -> Table:
 def remarks(found: dict[str, Any]) -> Iterator[str]:
     """Yield what else there is to know of the pool, in lines."""
     members = found["members_l0"].values()
-    yield f"{sum(members) / len(members):.2f} members of a seed are active on a token on average"
-    if not found["threshold"]:
-        yield f"an L0 of {found['l0']:.2f} is out of reach: all positive scores are active"
+    mean = sum(members) / len(members)
+    yield f"{mean:.2f} members of a seed are active on a token on average"
+    least = min(row["l0"] for row in found["compared"] if row["as"] != "as_trained")
+    if least < 0.99 * found["l0"]:
+        yield (
+            f"an L0 of {found['l0']:.2f} is out of reach: not so many scores are positive; "
+            f"--l0 {mean:.2f} compares all at one L0"
+        )
     if found["never_active"]:
         yield f"{found['never_active']:,} latents have no member that was active: not fitted"

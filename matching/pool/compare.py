@@ -60,7 +60,7 @@ def compare(
     reached = rows[0]["l0"]
     for place, (name, sae) in enumerate(named):
         rows.append(trained[place])
-        for how, latents in _choices(source.groups.members[:, place], energy[place]):
+        for how, latents in choices(source.groups.members[:, place], energy[place]):
             made = cut(sae, latents)
             tune(made, fitting, held_out, reached)
             rows.append(row(name, how, made))
@@ -69,8 +69,14 @@ def compare(
     return {"l0": wanted, "threshold": float(pooled.threshold[0]), "compared": rows}
 
 
-def _choices(members: Ints, energy: Floats) -> Iterator[tuple[str, Ints]]:
-    """Yield which latents of an SAE to keep, by the name of the choice; none of no latents."""
+def choices(members: Ints, energy: Floats) -> Iterator[tuple[str, Ints]]:
+    """Yield which latents of an SAE to keep, by the name of the choice, ascending.
+
+    Args:
+        members: (P,) the SAE's latents in the groups; -1: none. "members" is left out where all
+            are -1.
+        energy: (L,).
+    """
     yield "all", np.arange(len(energy))
     own = np.sort(members[members >= 0])
     if len(own):

@@ -12,8 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...common.blocks import slices
 from ...kernels.topk import linear_above
 from ...sae import SAE
+
+_PLACES = 2**23  # scores at once, of which about half are positive: 12 bytes each
 
 Scores = NDArray[np.float32]
 Batches = Callable[[], Iterable[Tensor]]
@@ -56,10 +59,12 @@ def set_l0(sae: SAE, batches: Batches, l0: float) -> None:
     """
     bias = sae.encoder.bias - sae.encoder.weight @ sae.b_dec
     tokens = sum(len(x) for x in batches())
+    size = max(_PLACES // sae.config.num_latents, 1)
 
     def scores_above(floor: float) -> Iterator[Scores]:
         for x in batches():
-            yield linear_above(x, sae.encoder.weight, bias, floor).values.numpy()
+            for rows in slices(len(x), size):
+                yield linear_above(x[rows], sae.encoder.weight, bias, floor).values.numpy()
 
     assert sae.threshold is not None
     with torch.no_grad():

@@ -11,6 +11,7 @@ from twinsae.cli.main import main
 from twinsae.common.tables import load_table
 from twinsae.matching import match_all
 from twinsae.matching.pool import pool
+from twinsae.matching.pool.compare import choices
 from twinsae.matching.pool.files import FORMAT, POOL
 from twinsae.matching.pool.fitting import Affine, Sums, fit, members_of, own_affine
 from twinsae.matching.pool.groups import Groups, groups_of, mean_directions, unit
@@ -163,9 +164,10 @@ def test_scale_and_bias_against_a_dense_computation(transcode: bool) -> None:
         assert found.l0[s] == pytest.approx(counted)
 
 
-def test_one_member_that_is_always_active_is_found_again() -> None:
+@pytest.mark.parametrize("transcode", [False, True])
+def test_one_member_that_is_always_active_is_found_again(transcode: bool) -> None:
     rows = unit(np.random.default_rng(5).normal(size=(6, D)))
-    sae = sae_of(rows, k=6, seed=2)
+    sae = sae_of(rows, k=6, seed=2, transcode=transcode)
     with torch.no_grad():
         sae.encoder.bias += 50.0
     groups = Groups(np.arange(6), np.stack([np.arange(6), np.full(6, -1)], axis=1))
@@ -262,6 +264,13 @@ def test_a_cut_has_the_scores_and_rows_of_its_latents(activation: str, transcode
     lengths = sae.W_dec.detach().norm(dim=1).double().numpy()[latents]
     np.testing.assert_allclose(dense(made, x), dense(sae, x)[:, latents] * lengths, rtol=1e-4)
     np.testing.assert_allclose(made.W_dec.norm(dim=1), 1, rtol=1e-6)
+
+
+def test_what_is_kept_of_a_seed() -> None:
+    energy = np.array([1.0, 5, 0, 3, 5])
+    kept = {how: which.tolist() for how, which in choices(np.array([3, -1, 1]), energy)}
+    assert kept == {"all": [0, 1, 2, 3, 4], "members": [1, 3], "largest": [1, 3, 4]}
+    assert [how for how, _ in choices(np.array([-1]), energy)] == ["all", "largest"]
 
 
 # --- the whole
