@@ -107,8 +107,13 @@ def named_place(text: str) -> tuple[str | None, Path]:
     return name, existing(rest)
 
 
-MATCH, RUN, MANY = "summary.json", "log.jsonl", "seeds.json"
-_WRITERS = {MATCH: "`twinsae match`", RUN: "`twinsae train`", MANY: "`twinsae match-all`"}
+MATCH, RUN, MANY, STABLE = "summary.json", "log.jsonl", "seeds.json", "stable.json"
+_WRITERS = {
+    MATCH: "`twinsae match`",
+    RUN: "`twinsae train`",
+    MANY: "`twinsae match-all`",
+    STABLE: "`twinsae stable`",
+}
 
 
 def match_folder(text: str) -> Path:
@@ -139,6 +144,11 @@ def matches(text: str) -> Path:
 def many_matches(text: str) -> Path:
     """Read the path of a folder that `twinsae match-all` wrote, likewise."""
     return _written(text, MANY)
+
+
+def stable_latents(text: str) -> Path:
+    """Read the path of a folder in which `twinsae stable` has run, likewise."""
+    return _written(text, STABLE)
 
 
 def has_matches(path: Path) -> bool:

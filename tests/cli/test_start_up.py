@@ -131,6 +131,8 @@ ERRORS = {
     "substitute a --store a": "MATCH_DIR: no summary.json in a: expected a folder of `twinsae "
     "match`",
     "substitute no --store a": "MATCH_DIR: no does not exist",
+    "pool a --store a --out o": "DIR: no stable.json in a: expected a folder of `twinsae stable`",
+    "pool no --store a --out o": "DIR: no does not exist",
     "figure alignmnt a": "there is no command 'twinsae figure alignmnt'; did you mean alignment?",
     "figure alignment a": "MATCHES: no summary.json or seeds.json in a: expected a folder of "
     "`twinsae match` or `twinsae match-all`",
