@@ -1,4 +1,4 @@
-# make demo | test | test-peers | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | web | docs | bench | bench-full | bench-peers | package | clean
+# make demo | test | test-peers | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | web | web-committed | web-screenshots | docs | bench | bench-browser | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
@@ -24,7 +24,7 @@ FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web docs bench bench-full bench-peers package clean
+.PHONY: setup demo test test-peers oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package clean
 
 setup: $(DEV)
 
@@ -137,9 +137,17 @@ typecheck: $(DEV) links
 web: $(APP)/node_modules/.installed
 	cd $(APP) && npm run --silent check && npm run --silent test && npm run --silent build
 
+# Fails if the committed page is not what its sources make.
+web-committed: web
+	git diff --exit-code --stat -- matching/report/static
+
 $(APP)/node_modules/.installed: $(APP)/package-lock.json
 	cd $(APP) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@
+
+# The manual's pictures of the latent browser. Needs Chromium, and a report: make web-screenshots REPORT=runs/.../report
+web-screenshots: $(DEV)
+	$(VENV)/bin/python -m tests.matching.report.screenshots $(REPORT) docs/guides/latent-browser
 
 # The manual, in build/site. The variable silences an advertisement for another generator.
 docs: $(DEV) links
@@ -150,6 +158,10 @@ bench: $(DEV)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench all $(BENCH)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench scaling
 	$(VENV)/bin/twinsae bench match $(BENCH_MATCH)
+
+# The latent browser with 131,072 latents, in Chromium; temporary files of 1.5 GiB.
+bench-browser: $(DEV)
+	$(VENV)/bin/python -m tests.matching.report.measure_browser $(BENCH_BROWSER)
 
 # The largest matches; temporary files of 4.5 GiB.
 bench-full: bench

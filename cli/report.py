@@ -42,6 +42,13 @@ class Report:
     default found from the first SAE's path."""
     baseline: Annotated[Path | None, Argument(paths.matches)] = None
     """Of matches: another folder of the same command to show beside, such as of untrained SAEs."""
+    scores: Annotated[Path | None, Argument(paths.existing, metavar="FILE")] = None
+    """Of matches: a CSV table of scores of explanations, as `twinsae figure scores` takes it."""
+    explanations: Annotated[
+        tuple[tuple[str | None, Path], ...], Argument(paths.named_place, metavar="[SAE=]PATH")
+    ] = ()
+    """Of matches: a CSV table with the columns sae, latent and explanation; or SAE=DIR, delphi's
+    results for one SAE."""
     serve: bool = False
     """Serve the page at 127.0.0.1 until Ctrl-C, for a browser that cannot open the files; it is
     written first if it is not there."""
@@ -50,8 +57,8 @@ class Report:
 
     def __post_init__(self) -> None:
         """Raise for options that are of no use to such a folder, or without --serve."""
-        for name, given in (("run_folder", self.run_folder), ("baseline", self.baseline)):
-            if given is not None and not paths.has_matches(self.dir):
+        for name in ("run_folder", "baseline", "scores", "explanations"):
+            if getattr(self, name) and not paths.has_matches(self.dir):
                 raise ValueError(
                     f"{name}: only for a folder of `twinsae match` or `twinsae match-all`, and "
                     f"{self.dir} is none"
@@ -74,6 +81,8 @@ class Report:
                     self.dir,
                     run=self.run_folder,
                     baseline=self.baseline,
+                    scores=self.scores,
+                    explanations=self.explanations,
                     say=say,
                     progress=progress,
                 )

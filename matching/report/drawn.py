@@ -12,7 +12,7 @@ from ..figures.from_seeds import fired, read_latents
 from ..figures.pairs import Pair
 from ..figures.thresholds import LINES
 from . import links, words
-from .catalogue import BOTH, CATALOGUE, EITHER, FIRING, SEEDS, Entry
+from .catalogue import BOTH, CATALOGUE, EITHER, FIRING, SCORES, SEEDS, Entry
 from .inline import inline_svg
 
 FOLDER = "figures"
@@ -26,6 +26,8 @@ class Source(NamedTuple):
     pairs: Sequence[Pair]
     complete: bool
     """Whether three SAEs or more are matched, some with all others."""
+    scores: Path | None = None
+    """A table of scores of explanations."""
 
     @property
     def is_both(self) -> bool:
@@ -65,9 +67,19 @@ def shown_figures(source: Source, report: Path, *, browser: bool) -> list[Shown]
     for entry in CATALOGUE:
         if entry.needs in met:
             found.append(_drawn(entry, source, report, browser=browser))
+        elif entry.needs == SCORES and source.scores is not None:
+            found.append(_scored(entry, source, report, browser=browser))
         else:
             found.append(Shown(entry, None, reason if entry.needs == FIRING else "", {}))
     return found
+
+
+def _scored(entry: Entry, source: Source, report: Path, *, browser: bool) -> Shown:
+    """Draw a figure of scores, unless the table lacks what it needs."""
+    try:
+        return _drawn(entry, source, report, browser=browser)
+    except ValueError as error:
+        return Shown(entry, None, f" ({words.without_paths(str(error))})", {})
 
 
 def _met(source: Source) -> tuple[set[str], str]:
@@ -89,6 +101,11 @@ def _drawn(entry: Entry, source: Source, report: Path, *, browser: bool) -> Show
     if entry.needs == EITHER and "decoder" not in pair.summary["sides"] and entry.first_pair:
         options["side"] = "encoder"
     place = pair.folder if entry.first_pair else source.folder
+    if entry.needs == SCORES and source.scores is not None:
+        if entry.name == "explanations":
+            place = source.scores
+        else:
+            options["scores"] = source.scores
     written = draw(entry.name, place, report / FOLDER, **options)
     files = {_called(path, entry.name): f"{FOLDER}/{path.name}" for path in written}
     label = f"{entry.title}. {entry.reads}"

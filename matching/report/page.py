@@ -1,6 +1,6 @@
 """`twinsae report`: one folder with a page, for whatever our commands wrote."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..match_files import SUMMARY
 from . import latents, words
 from .drawn import Source, shown_figures
 from .examples import examples
+from .latents.interpretations import Interpretations, read_interpretations
 from .listing import render_listing
 from .overview import CONTENTS, Variables, subject
 from .pair_page import pair_variables
@@ -29,6 +30,8 @@ def render(
     *,
     run: StrPath | None = None,
     baseline: StrPath | None = None,
+    scores: StrPath | None = None,
+    explanations: Sequence[tuple[str | None, StrPath]] = (),
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -47,6 +50,10 @@ def render(
             folders up.
         baseline: of a match: another folder of the same kind, shown beside, such as that of
             untrained SAEs.
+        scores: of a match: a CSV table of scores of explanations, for the latent browser and the
+            figures of scores; see `figures.score_files.read_scores`.
+        explanations: of a match: texts for the latent browser; see
+            `latents.interpretations.read_interpretations`.
         say: is told in a line if the latents cannot be browsed, and why.
         progress: told how far the data of the latent browser have come.
 
@@ -64,10 +71,13 @@ def render(
         log = _log(pairs[0], run)
         other = None if baseline is None else _baseline(Path(baseline), place, pairs)
         title = " of ".join(reversed(subject(log)))
-        reason = _browse(place, title, say or _nobody, progress)
-        return _write(place, pairs, other, log, reason)
-    for name, given in (("run", run), ("baseline", baseline)):
-        if given is not None:
+        said = read_interpretations(place, scores=scores, explanations=explanations)
+        reason = _browse(place, said, title, say or _nobody, progress)
+        table = None if scores is None else Path(scores)
+        return _write(place, pairs, other, log, table, reason)
+    options = {"run": run, "baseline": baseline, "scores": scores, "explanations": explanations}
+    for name, given in options.items():
+        if given:
             raise ValueError(f"{name}: only for the report of a match, and {place} is none")
     if (place / LOG).is_file():
         return render_training(place)
@@ -86,14 +96,19 @@ def _log(pair: Pair, run: StrPath | None) -> TrainingLog | None:
 
 
 def _write(
-    folder: Path, pairs: list[Pair], baseline: Path | None, log: TrainingLog | None, reason: str
+    folder: Path,
+    pairs: list[Pair],
+    baseline: Path | None,
+    log: TrainingLog | None,
+    scores: Path | None,
+    reason: str,
 ) -> Path:
     """Write the page; ``reason`` says why the latents cannot be browsed, if they cannot."""
     seeds = None if (folder / SUMMARY).is_file() else read_seeds(folder)
     browser = not reason
     variables = _variables(folder, pairs, seeds, baseline, log, browser=browser)
     many = seeds is not None and len(seeds["dictionaries"]) >= FEWEST_SEEDS
-    source = Source(folder, pairs, many and bool(seeds and seeds["in_exactly"]))
+    source = Source(folder, pairs, many and bool(seeds and seeds["in_exactly"]), scores)
     variables |= {
         "no_browser": reason,
         "figures": shown_figures(source, folder / "report", browser=browser),
@@ -134,10 +149,23 @@ def _baseline(baseline: Path, folder: Path, pairs: list[Pair]) -> Path:
     return baseline
 
 
-def _browse(folder: Path, title: str, say: Callable[[str], None], progress: Progress | None) -> str:
+def _browse(
+    folder: Path,
+    said: Interpretations,
+    title: str,
+    say: Callable[[str], None],
+    progress: Progress | None,
+) -> str:
     """Write the latent browser; return why it cannot be written, or nothing."""
     try:
-        latents.write_browser(folder, folder / "report", title=title, progress=progress)
+        latents.write_browser(
+            folder,
+            folder / "report",
+            scores=said.scores,
+            explanations=said.explanations,
+            title=title,
+            progress=progress,
+        )
     except (FileNotFoundError, ValueError) as error:
         line = " ".join(str(error).split())
         say(f"the latents cannot be browsed: {line}")

@@ -7,13 +7,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from twinsae.matching import Matching
 
 from .planted_browser import plant
 
 TAU = 0.7
 BOTH = ("decoder", "encoder")
+PATIENCE = 20_000  # ms that a page may take on a busy machine
 
 
 def made_up_matching(rng, num_a, num_b, quality):
@@ -278,6 +279,7 @@ def chromium():
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
         yield browser
@@ -304,7 +306,7 @@ def open_page(chromium, problems):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         watch(page, path.parent.as_uri(), problems)
         if prepare:
             prepare(page)

@@ -92,6 +92,16 @@ def plant(
     return Planted(folder, manifest, columns, pairs, contexts, explanations, corpus)
 
 
+def found_by(planted: Planted, sae: int, text: str) -> np.ndarray:
+    """Return the (L,) mask of latents whose tokens or explanation have this text of lower case."""
+    columns = planted.columns[sae]
+    words = [word.decode(errors="replace").lower() for word in planted.corpus.words]
+    tokens = np.column_stack([columns["peak_token"], columns["first_tokens"]])
+    hits = np.array([text in word for word in words])[tokens] & (tokens >= 0)
+    explained = [text in explanation.lower() for explanation in planted.explanations[sae]]
+    return hits.any(1) | np.array(explained)
+
+
 def _columns(rng, i, n, pairs, contexts, corpus) -> Arrays:
     shared_with = np.zeros(n, np.uint32)
     for (a, b), arrays in pairs.items():
@@ -117,7 +127,7 @@ def _columns(rng, i, n, pairs, contexts, corpus) -> Arrays:
     }
     found: Arrays = {name: values.astype(np.float32) for name, values in columns.items()}
     found["shared_with"] = shared_with
-    found["peak_token"] = np.where(count > 0, corpus.tokens[positions[first]], -1).astype(np.int32)
+    found["peak_token"] = np.where(count > 0, corpus.tokens[positions[first]].astype(np.int32), -1)
     found["first_tokens"] = contexts["top_tokens"][:, :3].astype(np.int32)
     return found
 

@@ -10,6 +10,11 @@ AT_THRESHOLDS = (0.5, 0.7, np.nextafter(np.float32(0.7), np.float32(1)))
 Arrays = dict[str, np.ndarray]
 
 
+def rounded(numbers) -> np.ndarray:
+    """Round as the report does what is shown with three digits and never compared."""
+    return (np.round(numbers * 4096.0) / 4096).astype(np.float32)
+
+
 def plant_pair(rng, features_a, features_b, good_a, good_b, *, first) -> Arrays:
     """Match latents of the same feature; what is left over is matched to what is left over."""
     num_a, num_b = len(features_a), len(features_b)
@@ -36,8 +41,8 @@ def plant_pair(rng, features_a, features_b, good_a, good_b, *, first) -> Arrays:
     arrays |= _nearest(rng, arrays, num_a, num_b)
     if first:
         cosine = arrays["decoder.cosine"]
-        arrays["decoder.sure_low"] = (0.2 * np.nan_to_num(cosine)).astype(np.float32)
-        arrays["decoder.sure_high"] = (0.3 * np.nan_to_num(cosine)).astype(np.float32)
+        arrays["decoder.sure_low"] = rounded(0.2 * np.nan_to_num(cosine))
+        arrays["decoder.sure_high"] = rounded(0.3 * np.nan_to_num(cosine))
         arrays["activations.partner"] = np.where(shared, decoder, encoder).astype(np.int32)
         arrays["activations.cosine"] = (cosine - np.float32(0.1)).astype(np.float32)
     return arrays
@@ -53,7 +58,7 @@ def _side(rng, side, partner, cosine, num_b) -> Arrays:
     arrays = {
         "partner": partner.astype(np.int32),
         "cosine": cosine,
-        "price": rng.uniform(0, 0.9, num_a).astype(np.float32) * np.nan_to_num(cosine),
+        "price": rounded(rng.uniform(0, 0.9, num_a) * np.nan_to_num(cosine)),
     }
     ends = (("", cosine, partner, num_b), ("back_", back_cosine, back, num_a))
     for prefix, own, with_, other in ends:
@@ -64,7 +69,7 @@ def _side(rng, side, partner, cosine, num_b) -> Arrays:
         best = np.where(wins, with_, rng.integers(0, other, len(own)))
         arrays[f"{prefix}best"] = best.astype(np.int32)
         arrays[f"{prefix}best_cosine"] = np.where(wins, own, rival).astype(np.float32)
-        arrays[f"{prefix}lead"] = (own - rival).astype(np.float32)
+        arrays[f"{prefix}lead"] = rounded(own - rival)
     return {f"{side}.{name}": array for name, array in arrays.items()}
 
 
@@ -77,7 +82,7 @@ def _nearest(rng, arrays, num_a, num_b) -> Arrays:
     for prefix, size, left in (("", num_a, left_b), ("back_", num_b, left_a)):
         some = rng.choice(left, size) if len(left) else np.full(size, -1)
         found[f"{prefix}nearest"] = some.astype(np.int32)
-        found[f"{prefix}nearest_cosine"] = rng.normal(0.3, 0.05, size).astype(np.float32)
+        found[f"{prefix}nearest_cosine"] = rounded(rng.normal(0.3, 0.05, size))
     return {f"decoder.{name}": array for name, array in found.items()}
 
 

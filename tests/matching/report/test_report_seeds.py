@@ -84,7 +84,14 @@ def test_cells_of_the_heat_map_lead_to_their_pair(found):
         for a, b in ((one, other), (other, one)):
             address = f"latents.html#base={quote(NAMES[a])}&with={quote(NAMES[b])}&show=and"
             assert plain(links[address]) == f"{10 * count}.0 %"
-    assert len([address for address in links if address.endswith("show=and")]) == 6
+    cells = [address for address, _ in found.links() if address.endswith("show=and")]
+    rows = [quote(name) for name in NAMES]
+    assert cells == [
+        f"latents.html#base={of}&with={other}&show=and"
+        for of in rows
+        for other in rows
+        if other != of
+    ]
 
 
 def test_criteria_have_mean_and_extremes(found):
@@ -135,16 +142,28 @@ def test_a_pair_keeps_its_names_and_links_to_its_report(matches, parse):
 
 
 @pytest.mark.slow
-def test_figures_over_seeds(matches, parse):
-    path = render(matches)
+def test_figures_over_seeds(matches, tmp_path, parse):
+    lines = ["sae,latent,score"]
+    lines += [f"{name},{latent},0.{latent}5" for name in NAMES[:2] for latent in range(10)]
+    (tmp_path / "scores.csv").write_text("\n".join(lines))
+    path = render(matches, scores=tmp_path / "scores.csv")
     found = parse(path)
     ids = [attributes["id"] for tag, attributes in found.elements if tag == "figure"]
     assert ids == [
         *("fig-1", "fig-2", "thresholds", "max-vs-matched", "max-cosine"),
-        *("donut", "heat-map", "counts-by-seeds", "matched-cosine"),
+        *(
+            "scores",
+            "score-histogram",
+            "score-pairs",
+            "donut",
+            "heat-map",
+            "counts-by-seeds",
+            "matched-cosine",
+        ),
     ]
     rows = (path.parent / "figures/alignment.csv").read_text().splitlines()
     assert len(rows) == 1 + 10  # of the first pair alone
     assert "Of seed0 and seed1; the report of another pair's folder draws that" in found.all_text()
-    assert not found.tags() & {"script", "img", "i", "b "}
+    assert "expected a column explanation_cosine" in found.classes["missing"]
+    assert not found.tags() & {"script", "img", "i"}
     assert "#fig-2" in dict(found.links())

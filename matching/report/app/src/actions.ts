@@ -56,7 +56,9 @@ export function close(): void {
 /** Numbers of latents mean nothing in another SAE: what names them is forgotten. */
 export function chooseBase(sae: number): void {
   batch(() => {
-    const matched = manifest().saes.map((_, i) => i).filter((i) => isPair(sae, i));
+    const matched = manifest()
+      .saes.map((_, i) => i)
+      .filter((i) => isPair(sae, i));
     const wanted = [state.other.value, state.base.value].find((i) => matched.includes(i));
     state.base.value = sae;
     state.other.value = wanted ?? matched[0];
@@ -74,7 +76,9 @@ export function toggleGroup(name: string): void {
   const chosen = state.show.peek();
   const family = (each: string) => GROUPS.find((group) => group.name === each)?.family;
   const isRival = (each: string) => family(each) !== "other" && family(each) === family(name);
-  state.show.value = chosen.includes(name) ? chosen.filter((each) => each !== name) : [...chosen.filter((each) => !isRival(each)), name];
+  state.show.value = chosen.includes(name)
+    ? chosen.filter((each) => each !== name)
+    : [...chosen.filter((each) => !isRival(each)), name];
 }
 
 export function setRange(name: string, range: Range): void {

@@ -7,7 +7,10 @@ import { JOINT, type Choices } from "./state.ts";
 
 /** Names the SAEs, and leaves out what is as at the start. */
 export function encode(choices: Choices, { saes, threshold }: Manifest): string {
-  const parts: [string, string][] = [["base", saes[choices.base].name], ["with", saes[choices.other].name]];
+  const parts: [string, string][] = [
+    ["base", saes[choices.base].name],
+    ["with", saes[choices.other].name],
+  ];
   const { axes, box, sort } = choices;
   if (choices.show.length > 0) parts.push(["show", choices.show.join()]);
   if (choices.threshold !== threshold) parts.push(["threshold", String(choices.threshold)]);
@@ -27,7 +30,23 @@ export function encode(choices: Choices, { saes, threshold }: Manifest): string 
 /** Colons and commas need no quoting, and are easier to read. */
 const quote = (text: string) => encodeURIComponent(text).replaceAll("%3A", ":").replaceAll("%2C", ",");
 
-const KEYS = new Set(["base", "with", "show", "threshold", "ids", "q", "sort", "columns", "x", "y", "colour", "log", "box", "pins", "latent"]);
+const KEYS = new Set([
+  "base",
+  "with",
+  "show",
+  "threshold",
+  "ids",
+  "q",
+  "sort",
+  "columns",
+  "x",
+  "y",
+  "colour",
+  "log",
+  "box",
+  "pins",
+  "latent",
+]);
 
 /** Whatever cannot be understood is left out. */
 export function decode(hash: string, { saes, pairs, threshold }: Manifest): Choices {
@@ -53,7 +72,13 @@ export function decode(hash: string, { saes, pairs, threshold }: Manifest): Choi
     sort: { column: get("sort").replace(/^-/, "") || "id", down: get("sort").startsWith("-") },
     latent: latents("latent")[0] ?? null,
     pins: latents("pins"),
-    axes: { x: get("x") || JOINT.x, y: get("y") || JOINT.y, colour: get("colour") || JOINT.colour, logX: get("log").includes("x"), logY: get("log").includes("y") },
+    axes: {
+      x: get("x") || JOINT.x,
+      y: get("y") || JOINT.y,
+      colour: get("colour") || JOINT.colour,
+      logX: get("log").includes("x"),
+      logY: get("log").includes("y"),
+    },
     box: x && y ? { x, y } : null,
     columns: given.has("columns") ? list(get("columns")) : null,
   };

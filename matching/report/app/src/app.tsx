@@ -6,6 +6,7 @@ import { startCursor } from "./actions.ts";
 import { receive } from "./chunks.ts";
 import { ListBar } from "./columnmenu.tsx";
 import { manifest, openManifest } from "./data.ts";
+import { ExportBar } from "./exportbar.tsx";
 import { GroupFilters, NumberFilters } from "./filters.tsx";
 import { Header } from "./header.tsx";
 import { Help } from "./help.tsx";
@@ -13,24 +14,62 @@ import { startHistory } from "./history.ts";
 import { startKeys } from "./keys.ts";
 import { LatentPanel } from "./latent.tsx";
 import { List } from "./list.tsx";
+import { MissingParts } from "./missing.tsx";
 import { Plot } from "./plot.tsx";
 import { Splitter, detailWidth } from "./splitter.tsx";
 import { filtersOpen, latent, tab, type Tab } from "./state.ts";
 import { startTheme } from "./theme.ts";
 import { failure, startLoading, startTexts, view } from "./view.ts";
 
-const TABS: [Tab, string][] = [["list", "List"], ["plot", "Plot"], ["latent", "Latent"]];
+const TABS: [Tab, string][] = [
+  ["list", "List"],
+  ["plot", "Plot"],
+  ["latent", "Latent"],
+];
 
 function App() {
-  if (!view.value) return <p class="loading" role={failure.value ? "alert" : "status"}>{failure.value ?? "Loading…"}</p>;
+  if (!view.value)
+    return (
+      <p class="loading" role={failure.value ? "alert" : "status"}>
+        {failure.value ?? "Loading…"}
+      </p>
+    );
   return (
     <>
       <Header />
-      {failure.value && <p class="failure" role="alert">{failure.value} <button class="link" onClick={() => (failure.value = null)}>dismiss</button></p>}
-      <nav class="tabs" aria-label="Views">{TABS.map(([name, label]) => <button key={name} aria-pressed={tab.value === name} onClick={() => (tab.value = name)}>{label}</button>)}</nav>
-      <main data-tab={tab.value} class={`${latent.value === null ? "" : "open"} ${filtersOpen.value ? "filtering" : ""}`} style={{ "--detail": `${detailWidth.value}%` }}>
-        <div class="side"><GroupFilters /><Plot /><NumberFilters /></div>
-        <div class="middle"><ListBar /><List /></div>
+      {failure.value && (
+        <p class="failure" role="alert">
+          {failure.value}{" "}
+          <button class="link" onClick={() => (failure.value = null)}>
+            dismiss
+          </button>
+        </p>
+      )}
+      <nav aria-label="Views">
+        <div class="tabs" role="tablist">
+          {TABS.map(([name, label]) => (
+            <button key={name} role="tab" aria-selected={tab.value === name} onClick={() => (tab.value = name)}>
+              {label}
+            </button>
+          ))}
+        </div>
+      </nav>
+      <main
+        data-tab={tab.value}
+        class={`${latent.value === null ? "" : "open"} ${filtersOpen.value ? "filtering" : ""}`}
+        style={{ "--detail": detailWidth.value }}
+      >
+        <div class="side">
+          <GroupFilters />
+          <Plot />
+          <NumberFilters />
+          <MissingParts />
+        </div>
+        <div class="middle">
+          <ListBar />
+          <List />
+          <ExportBar />
+        </div>
         {latent.value !== null && <Splitter />}
         <LatentPanel />
       </main>

@@ -19,24 +19,64 @@ export interface ListColumn {
   numbers?: Column;
 }
 
-const LABEL: ListColumn = { name: "label", short: "label", help: "Its explanation, else the tokens that it promotes most, else the token at its peak.", kind: "label", sortsBy: "label", width: 120 };
+const LABEL: ListColumn = {
+  name: "label",
+  short: "label",
+  help: "Its explanation, else the tokens that it promotes most, else the token at its peak.",
+  kind: "label",
+  sortsBy: "label",
+  width: 120,
+};
 
 /** All columns that the list could show, latents' numbers first. */
 export const possibleColumns = computed<ListColumn[]>(() => {
   if (!view.value) return [];
   const { columns, sae, pair } = view.value;
-  const numbers = [...columns.values()].map((column): ListColumn => ({ name: column.name, short: column.short, help: column.help || column.label, kind: column.name === "id" ? "id" : "number", sortsBy: column.name, width: column.name === "id" ? 62 : Math.max(64, 28 + 7 * column.short.length), numbers: column }));
+  const numbers = [...columns.values()].map((column): ListColumn => ({
+    name: column.name,
+    short: column.short,
+    help: column.help || column.label,
+    kind: column.name === "id" ? "id" : "number",
+    sortsBy: column.name,
+    width: column.name === "id" ? 62 : Math.max(64, 28 + 7 * column.short.length),
+    numbers: column,
+  }));
   const [id, ...rest] = numbers;
   const count = manifest().saes.length;
-  const dots: ListColumn[] = count > 2 && sae.sharedWith ? [{ name: "dots", short: "SAEs", help: "The SAEs, in order; filled: it shares this latent, by the criterion and.", kind: "dots", sortsBy: columns.has("seeds") ? "seeds" : null, width: Math.max(54, 16 + 10 * count) }] : [];
+  const dots: ListColumn[] =
+    count > 2 && sae.sharedWith
+      ? [
+          {
+            name: "dots",
+            short: "SAEs",
+            help: "The SAEs, in order; filled: it shares this latent, by the criterion and.",
+            kind: "dots",
+            sortsBy: columns.has("seeds") ? "seeds" : null,
+            width: Math.max(54, 16 + 10 * count),
+          },
+        ]
+      : [];
   const both = pair.decoder && pair.encoder;
-  const partner: ListColumn = { name: "partner", short: "partner", help: "The partner in the other SAE; two where decoder and encoder disagree.", kind: "partner", sortsBy: pair.decoder ? "decoder.partner" : "encoder.partner", width: both ? 104 : 70 };
+  const partner: ListColumn = {
+    name: "partner",
+    short: "partner",
+    help: "The partner in the other SAE; two where decoder and encoder disagree.",
+    kind: "partner",
+    sortsBy: pair.decoder ? "decoder.partner" : "encoder.partner",
+    width: both ? 104 : 70,
+  };
   return [id, LABEL, ...dots, partner, ...rest];
 });
 
-const USUAL = ["dots", "decoder", "encoder", "partner", "fires_per_million", "decoder.lead"];
+const USUAL = ["dots", "seeds", "decoder", "encoder", "partner", "fires_per_million", "decoder.lead"];
 
-export const usualNames = computed(() => USUAL.filter((name) => possibleColumns.value.some((column) => column.name === name)));
+export const usualNames = computed(() => {
+  const names = new Set(possibleColumns.value.map(({ name }) => name));
+  // Dots say more than their number; one other SAE needs neither.
+  if (names.has("dots") || manifest().saes.length < 3) names.delete("seeds");
+  const scores = [...names].filter((name) => name.startsWith("score.")).slice(0, 2);
+  return [...USUAL.filter((name) => names.has(name)), ...scores];
+});
 export const chosenNames = computed(() => columnNames.value ?? usualNames.value);
 
 /** The number and the label are always there. */
@@ -46,7 +86,8 @@ export const shownColumns = computed(() => {
   return names.flatMap((name) => chosen.get(name) ?? []);
 });
 
-export const templateOf = (columns: readonly ListColumn[]) => columns.map(({ kind, width }) => (kind === "label" ? `minmax(${width}px, 1fr)` : `${width}px`)).join(" ");
+export const templateOf = (columns: readonly ListColumn[]) =>
+  columns.map(({ kind, width }) => (kind === "label" ? `minmax(${width}px, 1fr)` : `${width}px`)).join(" ");
 export const widthOf = (columns: readonly ListColumn[]) => columns.reduce((sum, { width }) => sum + width, 0);
 
 export function Cell({ column, latent }: { column: ListColumn; latent: number }) {
@@ -62,17 +103,27 @@ function LabelText({ latent }: { latent: number }) {
   const label = labelOf(latent);
   if (label === null) return null;
   if (label.kind === "explanation") return <>{label.text}</>;
-  return <>{label.tokens.map((token, i) => <code key={i}>{token}</code>)}</>;
+  return (
+    <>
+      {label.tokens.map((token, i) => (
+        <code key={i}>{token}</code>
+      ))}
+    </>
+  );
 }
 
 function Dots({ latent }: { latent: number }) {
   const { sae, base } = view.value!;
   const mask = sae.sharedWith![latent];
   const isShared = (other: number) => (mask >>> other) & 1;
-  const others = manifest().saes.map((_, i) => i).filter((i) => i !== base);
+  const others = manifest()
+    .saes.map((_, i) => i)
+    .filter((i) => i !== base);
   return (
     <span class="dots" role="img" aria-label={`shared with ${others.filter(isShared).length} of ${others.length}`}>
-      {manifest().saes.map((_, i) => <i key={i} class={i === base ? "own" : isShared(i) ? "shared" : ""} />)}
+      {manifest().saes.map((_, i) => (
+        <i key={i} class={i === base ? "own" : isShared(i) ? "shared" : ""} />
+      ))}
     </span>
   );
 }

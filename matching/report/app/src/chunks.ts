@@ -28,7 +28,11 @@ export function unpack<Facts>(content: ArrayBuffer): Chunk<Facts> {
   const header: Header = JSON.parse(new TextDecoder().decode(new Uint8Array(content, 4, at - 4)));
   const arrays: Record<string, Numbers> = {};
   for (const { name, dtype, shape } of header.arrays) {
-    const array = new TYPES[dtype](content, at, shape.reduce((size, n) => size * n, 1));
+    const array = new TYPES[dtype](
+      content,
+      at,
+      shape.reduce((size, n) => size * n, 1),
+    );
     arrays[name] = array;
     at += Math.ceil(array.byteLength / 8) * 8;
   }
@@ -49,9 +53,12 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
 }
 
 interface Waiting {
-  promise: Promise<Chunk>;
+  /** What the chunk's script carries. */
+  script: Promise<string>;
   arrived: (base64: string) => void;
   failed: (error: Error) => void;
+  /** Unpacked when it is first asked for: the page names chunks that the first view can do without. */
+  chunk?: Promise<Chunk>;
 }
 const chunks = new Map<string, Waiting>();
 
@@ -61,7 +68,7 @@ function expect(name: string): { waiting: Waiting; isNew: boolean } {
   let arrived!: (base64: string) => void;
   let failed!: (error: Error) => void;
   const script = new Promise<string>((resolve, reject) => ((arrived = resolve), (failed = reject)));
-  const waiting = { promise: script.then(decode).then((content) => unpack(content)), arrived, failed };
+  const waiting = { script, arrived, failed };
   chunks.set(name, waiting);
   return { waiting, isNew: true };
 }
@@ -84,5 +91,6 @@ export function load<Facts>(name: string): Promise<Chunk<Facts>> {
     };
     document.head.append(script);
   }
-  return waiting.promise as Promise<Chunk<Facts>>;
+  waiting.chunk ??= waiting.script.then(decode).then((content) => unpack(content));
+  return waiting.chunk as Promise<Chunk<Facts>>;
 }

@@ -9,7 +9,8 @@ export interface Colouring {
   colours: Uint8Array;
   palette: Uint8Array;
   /** Names of the first colours; or the two ends of a ramp. */
-  legend: { kind: "names"; names: [string, string][] } | { kind: "ramp"; low: string; high: string; stops: string } | null;
+  legend:
+    { kind: "names"; names: [string, string][] } | { kind: "ramp"; low: string; high: string; stops: string } | null;
 }
 
 // They stand out on white and on near-black alike, also without colour vision.
@@ -25,10 +26,29 @@ export function colouring(view: View, bits: Uint32Array, name: string): Colourin
   if (column) {
     const { scale, values } = column;
     const colours = new Uint8Array(values.length);
-    for (let i = 0; i < colours.length; i++) colours[i] = values[i] === values[i] ? Math.round(position(scale, values[i]) * 254) : 255;
-    return { colours, palette: ramp(), legend: { kind: "ramp", low: tickText(scale.low), high: tickText(scale.high), stops: `linear-gradient(to right, ${STOPS.join(", ")})` } };
+    for (let i = 0; i < colours.length; i++)
+      colours[i] = values[i] === values[i] ? Math.round(position(scale, values[i]) * 254) : 255;
+    return {
+      colours,
+      palette: ramp(),
+      legend: {
+        kind: "ramp",
+        low: tickText(scale.low),
+        high: tickText(scale.high),
+        stops: `linear-gradient(to right, ${STOPS.join(", ")})`,
+      },
+    };
   }
-  if (name === "groups") return grouped(bits, [["and_equal", "same partner", BLUE], ["two_partners", "two partners", ORANGE], ["one_side", "one side", PURPLE]], "neither");
+  if (name === "groups")
+    return grouped(
+      bits,
+      [
+        ["and_equal", "same partner", BLUE],
+        ["two_partners", "two partners", ORANGE],
+        ["one_side", "one side", PURPLE],
+      ],
+      "neither",
+    );
   if (name === "partners") return grouped(bits, [["equal", "same partner", BLUE]], "two partners", ORANGE);
   return { colours: new Uint8Array(bits.length), palette: Uint8Array.from(rgb(BLUE)), legend: null };
 }
@@ -40,8 +60,15 @@ function grouped(bits: Uint32Array, groups: [string, string, string][], others: 
     const bit = bitOf(name);
     for (let i = 0; i < bits.length; i++) if (bits[i] & bit) colours[i] = place;
   });
-  const names: [string, string][] = [...groups.map(([, label, colour]): [string, string] => [label, colour]), [others, otherColour]];
-  return { colours, palette: Uint8Array.from(names.flatMap(([, colour]) => rgb(colour))), legend: { kind: "names", names } };
+  const names: [string, string][] = [
+    ...groups.map(([, label, colour]): [string, string] => [label, colour]),
+    [others, otherColour],
+  ];
+  return {
+    colours,
+    palette: Uint8Array.from(names.flatMap(([, colour]) => rgb(colour))),
+    legend: { kind: "names", names },
+  };
 }
 
 const STOPS = [PURPLE, BLUE, "#3c9a78", "#d8a22e", ORANGE];

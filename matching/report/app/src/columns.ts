@@ -40,57 +40,115 @@ function column(described: Described, isLatent = false): Column {
 
 const SHORT: Record<string, string> = {
   fires_per_million: "fires / M",
-  max_active: "strongest",
   mean_active: "mean act.",
-  own_cosine: "enc · dec",
-  seeds: "shared by",
-  reappearance: "reappears",
 };
 
-/** Latent numbers are the first column. */
+/** A column of similarities and the like. */
+const measure = (name: string, short: string, label: string, help: string, values: Float32Array) =>
+  column({ name, short, label, help, digits: 3, values });
+
+/** A column of latents, -1 for none. */
+const latents = (name: string, short: string, label: string, help: string, values: Int32Array) =>
+  column({ name, short, label, help, digits: 0, values }, true);
+
+/** Latents' own numbers are the first column. */
 export function columnsOf(sae: SaeInfo, { numbers }: SaeColumns, pair: Pair): Map<string, Column> {
   const ids = Int32Array.from({ length: sae.num_latents }, (_, i) => i);
-  const columns = [column({ name: "id", short: "latent", label: "latent", help: "The latent's number.", digits: 0, values: ids }, true)];
-  if (pair.decoder) columns.push(...sideColumns("decoder", pair.decoder));
-  if (pair.encoder) columns.push(...sideColumns("encoder", pair.encoder));
-  if (pair.nearest) {
-    columns.push(
-      column({ name: "nearest", short: "nearest", label: "nearest unshared latent", help: "The most similar of the other SAE's latents that are not shared, by the decoder.", digits: 0, values: pair.nearest.latent }, true),
-      column({ name: "nearest.cosine", short: "nearest cos.", label: "cosine with the nearest unshared latent", help: "Decoder cosine with it.", digits: 3, values: pair.nearest.cosine }),
-    );
-  }
-  if (pair.activations) {
-    columns.push(
-      column({ name: "activations.partner", short: "by act.", label: "partner by activations", help: "The partner when latents are matched by what they do, not by their weights.", digits: 0, values: pair.activations.latent }, true),
-      column({ name: "activations", short: "act. cos.", label: "cosine of activations", help: "Cosine of the activations with that partner's.", digits: 3, values: pair.activations.cosine }),
-    );
-  }
-  for (const { name, label, help, digits } of sae.columns) {
-    if (!numbers[name]) continue;
-    const short = SHORT[name] ?? (name.startsWith("score.") ? name.slice(6) : label);
-    columns.push(column({ name, short, label, help, digits, values: numbers[name] }));
-  }
+  const columns = [
+    latents("id", "latent", "latent", "The latent's number.", ids),
+    ...(pair.decoder ? sideColumns("decoder", pair.decoder) : []),
+    ...(pair.encoder ? sideColumns("encoder", pair.encoder) : []),
+    ...linkColumns(pair),
+    ...sae.columns
+      .filter(({ name }) => numbers[name])
+      .map(({ name, label, help, digits }) => {
+        const short = SHORT[name] ?? (name.startsWith("score.") ? name.slice(6) : label);
+        return column({ name, short, label, help, digits, values: numbers[name] });
+      }),
+  ];
   return new Map(columns.map((each) => [each.name, each]));
 }
 
+const HELP = {
+  best: "Cosine with the most similar latent of the other SAE, many to one.",
+  lead: "Matched cosine minus the best cosine with any other latent. Negative: another latent is more similar.",
+  price: "Dual price of the latent in the matching.",
+  sure: "How much the optimum falls without this pair: ",
+};
+
 function sideColumns(name: "decoder" | "encoder", side: Side): Column[] {
-  const abbreviated = name.slice(0, 3);
-  const add = (suffix: string, short: string, label: string, help: string, values: Float32Array) =>
-    column({ name: `${name}${suffix}`, short, label: `${name} ${label}`, help, digits: 3, values });
+  const brief = `${name.slice(0, 3)}.`;
+  const { partner, cosine, bestCosine, lead, price, sureLow, sureHigh } = side;
   const columns = [
-    add("", name, "cosine", `Cosine of the ${name} weights with those of the partner.`, side.cosine),
-    column({ name: `${name}.partner`, short: `${abbreviated}. partner`, label: `${name} partner`, help: `The partner that the matching of the ${name}s gives.`, digits: 0, values: side.partner }, true),
-    add(".best", `best ${abbreviated}.`, "best cosine", "Cosine with the most similar latent of the other SAE, many to one.", side.bestCosine),
-    add(".lead", `lead ${abbreviated}.`, "lead", "Matched cosine minus the best cosine with any other latent. Negative: another latent is more similar.", side.lead),
-    add(".price", `price ${abbreviated}.`, "price", "Dual price of the latent in the matching.", side.price),
+    measure(name, name, `${name} cosine`, `Cosine of the ${name} weights with those of the partner.`, cosine),
+    latents(
+      `${name}.partner`,
+      `${brief} partner`,
+      `${name} partner`,
+      `The partner by the matching of the ${name}s.`,
+      partner,
+    ),
+    measure(`${name}.best`, `best ${brief}`, `${name} best cosine`, HELP.best, bestCosine),
+    measure(`${name}.lead`, `lead ${brief}`, `${name} lead`, HELP.lead, lead),
+    measure(`${name}.price`, `price ${brief}`, `${name} price`, HELP.price, price),
   ];
-  if (side.sureLow) columns.push(add(".sure_low", `sure ${abbreviated}. ≥`, "certainty, at least", "How much the optimum falls without this pair: at least this.", side.sureLow));
-  if (side.sureHigh) columns.push(add(".sure_high", `sure ${abbreviated}. ≤`, "certainty, at most", "How much the optimum falls without this pair: at most this.", side.sureHigh));
+  if (sureLow)
+    columns.push(
+      measure(
+        `${name}.sure_low`,
+        `sure ${brief} ≥`,
+        `${name} certainty, at least`,
+        `${HELP.sure}at least this.`,
+        sureLow,
+      ),
+    );
+  if (sureHigh)
+    columns.push(
+      measure(
+        `${name}.sure_high`,
+        `sure ${brief} ≤`,
+        `${name} certainty, at most`,
+        `${HELP.sure}at most this.`,
+        sureHigh,
+      ),
+    );
+  return columns;
+}
+
+function linkColumns({ nearest, activations }: Pair): Column[] {
+  const columns = [];
+  if (nearest) {
+    const help = "The most similar of the other SAE's latents that are not shared, by the decoder.";
+    columns.push(latents("nearest", "nearest", "nearest unshared latent", help, nearest.latent));
+    columns.push(
+      measure(
+        "nearest.cosine",
+        "nearest cos.",
+        "cosine with the nearest unshared latent",
+        "Decoder cosine with it.",
+        nearest.cosine,
+      ),
+    );
+  }
+  if (activations) {
+    const help = "The partner when latents are matched by what they do, not by their weights.";
+    columns.push(latents("activations.partner", "by act.", "partner by activations", help, activations.latent));
+    columns.push(
+      measure(
+        "activations",
+        "act. cos.",
+        "cosine of activations",
+        "Cosine of the activations with that partner's.",
+        activations.cosine,
+      ),
+    );
+  }
   return columns;
 }
 
 export function format(value: number, digits: number): string {
   if (value !== value) return "–";
-  if (digits === 0 || Math.abs(value) >= 1e5) return Math.round(value).toLocaleString("en");
-  return value >= 1000 ? value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : value.toFixed(digits);
+  // Numbers below 1,000 are most, and have a quicker way.
+  if (Math.abs(value) < 999) return value.toFixed(digits);
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }

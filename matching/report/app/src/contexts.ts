@@ -24,7 +24,12 @@ export interface LatentContexts {
   histogram: Uint32Array;
   histogramEnd: number;
   /** What the logit lens promotes and suppresses most; null if it was not collected. */
-  lens: { topTokens: Uint32Array; topLogits: Float32Array; bottomTokens: Uint32Array; bottomLogits: Float32Array } | null;
+  lens: {
+    topTokens: Uint32Array;
+    topLogits: Float32Array;
+    bottomTokens: Uint32Array;
+    bottomLogits: Float32Array;
+  } | null;
 }
 
 /** Null if no contexts of the SAE were collected. */
@@ -40,7 +45,8 @@ export function read(arrays: Record<string, Numbers>, row: number): LatentContex
   const contexts = [];
   for (let c = arrays.context_offsets[row]; c < arrays.context_offsets[row + 1]; c++) contexts.push(context(arrays, c));
   const bins = arrays.histogram.length / arrays.count.length;
-  const rowOf = <T extends Numbers>(name: string, width: number) => arrays[name].subarray(row * width, (row + 1) * width) as T;
+  const rowOf = <T extends Numbers>(name: string, width: number) =>
+    arrays[name].subarray(row * width, (row + 1) * width) as T;
   const width = (arrays.top_tokens?.length ?? 0) / arrays.count.length;
   return {
     count: arrays.count[row],
@@ -62,8 +68,16 @@ function context(arrays: Record<string, Numbers>, c: number): Context {
   const before = arrays.before[c];
   const after = arrays.after[c];
   const levels = new Float32Array(before + 1 + after);
-  for (let f = arrays.fire_offsets[c]; f < arrays.fire_offsets[c + 1]; f++) levels[arrays.fire_place[f]] = arrays.fire_level[f] / 255;
-  return { kind: arrays.kind[c] === 0 ? "top" : "random", peak: arrays.peak[c], position: arrays.position[c], before, after, levels };
+  for (let f = arrays.fire_offsets[c]; f < arrays.fire_offsets[c + 1]; f++)
+    levels[arrays.fire_place[f]] = arrays.fire_level[f] / 255;
+  return {
+    kind: arrays.kind[c] === 0 ? "top" : "random",
+    peak: arrays.peak[c],
+    position: arrays.position[c],
+    before,
+    after,
+    levels,
+  };
 }
 
 /** The tokens of a context's window, as numbers of the vocabulary; the window may cross the end of a chunk. */
@@ -75,7 +89,8 @@ export async function windowOf({ position, before, after }: Context): Promise<Ui
   for (let n = Math.floor(first / per_chunk); n <= Math.floor(last / per_chunk); n++) {
     const chunk = (await load(`corpus-${n}`)).arrays.tokens;
     const start = n * per_chunk;
-    for (let at = Math.max(first, start); at <= Math.min(last, start + chunk.length - 1); at++) tokens[at - first] = chunk[at - start];
+    for (let at = Math.max(first, start); at <= Math.min(last, start + chunk.length - 1); at++)
+      tokens[at - first] = chunk[at - start];
   }
   return tokens;
 }

@@ -10,22 +10,67 @@ export interface Group {
   family: "shared" | "criterion" | "other";
 }
 
-// A group's place is its bit.
+// A group's place is its bit. Pinned latents have none: they are a list, which changes without the rest.
 export const GROUPS: Group[] = [
-  { name: "and", label: "shared", family: "shared", help: "Criterion and: decoder and encoder cosine both above the threshold, each with its own match" },
-  { name: "and_equal", label: "same partner", family: "shared", help: "Criterion and_equal: shared, and both matchings name the same partner" },
-  { name: "two_partners", label: "two partners", family: "shared", help: "Shared, but decoder and encoder have different partners" },
+  {
+    name: "and",
+    label: "shared",
+    family: "shared",
+    help: "Criterion and: decoder and encoder cosine both above the threshold, each with its own match",
+  },
+  {
+    name: "and_equal",
+    label: "same partner",
+    family: "shared",
+    help: "Criterion and_equal: shared, and both matchings name the same partner",
+  },
+  {
+    name: "two_partners",
+    label: "two partners",
+    family: "shared",
+    help: "Shared, but decoder and encoder have different partners",
+  },
   { name: "one_side", label: "one side", family: "shared", help: "Only one of the two cosines is above the threshold" },
   { name: "neither", label: "neither", family: "shared", help: "Neither cosine is above the threshold" },
   { name: "decoder", label: "decoder", family: "criterion", help: "Decoder cosine above the threshold" },
   { name: "encoder", label: "encoder", family: "criterion", help: "Encoder cosine above the threshold" },
   { name: "mean", label: "mean", family: "criterion", help: "Mean of both cosines above the threshold" },
-  { name: "max", label: "max", family: "criterion", help: "Best cosine with any latent above the threshold, in decoder and encoder" },
-  { name: "max_decoder", label: "max_decoder", family: "criterion", help: "Best decoder cosine with any latent above the threshold" },
-  { name: "max_encoder", label: "max_encoder", family: "criterion", help: "Best encoder cosine with any latent above the threshold" },
-  { name: "equal", label: "equal", family: "criterion", help: "Both matchings name the same partner, whatever the cosines" },
-  { name: "mutual_nearest", label: "mutual nearest", family: "other", help: "The latent and its most similar one of the other SAE are each other's most similar" },
-  { name: "near_floor", label: "near the chance floor", family: "other", help: "No latent of the other SAE is more similar than a random direction would be" },
+  {
+    name: "max",
+    label: "max",
+    family: "criterion",
+    help: "Best cosine with any latent above the threshold, in decoder and encoder",
+  },
+  {
+    name: "max_decoder",
+    label: "max_decoder",
+    family: "criterion",
+    help: "Best decoder cosine with any latent above the threshold",
+  },
+  {
+    name: "max_encoder",
+    label: "max_encoder",
+    family: "criterion",
+    help: "Best encoder cosine with any latent above the threshold",
+  },
+  {
+    name: "equal",
+    label: "equal",
+    family: "criterion",
+    help: "Both matchings name the same partner, whatever the cosines",
+  },
+  {
+    name: "mutual_nearest",
+    label: "mutual nearest",
+    family: "other",
+    help: "The latent and its most similar one of the other SAE are each other's most similar",
+  },
+  {
+    name: "near_floor",
+    label: "near chance",
+    family: "other",
+    help: "Near the chance floor: no latent of the other SAE is more similar than a random direction would be",
+  },
   { name: "never_fired", label: "never fired", family: "other", help: "The latent fired on no token that was counted" },
   { name: "pinned", label: "pinned", family: "other", help: "Latents that you pinned" },
 ];
@@ -49,8 +94,14 @@ export function knownGroups({ pair, fires }: GroupData): number {
   const { decoder, encoder } = pair;
   const missing = new Set<string>();
   if (!fires) missing.add("never_fired");
-  for (const [name, side] of [["decoder", decoder], ["encoder", encoder]] as const) if (!side) missing.add(name).add(`max_${name}`);
-  if (!decoder || !encoder) for (const name of ["and", "and_equal", "two_partners", "one_side", "neither", "mean", "max", "equal"]) missing.add(name);
+  for (const [name, side] of [
+    ["decoder", decoder],
+    ["encoder", encoder],
+  ] as const)
+    if (!side) missing.add(name).add(`max_${name}`);
+  if (!decoder || !encoder)
+    for (const name of ["and", "and_equal", "two_partners", "one_side", "neither", "mean", "max", "equal"])
+      missing.add(name);
   return GROUPS.reduce((bits, { name }) => (missing.has(name) ? bits : bits | bitOf(name)), 0);
 }
 
@@ -70,8 +121,8 @@ export function fixedBits({ pair, numLatents, fires, floor }: GroupData): Uint32
   return bits;
 }
 
-/** All groups of each latent. Cosines are compared as `twinsae match` does it, so that counts are the same. */
-export function groupBits(data: GroupData, fixed: Uint32Array, threshold: number, pins: readonly number[]): Uint32Array {
+/** All groups of each latent, except pinned. Cosines are compared as `twinsae match` does it, so that counts are the same. */
+export function groupBits(data: GroupData, fixed: Uint32Array, threshold: number): Uint32Array {
   const { decoder, encoder } = data.pair;
   const bit = Object.fromEntries(GROUPS.map(({ name }) => [name, bitOf(name)]));
   const bits = fixed.slice();
@@ -80,7 +131,8 @@ export function groupBits(data: GroupData, fixed: Uint32Array, threshold: number
     const e = encoder ? encoder.cosine[i] > threshold : false;
     const dBest = decoder ? decoder.bestCosine[i] > threshold : false;
     const eBest = encoder ? encoder.bestCosine[i] > threshold : false;
-    let found = (d ? bit.decoder : 0) | (e ? bit.encoder : 0) | (dBest ? bit.max_decoder : 0) | (eBest ? bit.max_encoder : 0);
+    let found =
+      (d ? bit.decoder : 0) | (e ? bit.encoder : 0) | (dBest ? bit.max_decoder : 0) | (eBest ? bit.max_encoder : 0);
     if (decoder && encoder) {
       if (d && e) found |= bit.and | (bits[i] & bit.equal ? bit.and_equal : bit.two_partners);
       else found |= d || e ? bit.one_side : bit.neither;
@@ -89,6 +141,5 @@ export function groupBits(data: GroupData, fixed: Uint32Array, threshold: number
     }
     bits[i] |= found;
   }
-  for (const pin of pins) bits[pin] |= bit.pinned;
   return bits;
 }

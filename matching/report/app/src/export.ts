@@ -9,23 +9,38 @@ export interface Provenance {
 /** Floats with nine digits give the same float32 back. */
 const number = (value: number) => (Number.isInteger(value) ? value : Number(value.toPrecision(9)));
 const quote = (text: string) => `"${text.replaceAll('"', '""')}"`;
-const head = (name: string) => (name === "id" ? "latent" : name);
 
-/** Lines of "# name: value", then a table whose unknown numbers are empty. */
-export function csv(provenance: Provenance, columns: readonly Column[], rows: Uint32Array, label: (latent: number) => string): string {
+/** Lines of "# name: value", then a table with a line for each latent; unknown numbers are empty. */
+export function csv(
+  provenance: Provenance,
+  columns: readonly Column[],
+  rows: Uint32Array,
+  label: (latent: number) => string,
+): string {
   const lines = Object.entries(provenance).map(([name, value]) => `# ${name}: ${String(value).replace(/\s+/g, " ")}`);
-  lines.push([...columns.map(({ name }) => head(name)), "label"].join());
+  lines.push([...columns.map(({ name }) => name), "label"].join());
   for (const latent of rows) {
     const cells = columns.map(({ values }) => (values[latent] !== values[latent] ? "" : number(values[latent])));
-    lines.push(`${cells.join()},${quote(label(latent))}`);
+    lines.push(`${cells.join()},${quote(label(latent).replace(/[\r\n]+/g, " "))}`);
   }
   return lines.join("\n") + "\n";
 }
 
-/** `columns` maps each name to an array; null where a number is unknown. */
-export function json(provenance: Provenance, columns: readonly Column[], rows: Uint32Array, label: (latent: number) => string): string {
-  const picked = columns.map(({ name, values }) => [head(name), Array.from(rows, (latent) => (values[latent] !== values[latent] ? null : number(values[latent])))]);
-  return JSON.stringify({ provenance, columns: { ...Object.fromEntries(picked), label: Array.from(rows, label) } }) + "\n";
+/** One object a latent; null where a number is unknown. */
+export function json(
+  provenance: Provenance,
+  columns: readonly Column[],
+  rows: Uint32Array,
+  label: (latent: number) => string,
+): string {
+  const lines = Array.from(rows, (latent) => {
+    const cells = columns.map(({ name, values }) => [
+      name,
+      values[latent] !== values[latent] ? null : number(values[latent]),
+    ]);
+    return JSON.stringify({ ...Object.fromEntries(cells), label: label(latent) });
+  });
+  return `{"provenance":${JSON.stringify(provenance)},"latents":[\n${lines.join(",\n")}\n]}\n`;
 }
 
 export const idsText = (rows: Uint32Array) => Array.from(rows).join("\n") + "\n";

@@ -27,8 +27,14 @@ export const page = { rows: 20 };
 function move(key: string): boolean {
   const last = rows.peek().length - 1;
   const steps: Record<string, number> = {
-    ArrowDown: 1, j: 1, ArrowUp: -1, k: -1,
-    PageDown: page.rows, PageUp: -page.rows, Home: -last, End: last,
+    ArrowDown: 1,
+    j: 1,
+    ArrowUp: -1,
+    k: -1,
+    PageDown: page.rows,
+    PageUp: -page.rows,
+    Home: -last,
+    End: last,
   };
   if (!(key in steps)) return false;
   cursor.value = Math.max(0, Math.min(last, cursor.peek() + steps[key]));

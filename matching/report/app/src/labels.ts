@@ -9,7 +9,9 @@ export function labelOf(latent: number): Label {
   const explanation = texts.value?.text(latent);
   if (explanation) return { kind: "explanation", text: explanation };
   const tokens = tokensOf(latent);
-  return tokens.length > 0 && words.value ? { kind: "tokens", tokens: tokens.map((token) => visible(words.value!.text(token))) } : null;
+  return tokens.length > 0 && words.value
+    ? { kind: "tokens", tokens: tokens.map((token) => visible(words.value!.text(token))) }
+    : null;
 }
 
 export function labelText(latent: number): string {
@@ -26,13 +28,20 @@ function tokensOf(latent: number): number[] {
 
 /** A token on one line, without the space before a word. */
 function visible(token: string): string {
-  return token.replace(/^ (?=\S)/, "").replaceAll("\n", "↵").replaceAll("\t", "⇥").replace(/^\s+$/, "␣");
+  return token
+    .replace(/^ (?=\S)/, "")
+    .replaceAll("\n", "↵")
+    .replaceAll("\t", "⇥")
+    .replace(/^\s+$/, "␣");
 }
 
-/** (L,) The label's rank in alphabetical order, whatever the case; NaN for none. */
+/** (L,) The place of the label's first word or of its explanation in alphabetical order; NaN without a label. */
 export const labelRanks = computed(() => {
-  const all = Array.from({ length: view.value!.numLatents }, (_, i) => labelText(i).toLowerCase());
-  const sorted = [...new Set(all)].sort();
-  const rank = new Map(sorted.map((text, i) => [text, i]));
+  const explained = texts.value?.all();
+  const tokens = words.value?.all();
+  const all = Array.from({ length: view.value!.numLatents }, (_, i) =>
+    (explained?.[i] || visible(tokens?.[tokensOf(i)[0]] ?? "")).toLowerCase(),
+  );
+  const rank = new Map([...new Set(all)].sort().map((text, place) => [text, place]));
   return Float32Array.from(all, (text) => (text ? rank.get(text)! : NaN));
 });

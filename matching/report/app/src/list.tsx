@@ -29,22 +29,36 @@ export function List() {
   const count = rows.value.length;
   const first = Math.max(0, Math.floor(top.value / ROW) - AHEAD);
   const last = Math.min(count, Math.ceil((top.value + height.value) / ROW) + AHEAD);
-  const inSight = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i);
+  // A row that leaves at one end is used again at the other, which is faster than making a new one.
+  const slots = Math.ceil(height.value / ROW) + 2 * AHEAD + 1;
+  const inSight = Array.from({ length: slots }, (_, slot) => first + ((((slot - first) % slots) + slots) % slots));
   const at = cursor.value;
   return (
     <div class="list">
-    <div
-      class="grid" id={GRID} role="grid" aria-label="Latents" aria-rowcount={count + 1} aria-colcount={columns.length} tabIndex={0} ref={grid}
-      aria-activedescendant={at >= first && at < last ? `row-${at}` : undefined}
-      style={{ "--columns": templateOf(columns), "--least": `${widthOf(columns) + 2 * PADDING}px` }}
-      onScroll={(event) => (top.value = event.currentTarget.scrollTop)} onKeyDown={onGridKey}
-    >
-      <div class="row head" role="row" aria-rowindex={1}>{columns.map((column) => <Head key={column.name} column={column} />)}</div>
-      <div class="rows" role="rowgroup" style={{ height: `${count * ROW}px` }}>
-        {inSight.map((place) => <Row key={place} place={place} columns={columns} />)}
+      <div
+        class="grid"
+        id={GRID}
+        role="grid"
+        aria-label="Latents"
+        aria-rowcount={count + 1}
+        aria-colcount={columns.length}
+        tabIndex={0}
+        ref={grid}
+        aria-activedescendant={at >= first && at < last ? `row-${at}` : undefined}
+        style={{ "--columns": templateOf(columns), "--least": `${widthOf(columns) + 2 * PADDING}px` }}
+        onScroll={(event) => (top.value = event.currentTarget.scrollTop)}
+        onKeyDown={onGridKey}
+      >
+        <div class="row head" role="row" aria-rowindex={1}>
+          {columns.map((column) => (
+            <Head key={column.name} column={column} />
+          ))}
+        </div>
+        <div class="rows" role="rowgroup" style={{ height: `${count * ROW}px` }}>
+          {inSight.map((place, slot) => place < last && <Row key={slot} place={place} columns={columns} />)}
+        </div>
       </div>
-    </div>
-    {count === 0 && view.value && <Empty />}
+      {count === 0 && view.value && <Empty />}
     </div>
   );
 }
@@ -54,8 +68,21 @@ function Head({ column }: { column: ListColumn }) {
   const isSorted = sorted === column.sortsBy;
   // The menu "Columns" sorts by keyboard: the list stays one stop of the Tab key.
   return (
-    <div role="columnheader" class={column.kind} title={column.help} aria-sort={isSorted ? (down ? "descending" : "ascending") : "none"}>
-      {column.sortsBy ? <button tabIndex={-1} onClick={() => sortBy(column.sortsBy!)}>{column.short}<i>{isSorted ? (down ? "↓" : "↑") : ""}</i></button> : column.short}
+    <div
+      role="columnheader"
+      data-column={column.name}
+      class={column.kind}
+      title={column.help}
+      aria-sort={isSorted ? (down ? "descending" : "ascending") : "none"}
+    >
+      {column.sortsBy ? (
+        <button tabIndex={-1} onClick={() => sortBy(column.sortsBy!)}>
+          {column.short}
+          <i>{isSorted ? (down ? "↓" : "↑") : ""}</i>
+        </button>
+      ) : (
+        column.short
+      )}
     </div>
   );
 }
@@ -64,8 +91,21 @@ function Row({ place, columns }: { place: number; columns: ListColumn[] }) {
   const latent = rows.value[place];
   const marks = [place === cursor.value && "cursor", pins.value.includes(latent) && "pinned"].filter(Boolean).join(" ");
   return (
-    <div class={`row ${marks}`} role="row" id={`row-${place}`} aria-rowindex={place + 2} aria-selected={place === openPlace.value} style={{ top: `${place * ROW}px` }} onClick={() => openRow(place)}>
-      {columns.map((column) => <div key={column.name} role="gridcell" class={column.kind}><Cell column={column} latent={latent} /></div>)}
+    <div
+      class={`row ${marks}`}
+      role="row"
+      id={`row-${place}`}
+      data-latent={latent}
+      aria-rowindex={place + 2}
+      aria-selected={place === openPlace.value}
+      style={{ transform: `translateY(${place * ROW}px)` }}
+      onClick={() => openRow(place)}
+    >
+      {columns.map((column) => (
+        <div key={column.name} role="gridcell" data-column={column.name} class={column.kind}>
+          <Cell column={column} latent={latent} />
+        </div>
+      ))}
     </div>
   );
 }

@@ -35,6 +35,11 @@ export interface PairInfo {
   counts: Record<string, { count: number; share: number }>;
 }
 
+export interface Missing {
+  what: string;
+  command: string;
+}
+
 export interface Manifest {
   format: string;
   twinsae: string;
@@ -44,4 +49,6 @@ export interface Manifest {
   pairs: PairInfo[];
   corpus: { tokens: number; per_chunk: number; chunks: number; model: string; text: string; sha256: string } | null;
   vocabulary: boolean;
+  /** What the folder could show, with the command that makes it. */
+  missing?: Missing[];
 }

@@ -47,7 +47,12 @@ export function orient(arrays: Arrays, sides: SideName[], isFirst: boolean, numB
     if (!sides.includes(name)) return null;
     return isFirst ? forward(arrays, name) : backward(arrays, name, numBase);
   };
-  return { decoder: side("decoder"), encoder: side("encoder"), nearest: nearest(arrays, isFirst), activations: byActivations(arrays, isFirst, numBase) };
+  return {
+    decoder: side("decoder"),
+    encoder: side("encoder"),
+    nearest: nearest(arrays, isFirst),
+    activations: byActivations(arrays, isFirst, numBase),
+  };
 }
 
 function forward(arrays: Arrays, name: SideName): Side {
@@ -93,7 +98,10 @@ function nearest(arrays: Arrays, isFirst: boolean): Links | null {
 
 function byActivations(arrays: Arrays, isFirst: boolean, numBase: number): Links | null {
   if (!arrays["activations.partner"]) return null;
-  const there = { latent: arrays["activations.partner"] as Int32Array, cosine: arrays["activations.cosine"] as Float32Array };
+  const there = {
+    latent: arrays["activations.partner"] as Int32Array,
+    cosine: arrays["activations.cosine"] as Float32Array,
+  };
   if (isFirst) return there;
   const latent = invert(there.latent, numBase);
   return { latent, cosine: through(latent, there.cosine) };
@@ -107,5 +115,8 @@ function invert(partner: Int32Array, length: number): Int32Array {
 
 /** values[partner[i]], NaN where there is no partner. */
 function through(partner: Int32Array, values: Float32Array): Float32Array {
-  return Float32Array.from(partner, (j) => (j < 0 ? NaN : values[j]));
+  // A loop takes a twentieth of the time of Float32Array.from, which goes through an iterator.
+  const moved = new Float32Array(partner.length);
+  for (let i = 0; i < partner.length; i++) moved[i] = partner[i] < 0 ? NaN : values[partner[i]];
+  return moved;
 }

@@ -5,7 +5,11 @@ import { save } from "./save.ts";
 
 const STYLES = ["fill", "stroke", "stroke-width", "font-family", "font-size", "fill-opacity"];
 
-export async function savePicture(kind: "svg" | "png", svg: SVGSVGElement | null, canvas: HTMLCanvasElement | null): Promise<void> {
+export async function savePicture(
+  kind: "svg" | "png",
+  svg: SVGSVGElement | null,
+  canvas: HTMLCanvasElement | null,
+): Promise<void> {
   if (!svg || !canvas) return;
   const text = standalone(svg, canvas);
   if (kind === "svg") save("plot.svg", text, "image/svg+xml");
@@ -28,7 +32,13 @@ function standalone(svg: SVGSVGElement, canvas: HTMLCanvasElement): string {
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
     return element;
   };
-  const points = make("image", { x: LEFT, y: TOP, width: canvas.clientWidth, height: canvas.clientHeight, href: canvas.toDataURL() });
+  const points = make("image", {
+    x: LEFT,
+    y: TOP,
+    width: canvas.clientWidth,
+    height: canvas.clientHeight,
+    href: canvas.toDataURL(),
+  });
   const ground = make("rect", { width: "100%", height: "100%", fill: getComputedStyle(document.body).backgroundColor });
   copy.prepend(ground, points);
   return new XMLSerializer().serializeToString(copy);
@@ -44,5 +54,7 @@ async function rasterised(svg: string, width: number, height: number): Promise<B
   canvas.width = width * SHARPER;
   canvas.height = height * SHARPER;
   canvas.getContext("2d")!.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be made."))), "image/png"));
+  return new Promise((resolve, reject) =>
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture could not be made."))), "image/png"),
+  );
 }

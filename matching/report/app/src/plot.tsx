@@ -6,11 +6,12 @@ import { open } from "./actions.ts";
 import { colouring } from "./colours.ts";
 import { BOTTOM, Frame, LEFT, RIGHT, TOP, type Shape } from "./frame.tsx";
 import { chosenAxes } from "./plotaxes.ts";
-import { PlotControls, Selection } from "./plotcontrols.tsx";
+import { PlotControls } from "./plotcontrols.tsx";
 import { draw, nearestPoint, pixelsOf } from "./raster.ts";
 import { bits, rows } from "./rows.ts";
 import { valueAt } from "./scale.ts";
-import { axes, box } from "./state.ts";
+import { Selection } from "./selection.tsx";
+import { axes, box, filtersOpen, tab } from "./state.ts";
 import { repaint } from "./theme.ts";
 import { view } from "./view.ts";
 
@@ -29,7 +30,9 @@ const pixels = computed(() => {
   const chosen = chosenAxes.value;
   if (!chosen) return new Int32Array();
   const inner = pixelsOf(chosen.x, chosen.y, imageWidth.value - 2, imageHeight.value - 2);
-  return inner.map((pixel) => (pixel < 0 ? -1 : pixel + imageWidth.value + 1 + 2 * Math.floor(pixel / (imageWidth.value - 2))));
+  return inner.map((pixel) =>
+    pixel < 0 ? -1 : pixel + imageWidth.value + 1 + 2 * Math.floor(pixel / (imageWidth.value - 2)),
+  );
 });
 
 const colours = computed(() => view.value && colouring(view.value, bits.value, axes.value.colour));
@@ -53,9 +56,17 @@ export function Plot() {
       <PlotControls canvas={canvas} svg={svg} />
       <div class="frame" ref={frame} style={{ height: `${HEIGHT}px` }}>
         <canvas
-          ref={canvas} width={imageWidth.value} height={imageHeight.value} role="img"
-          aria-label={`${shown.length.toLocaleString("en")} latents; the fields below select a part`}
-          style={{ left: `${LEFT}px`, top: `${TOP}px`, width: `${area.value.width}px`, height: `${area.value.height}px` }}
+          ref={canvas}
+          width={imageWidth.value}
+          height={imageHeight.value}
+          role="img"
+          aria-label={`Plot of ${shown.length.toLocaleString("en")} latents; the fields below select a part`}
+          style={{
+            left: `${LEFT}px`,
+            top: `${TOP}px`,
+            width: `${area.value.width}px`,
+            height: `${area.value.height}px`,
+          }}
           {...dragging(shape)}
         />
         <Frame shape={shape} svg={svg} />
@@ -69,7 +80,13 @@ export function Plot() {
 function paintCanvas(canvas: HTMLCanvasElement, shown: Uint32Array): void {
   const context = canvas.getContext("2d")!;
   const image = context.createImageData(imageWidth.peek(), imageHeight.peek());
-  draw(new Uint32Array(image.data.buffer), image.width, { pixels: pixels.peek(), ...colours.peek()! }, shown, [134, 140, 150]);
+  draw(
+    new Uint32Array(image.data.buffer),
+    image.width,
+    { pixels: pixels.peek(), ...colours.peek()! },
+    shown,
+    [134, 140, 150],
+  );
   context.putImageData(image, 0, 0);
 }
 
@@ -82,7 +99,8 @@ function dragging(shape: Shape) {
     const inside = (share: number) => Math.max(0, Math.min(1, share));
     return [inside((event.clientX - left) / shape.width), inside(1 - (event.clientY - top) / shape.height)];
   };
-  const isClick = ([x, y]: [number, number]) => Math.hypot((x - start![0]) * shape.width, (y - start![1]) * shape.height) < 4;
+  const isClick = ([x, y]: [number, number]) =>
+    Math.hypot((x - start![0]) * shape.width, (y - start![1]) * shape.height) < 4;
   return {
     onPointerDown: (event: PointerEvent) => {
       start = place(event);
@@ -102,7 +120,7 @@ function dragging(shape: Shape) {
 function select(from: [number, number], to: [number, number]): void {
   const { x, y } = chosenAxes.peek()!;
   const range = (axis: typeof x, a: number, b: number) => {
-    const [low, high] = [Math.min(a, b), Math.max(a, b)].map((share) => +valueAt(axis.scale, share).toPrecision(4));
+    const [low, high] = [Math.min(a, b), Math.max(a, b)].map((share) => +valueAt(axis.scale, share).toPrecision(3));
     return { low, high };
   };
   box.value = { x: range(x, from[0], to[0]), y: range(y, from[1], to[1]) };
@@ -110,14 +128,41 @@ function select(from: [number, number], to: [number, number]): void {
 
 /** A click opens the nearest latent; beside the selection it clears that. */
 function click([x, y]: [number, number]): void {
-  const near = nearestPoint(pixels.peek(), rows.peek(), imageWidth.peek(), x * imageWidth.peek(), (1 - y) * imageHeight.peek(), 8 * density);
-  if (near !== null) open(view.peek()!.base, near);
-  else box.value = null;
+  const near = nearestPoint(
+    pixels.peek(),
+    rows.peek(),
+    imageWidth.peek(),
+    x * imageWidth.peek(),
+    (1 - y) * imageHeight.peek(),
+    8 * density,
+  );
+  if (near === null) box.value = null;
+  else {
+    // Where there is little room, opening a latent would hide the plot; a phone has a tab for it.
+    if (tab.peek() !== "plot") filtersOpen.value = true;
+    open(view.peek()!.base, near);
+  }
 }
 
 function Legend() {
   const legend = colours.value?.legend;
   if (!legend) return null;
-  if (legend.kind === "ramp") return <div class="legend"><span>{legend.low}</span><span class="ramp" style={{ backgroundImage: legend.stops }} /><span>{legend.high}</span></div>;
-  return <ul class="legend">{legend.names.map(([name, colour]) => <li key={name}><i style={{ background: colour }} />{name}</li>)}</ul>;
+  if (legend.kind === "ramp")
+    return (
+      <div class="legend">
+        <span>{legend.low}</span>
+        <span class="ramp" style={{ backgroundImage: legend.stops }} />
+        <span>{legend.high}</span>
+      </div>
+    );
+  return (
+    <ul class="legend">
+      {legend.names.map(([name, colour]) => (
+        <li key={name}>
+          <i style={{ background: colour }} />
+          {name}
+        </li>
+      ))}
+    </ul>
+  );
 }

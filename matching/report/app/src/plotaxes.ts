@@ -24,6 +24,9 @@ export const chosenAxes = computed(() => {
 export function placeOf(latent: number): [number, number] | null {
   const chosen = chosenAxes.value;
   if (!chosen) return null;
-  const found: [number, number] = [position(chosen.x.scale, chosen.x.values[latent]), position(chosen.y.scale, chosen.y.values[latent])];
+  const found: [number, number] = [
+    position(chosen.x.scale, chosen.x.values[latent]),
+    position(chosen.y.scale, chosen.y.values[latent]),
+  ];
   return found.some(Number.isNaN) ? null : found;
 }

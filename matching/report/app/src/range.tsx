@@ -11,36 +11,74 @@ import { ranges } from "./state.ts";
 
 const OPEN: Range = { low: null, high: null };
 
+type End = "low" | "high";
+
 export function RangeFilter({ column }: { column: Column }) {
-  const { name, label, scale } = column;
-  const range = ranges.value[name] ?? OPEN;
-  const place = (end: number | null, open: number) => (end === null ? open : Math.round(position(scale, end) * STEPS));
-  const low = place(range.low, 0);
-  const high = place(range.high, STEPS);
-  const slide = (end: "low" | "high", step: number) => {
-    const isOpen = end === "low" ? step === 0 : step === STEPS;
-    const value = +valueAt(scale, step / STEPS).toPrecision(4);
-    if (end === "low" ? step <= high : step >= low) setRange(name, { ...range, [end]: isOpen ? null : value });
-  };
-  const type = (end: "low" | "high", text: string) => {
-    if (text === "" || Number.isFinite(Number(text))) setRange(name, { ...range, [end]: text === "" ? null : Number(text) });
-  };
-  const slider = (end: "low" | "high", at: number) => (
-    <input type="range" class={end} aria-label={`${label}, ${end === "low" ? "from" : "to"}`} aria-valuetext={tickText(valueAt(scale, at / STEPS))} min="0" max={STEPS} value={at} onInput={(event) => slide(end, Number(event.currentTarget.value))} />
-  );
-  const field = (end: "low" | "high", open: number) => (
-    <input type="number" step="any" aria-label={`${label}, ${end === "low" ? "at least" : "at most"}`} placeholder={tickText(open)} value={range[end] ?? ""} onChange={(event) => type(end, event.currentTarget.value)} />
-  );
+  const { name, label, help } = column;
   return (
     <div class={`range ${name in ranges.value ? "active" : ""}`} role="group" aria-label={label}>
-      <div class="name" title={column.help}>{label}</div>
-      <div class="fields">{field("low", scale.low)} – {field("high", scale.high)}</div>
+      <div class="name" title={help}>
+        {label}
+      </div>
+      <div class="fields">
+        <Field column={column} end="low" /> – <Field column={column} end="high" />
+      </div>
       <div class="track">
         <Histogram column={column} />
-        {slider("low", low)}
-        {slider("high", high)}
+        <Slider column={column} end="low" />
+        <Slider column={column} end="high" />
       </div>
     </div>
+  );
+}
+
+const rangeOf = ({ name }: Column) => ranges.value[name] ?? OPEN;
+
+/** An end's place on the slider; an open end is at the slider's. */
+function placeOf(column: Column, end: End): number {
+  const value = rangeOf(column)[end];
+  if (value === null) return end === "low" ? 0 : STEPS;
+  return Math.round(position(column.scale, value) * STEPS);
+}
+
+function slide(column: Column, end: End, to: number): void {
+  // The two ends do not cross.
+  const step = end === "low" ? Math.min(to, placeOf(column, "high")) : Math.max(to, placeOf(column, "low"));
+  const isOpen = step === (end === "low" ? 0 : STEPS);
+  const value = valueAt(column.scale, step / STEPS);
+  const round = column.digits === 0 ? Math.round(value) : +value.toPrecision(4);
+  setRange(column.name, { ...rangeOf(column), [end]: isOpen ? null : round });
+}
+
+function Slider({ column, end }: { column: Column; end: End }) {
+  const at = placeOf(column, end);
+  return (
+    <input
+      type="range"
+      class={end}
+      min="0"
+      max={STEPS}
+      value={at}
+      aria-label={`${column.label}, ${end === "low" ? "from" : "to"}`}
+      aria-valuetext={tickText(valueAt(column.scale, at / STEPS))}
+      onInput={(event) => slide(column, end, Number(event.currentTarget.value))}
+    />
+  );
+}
+
+function Field({ column, end }: { column: Column; end: End }) {
+  const range = rangeOf(column);
+  return (
+    <input
+      type="number"
+      step="any"
+      placeholder={tickText(column.scale[end])}
+      value={range[end] ?? ""}
+      aria-label={`${column.label}, ${end === "low" ? "at least" : "at most"}`}
+      onChange={({ currentTarget: { value } }) =>
+        setRange(column.name, { ...range, [end]: value === "" ? null : Number(value) })
+      }
+    />
   );
 }
 

@@ -22,8 +22,8 @@ export function pixelsOf(x: Axis, y: Axis, width: number, height: number): Int32
 /** Fewer points than this are drawn 3 x 3. */
 const FEW = 5000;
 /** A pixel's opacity with one point, and how much each further one adds, of 255. */
-const FIRST = 150;
-const MORE = 12;
+const FIRST = 170;
+const MORE = 17;
 
 export interface Points {
   pixels: Int32Array;
@@ -34,13 +34,21 @@ export interface Points {
 }
 
 /** Draws `rows` in their colours over all other latents in `grey`; a pixel has the mean colour of its points. */
-export function draw(image: Uint32Array, width: number, { pixels, colours, palette }: Points, rows: Uint32Array, grey: number[]): void {
+export function draw(
+  image: Uint32Array,
+  width: number,
+  { pixels, colours, palette }: Points,
+  rows: Uint32Array,
+  grey: number[],
+): void {
   const sums = new Uint32Array(4 * image.length);
   const others = new Uint8Array(image.length);
   const isAll = rows.length === pixels.length;
-  const near = (count: number) => (count < FEW ? [-width - 1, -width, -width + 1, -1, 0, 1, width - 1, width, width + 1] : [0]);
+  const near = (count: number) =>
+    count < FEW ? [-width - 1, -width, -width + 1, -1, 0, 1, width - 1, width, width + 1] : [0];
   if (!isAll) {
-    for (const shift of near(pixels.length)) for (let i = 0; i < pixels.length; i++) if (pixels[i] >= 0) others[pixels[i] + shift] = 1;
+    for (const shift of near(pixels.length))
+      for (let i = 0; i < pixels.length; i++) if (pixels[i] >= 0) others[pixels[i] + shift] = 1;
   }
   for (const shift of near(rows.length)) {
     for (let j = 0; j < rows.length; j++) {
@@ -58,12 +66,25 @@ export function draw(image: Uint32Array, width: number, { pixels, colours, palet
   for (let p = 0; p < image.length; p++) {
     const count = sums[4 * p + 3];
     if (count === 0) image[p] = others[p] ? pale : 0;
-    else image[p] = ((Math.min(255, FIRST + MORE * count) << 24) | ((sums[4 * p + 2] / count) << 16) | ((sums[4 * p + 1] / count) << 8) | (sums[4 * p] / count)) >>> 0;
+    else
+      image[p] =
+        ((Math.min(255, FIRST + MORE * count) << 24) |
+          ((sums[4 * p + 2] / count) << 16) |
+          ((sums[4 * p + 1] / count) << 8) |
+          (sums[4 * p] / count)) >>>
+        0;
   }
 }
 
 /** The shown latent nearest to a place in the image, null if none lies within `reach` pixels. */
-export function nearestPoint(pixels: Int32Array, rows: Uint32Array, width: number, x: number, y: number, reach: number): number | null {
+export function nearestPoint(
+  pixels: Int32Array,
+  rows: Uint32Array,
+  width: number,
+  x: number,
+  y: number,
+  reach: number,
+): number | null {
   let best: number | null = null;
   let least = reach * reach;
   for (let j = 0; j < rows.length; j++) {

@@ -13,7 +13,7 @@ import { texts, view, words } from "./view.ts";
 /** The groups of each latent, as bits. */
 export const bits = computed(() => {
   const shown = view.value;
-  return shown ? groupBits(shown.groups, shown.fixed, threshold.value, pins.value) : new Uint32Array();
+  return shown ? groupBits(shown.groups, shown.fixed, threshold.value) : new Uint32Array();
 });
 
 const rangeFilters = computed<Filter[]>(() =>
@@ -35,21 +35,30 @@ const boxFilter = computed<Filter[]>(() => {
 
 const listFilter = computed<Filter[]>(() => {
   if (ids.value.length === 0 || !view.value) return [];
-  return [{ label: "list of latents", mask: listMask(ids.value, view.value.numLatents), clear: () => (ids.value = []) }];
+  return [
+    { label: "list of latents", mask: listMask(ids.value, view.value.numLatents), clear: () => (ids.value = []) },
+  ];
 });
 
-export const asked = computed(() => parseQuery(query.value, manifest().saes.map(({ name }) => name)));
+export const asked = computed(() =>
+  parseQuery(
+    query.value,
+    manifest().saes.map(({ name }) => name),
+  ),
+);
 
 const wordList = computed(() => {
   if (!words.value) return null;
-  const exact = Array.from({ length: words.value.length }, (_, token) => words.value!.text(token));
+  const exact = words.value.all();
   return { exact, lower: exact.map((word) => word.toLowerCase()) };
 });
 
-const joined = computed(() => texts.value && join(Array.from({ length: texts.value.length }, (_, i) => texts.value!.text(i))));
+const joined = computed(() => texts.value && join(texts.value.all()));
 
 /** Whether a search still waits for the texts that it looks into. */
-export const isWaiting = computed(() => asked.value?.kind === "text" && (words.value === undefined || texts.value === undefined));
+export const isWaiting = computed(
+  () => asked.value?.kind === "text" && (words.value === undefined || texts.value === undefined),
+);
 
 const queryFilter = computed<Filter[]>(() => {
   const wanted = asked.value;
@@ -60,7 +69,12 @@ const queryFilter = computed<Filter[]>(() => {
     mask = listMask(latentsOf(wanted.sae, wanted.latent), numLatents);
   } else {
     const tokens = [sae.peakToken, sae.firstTokens].filter((column) => column !== null);
-    mask = textMask(numLatents, tokens, wordList.value && matchingWords(wordList.value, wanted), joined.value ? matchingTexts(joined.value, wanted) : null);
+    mask = textMask(
+      numLatents,
+      tokens,
+      wordList.value && matchingWords(wordList.value, wanted),
+      joined.value ? matchingTexts(joined.value, wanted) : null,
+    );
   }
   return [{ label: "search", mask, clear: () => (query.value = "") }];
 });
@@ -71,24 +85,37 @@ function latentsOf(sae: string | null, wanted: number): number[] {
   const { saes } = manifest();
   if (sae === null || sae === saes[base].name) return [wanted];
   if (sae !== saes[other].name) return [];
-  return [pair.decoder, pair.encoder].flatMap((side) => side?.partner.indexOf(wanted) ?? []).filter((found) => found >= 0);
+  return [pair.decoder, pair.encoder]
+    .flatMap((side) => side?.partner.indexOf(wanted) ?? [])
+    .filter((found) => found >= 0);
 }
 
 const groupFilters = computed<Filter[]>(() =>
   show.value.flatMap((name) => {
     const group = GROUPS.find((each) => each.name === name);
     if (!group || !view.value) return [];
-    return [{ label: group.label, mask: bitsMask(bits.value, bitOf(name)), clear: () => (show.value = show.value.filter((each) => each !== name)) }];
+    const mask = name === "pinned" ? listMask(pins.value, view.value.numLatents) : bitsMask(bits.value, bitOf(name));
+    return [{ label: group.label, mask, clear: () => (show.value = show.value.filter((each) => each !== name)) }];
   }),
 );
 
-const otherFilters = computed(() => [...queryFilter.value, ...listFilter.value, ...rangeFilters.value, ...boxFilter.value]);
+const otherFilters = computed(() => [
+  ...queryFilter.value,
+  ...listFilter.value,
+  ...rangeFilters.value,
+  ...boxFilter.value,
+]);
 export const filters = computed(() => [...groupFilters.value, ...otherFilters.value]);
 
 /** Of each group: its latents that pass all filters except the choice of groups. */
 export const groupCounts = computed(() => {
-  const masks = otherFilters.value.map(({ mask }) => mask);
-  return countBits(bits.value, combined(masks, bits.value.length), GROUPS.length);
+  const passes = combined(
+    otherFilters.value.map(({ mask }) => mask),
+    bits.value.length,
+  );
+  const counts = countBits(bits.value, passes, GROUPS.length);
+  counts[GROUPS.findIndex(({ name }) => name === "pinned")] = pins.value.filter((pin) => passes[pin]).length;
+  return counts;
 });
 
 const order = computed(() => {
@@ -99,7 +126,12 @@ const order = computed(() => {
 });
 
 /** The latents of the list, in its order. */
-export const rows = computed(() => passing(order.value, filters.value.map(({ mask }) => mask)));
+export const rows = computed(() =>
+  passing(
+    order.value,
+    filters.value.map(({ mask }) => mask),
+  ),
+);
 
 /** What hides everything, if nothing is left. */
 export const hiding = computed(() => (rows.value.length > 0 ? [] : blockers(filters.value)));

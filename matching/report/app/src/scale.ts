@@ -25,7 +25,8 @@ export function scaleOf(values: ArrayLike<number>, log: boolean): Scale {
 
 function rounded(low: number, high: number): Scale {
   const step = niceStep((high - low || 1) / 20);
-  return { log: false, low: Math.floor(low / step + 1e-6) * step, high: Math.ceil(high / step - 1e-6) * step || step };
+  const first = Math.floor(low / step + 1e-6);
+  return { log: false, low: first * step, high: Math.max(first + 1, Math.ceil(high / step - 1e-6)) * step };
 }
 
 /** Whether few values are far above the others, so that a logarithmic scale shows them better. */
@@ -41,7 +42,13 @@ export function isSkewed(values: ArrayLike<number>): boolean {
 
 /** 0 to 1; NaN stays NaN. */
 export function position({ log, low, high }: Scale, value: number): number {
-  const place = log ? (value > low ? Math.log(value / low) / Math.log(high / low) : value === value ? 0 : NaN) : (value - low) / (high - low);
+  const place = log
+    ? value > low
+      ? Math.log(value / low) / Math.log(high / low)
+      : value === value
+        ? 0
+        : NaN
+    : (value - low) / (high - low);
   return place < 0 ? 0 : place > 1 ? 1 : place;
 }
 

@@ -1,8 +1,7 @@
 // Search: a latent by its number, or tokens and explanations by their text.
 
 export type Query =
-  | { kind: "latent"; sae: string | null; latent: number }
-  | { kind: "text"; text: string; exact: boolean };
+  { kind: "latent"; sae: string | null; latent: number } | { kind: "text"; text: string; exact: boolean };
 
 /** Null if there is nothing to look for. `#123`, `seed1:123`, `"exact"`, or any text. */
 export function parseQuery(query: string, saes: readonly string[]): Query | null {
@@ -15,7 +14,9 @@ export function parseQuery(query: string, saes: readonly string[]): Query | null
   const latent = text.slice(colon + 1).replace(/^#/, "");
   if (colon > 0 && /^\d+$/.test(latent) && saes.includes(sae)) return { kind: "latent", sae, latent: Number(latent) };
   const quoted = /^"(.+)"$/.exec(text);
-  return quoted ? { kind: "text", text: quoted[1], exact: true } : { kind: "text", text: text.toLowerCase(), exact: false };
+  return quoted
+    ? { kind: "text", text: quoted[1], exact: true }
+    : { kind: "text", text: text.toLowerCase(), exact: false };
 }
 
 /** Words in lower case and as they are, one for each token of the vocabulary. */
@@ -43,10 +44,13 @@ export interface Joined {
 
 export function join(texts: readonly string[]): Joined {
   const starts = new Uint32Array(texts.length + 1);
-  // A letter may have more places in lower case: each text is compared in the form that it is searched in.
-  const lower = texts.map((text) => (text.toLowerCase().length === text.length ? text.toLowerCase() : text));
   for (let i = 0; i < texts.length; i++) starts[i + 1] = starts[i] + texts[i].length + 1;
-  return { exact: texts.join("\n"), lower: lower.join("\n"), starts };
+  const exact = texts.join("\n");
+  const lower = exact.toLowerCase();
+  if (lower.length === exact.length) return { exact, lower, starts };
+  // A few letters take more places in lower case: texts with such letters are searched as they are.
+  const same = texts.map((text) => (text.toLowerCase().length === text.length ? text.toLowerCase() : text));
+  return { exact, lower: same.join("\n"), starts };
 }
 
 /** Which of the joined texts contain the text. */
@@ -63,12 +67,18 @@ export function matchingTexts(joined: Joined, { text, exact }: { text: string; e
 }
 
 /** `tokens` are (L, width), -1 for none; a latent is found if any of its tokens or its explanation is. */
-export function textMask(numLatents: number, tokens: readonly Int32Array[], words: Uint8Array | null, texts: Uint8Array | null): Uint8Array {
+export function textMask(
+  numLatents: number,
+  tokens: readonly Int32Array[],
+  words: Uint8Array | null,
+  texts: Uint8Array | null,
+): Uint8Array {
   const mask = texts ? texts.slice() : new Uint8Array(numLatents);
   if (!words) return mask;
   for (const column of tokens) {
     const width = column.length / numLatents;
-    for (let at = 0; at < column.length; at++) if (column[at] >= 0 && words[column[at]]) mask[Math.floor(at / width)] = 1;
+    for (let at = 0; at < column.length; at++)
+      if (column[at] >= 0 && words[column[at]]) mask[Math.floor(at / width)] = 1;
   }
   return mask;
 }

@@ -1,30 +1,34 @@
 // The order of the list. Ties keep the order of the latents' numbers, in either direction.
 
-const ROWS = 2 ** 21;
 const LAST = 0xffffffff;
+const DIGIT = 2 ** 16;
 
 /**
  * Latents by rising value, or falling if `down`; those without a value come last.
- * A key of 32 bits and the latent's number share one double, so that the native sort of numbers does
- * all the work: exact up to 2^21 latents.
+ * Two passes of a radix sort over keys of 32 bits: stable, and faster than any sort that compares.
  */
 export function sortedOrder(values: ArrayLike<number>, down: boolean): Uint32Array {
-  if (values.length > ROWS) throw new RangeError(`at most ${ROWS} latents can be sorted, not ${values.length}`);
   const keys = keysOf(values);
-  const packed = new Float64Array(keys.length);
-  for (let i = 0; i < keys.length; i++) {
-    const key = keys[i] === LAST || !down ? keys[i] : LAST - 1 - keys[i];
-    packed[i] = key * ROWS + i;
-  }
-  packed.sort();
-  const order = new Uint32Array(keys.length);
-  for (let i = 0; i < keys.length; i++) order[i] = packed[i] % ROWS;
-  return order;
+  if (down) for (let i = 0; i < keys.length; i++) if (keys[i] !== LAST) keys[i] = LAST - 1 - keys[i];
+  const byNumber = new Uint32Array(keys.length);
+  for (let i = 0; i < keys.length; i++) byNumber[i] = i;
+  const byLow = pass(keys, byNumber, 0);
+  return pass(keys, byLow, 16);
+}
+
+/** Sorts by 16 bits of the keys. */
+function pass(keys: Uint32Array, order: Uint32Array, shift: number): Uint32Array {
+  const starts = new Uint32Array(DIGIT + 1);
+  for (let i = 0; i < keys.length; i++) starts[((keys[i] >>> shift) & (DIGIT - 1)) + 1]++;
+  for (let digit = 0; digit < DIGIT; digit++) starts[digit + 1] += starts[digit];
+  const sorted = new Uint32Array(order.length);
+  for (let j = 0; j < order.length; j++) sorted[starts[(keys[order[j]] >>> shift) & (DIGIT - 1)]++] = order[j];
+  return sorted;
 }
 
 /** Numbers of 32 bits that order as the values do. */
 function keysOf(values: ArrayLike<number>): Uint32Array {
-  const floats = Float32Array.from(values);
+  const floats = new Float32Array(values);
   const bits = new Int32Array(floats.buffer);
   const keys = new Uint32Array(values.length);
   for (let i = 0; i < keys.length; i++) {

@@ -59,6 +59,6 @@ export const columnNames = signal<string[] | null>(null);
 
 export type Tab = "list" | "plot" | "latent";
 export const tab = signal<Tab>("list");
-/** On a phone, where the filters fold away. */
+/** Where there is little room, filters and plot fold away. */
 export const filtersOpen = signal(false);
 export const helpOpen = signal(false);

@@ -3,7 +3,16 @@
 import { batch, effect, signal } from "@preact/signals";
 import { columnsOf, type Column } from "./columns.ts";
 import { fixedBits, knownGroups, mainSide, type GroupData } from "./criteria.ts";
-import { explanations, manifest, pair, saeColumns, vocabulary, type Pair, type SaeColumns, type Strings } from "./data.ts";
+import {
+  explanations,
+  manifest,
+  pair,
+  saeColumns,
+  vocabulary,
+  type Pair,
+  type SaeColumns,
+  type Strings,
+} from "./data.ts";
 import { base, other } from "./state.ts";
 
 /** A pair's tables; base and other are those of the data, which may still differ from what was just chosen. */
@@ -44,13 +53,25 @@ async function loadView(chosen: number, partner: number): Promise<View> {
   const [sae, found] = await Promise.all([saeColumns(chosen), pair(chosen, partner)]);
   const { saes, pairs } = manifest();
   const info = saes[chosen];
-  const floors = pairs.find(({ a, b }) => a === Math.min(chosen, partner) && b === Math.max(chosen, partner))!.chance_floor;
+  const floors = pairs.find(
+    ({ a, b }) => a === Math.min(chosen, partner) && b === Math.max(chosen, partner),
+  )!.chance_floor;
   const floor = floors[mainSide(found) === found.decoder ? "decoder" : "encoder"] ?? NaN;
   const groups = { pair: found, numLatents: info.num_latents, fires: sae.numbers.fires_per_million ?? null, floor };
-  return { base: chosen, other: partner, numLatents: info.num_latents, sae, pair: found, columns: columnsOf(info, sae, found), groups, fixed: fixedBits(groups), known: knownGroups(groups) };
+  return {
+    base: chosen,
+    other: partner,
+    numLatents: info.num_latents,
+    sae,
+    pair: found,
+    columns: columnsOf(info, sae, found),
+    groups,
+    fixed: fixedBits(groups),
+    known: knownGroups(groups),
+  };
 }
 
-/** Loads the vocabulary and, at each change of the base, its explanations: after the first view, which can do without. */
+/** Loads what the first view can do without: the vocabulary and, at each change of the pair, explanations and the other SAE's columns. */
 export function startTexts(): void {
   const give = <T>(to: { value: T | null | undefined }, promise: Promise<T | null>, isWanted = () => true) =>
     promise.then(
@@ -59,8 +80,11 @@ export function startTexts(): void {
     );
   give(words, vocabulary());
   effect(() => {
-    const sae = view.value?.base;
-    if (sae === undefined || sae === textsOf) return;
+    if (!view.value) return;
+    const sae = view.value.base;
+    // An opened latent shows them beside its own.
+    saeColumns(view.value.other).catch((error: Error) => (failure.value = error.message));
+    if (sae === textsOf) return;
     textsOf = sae;
     texts.value = undefined;
     give(texts, explanations(sae), () => sae === textsOf);

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { barsOf } from "../src/detail/bars.ts";
-import { counterpartsOf, factsOf, matchesOf, pick } from "../src/detail/facts.ts";
-import { activation, cosine, number } from "../src/detail/numbers.ts";
+import { counterpartsOf, factsOf, linkOf, matchesOf, pick } from "../src/detail/facts.ts";
+import { activation, cosine, number, rate } from "../src/detail/numbers.ts";
 import { need, sureness, type Match } from "../src/detail/sure.ts";
 import type { Counterpart } from "../src/detail/view.ts";
 import { orient } from "../src/pair.ts";
@@ -37,6 +37,13 @@ test("counterparts are one latent where the sides agree, and two where they do n
   assert.deepEqual(two.map(({ latent, by, firesPerMillion }) => [latent, by, firesPerMillion]), [[5, "decoder", 50], [6, "encoder", 60]]);
 });
 
+test("a link is null where the table has none", () => {
+  const links = { latent: Int32Array.of(4, -1), cosine: Float32Array.of(0.5, NaN) };
+  assert.deepEqual(linkOf(links, 0), { latent: 4, cosine: 0.5 });
+  assert.equal(linkOf(links, 1), null);
+  assert.equal(linkOf(null, 0), null);
+});
+
 test("a side that has no partner gives way to one that has", () => {
   const none = match({ partner: -1, cosine: NaN });
   assert.deepEqual(counterpartsOf(1, { decoder: none, encoder: match({}) }, undefined).map(({ latent, by }) => [latent, by]), [[5, "encoder"]]);
@@ -68,7 +75,7 @@ test("how sure a match is depends on its lead, the threshold and chance", () => 
 
 test("the sentence names what was nearer", () => {
   const words = sureness(match({ lead: -0.125, best: 7 }), { them: "seed1", threshold: 0.7, chanceFloor: 0.2 });
-  assert.equal(words.sentence, "latent 7 of seed1 is closer by 0.125, but is matched to another one.");
+  assert.equal(words.sentence, "latent 7 is closer by 0.125, but is matched to another one.");
 });
 
 test("what the loss of a pair costs is said if it is known", () => {
@@ -81,6 +88,7 @@ test("what the loss of a pair costs is said if it is known", () => {
 test("numbers have their digits, a true minus, and a dash where they are not known", () => {
   assert.deepEqual([cosine(-0.1234), cosine(NaN)], ["−0.123", "–"]);
   assert.deepEqual([number(1234.56, 1), number(-2, 0), number(NaN, 1)], ["1,234.6", "−2", "–"]);
+  assert.deepEqual([rate(0), rate(12.34), rate(1234.5), rate(NaN)], ["0.0", "12.3", "1,235", "–"]);
   assert.deepEqual([activation(12.345), activation(0.01234), activation(0)], ["12.3", "0.0123", "0"]);
   const columns = [{ name: "fires", label: "fires", help: "help", digits: 1 }];
   assert.deepEqual(factsOf(columns, { fires: Float32Array.of(1, 2.5) }, 1), [{ label: "fires", help: "help", text: "2.5" }]);

@@ -24,17 +24,12 @@ test("windows that touch at one token meet, and those beside each other do not",
 
 test("the words count texts, tokens and peaks", () => {
   assert.equal(meetingWords([], "x"), "");
-  assert.equal(meetingWords(["none", "none"], "x"), "No context of x is on the same text as one of these 2.");
-  assert.equal(meetingWords(["text", "none"], "x"), "1 of these 2 contexts is on the same text as one of x, but the two never fire on the same token.");
+  assert.equal(meetingWords(["none", "none"], "x"), "None of these 2 contexts meets one of x.");
+  assert.equal(meetingWords(["text", "none"], "x"), "1 of these 2 contexts meets one of x: ○ 1 on the same text only.");
   assert.equal(
     meetingWords(["text", "token", "peak", "peak", "none"], "x"),
-    "4 of these 5 contexts are on the same text as one of x; in 3 of them both fire on the same token, which is the peak of both in 2.",
+    "4 of these 5 contexts meet one of x: ● 2 at the peak of both, ◐ 1 at a token on which both fire, ○ 1 on the same text only.",
   );
-  assert.equal(
-    meetingWords(["peak", "peak"], "x"),
-    "2 of these 2 contexts are on the same text as one of x; in all of them both fire on the same token, which is the peak of both.",
-  );
-  assert.equal(meetingWords(["token", "none"], "x"), "1 of these 2 contexts is on the same text as one of x; in it both fire on the same token.");
 });
 
 test("tokens of at least two lists are marked, however often one list has them", () => {

@@ -1,7 +1,7 @@
 // The text of tokens: characters that are split over tokens, and characters without a shape.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { textsOf, visible } from "../src/detail/tokens.ts";
+import { textOf, textsOf, visible } from "../src/detail/tokens.ts";
 
 /** A vocabulary of these byte strings. */
 function vocabularyOf(...tokens: (string | number[])[]) {
@@ -28,6 +28,12 @@ test("bytes that are no character are replaced, and the run goes on", () => {
   assert.deepEqual(textsOf([0, 2, 0], words), ["a", "\ufffd", "a"]);
   assert.deepEqual(textsOf([0, 2], words), ["a", "\ufffd"]);
   assert.equal(textsOf([0, 1, 1, 1, 1, 1, 0], words).join(""), "a\ufffd\ufffd\ufffd\ufffd\ufffda");
+});
+
+test("a token alone that is no character shows its bytes", () => {
+  const words = vocabularyOf(" cat", [0xe5, 0x0a], "");
+  assert.deepEqual([0, 1, 2].map((token) => textOf(token, words)), [" cat", "⟨e5 0a⟩", ""]);
+  assert.equal(textOf(3, null), "⟨3⟩");
 });
 
 test("a byte order mark is kept", () => {

@@ -44,7 +44,12 @@ test("as its second SAE sees it, partners are inverted and prices are the column
 });
 
 test("a base that is larger has latents without a partner, and those are free", () => {
-  const swapped = { ...arrays, "decoder.partner": Int32Array.of(2), "decoder.cosine": Float32Array.of(0.5), "decoder.price": Float32Array.of(0.5) };
+  const swapped = {
+    ...arrays,
+    "decoder.partner": Int32Array.of(2),
+    "decoder.cosine": Float32Array.of(0.5),
+    "decoder.price": Float32Array.of(0.5),
+  };
   const { decoder } = orient(swapped, ["decoder"], false, 4);
   assert.deepEqual(decoder?.partner, Int32Array.of(-1, -1, 0, -1));
   assert.deepEqual(decoder?.price, Float32Array.of(0, 0, 0, 0));

@@ -7,7 +7,7 @@ import { Head } from "./head.tsx";
 import type { Open } from "./latent-link.tsx";
 import { loadDetail } from "./load.ts";
 import { Strip } from "./strip.tsx";
-import type { Counterpart, DetailView } from "./view.ts";
+import type { DetailView } from "./view.ts";
 import "./detail.css";
 
 // Two columns of counterparts need this width, in pixels.
@@ -27,58 +27,61 @@ export function Detail({ sae, latent, other, open }: Props) {
   const [problem, setProblem] = useState("");
   const [picked, setPicked] = useState<{ beside: number; choice: Choice } | null>(null);
   const [front, setFront] = useState(0);
-  const frame = useRef<HTMLElement>(null);
+  const frame = useRef<HTMLDivElement>(null);
   const isWide = useIsWide(frame);
   // A reader's choice holds until another SAE is chosen for the whole page.
   const choice: Choice = picked?.beside === other ? picked.choice : { sae: other, by: "decoder" };
 
   useLayoutEffect(() => {
     let isCurrent = true;
-    const publish = (loaded: DetailView) => isCurrent && (setView(loaded), setProblem(""));
-    loadDetail(sae, latent, choice, isWide ? 2 : 1, publish).catch((error: Error) => isCurrent && setProblem(error.message));
+    const show = (loaded: DetailView | null, message: string) => {
+      if (!isCurrent) return;
+      setView(loaded);
+      setProblem(message);
+    };
+    loadDetail(sae, latent, choice, isWide ? 2 : 1, (loaded) => show(loaded, "")).catch((error: Error) => show(null, error.message));
     return () => void (isCurrent = false);
   }, [sae, latent, choice.sae, choice.by, isWide]);
 
+  const choose = (one: Choice) => {
+    setPicked({ beside: other, choice: one });
+    setFront(1);
+  };
+  const inFront = Math.min(front, (view?.columns.length ?? 1) - 1);
   const isBusy = view?.sae !== sae || view.latent !== latent;
   return (
-    <section class="detail" ref={frame} aria-busy={isBusy && !problem} aria-label={`latent ${latent} of ${manifest().saes[sae].name}`}>
+    <div class="beside" ref={frame} aria-busy={isBusy && !problem}>
       {problem && <p class="problem" role="alert">{problem}</p>}
       {view ? (
         <>
-          <Head view={view} neighbours={{ previous: null, next: null }} go={(next) => open(sae, next)} />
-          <Strip counterparts={view.counterparts} shown={view.shown} pending={view.pending} choose={(one) => setPicked({ beside: other, choice: one })} />
-          <Tabs view={view} front={front} choose={setFront} />
+          <Head view={view} />
+          <Strip counterparts={view.counterparts} shown={view.shown} pending={view.pending} choose={choose} />
+          <Tabs view={view} inFront={inFront} choose={setFront} />
           <div class="columns">
             {view.columns.map((column, at) => (
-              <Column key={`${column.sae}-${column.latent}-${at}`} column={column} inBoth={view.inBoth} isInFront={at === Math.min(front, view.columns.length - 1)} open={open} />
+              <Column key={at} column={column} inBoth={view.inBoth} isInFront={at === inFront} open={open} />
             ))}
-            {view.shown.filter((one) => one.latent < 0).map((one) => <NoPartner key={one.sae} counterpart={one} />)}
           </div>
         </>
       ) : (
         !problem && <p class="loading" role="status">Loading…</p>
       )}
-    </section>
+    </div>
   );
 }
 
 /** On a narrow page, buttons that choose which column is seen. */
-function Tabs({ view, front, choose }: { view: DetailView; front: number; choose: (at: number) => void }) {
+function Tabs({ view, inFront, choose }: { view: DetailView; inFront: number; choose: (at: number) => void }) {
   if (view.columns.length < 2) return null;
   return (
-    <div class="tabs" role="group" aria-label="Which latent is seen">
+    <div class="sides" role="group" aria-label="Which latent is seen">
       {view.columns.map(({ sae, latent }, at) => (
-        <button key={at} type="button" aria-pressed={at === Math.min(front, view.columns.length - 1)} onClick={() => choose(at)}>
+        <button key={at} type="button" aria-pressed={at === inFront} onClick={() => choose(at)}>
           {manifest().saes[sae].name} · {latent}
         </button>
       ))}
     </div>
   );
-}
-
-function NoPartner({ counterpart: { sae } }: { counterpart: Counterpart }) {
-  const { name } = manifest().saes[sae];
-  return <p class="plain none">{name} has no partner for this latent: it has fewer latents, and they fit others better.</p>;
 }
 
 /** Follows whether the frame is wide enough for a third column. */

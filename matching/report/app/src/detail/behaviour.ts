@@ -1,7 +1,7 @@
 // What a latent does on the corpus, from its stored contexts.
 import type { Context, LatentContexts } from "../contexts.ts";
 import { meetings, meetingWords, type Firing } from "./overlap.ts";
-import { textsOf, type Vocabulary } from "./tokens.ts";
+import { textOf, type Vocabulary } from "./tokens.ts";
 import type { Behaviour, ColumnView, LensToken } from "./view.ts";
 import { lineOf } from "./windows.ts";
 
@@ -36,5 +36,5 @@ function firing({ position, before, after, levels }: Context): Firing {
 }
 
 function lensTokens(tokens: Uint32Array, logits: Float32Array, words: Vocabulary | null): LensToken[] {
-  return Array.from(tokens, (token, rank) => ({ token, text: textsOf([token], words)[0], logit: logits[rank] }));
+  return Array.from(tokens, (token, rank) => ({ token, text: textOf(token, words), logit: logits[rank] }));
 }

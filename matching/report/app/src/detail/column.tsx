@@ -1,12 +1,11 @@
 // One column: all that is known of a latent. Its parts stand in the same rows as those of its neighbours.
 import { manifest } from "../data.ts";
 import { ContextList } from "./context-list.tsx";
-import { MEETING } from "./context-line.tsx";
 import { Histogram } from "./histogram.tsx";
 import { LatentLink, type Open } from "./latent-link.tsx";
 import { LensTokens } from "./lens.tsx";
 import { MatchTable } from "./match-table.tsx";
-import type { Meeting } from "./overlap.ts";
+import { rate } from "./numbers.ts";
 import type { Behaviour, ColumnView, DetailView, Fact } from "./view.ts";
 
 interface Props {
@@ -22,29 +21,32 @@ export function Column({ column, inBoth, isInFront, open }: Props) {
   const { behaviour } = column;
   return (
     <article class={isInFront ? "column front" : "column"} aria-label={`latent ${column.latent} of ${name}`}>
-      <header>
+      <div class="whose">
         <h3>
           {name} · {column.by ? <LatentLink sae={column.sae} latent={column.latent} open={open} title="Open this latent" /> : column.latent}
         </h3>
-        <p class="role">{roleOf(column.by)}</p>
+        <p class="role">
+          {roleOf(column.by)}
+          {!Number.isNaN(column.firesPerMillion) && `, ${rate(column.firesPerMillion)} fires per million`}
+        </p>
         {column.explanation && <p class="explanation">{column.explanation}</p>}
-      </header>
+      </div>
       <section class="matches">
         <MatchTable column={column} open={open} />
       </section>
+      <section class="lenses">{behaviour && <Lenses behaviour={behaviour} inBoth={inBoth} />}</section>
+      <section class="texts">{behaviour ? <Contexts behaviour={behaviour} owner={`${column.sae}-${column.latent}`} /> : <NoContexts sae={column.sae} />}</section>
       <section class="numbers">
         <Facts facts={column.facts} />
         {behaviour && <Activations behaviour={behaviour} />}
       </section>
-      <section class="lenses">{behaviour && <Lenses behaviour={behaviour} inBoth={inBoth} />}</section>
-      <section class="texts">{behaviour ? <Contexts behaviour={behaviour} /> : <NoContexts sae={column.sae} />}</section>
     </article>
   );
 }
 
 function roleOf(by: ColumnView["by"]): string {
-  if (by === null) return "the open latent";
-  return by === "both" ? "its counterpart" : `its counterpart by the ${by} alone`;
+  if (by === null) return "open";
+  return by === "both" ? "counterpart" : `counterpart by the ${by} alone`;
 }
 
 function Facts({ facts }: { facts: Fact[] }) {
@@ -74,7 +76,12 @@ function Activations({ behaviour }: { behaviour: Behaviour }) {
 }
 
 function Lenses({ behaviour: { lens }, inBoth }: { behaviour: Behaviour; inBoth: DetailView["inBoth"] }) {
-  if (!lens) return <p class="plain">The logit lens was not collected.</p>;
+  if (!lens)
+    return (
+      <p class="plain">
+        Promoted and suppressed tokens were not collected: <code>twinsae contexts</code> finds them where it can load the model.
+      </p>
+    );
   return (
     <>
       <LensTokens title="Promoted tokens" help="Tokens whose logits the latent's decoder raises most" tokens={lens.promoted} both={inBoth.promoted} />
@@ -83,28 +90,19 @@ function Lenses({ behaviour: { lens }, inBoth }: { behaviour: Behaviour; inBoth:
   );
 }
 
-function Contexts({ behaviour: { contexts, meetings } }: { behaviour: Behaviour }) {
+function Contexts({ behaviour: { contexts, meetings }, owner }: { behaviour: Behaviour; owner: string }) {
   if (contexts.length === 0) return <p class="plain">It has no contexts: it did not fire on any token of the texts.</p>;
   return (
     <>
-      {meetings && <Meetings words={meetings} found={new Set(contexts.map(({ meeting }) => meeting))} />}
-      <ContextList title="strongest contexts" help="One for each text, by the activation at the peak" contexts={contexts.filter((one) => !one.isRandom)} />
-      <ContextList title="random contexts" help="A random sample of all tokens on which it fired, by the activation at the peak" contexts={contexts.filter((one) => one.isRandom)} />
+      {meetings && <p class="meetings" title="Two contexts meet if their windows have tokens in common. Contexts that were not stored are not compared.">{meetings}</p>}
+      <ContextList title="strongest contexts" help="One for each text, by the activation at the peak" contexts={contexts.filter((one) => !one.isRandom)} owner={owner} />
+      <ContextList
+        title="random contexts"
+        help="A random sample of all tokens on which it fired, by the activation at the peak"
+        contexts={contexts.filter((one) => one.isRandom)}
+        owner={owner}
+      />
     </>
-  );
-}
-
-function Meetings({ words, found }: { words: string; found: Set<Meeting> }) {
-  const signs = (["peak", "token", "text"] as const).filter((meeting) => found.has(meeting));
-  return (
-    <p class="meetings">
-      {words}{" "}
-      {signs.map((meeting) => (
-        <small key={meeting}>
-          <span class="meeting">{MEETING[meeting].sign}</span> {MEETING[meeting].words}{" "}
-        </small>
-      ))}
-    </p>
   );
 }
 
@@ -112,7 +110,7 @@ function NoContexts({ sae }: { sae: number }) {
   const { name, path } = manifest().saes[sae];
   return (
     <p class="plain">
-      The contexts of {name} were not collected. This command collects them: <code>twinsae contexts {path} --store STORE</code>
+      The contexts of {name} were not collected. This command collects them: <code>twinsae contexts {path} --activations STORE</code>
     </p>
   );
 }

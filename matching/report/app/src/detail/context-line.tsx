@@ -1,15 +1,15 @@
 // One context: a line with the peak always at the same place, which unfolds to the whole stored window.
 import { activation } from "./numbers.ts";
+import { SIGNS, type Meeting } from "./overlap.ts";
 import { visible } from "./tokens.ts";
 import type { ContextView } from "./view.ts";
 import type { Piece } from "./windows.ts";
 
-/** How a context meets those of the other latent. */
-export const MEETING = {
-  none: { sign: "", words: "" },
-  text: { sign: "·", words: "the other latent has a context on this text" },
-  token: { sign: "○", words: "both fire on the same token" },
-  peak: { sign: "●", words: "the peak of both" },
+const MEETING: Record<Meeting, string | undefined> = {
+  none: undefined,
+  text: "the other latent has a context on this text",
+  token: "both fire on the same token",
+  peak: "the peak of both",
 };
 
 interface Props {
@@ -17,20 +17,20 @@ interface Props {
   unfolded: boolean;
   /** One line of a list can be reached by Tab, the others by the arrow keys. */
   isTabStop: boolean;
-  toggle: () => void;
+  toggle: (event: MouseEvent) => void;
 }
 
 /** Draws the context as an item of a list. */
 export function ContextLine({ context, unfolded, isTabStop, toggle }: Props) {
   const { line, peak, meeting } = context;
-  const { sign, words } = MEETING[meeting];
+  const words = MEETING[meeting];
   const draw = (pieces: Piece[]) => pieces.map((piece, at) => <Text key={at} piece={piece} unfolded={unfolded} />);
   return (
     <li class={unfolded ? "context unfolded" : "context"} onClick={toggle}>
       <button type="button" aria-expanded={unfolded} aria-label={`peak ${activation(peak)}, whole context`} tabIndex={isTabStop ? 0 : -1}>
         {activation(peak)}
       </button>
-      <span class="meeting" title={words || undefined} role={words ? "img" : undefined} aria-label={words || undefined}>{sign}</span>
+      <span class="meeting" title={words} role={words ? "img" : undefined} aria-label={words}>{SIGNS[meeting]}</span>
       {line === null ? (
         <span class="text waiting" />
       ) : (

@@ -3,22 +3,27 @@ import { useRef, useState } from "preact/hooks";
 import { ContextLine } from "./context-line.tsx";
 import type { ContextView } from "./view.ts";
 
+interface Props {
+  title: string;
+  help: string;
+  contexts: ContextView[];
+  /** Names the latent: the lines of another one are all folded. */
+  owner: string;
+}
+
 /** Draws a list of contexts with its heading. The list is one tab stop; arrow keys go from line to line. */
-export function ContextList({ title, help, contexts }: { title: string; help: string; contexts: ContextView[] }) {
-  const [unfolded, setUnfolded] = useState<ReadonlySet<number>>(new Set());
-  const [tabStop, setTabStop] = useState(0);
+export function ContextList({ title, help, contexts, owner }: Props) {
+  const [state, setState] = useState({ owner, unfolded: new Set<number>(), tabStop: 0 });
   const list = useRef<HTMLOListElement>(null);
   if (contexts.length === 0) return null;
+  const { unfolded, tabStop } = state.owner === owner ? state : { unfolded: new Set<number>(), tabStop: 0 };
 
-  const toggle = (at: number) => {
-    // A drag that selects text ends in a click, which is not meant to fold the text away.
-    if (getSelection()?.type === "Range") return;
-    setUnfolded((before) => {
-      const next = new Set(before);
-      if (!next.delete(at)) next.add(at);
-      return next;
-    });
-    setTabStop(at);
+  const toggle = (at: number, event: MouseEvent) => {
+    // A drag that selects text ends in a click, which is not meant to fold the text away. A key's click has detail 0.
+    if (event.detail > 0 && getSelection()?.type === "Range") return;
+    const next = new Set(unfolded);
+    if (!next.delete(at)) next.add(at);
+    setState({ owner, unfolded: next, tabStop: at });
   };
   const move = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -26,7 +31,7 @@ export function ContextList({ title, help, contexts }: { title: string; help: st
     event.preventDefault();
     event.stopPropagation();
     const at = Math.min(contexts.length - 1, Math.max(0, tabStop + step));
-    setTabStop(at);
+    setState({ owner, unfolded, tabStop: at });
     list.current!.querySelectorAll("button")[at].focus();
   };
   return (
@@ -36,7 +41,7 @@ export function ContextList({ title, help, contexts }: { title: string; help: st
       </h4>
       <ol class="contexts" ref={list} onKeyDown={move}>
         {contexts.map((context, at) => (
-          <ContextLine key={at} context={context} unfolded={unfolded.has(at)} isTabStop={at === tabStop} toggle={() => toggle(at)} />
+          <ContextLine key={at} context={context} unfolded={unfolded.has(at)} isTabStop={at === tabStop} toggle={(event) => toggle(at, event)} />
         ))}
       </ol>
     </>

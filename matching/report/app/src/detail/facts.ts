@@ -1,5 +1,6 @@
 // What the tables of a pair say of one latent.
 import type { ColumnInfo, Pair, SideName } from "../data.ts";
+import type { Links } from "../pair.ts";
 import { number } from "./numbers.ts";
 import type { Match } from "./sure.ts";
 import type { By, Counterpart, Fact } from "./view.ts";
@@ -25,6 +26,12 @@ export function matchesOf(pair: Pair, latent: number): Partial<Record<SideName, 
     };
   }
   return matches;
+}
+
+/** Returns the latent that the table gives for this one, or null if there is none. */
+export function linkOf(links: Links | null | undefined, latent: number): { latent: number; cosine: number } | null {
+  if (!links || links.latent[latent] < 0) return null;
+  return { latent: links.latent[latent], cosine: links.cosine[latent] };
 }
 
 /** Returns the latents that the SAE has for this one: one, or two where the sides disagree. `fires` are that SAE's. */

@@ -1,30 +1,13 @@
-// The head of the detail: which latent it is, who shares it, and the way to its neighbours.
+// The head of the detail: which latent it is, and who shares it.
 import { manifest } from "../data.ts";
 import { addressOf } from "./latent-link.tsx";
 import type { DetailView } from "./view.ts";
 
-/** The latents before and after this one in the list; null at its ends. */
-export interface Neighbours {
-  previous: number | null;
-  next: number | null;
-}
-
-interface Props {
-  view: DetailView;
-  neighbours: Neighbours;
-  go: (latent: number) => void;
-}
-
 /** Draws the head. */
-export function Head({ view, neighbours, go }: Props) {
+export function Head({ view }: { view: DetailView }) {
   const { name } = manifest().saes[view.sae];
-  const step = (latent: number | null, sign: string, label: string, key: string) => (
-    <button type="button" disabled={latent === null} title={`${label} latent of the list (${key})`} aria-label={`${label} latent of the list`} onClick={() => go(latent!)}>
-      {sign}
-    </button>
-  );
   return (
-    <header class="head">
+    <div class="title">
       <h2>
         <span class="name">
           {name} · latent {view.latent}
@@ -32,12 +15,8 @@ export function Head({ view, neighbours, go }: Props) {
         {view.label && <span class="label"> {view.label}</span>}
       </h2>
       <Sharing view={view} />
-      <nav aria-label="Neighbours in the list">
-        <a href={addressOf(view.sae, view.latent)} title="A link that opens this latent">link</a>
-        {step(neighbours.previous, "‹", "previous", "[")}
-        {step(neighbours.next, "›", "next", "]")}
-      </nav>
-    </header>
+      <a href={addressOf(view.sae, view.latent)} title="A link that opens this latent, without the filters of the list">link</a>
+    </div>
   );
 }
 

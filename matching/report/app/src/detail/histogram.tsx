@@ -30,7 +30,7 @@ export function Histogram({ counts, end }: { counts: ArrayLike<number>; end: num
             <title>{`${activation((at * end) / heights.length)} to ${activation(((at + 1) * end) / heights.length)}: ${number(counts[at], 0)} tokens`}</title>
           </rect>
         ))}
-        <line class="axis" x1={0} x2={WIDTH} y1={HEIGHT} y2={HEIGHT} />
+        <line class="ground" x1={0} x2={WIDTH} y1={HEIGHT} y2={HEIGHT} />
         {[0, 0.5, 1].map((share) => (
           <text key={share} x={share * WIDTH} y={HEIGHT + 13} text-anchor={share === 0 ? "start" : share === 1 ? "end" : "middle"}>
             {activation(share * end)}

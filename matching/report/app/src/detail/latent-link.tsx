@@ -26,6 +26,7 @@ export function LatentLink({ sae, latent, open, title, children }: Props) {
   );
 }
 
+/** The address of a view of the latent alone. */
 export function addressOf(sae: number, latent: number): string {
-  return `#${new URLSearchParams({ base: manifest().saes[sae].name, latent: String(latent) })}`;
+  return `#base=${encodeURIComponent(manifest().saes[sae].name)}&latent=${latent}`;
 }

@@ -2,9 +2,9 @@
 import { contextsOf, windowOf, type LatentContexts } from "../contexts.ts";
 import { explanations, isPair, manifest, pair, saeColumns, vocabulary, type Pair, type SaeColumns } from "../data.ts";
 import { behaviourOf, withLines } from "./behaviour.ts";
-import { counterpartsOf, factsOf, matchesOf, pick, type Choice } from "./facts.ts";
+import { counterpartsOf, factsOf, linkOf, matchesOf, pick, type Choice } from "./facts.ts";
 import { shared } from "./marks.ts";
-import { textsOf, type Vocabulary } from "./tokens.ts";
+import { textOf, textsOf, type Vocabulary } from "./tokens.ts";
 import type { ColumnView, Counterpart, DetailView } from "./view.ts";
 
 // A view without texts is drawn if they take longer than this, in milliseconds.
@@ -88,15 +88,16 @@ async function columnsOf(sae: number, latent: number, shown: Counterpart[]) {
 
 async function columnOf(sae: number, latent: number, other: number | null, counterpart: Counterpart | null): Promise<ColumnView> {
   const [columns, explained, matched] = await Promise.all([saeColumns(sae), explanations(sae), other === null ? null : pairOf(sae, other)]);
-  const nearest = matched?.nearest;
   return {
     sae,
     latent,
     with: other,
     by: counterpart && counterpart.by,
     explanation: explained?.text(latent) ?? "",
+    firesPerMillion: columns.numbers.fires_per_million?.[latent] ?? NaN,
     matches: matched ? matchesOf(matched, latent) : {},
-    nearest: nearest && nearest.latent[latent] >= 0 ? { latent: nearest.latent[latent], cosine: nearest.cosine[latent] } : null,
+    byActivations: linkOf(matched?.activations, latent),
+    nearest: linkOf(matched?.nearest, latent),
     facts: factsOf(manifest().saes[sae].columns, columns.numbers, latent),
     behaviour: null,
   };
@@ -104,7 +105,7 @@ async function columnOf(sae: number, latent: number, other: number | null, count
 
 function firstTokens({ firstTokens: tokens }: SaeColumns, latent: number, words: Vocabulary | null): string {
   if (!tokens) return "";
-  const texts = Array.from(tokens.subarray(3 * latent, 3 * latent + 3), (token) => textsOf([token], words)[0].trim());
+  const texts = Array.from(tokens.subarray(3 * latent, 3 * latent + 3), (token) => textOf(token, words).trim());
   return texts.filter((text) => text !== "").join(" · ");
 }
 

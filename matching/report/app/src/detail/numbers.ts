@@ -15,6 +15,11 @@ export function number(value: number, digits: number): string {
   return formats.get(digits)!.format(value).replace("-", "−");
 }
 
+/** How often of a million: small ones have a digit after the point. */
+export function rate(value: number): string {
+  return number(value, value < 100 ? 1 : 0);
+}
+
 const threeDigits = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
 /** An activation: three significant digits. */

@@ -31,17 +31,21 @@ function meeting(one: Firing, other: Firing): Meeting {
   return one.fired.some((position) => fired.has(position)) ? "token" : "text";
 }
 
-/** Says in words where both fire on the same text. `them` names the other latent. */
+const KINDS = [
+  { kind: "peak", words: "at the peak of both" },
+  { kind: "token", words: "at a token on which both fire" },
+  { kind: "text", words: "on the same text only" },
+] as const;
+
+/** The sign of each kind of meeting, in the words and at each context. */
+export const SIGNS: Record<Meeting, string> = { none: "", text: "○", token: "◐", peak: "●" };
+
+/** Says in words how many contexts meet those of the latent that is called `them`, and how. */
 export function meetingWords(found: Meeting[], them: string): string {
-  const count = (...kinds: Meeting[]) => found.filter((meeting) => kinds.includes(meeting)).length;
-  const text = count("text", "token", "peak");
-  const token = count("token", "peak");
-  const peak = count("peak");
   if (found.length === 0) return "";
-  if (text === 0) return `No context of ${them} is on the same text as one of these ${found.length}.`;
-  const start = `${text} of these ${found.length} contexts ${text === 1 ? "is" : "are"} on the same text as one of ${them}`;
-  if (token === 0) return `${start}, but the two never fire on the same token.`;
-  const where = token < text ? `${token} of them` : text === 1 ? "it" : "all of them";
-  const peaks = peak === 0 ? "" : peak === token ? ", which is the peak of both" : `, which is the peak of both in ${peak}`;
-  return `${start}; in ${where} both fire on the same token${peaks}.`;
+  const met = found.filter((meeting) => meeting !== "none").length;
+  if (met === 0) return `None of these ${found.length} contexts meets one of ${them}.`;
+  const parts = KINDS.map(({ kind, words }) => ({ count: found.filter((meeting) => meeting === kind).length, text: words, sign: SIGNS[kind] }));
+  const how = parts.filter(({ count }) => count > 0).map(({ count, text, sign }) => `${sign} ${count} ${text}`);
+  return `${met} of these ${found.length} contexts ${met === 1 ? "meets" : "meet"} one of ${them}: ${how.join(", ")}.`;
 }

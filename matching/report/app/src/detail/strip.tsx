@@ -1,7 +1,8 @@
 // Small cards of the counterparts in all other SAEs, to choose the ones that have a column.
 import { manifest } from "../data.ts";
+import { threshold } from "../state.ts";
 import type { Choice } from "./facts.ts";
-import { cosine, number } from "./numbers.ts";
+import { cosine, rate } from "./numbers.ts";
 import type { Counterpart } from "./view.ts";
 
 interface Props {
@@ -38,7 +39,7 @@ export function Strip({ counterparts, shown, pending, choose }: Props) {
 }
 
 function Card({ counterpart: { sae, latent, by, cosines, firesPerMillion } }: { counterpart: Counterpart }) {
-  const { saes, threshold } = manifest();
+  const { saes } = manifest();
   if (latent < 0)
     return (
       <>
@@ -54,14 +55,14 @@ function Card({ counterpart: { sae, latent, by, cosines, firesPerMillion } }: { 
       </b>
       <span title="cosines by decoder and encoder">
         {values.map((value, at) => (
-          <span key={at} class={value > threshold ? "above" : undefined}>
+          <span key={at} class={value > threshold.value ? "above" : undefined}>
             {at > 0 && " / "}
             {cosine(value)}
           </span>
         ))}
         {by !== "both" && ` ${by}`}
       </span>
-      <small>{number(firesPerMillion, 0)} per million</small>
+      <small>{rate(firesPerMillion)} per million</small>
     </>
   );
 }

@@ -46,8 +46,8 @@ export function sureness(match: Match, { them, threshold, chanceFloor }: Yardsti
     return {
       mood: "poor",
       verdict: "No partner",
-      sentence: `its nearest latent of ${them}, ${match.best} (cosine ${cosine(match.bestCosine)}), is matched to another one.`,
-      title: `${them} has fewer latents, and the best matching uses them all for others.`,
+      sentence: `${them} has fewer latents, and the nearest one, ${match.best} (cosine ${cosine(match.bestCosine)}), is matched to another one.`,
+      title: `The best matching uses all latents of ${them} for others.`,
     };
   if (match.cosine <= chanceFloor)
     return {
@@ -60,11 +60,11 @@ export function sureness(match: Match, { them, threshold, chanceFloor }: Yardsti
     return {
       mood: "doubtful",
       verdict: "Gives way",
-      sentence: `latent ${match.best} of ${them} is closer by ${cosine(-lead)}, but is matched to another one.`,
+      sentence: `latent ${match.best} is closer by ${cosine(-lead)}, but is matched to another one.`,
       title: `The matching makes the sum of all cosines as large as can be, so a single pair may give way. ${title}`,
     };
-  if (lead < TIE) return { mood: "doubtful", verdict: "Nearly a tie", sentence: `another latent of ${them} comes within ${cosine(lead)}.`, title };
-  const sentence = `every other latent of ${them} is behind by ${cosine(lead)} or more.`;
+  if (lead < TIE) return { mood: "doubtful", verdict: "Nearly a tie", sentence: `another latent comes within ${cosine(lead)}.`, title };
+  const sentence = `all others are ${cosine(lead)} or more behind.`;
   if (match.cosine <= threshold) return { mood: "doubtful", verdict: "Weak", sentence: `the cosine is not above ${threshold}, though ${sentence}`, title };
   if (lead < CLEAR) return { mood: "doubtful", verdict: "Narrow", sentence, title };
   return { mood: "good", verdict: "Clear", sentence, title };

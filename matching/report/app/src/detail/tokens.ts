@@ -33,6 +33,13 @@ export function textsOf(run: ArrayLike<number>, vocabulary: Vocabulary | null): 
   });
 }
 
+/** Returns the text of a token that stands alone; bytes that are no characters are shown as numbers. */
+export function textOf(token: number, vocabulary: Vocabulary | null): string {
+  const text = textsOf([token], vocabulary)[0];
+  if (!text.includes("\ufffd")) return text;
+  return `⟨${Array.from(bytesOf(token, vocabulary), (byte) => byte.toString(16).padStart(2, "0")).join(" ")}⟩`;
+}
+
 function bytesOf(token: number, vocabulary: Vocabulary | null): Uint8Array {
   if (vocabulary && token < vocabulary.length) return vocabulary.bytesOf(token);
   return new TextEncoder().encode(`⟨${token}⟩`);

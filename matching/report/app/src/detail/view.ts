@@ -58,7 +58,11 @@ export interface ColumnView {
   /** Null for the base. */
   by: By | null;
   explanation: string;
+  /** NaN if it is not known. */
+  firesPerMillion: number;
   matches: Partial<Record<SideName, Match>>;
+  /** Its match by activations instead of weights, if there is one. */
+  byActivations: { latent: number; cosine: number } | null;
   /** Nearest latent of the other SAE among those that share with none of this one. */
   nearest: { latent: number; cosine: number } | null;
   facts: Fact[];

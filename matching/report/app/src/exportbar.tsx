@@ -1,4 +1,4 @@
-// The menu "Take along".
+// Below the list: what one can take along of it.
 
 import { signal } from "@preact/signals";
 import { manifest } from "./data.ts";
@@ -12,7 +12,7 @@ import { view, type View } from "./view.ts";
 
 const said = signal("");
 
-export function ExportMenu() {
+export function ExportBar() {
   const copy = (what: string, text: string) =>
     navigator.clipboard.writeText(text).then(
       () => (said.value = `${what} copied`),
@@ -21,21 +21,40 @@ export function ExportMenu() {
   const file = (kind: "csv" | "json") => {
     const shown = view.peek()!;
     const write = kind === "csv" ? csv : json;
-    save(`latents.${kind}`, write(provenance(shown), [...shown.columns.values()], rows.peek(), labelText), kind === "csv" ? "text/csv" : "application/json");
+    save(
+      `latents.${kind}`,
+      write(provenance(shown), [...shown.columns.values()], rows.peek(), labelText),
+      kind === "csv" ? "text/csv" : "application/json",
+    );
   };
   const saes = manifest().saes;
   return (
-    <details class="menu" onToggle={() => (said.value = "")}>
-      <summary>Take along</summary>
-      <div class="panel">
-        <button onClick={() => file("csv")}>The list as CSV</button>
-        <button onClick={() => file("json")}>The list as JSON</button>
-        <button onClick={() => save("latents.txt", idsText(rows.peek()), "text/plain")}>The numbers alone</button>
-        <button onClick={() => copy("Link", link())}>Copy link</button>
-        <button onClick={() => copy("Code", python(saes[view.peek()!.base].path, link(), rows.peek()))}>Copy as Python</button>
-        <small role="status">{said.value}</small>
-      </div>
-    </details>
+    <footer class="export">
+      <button class="link" onClick={() => file("csv")}>
+        CSV
+      </button>
+      <button class="link" onClick={() => file("json")}>
+        JSON
+      </button>
+      <button
+        class="link"
+        title="The numbers of the list's latents alone"
+        onClick={() => save("latents.txt", idsText(rows.peek()), "text/plain")}
+      >
+        ids
+      </button>
+      <button class="link" onClick={() => copy("Link", link())}>
+        Copy link
+      </button>
+      <button
+        class="link"
+        title="Code that takes the list's latents out of the SAE"
+        onClick={() => copy("Code", python(saes[view.peek()!.base].path, link(), rows.peek()))}
+      >
+        Copy as Python
+      </button>
+      <small role="status">{said.value}</small>
+    </footer>
   );
 }
 
