@@ -33,7 +33,7 @@ SHOWN = {
     "own_cosine": Shown("own cosine", "The cosine of its decoder row with its encoder row.", 3),
     "seeds": Shown("shared with", "How many of the other SAEs share it.", 0),
     "reappearance": Shown(
-        "reappears", "The share of the other SAEs in which it has a partner on both sides.", 2
+        "reappears", "The share of the other SAEs in which it has one partner on both sides.", 2
     ),
 }
 

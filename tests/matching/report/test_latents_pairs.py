@@ -10,6 +10,7 @@ from twinsae.matching.certainty import certainty_files
 from twinsae.matching.match_all import match_all
 from twinsae.matching.report.latents import write_browser
 from twinsae.matching.report.latents.chunks import read_chunk
+from twinsae.matching.stable import stable_files
 
 from .planted_matches import plant_firing, plant_saes, rows_of
 
@@ -190,6 +191,37 @@ def test_certainty_is_shown_until_the_match_is_made_anew(tmp_path):
     arrays = read_chunk(tmp_path / "report" / "data", "pair-0-1").arrays
     assert "decoder.sure_low" not in arrays
     assert "encoder.sure_low" in arrays
+
+
+def test_a_match_by_activations_is_shown_if_it_is_of_the_same_saes(tmp_path):
+    saes = plant_saes(tmp_path, (12, 9))
+    summary = match_files(*saes, SIDES, tmp_path / "match")
+    encoder = Matching.load(tmp_path / "match" / "encoder.npz")
+    encoder.save(tmp_path / "match" / "activations.npz")
+    for digest, shown in ((summary["inputs"]["b"]["sha256"], True), ("0" * 64, False)):
+        inputs = {"a": summary["inputs"]["a"], "b": {"sha256": digest}}
+        described = {"format": "twinsae-match-activations/1", "inputs": inputs}
+        (tmp_path / "match" / "activations.json").write_text(json.dumps(described))
+        write_browser(tmp_path / "match", tmp_path / "report")
+        arrays = read_chunk(tmp_path / "report" / "data", "pair-0-1").arrays
+        assert ("activations.partner" in arrays) == shown
+        if shown:
+            partner, cosine = laid_out(encoder)
+            np.testing.assert_array_equal(arrays["activations.partner"], partner)
+            expected = cosine.astype(np.float32)
+            np.testing.assert_array_equal(arrays["activations.cosine"], expected)
+
+
+def test_stable_latents_are_shown_of_each_sae(tmp_path):
+    match_all(plant_saes(tmp_path, (12, 9, 10)), tmp_path / "matches")
+    stable_files(tmp_path / "matches")
+    write_browser(tmp_path / "matches", tmp_path / "report")
+    with np.load(tmp_path / "matches" / "stable.npz") as stable:
+        assert stable["share"].any()
+        for number in range(3):
+            found = read_chunk(tmp_path / "report" / "data", f"sae{number}/columns").arrays
+            expected = stable["share"][stable["seed"] == number]
+            np.testing.assert_allclose(found["reappearance"], expected, rtol=1e-6)
 
 
 def test_a_second_report_scans_nothing_again(written):

@@ -182,6 +182,7 @@ def damage(data, name, change):
         ("manifest", lambda c: c.facts["pairs"][0].update(b=2), "expected two of 2 SAEs, got"),
         ("sae1/columns", lambda c: c.arrays.pop("seeds"), "seeds: expected 9 rows, there is none"),
         ("sae0/text", lambda c: c.arrays["offsets"].fill(1), "offsets: expected numbers that rise"),
+        ("sae0/text", lambda c: c.arrays["offsets"].__setitem__(3, 0), "offsets: expected numbers"),
         ("pair-0-1", lambda c: c.arrays.update({"decoder.price": np.zeros(9, np.float32)}),
          "decoder.price: expected 7 rows, it has 9"),
         ("pair-0-1", lambda c: c.arrays["encoder.partner"].fill(1), "partner is not one to one"),
