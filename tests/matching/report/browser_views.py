@@ -1,11 +1,13 @@
 """What the tests do with the latent browser's page: find its parts, and show its views."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import expect
 
 SIZES = {"wide": (1280, 860), "phone": (390, 780)}
 SCHEMES = ("light", "dark")
+PICTURES = Path(__file__).parents[3] / "build" / "screenshots"
 
 # The latents of the rows that are drawn, in the list's order.
 SHOWN = """() => [...document.querySelectorAll('[role=grid] [data-latent]')]
@@ -52,3 +54,9 @@ def show_views(page, size, address=""):
     rows(page).first.click()
     expect(page.locator("mark.peak").first).to_be_visible()
     yield "latent"
+
+
+def take_picture(page, view, size, scheme):
+    """Keep a picture in build/screenshots."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"{view}-{size}-{scheme}.png", full_page=view == "overview")

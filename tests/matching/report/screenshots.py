@@ -1,4 +1,4 @@
-"""Takes the manual's pictures of a report's latent browser: `make web-screenshots`."""
+"""Takes the manual's pictures of a report: `make web-screenshots`."""
 
 import argparse
 import io
@@ -32,6 +32,8 @@ def main(report: Path, out: Path) -> None:
                 page = browser.new_page(
                     viewport={"width": width, "height": height}, color_scheme=scheme
                 )
+                page.goto((report / "index.html").resolve().as_uri())
+                write_picture(page.screenshot(), out / f"overview-{size}-{scheme}.png")
                 page.goto((report / "latents.html").resolve().as_uri())
                 for view in show_views(page, size, ADDRESS):
                     write_picture(page.screenshot(), out / f"{view}-{size}-{scheme}.png")
@@ -41,7 +43,7 @@ def main(report: Path, out: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("report", type=Path, help="folder with latents.html")
+    parser.add_argument("report", type=Path, help="folder with index.html and latents.html")
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
     main(given.report, given.out)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from twinsae.matching.report import latents, render
+from twinsae.matching.report import latents, page, render
 from twinsae.matching.schema import validate
 
 from .browser_views import column, expect_count, rows
@@ -22,6 +22,8 @@ def report(tmp_path_factory, write_match):
         patch.setattr(
             latents, "write_browser", lambda _, out, **_options: planted.append(plant(out))
         )
+        # Figures take seconds to draw.
+        patch.setattr(page, "shown_figures", lambda *_args, **_options: [])
         folder = tmp_path_factory.mktemp("walk")
         write_match(folder, num_a=1000, num_b=1000)
         return render(folder), planted[0]
@@ -29,19 +31,19 @@ def report(tmp_path_factory, write_match):
 
 def test_a_shared_latent_is_two_clicks_away(open_page, report):
     index, planted = report
-    page = open_page(index)
-    page.locator(".key li").filter(has_text="same partner").get_by_role("link").click()
+    tab = open_page(index)
+    tab.locator(".key li").filter(has_text="same partner").get_by_role("link").click()
     pair = planted.pairs[0, 1]
     same = (pair["decoder.partner"] == pair["encoder.partner"]) & (
         np.minimum(pair["decoder.cosine"], pair["encoder.cosine"]) > 0.7
     )
-    expect_count(page, same.sum())
+    expect_count(tab, same.sum())
     latent = int(np.flatnonzero(same)[0])
-    rows(page).first.click()
+    rows(tab).first.click()
 
     counterpart = int(pair["decoder.partner"][latent])
     for name, of in (("seed0", latent), ("seed1", counterpart)):
-        article = column(page, name, of)
+        article = column(tab, name, of)
         expect(article.locator("mark.peak").first).to_be_visible()
         for side in ("decoder", "encoder"):
             expect(article).to_contain_text(f"{pair[f'{side}.cosine'][latent]:.3f}")

@@ -7,6 +7,9 @@ import pytest
 from PIL import Image
 from twinsae.matching.report import render, render_training
 
+from . import browser_views
+from .axe import serious
+
 pytestmark = pytest.mark.slow
 
 FIGURES = ("alignment", "thresholds", "max-vs-matched", "max-cosine", "matched-cosine")
@@ -110,6 +113,15 @@ def test_text_stands_out(open_page, overview, scheme):
     for tag, colour, background in found:
         assert contrast(colour, background) >= 4.5, tag
         assert (sum(background) < sum(colour)) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("scheme", browser_views.SCHEMES)
+@pytest.mark.parametrize("size", browser_views.SIZES)
+def test_axe_finds_nothing_serious(open_page, overview, size, scheme):
+    width, height = browser_views.SIZES[size]
+    page = open_page(overview, width=width, height=height, scheme=scheme, bypass_csp=True)
+    browser_views.take_picture(page, "overview", size, scheme)
+    assert serious(page) == {}
 
 
 @pytest.mark.parametrize(
