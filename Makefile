@@ -1,4 +1,4 @@
-# make demo | test | test-peers | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | docs | bench | bench-full | bench-peers | package | clean
+# make demo | test | test-peers | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | web | web-committed | web-screenshots | docs | bench | bench-browser | bench-full | bench-peers | package | clean
 # Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
@@ -15,6 +15,7 @@ KERNELS := /tmp/twinsae-triton
 PYTHON312 ?= PYENV_VERSION=3.12 python3.12
 KIT := .venv-gpu-kit
 TYPING := build/typing/twinsae
+APP := matching/report/app
 ROOMS := bench cli common kernels matching sae sweep
 NATIVE := $(shell find kernels/native matching/native matching/assignment/native -type f)
 # C++ that clang-format checks.
@@ -23,7 +24,7 @@ FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck docs bench bench-full bench-peers package clean
+.PHONY: setup demo test test-peers oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package clean
 
 setup: $(DEV)
 
@@ -132,6 +133,22 @@ links:
 typecheck: $(DEV) links
 	MYPYPATH=build/typing $(VENV)/bin/mypy $(ROOMS:%=-p twinsae.%)
 
+# The latent browser's page: types, unit tests, and matching/report/static, which is committed. Needs node and npm.
+web: $(APP)/node_modules/.installed
+	cd $(APP) && npm run --silent check && npm run --silent test && npm run --silent build
+
+# Fails if the committed page is not what its sources make.
+web-committed: web
+	git diff --exit-code --stat -- matching/report/static
+
+$(APP)/node_modules/.installed: $(APP)/package-lock.json
+	cd $(APP) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+# The manual's pictures of the latent browser. Needs Chromium, and a report: make web-screenshots REPORT=runs/.../report
+web-screenshots: $(DEV)
+	$(VENV)/bin/python -m tests.matching.report.screenshots $(REPORT) docs/guides/latent-browser
+
 # The manual, in build/site. The variable silences an advertisement for another generator.
 docs: $(DEV) links
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
@@ -141,6 +158,10 @@ bench: $(DEV)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench all $(BENCH)
 	env -u OPENBLAS_CORETYPE $(VENV)/bin/twinsae bench scaling
 	$(VENV)/bin/twinsae bench match $(BENCH_MATCH)
+
+# The latent browser with 131,072 latents, in Chromium; temporary files of 1.5 GiB.
+bench-browser: $(DEV)
+	$(VENV)/bin/python -m tests.matching.report.measure_browser $(BENCH_BROWSER)
 
 # The largest matches; temporary files of 4.5 GiB.
 bench-full: bench

@@ -5,11 +5,25 @@ from typing import Any
 from rich.table import Table
 
 from ..common.units import format_bytes
+from ..matching.by_activations.null import OFTEN
 
 
-def reached_table(summary: dict[str, Any]) -> Table:
-    """Return objective, certificate and cost of a match by activations (`activations.json`)."""
+def reached_table(summary: dict[str, Any], shuffled: dict[str, Any] | None = None) -> Table:
+    """Return objective, certificate and cost of a match by activations (`activations.json`).
+
+    A second one, ``shuffled``, stands in a column of its own.
+    """
     table = Table("", "activations", title="Exact matching by activations")
+    columns = [_reached(summary)]
+    if shuffled is not None:
+        table.add_column("shuffled")
+        columns.append(_reached(shuffled))
+    for name in columns[0]:
+        table.add_row(name, *(facts[name] for facts in columns))
+    return table
+
+
+def _reached(summary: dict[str, Any]) -> dict[str, str]:
     inputs, mean = summary["inputs"], summary["mean_similarity"]
     facts = {
         "similarity": summary["settings"]["measure"],
@@ -26,8 +40,17 @@ def reached_table(summary: dict[str, Any]) -> Table:
     }
     if summary["verified"] is not None:
         facts["verified"] = "valid" if summary["verified"]["valid"] else "NOT VALID"
-    for name, fact in facts.items():
-        table.add_row(name, fact)
+    return facts
+
+
+def shuffled_table(pairs: list[dict[str, float]]) -> Table:
+    """Return how many pairs are above each similarity (`Shuffled.pairs`)."""
+    names = ("match", "null", "match_often", "null_often")
+    table = Table("similarity above", title="Pairs that are active together")
+    for label in ("pairs", "shuffled", f"on {OFTEN}+ tokens", "shuffled"):
+        table.add_column(label, justify="right")
+    for row in pairs:
+        table.add_row(f"{row['similarity']:.1f}", *(f"{row[name]:,}" for name in names))
     return table
 
 

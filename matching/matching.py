@@ -94,6 +94,15 @@ class Matching:
             col_max=self.row_max,
         )
 
+    def as_stored(self) -> "Matching":
+        """Return the matching as it comes back from its file: cosines rounded to float32."""
+        rounded = {
+            name: getattr(self, name).astype(np.float32)
+            for name, dtype in _STORED.items()
+            if dtype is np.float32
+        }
+        return replace(self, **rounded)
+
     def save(self, path: StrPath, **columns: NDArray[Any]) -> None:
         """Write the arrays, objective, upper bound and ``absolute`` to a .npz file, atomically.
 

@@ -154,8 +154,9 @@ def stable_files(folder: StrPath) -> dict[str, Any]:
         folder: where every two SAEs were matched.
 
     Returns:
-        ``{"dictionaries": names, "groups": {size: number}, "chains", "inconsistent", "share":
-        mean share of other SAEs in which a latent comes back}``.
+        ``{"dictionaries": names, "weights": {name: SHA-256 of the SAE's file}, "threshold",
+        "groups": {size: number}, "chains", "inconsistent", "share": mean share of other SAEs in
+        which a latent comes back}``.
 
     Raises:
         FileNotFoundError: the folder is not of `match_all`, or a pair's file is gone.
@@ -177,6 +178,7 @@ def stable_files(folder: StrPath) -> dict[str, Any]:
     counts = np.bincount(np.bincount(result.group))
     facts = {
         "dictionaries": names,
+        "weights": {facts["name"]: facts["sha256"] for facts in content["dictionaries"]},
         "threshold": content["threshold"],
         "groups": {str(size): int(counts[size]) for size in range(1, len(counts))},
         "chains": chains,

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ...common.files import atomic_write
-from ...matching.report.svg import BLUE, GREY, house_style
+from ...matching.figures.style import BLUE, MUTED, house_style
 from ..measurement import OURS
 from .records import Record
 
@@ -28,7 +28,7 @@ def save_plot(steps: Sequence[Record], file: Path) -> None:
         panels = figure.subplots(len(jobs), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (job, ways) in zip(panels, jobs.items(), strict=True):
             names, ms = list(ways), [r["ms"] for r in ways.values()]
-            colours = [BLUE if name.startswith(OURS) else GREY for name in names]
+            colours = [BLUE if name.startswith(OURS) else MUTED for name in names]
             bars = axes.barh(names, ms, color=colours)
             axes.bar_label(bars, [f" {value:.3g}" for value in ms])
             axes.invert_yaxis()

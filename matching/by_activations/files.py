@@ -26,6 +26,7 @@ from ..proof import verify_activations
 from .agreement import agreement
 from .api import active_together, match_activations
 from .encode import encode_store
+from .shuffle import shuffled_tokens
 from .similarity import Measure
 
 FORMAT = "twinsae-match-activations/1"
@@ -49,6 +50,7 @@ def match_activation_files(
     tokens: int | None = None,
     memory_limit: int | None = None,
     verify: bool = False,
+    shuffle: int | None = None,
     orientation: Orientation | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -69,6 +71,7 @@ def match_activation_files(
         tokens: take the first so many tokens of the store; None: all.
         memory_limit: as for `match_activations`.
         verify: prove the matching again by `verify_activations`.
+        shuffle: seed of `shuffled_tokens`, which B's tokens go through first; None: they do not.
         orientation: as for `load_sae`, of both SAEs.
         progress: told how far each phase has come.
 
@@ -87,8 +90,8 @@ def match_activation_files(
     weights = {side: folder / f"{side}.npz" for side in SIDES}
     sides = {side: Matching.load(path) for side, path in weights.items() if path.is_file()}
     first, second = (
-        _encoded(place, opened, tokens, orientation, renamed(told, before=f"{letter} "))
-        for letter, place in (("a", a), ("b", b))
+        _encoded(place, opened, tokens, seed, orientation, renamed(told, before=f"{letter} "))
+        for letter, place, seed in (("a", a, None), ("b", b, shuffle))
     )
     named = renamed(told, before=f"{NAME} ")
     pair = first.codes, second.codes
@@ -100,11 +103,12 @@ def match_activation_files(
         "versions": _versions(),
         "inputs": {"a": first.facts, "b": second.facts},
         "store": {"path": str(opened.path.resolve()), "tokens": first.codes.tokens},
-        "settings": {"measure": measure, "memory_limit": memory_limit, "verify": verify},
+        "settings": {"measure": measure, "memory_limit": memory_limit, "verify": verify,
+                     "shuffle": shuffle},
         **_reached(matching, together, pair),
         "verified": proof,
         "agreement": {side: agreement(matching, together, sides[side]) for side in sides},
-    }
+    }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, matching, together, summary)
     return summary
@@ -114,6 +118,7 @@ def _encoded(
     place: StrPath | LocatedSAE,
     store: ActivationStore,
     tokens: int | None,
+    shuffle: int | None,
     orientation: Orientation | None,
     progress: Progress,
 ) -> _Input:
@@ -124,6 +129,7 @@ def _encoded(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sae = SAE.from_stored(stored).to(device, torch.float32)
     codes = encode_store(sae, store, tokens=tokens, progress=progress)
+    codes = codes if shuffle is None else shuffled_tokens(codes, shuffle)
     facts = {
         "path": str(located.path.resolve()),
         **located.facts,

@@ -17,7 +17,7 @@ from .steps import cheapest_steps
 EXACT = 1e-6
 """The two bounds of a pair count as equal within this: in cosines, as the objective."""
 
-_LITTLE = 0.01  # of a cosine: what a pair may be worth and still count as replaceable
+LITTLE = 0.01  # of a cosine: what a pair may be worth and still count as replaceable
 _LISTED = 13  # columns of each row, rows of each column; 33 tell little more and take long
 _MOST_SETTLED = 500
 _ROUNDING = 1e-12  # of a sum of a few hundred reduced costs in float64
@@ -59,8 +59,8 @@ class Certainty:
         """
         shares = {
             "exact": self.exact,
-            "replaceable": self.upper <= _LITTLE,
-            "needed": self.lower > _LITTLE,
+            "replaceable": self.upper <= LITTLE,
+            "needed": self.lower > LITTLE,
         }
         return {name: float(of.mean()) for name, of in shares.items()}
 

@@ -96,11 +96,13 @@ def match_null(
 
     Raises:
         FileNotFoundError: there is no match, or one of its SAEs is gone.
-        ValueError: ``kind`` is not as above, or `match_files` refuses the SAEs.
+        ValueError: ``kind`` is not as above, ``out`` is the match, or `match_files` refuses the
+            SAEs.
         OSError: the result could not be written.
     """
     if kind not in get_args(Null):
         raise ValueError(f"kind: expected one of {', '.join(get_args(Null))}, got {kind!r}")
+    refuse_same_folder(match, out)
     summary = read_summary(Path(match))
     sides, b = summary["settings"]["sides"], summary["inputs"]["b"]
     folder = Path(out) / DICTIONARY
@@ -110,10 +112,21 @@ def match_null(
         m=summary["settings"]["m"], absolute=summary["settings"].get("absolute", False),
         orientation=orientation, progress=progress,
     )  # fmt: skip
-    facts = {"kind": kind, "seed": seed, "of": {name: b[name] for name in ("path", "sha256")}}
-    with atomic_write(Path(out) / NULL) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n")
+    write_null(out, {"kind": kind, "seed": seed}, b)
     return found
+
+
+def refuse_same_folder(match: StrPath, out: StrPath) -> None:
+    """Raise ValueError if a null would be written over its match."""
+    if Path(match).resolve() == Path(out).resolve():
+        raise ValueError(f"out: expected another folder than that of the match, got {out}")
+
+
+def write_null(out: StrPath, facts: dict[str, Any], b: dict[str, Any]) -> None:
+    """Write which null a folder holds, and what stood in B's place."""
+    told = facts | {"of": {name: b[name] for name in ("path", "sha256")}}
+    with atomic_write(Path(out) / NULL) as temporary:
+        temporary.write_text(json.dumps(told, indent=1) + "\n")
 
 
 def _null_sae(

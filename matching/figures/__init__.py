@@ -1,6 +1,6 @@
 """Every figure of the paper, each with the table of the numbers in it."""
 
 from .drawing import Drawing, Table
-from .registry import OF_SEEDS, draw
+from .registry import draw
 
-__all__ = ["OF_SEEDS", "Drawing", "Table", "draw"]
+__all__ = ["Drawing", "Table", "draw"]

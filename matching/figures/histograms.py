@@ -8,11 +8,25 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from .drawing import Drawing, Table
-from .style import BLUE, DOTTED, MUTED, SQUARE, VERMILION, WIDE, house_style, mark_line
+from .style import (
+    BLUE,
+    DASHED,
+    DOTTED,
+    INK,
+    MUTED,
+    ORANGE,
+    SQUARE,
+    VERMILION,
+    WIDE,
+    house_style,
+    mark_line,
+)
 
 Array = NDArray[np.float64]
 
 COSINE_BINS = 19  # the paper's, between 0 and 1
+LEAST_FALL = 1e-4  # of a logarithmic axis; less has a bar of its own
+FALL_BINS = 8  # from one power of ten to the next
 
 
 @house_style()
@@ -90,6 +104,65 @@ def matched_cosine(table: Table, *, threshold: float) -> Drawing:
             for name, parts in zip(columns, zip(*rows, strict=True), strict=True)
         },
     )
+
+
+@house_style()
+def certainty(table: Table, *, side: str, little: float) -> Drawing:
+    """Draw histograms of how much the optimum falls without a pair, on a logarithmic axis.
+
+    Args:
+        table: one row a matched pair: ``lower`` and ``upper``, bounds in cosines, and ``exact``,
+            whether the two are equal. An upper bound may be infinite: none was found.
+        side: "decoder" or "encoder".
+        little: the fall up to which a pair is replaceable; drawn as a line.
+
+    Returns:
+        The drawing. Its table has one row a bin: ``from`` and ``to``, its edges, the first of which
+        is 0; ``exact``, the pairs whose bounds are equal, and ``apart``, the others, by their lower
+        bounds; ``upper``, all pairs by their upper bounds.
+    """
+    exact, lower, upper = table["exact"].astype(bool), table["lower"], table["upper"]
+    known = np.isfinite(upper)
+    edges = _fall_edges(max(lower.max(initial=0.0), upper[known].max(initial=0.0)))
+    held = [np.maximum(values, edges[0]) for values in (lower[exact], lower[~exact], upper)]
+    counts = [np.histogram(values, edges)[0] for values in held]
+    figure = Figure(figsize=WIDE, layout="constrained")
+    axes = figure.subplots()
+    total = max(len(exact), 1)
+    labels = [
+        f"{words}: {number:,} ({100 * number / total:.1f} %)"
+        for words, number in (
+            ("Known exactly", int(exact.sum())),
+            ("Lower bound of the others", int((~exact).sum())),
+        )
+    ]
+    axes.set_xscale("log")
+    stack(axes, edges, counts[:2], (BLUE, ORANGE), labels)
+    none = f", {(~known).sum():,} have none" if not known.all() else ""
+    steps = axes.stairs(
+        counts[2], edges, color=INK, linestyle=DASHED, linewidth=1.2,
+        label=f"Upper bound of all{none}",
+    )  # fmt: skip
+    steps.set_gid("steps: upper")
+    mark_line(axes, little, f"{little:g}")
+    axes.set(
+        xlim=(edges[0], edges[-1]),
+        ylim=(0, None),
+        xlabel=f"Fall of the sum of cosines without the pair ({side}s; first bar: below "
+        f"{LEAST_FALL:g})",
+        ylabel=f"Number of pairs (of {len(exact):,})",
+    )
+    axes.grid(axis="y")
+    axes.legend(loc="best")
+    drawn = {"from": np.append(0.0, edges[1:-1]), "to": edges[1:]}
+    return Drawing(figure, drawn | dict(zip(("exact", "apart", "upper"), counts, strict=True)))
+
+
+def _fall_edges(largest: float) -> Array:
+    """Return edges that are equal steps of a logarithm, the first two around all falls below."""
+    decades = int(np.ceil(np.log10(max(1.0, largest * (1 + 1e-9)) / LEAST_FALL)))
+    edges = np.geomspace(LEAST_FALL, LEAST_FALL * 10.0**decades, FALL_BINS * decades + 1)
+    return np.append(edges[0] ** 2 / edges[1], edges)
 
 
 def bin_edges(bins: int, *values: Array) -> Array:

@@ -10,31 +10,13 @@ from numpy.typing import NDArray
 
 from .density import density, levels
 from .drawing import Drawing, Table
-from .style import (
-    BLUE,
-    DOTTED,
-    JOINT,
-    MOST_VECTORS,
-    MUTED,
-    VERMILION,
-    house_style,
-    mark_line,
-)
+from .points import Group, Place, draw_points, points_legend
+from .style import BLUE, DOTTED, JOINT, MUTED, VERMILION, house_style, mark_line
 
 Array = NDArray[np.float64]
 
 BINS = 200  # of the densities, a side
 TIE = 1e-6  # cosines nearer than this are the same: the files round them to float32
-
-
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """The latents of one colour: x and y are (n,)."""
-
-    label: str
-    x: Array
-    y: Array
-    colour: str
 
 
 @dataclass(frozen=True)
@@ -107,6 +89,39 @@ def max_vs_matched(table: Table, *, side: str, threshold: float) -> Drawing:
     return Drawing(figure, drawn, panels)
 
 
+@house_style()
+def by_activations(table: Table, *, side: str, measure: str, threshold: float) -> Drawing:
+    """Draw the similarity of latents' activations against the cosine of their weights.
+
+    Each of the two numbers is of the latent's match by that measure; where both matches are the
+    same latent, they are of one pair.
+
+    Args:
+        table: one row a latent: ``<side>_cosine`` with the match by weights, NaN where there is
+            none, and ``<side>_match``, its number; ``activation_cosine`` with the match by
+            activations, NaN where there is none or the two are never active together, and
+            ``activation_match``. Other columns are kept.
+        side: "decoder" or "encoder".
+        measure: what the similarity of activations is, "cosine" or "pearson".
+        threshold: the cosine above which a latent is shared; drawn as a line.
+
+    Returns:
+        The drawing. Its table has the latents that both matchings match, and says in ``equal``
+        whether the two matches are the same latent. Panels: the densities at the margins.
+    """
+    both = np.isfinite(table[f"{side}_cosine"]) & np.isfinite(table["activation_cosine"])
+    drawn = {name: column[both] for name, column in table.items()}
+    drawn["equal"] = drawn[f"{side}_match"] == drawn["activation_match"]
+    axes = (
+        _Axis(f"{side}_cosine", f"Cosine with the {side}'s match"),
+        _Axis("activation_cosine", f"Activations: {measure} with their match"),
+    )
+    groups = _split(drawn, axes, drawn["equal"], ("Same match", "Different matches"))
+    figure, main, panels = _joint(groups, axes, legend="lower right")
+    mark_line(main, threshold, f"{threshold:g}")
+    return Drawing(figure, drawn, panels)
+
+
 def cosine_limits(*values: Array) -> tuple[float, float]:
     """Return the range of a cosine axis: 0 to 1, widened downwards where cosines are negative."""
     lowest = min((float(array.min()) for array in values if array.size), default=0.0)
@@ -115,17 +130,17 @@ def cosine_limits(*values: Array) -> tuple[float, float]:
 
 def _split(
     drawn: Table, axes: Sequence[_Axis], first: NDArray[np.bool_], labels: tuple[str, str]
-) -> list[_Group]:
+) -> list[Group]:
     """Return two groups; the first comes last, and so lies above."""
     x, y = (drawn[axis.column] for axis in axes)
     return [
-        _Group(labels[1], x[~first], y[~first], VERMILION),
-        _Group(labels[0], x[first], y[first], BLUE),
+        Group(labels[1], x[~first], y[~first], VERMILION),
+        Group(labels[0], x[first], y[first], BLUE),
     ]
 
 
 def _joint(
-    groups: Sequence[_Group], axes: tuple[_Axis, _Axis]
+    groups: Sequence[Group], axes: tuple[_Axis, _Axis], legend: Place = "upper left"
 ) -> tuple[Figure, Axes, dict[str, Table]]:
     """Draw points with contours of their density, and densities above and on the right."""
     figure = Figure(figsize=JOINT, layout="constrained")
@@ -137,7 +152,7 @@ def _joint(
     edges = np.linspace(*limits, BINS + 1)
     total = sum(group.x.size for group in groups)
     for group in groups:
-        _draw_points(main, group, total)
+        draw_points(main, group, total)
     for group in groups:
         _draw_contours(main, group, edges)
     panels = {}
@@ -146,35 +161,11 @@ def _joint(
         _draw_margins(panel, groups, table, upright=upright)
         panels[f"{axis.column.replace('_', '-')}-density"] = table
     main.set(xlim=limits, ylim=limits, xlabel=axes[0].label, ylabel=axes[1].label)
-    legend = main.legend(loc="upper left", handletextpad=0.2, markerscale=6 / _point_size(total))
-    for handle in legend.legend_handles:
-        if handle is not None:
-            handle.set_alpha(1)
+    points_legend(main, total, legend)
     return figure, main, panels
 
 
-def _draw_points(axes: Axes, group: _Group, total: int) -> None:
-    share = f" ({100 * group.x.size / total:.1f} %)" if total else ""
-    (line,) = axes.plot(
-        group.x,
-        group.y,
-        linestyle="none",
-        marker="o",
-        markersize=_point_size(total),
-        markeredgewidth=0,
-        color=group.colour,
-        alpha=float(np.interp(total, (500, 20_000, 130_000), (0.7, 0.35, 0.12))),
-        rasterized=total > MOST_VECTORS,
-        label=f"{group.label}: {group.x.size:,}{share}",
-    )
-    line.set_gid(f"points: {group.label}")
-
-
-def _point_size(total: int) -> float:
-    return float(np.interp(total, (500, 20_000), (3.5, 1.5)))
-
-
-def _draw_contours(axes: Axes, group: _Group, edges: Array) -> None:
+def _draw_contours(axes: Axes, group: Group, edges: Array) -> None:
     heights = density(np.column_stack((group.x, group.y)), [edges, edges])
     if heights is not None and heights.any():
         middles = (edges[1:] + edges[:-1]) / 2
@@ -184,7 +175,7 @@ def _draw_contours(axes: Axes, group: _Group, edges: Array) -> None:
         )
 
 
-def _margins(groups: Sequence[_Group], edges: Array, *, upright: bool) -> Table:
+def _margins(groups: Sequence[Group], edges: Array, *, upright: bool) -> Table:
     """Return each group's density in one direction, times its share of all latents."""
     total = max(sum(group.x.size for group in groups), 1)
     middles = (edges[1:] + edges[:-1]) / 2
@@ -202,7 +193,7 @@ def _margins(groups: Sequence[_Group], edges: Array, *, upright: bool) -> Table:
     }
 
 
-def _draw_margins(axes: Axes, groups: Sequence[_Group], table: Table, *, upright: bool) -> None:
+def _draw_margins(axes: Axes, groups: Sequence[Group], table: Table, *, upright: bool) -> None:
     fill = axes.fill_between if upright else axes.fill_betweenx
     for group in groups:
         own = table["group"] == group.label

@@ -1,6 +1,7 @@
 """From a figure's name and a folder to its files."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,7 @@ from ...common.files import StrPath, atomic_write, sha256
 from ..match_all import ALL_SUMMARY, CRITERION
 from ..match_files import SUMMARY
 from . import explained, from_matches, from_seeds, groups, histograms, joint, seeds
+from .analyses import ANALYSES, table_of
 from .drawing import Drawing
 from .from_series import SERIES
 from .pairs import Pair, read_pairs
@@ -27,8 +29,9 @@ def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -
     Args:
         name: one of `FIGURES`.
         data: the folder to draw from: of `twinsae match` or `twinsae match-all`; for figures of a
-            series ("by-size" and its like), of `twinsae series`, or one with matches below it. For
-            "explanations", a table of scores.
+            series ("by-size" and its like), of `twinsae series`, or one with matches below it; for
+            those of further analyses ("certainty" and its like), one with the table that the
+            command of that name writes. For "explanations", a table of scores.
         out: where to write; by default the folder ``figures`` in ``data``, or beside the table.
         options: the figure's own; see its function in this module.
 
@@ -48,7 +51,7 @@ def draw(name: str, data: StrPath, out: StrPath | None = None, **options: Any) -
     files = FIGURES[name](place, **options).save(folder, name)
     told = folder / f"{name}.json"
     with atomic_write(told) as temporary:
-        temporary.write_text(json.dumps(_provenance(name, place, options), indent=2) + "\n")
+        temporary.write_text(json.dumps(_provenance(name, place, folder, options), indent=2) + "\n")
     return [*files, told]
 
 
@@ -160,13 +163,8 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     "matched-cosine": _matched_cosine,
     "explained-cosine": _explained_cosine,
     **SERIES_FIGURES,
+    **{name: analysis.draw for name, analysis in ANALYSES.items()},
 }
-
-OF_SEEDS = (
-    *("alignment", "unique-by-seeds", "frequency", "thresholds", "max-vs-matched", "max-cosine"),
-    *("donut", "heat-map", "counts-by-seeds", "matched-cosine"),
-)
-"""The figures that a folder of `match_all` is enough for, if the latents' firing was counted."""
 
 
 def _criterion(folder: Path) -> str:
@@ -178,8 +176,11 @@ def _threshold(pairs: list[Pair]) -> float:
     return float(pairs[0].summary["overlap"]["threshold"])
 
 
-def _provenance(name: str, place: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(name: str, place: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a figure in ``folder`` is of; paths are from there, as the folder may travel."""
     files = [path for path in (place, *(place / file for file in SUMMARIES)) if path.is_file()]
+    if name in ANALYSES:
+        files.append(table_of(name, place, **options))
     # A series that is made on the spot is of all matches below.
     files = files or sorted(place.rglob(SUMMARY))
     files += [Path(options["scores"])] if "scores" in options else []
@@ -188,5 +189,11 @@ def _provenance(name: str, place: Path, options: Mapping[str, Any]) -> dict[str,
         "figure": name,
         "versions": {package: version(package) for package in ("twinsae", "matplotlib")},
         "options": {key: str(value) for key, value in options.items()},
-        "from": [{"path": str(path.resolve()), "sha256": sha256(path)} for path in files],
+        "from": [
+            {
+                "path": Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix(),
+                "sha256": sha256(path),
+            }
+            for path in files
+        ],
     }

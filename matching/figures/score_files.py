@@ -1,4 +1,4 @@
-"""Tables of scores of latents' explanations, from a CSV file."""
+"""Tables of latents' explanations, and of these explanations' scores, from CSV files."""
 
 import csv
 import math
@@ -32,23 +32,9 @@ def read_scores(path: StrPath) -> Table:
         ValueError: a column is missing, a value is no number, or a latent comes twice.
     """
     path = Path(path)
-    with path.open(newline="", encoding="utf-8-sig") as opened:
-        reader = csv.DictReader(opened)
-        header = list(reader.fieldnames or [])
-        name = next((name for name in NAMES if name in header), None)
-        missing = ["sae or seed"] * (name is None)
-        missing += [column for column in ("latent", "score") if column not in header]
-        if missing:
-            raise ValueError(f"{path}: expected a CSV table with the columns {', '.join(missing)}")
-        rows = list(reader)
+    rows, saes, latents = _read(path, "score")
+    header = rows[0] if rows else ()
     numbers = ["score", *(column for column in header if column.startswith(EXPLANATION))]
-    saes = [(row[name or ""] or "").strip() for row in rows]
-    latents = list(_whole(path, [row["latent"] for row in rows]))
-    seen: set[tuple[str, int]] = set()
-    for line, key in enumerate(zip(saes, latents, strict=True), 2):
-        if key in seen:
-            raise ValueError(f"{path}, line {line}: latent {key[1]} of {key[0]!r} comes twice")
-        seen.add(key)
     columns = {
         column: np.array(list(_numbers(path, column, [row[column] for row in rows])))
         for column in numbers
@@ -58,6 +44,25 @@ def read_scores(path: StrPath) -> Table:
         "latent": np.array(latents, dtype=np.int64),
         **columns,
     }
+
+
+def read_texts(path: StrPath) -> list[tuple[str, int, str]]:
+    """Read a table of explanations.
+
+    Args:
+        path: a CSV file with a header and the columns ``sae`` or ``seed`` and ``latent``, as for
+            `read_scores`, and ``explanation``. Other columns are left out.
+
+    Returns:
+        The SAE, the latent and its explanation, for each row.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a column is missing, or a latent comes twice.
+    """
+    rows, saes, latents = _read(Path(path), "explanation")
+    texts = [row["explanation"] or "" for row in rows]
+    return list(zip(saes, latents, texts, strict=True))
 
 
 def of_sae(scores: Table, name: str, num_latents: int) -> Table:
@@ -74,7 +79,7 @@ def of_sae(scores: Table, name: str, num_latents: int) -> Table:
     Raises:
         ValueError: a latent's number is not below L.
     """
-    own = np.isin(scores["sae"], [name, name.removeprefix("seed")])
+    own = np.isin(scores["sae"], written_as(name))
     latents = scores["latent"][own]
     wrong = latents[(latents < 0) | (latents >= num_latents)]
     if wrong.size:
@@ -89,6 +94,11 @@ def of_sae(scores: Table, name: str, num_latents: int) -> Table:
     return found
 
 
+def written_as(name: str) -> tuple[str, str]:
+    """Return how a file may write an SAE's name: "seed3" may be 3."""
+    return name, name.removeprefix("seed")
+
+
 def number_columns(scores: Table) -> list[str]:
     """Return the names of the columns that hold numbers."""
     return [name for name in scores if name not in ("sae", "latent")]
@@ -99,6 +109,30 @@ def need_scores(found: object, scores: Table, names: Sequence[str]) -> None:
     if not found:
         given = ", ".join(sorted(set(scores["sae"].tolist()))) or "none"
         raise ValueError(f"scores: expected some of {', '.join(names)}, got those of {given}")
+
+
+def _read(path: Path, column: str) -> tuple[list[dict[str, str]], list[str], list[int]]:
+    """Return the rows of a table that has this column, and each one's SAE and latent."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as opened:
+            reader = csv.DictReader(opened)
+            header = list(reader.fieldnames or [])
+            rows = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no CSV table in UTF-8: {error}") from error
+    name = next((name for name in NAMES if name in header), None)
+    missing = ["sae or seed"] * (name is None)
+    missing += [needed for needed in ("latent", column) if needed not in header]
+    if missing:
+        raise ValueError(f"{path}: expected a CSV table with the columns {', '.join(missing)}")
+    saes = [(row[name or ""] or "").strip() for row in rows]
+    latents = list(_whole(path, [row["latent"] for row in rows]))
+    seen: set[tuple[str, int]] = set()
+    for line, key in enumerate(zip(saes, latents, strict=True), 2):
+        if key in seen:
+            raise ValueError(f"{path}, line {line}: latent {key[1]} of {key[0]!r} comes twice")
+        seen.add(key)
+    return rows, saes, latents
 
 
 def _whole(path: Path, texts: Sequence[str | None]) -> Iterator[int]:

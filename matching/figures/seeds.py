@@ -25,6 +25,7 @@ from .style import (
 )
 
 FEWEST_PERCENT = 4.0  # of a ring, below which a number does not fit inside
+MOST_TOLD = 6  # bars that have room for a share above
 MOST_NUMBERED = 12  # SAEs of a heat map whose cells hold numbers
 
 
@@ -148,6 +149,45 @@ def donut(table: Table, *, criterion: str) -> Drawing:
     over = f", mean over {len(names)} SAEs" if len(names) > 1 else ""
     axes.set_title(f"Share of an SAE's latents ({criterion}){over}")
     return Drawing(figure, {"saes": number, "share": shares})
+
+
+@house_style()
+def group_sizes(table: Table, *, criterion: str) -> Drawing:
+    """Draw how many groups of linked latents have a latent of exactly n SAEs.
+
+    Args:
+        table: one row a latent of all SAEs: ``seed``, the SAE's place in the list, and
+            ``group_size``, how many SAEs have a latent in its group. Other columns are left out.
+        criterion: what links two latents, in words.
+
+    Returns:
+        The drawing. Its table has one row for each n from 1 to S: ``size`` (n), ``groups``, and
+        ``latents``, how many latents of all SAEs these groups hold.
+    """
+    saes = int(table["seed"].max(initial=0)) + 1
+    size = np.arange(1, saes + 1)
+    latents = np.bincount(table["group_size"], minlength=saes + 1)[1:]
+    drawn = {"size": size, "groups": latents // size, "latents": latents}
+    figure = Figure(figsize=SQUARE, layout="constrained")
+    axes = figure.subplots()
+    bars = axes.bar(size, drawn["groups"], width=0.7, color=ordered_colours(saes))
+    total = max(int(latents.sum()), 1)
+    for place, bar in enumerate(bars):
+        bar.set_gid(f"bar: {size[place]}")
+        share = f"{100 * latents[place] / total:.1f} %\nof all latents"
+        axes.annotate(
+            f"{drawn['groups'][place]:,}\n{share if saes <= MOST_TOLD else ''}".strip(),
+            (size[place], drawn["groups"][place]), xytext=(0, 3), textcoords="offset points",
+            ha="center", va="bottom", fontsize=8.5,
+        )  # fmt: skip
+    axes.set(
+        ylim=(0, 1.2 * max(int(drawn["groups"].max()), 1)),
+        xlabel="Number of SAEs that have a latent in the group",
+        ylabel=f"Number of groups ({criterion})",
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+    axes.grid(axis="y")
+    return Drawing(figure, drawn)
 
 
 @house_style()

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: which features two autoencoders share, and how training went."""
+"""Pages: which features autoencoders share, with a browser of all latents; how training went."""
 
 from .page import render
 from .training_page import render_training

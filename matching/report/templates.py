@@ -3,7 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...common.files import atomic_write
@@ -13,12 +13,16 @@ from . import words
 def write_page(folder: Path, template: str, variables: dict[str, object]) -> Path:
     """Write ``folder/report/index.html`` from a template of this package; return its path."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        loader=FunctionLoader(_resource),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["percent"] = words.percent
     environment.filters["count"] = words.count
     css = Markup(_resource("style.css"))
-    html = environment.from_string(_resource(template)).render(css=css, **variables)
+    html = environment.get_template(template).render(css=css, **variables)
     path = folder / "report" / "index.html"
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path) as temporary:

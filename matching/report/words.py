@@ -1,6 +1,8 @@
-"""Numbers in words: how the report writes shares, counts, times and sizes."""
+"""Numbers and paths in words: how the report writes shares, counts, times, sizes and places."""
 
 import math
+import re
+from pathlib import PurePath
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -26,15 +28,13 @@ def percent(share: float) -> str:
 
 
 def headline_percent(share: float) -> str:
-    """Return a share (0 to 1) for a heading: whole percents where they do not mislead.
+    """Return a share (0 to 1) for a heading: as in the tables, except at the ends.
 
-    Nothing is "None"; a share that would round to 0 or 100 keeps a decimal, or says "Under" or
+    Nothing is "None", and everything "All"; a share that would round to 0 or 100 says "Under" or
     "Over".
     """
-    if share == 0:
-        return "None"
-    if share == 1 or 0.01 <= share <= 0.99:
-        return f"{100 * share:.0f}{NO_BREAK}%"
+    if share in (0, 1):
+        return "All" if share else "None"
     if share < 0.001:
         return f"Under 0.1{NO_BREAK}%"
     if share > 0.999:
@@ -74,3 +74,13 @@ def small(number: float) -> str:
     if not math.isfinite(number) or 0.001 <= abs(number) < 1000:
         return f"{number:.3g}"
     return f"{number:.1e}"
+
+
+def place(path: str | PurePath) -> str:
+    """Return the last two parts of a path, which tell a reader enough; the page may travel."""
+    return "/".join(PurePath(path).parts[-2:]).lstrip("/")
+
+
+def without_paths(line: str) -> str:
+    """Return a message with the last two parts of each absolute path in it."""
+    return re.sub(r"(?<![\w.:/])/[^\s:,;'\"]+", lambda found: place(found[0]), line)

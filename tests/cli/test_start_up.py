@@ -118,15 +118,21 @@ ERRORS = {
     "match saelens:gpt2-small/x b --out o": "A: saelens: there is no release 'gpt2-small'; the "
     "nearest are gpt2-small-res-jb, gpt2-small-mlp-tm, gpt2-small-hook-z-kk, "
     "gpt2-small-res_sll-ajt, gpt2-small-res_sle-ajt",
-    "report a": "DIR: no summary.json or log.jsonl in a: expected a folder of `twinsae match` or "
-    "`twinsae train`",
-    "report run --baseline a": "--baseline: no summary.json in a: expected a folder of `twinsae "
-    "match`",
-    "report run --run-folder a": "run_folder: only for the report of a match, and run is none",
+    "report a": "DIR: no summary.json, seeds.json or log.jsonl in a, and no match below it: "
+    "expected a folder of `twinsae match`, `twinsae match-all` or `twinsae train`, or one with "
+    "matches in it",
+    "report run --baseline a": "--baseline: no summary.json or seeds.json in a: expected a folder "
+    "of `twinsae match` or `twinsae match-all`",
+    "report run --run-folder a": "run_folder: only for a folder of `twinsae match` or `twinsae "
+    "match-all`, and run is none",
+    "report run --port 8000": "port: only with --serve",
+    "report run --serve --port 0": "--port: expected a port from 1 to 65535, got '0'",
     "report no": "DIR: no does not exist",
     "substitute a --store a": "MATCH_DIR: no summary.json in a: expected a folder of `twinsae "
     "match`",
     "substitute no --store a": "MATCH_DIR: no does not exist",
+    "pool a --store a --out o": "DIR: no stable.json in a: expected a folder of `twinsae stable`",
+    "pool no --store a --out o": "DIR: no does not exist",
     "figure alignmnt a": "there is no command 'twinsae figure alignmnt'; did you mean alignment?",
     "figure alignment a": "MATCHES: no summary.json or seeds.json in a: expected a folder of "
     "`twinsae match` or `twinsae match-all`",

@@ -10,8 +10,10 @@ import twinsae.kernels.decode
 import twinsae.kernels.grads
 import twinsae.kernels.topk
 import twinsae.matching
+import twinsae.matching.schema
 import twinsae.sae
 import twinsae.sae.activations
+import twinsae.sae.contexts
 import twinsae.sae.evaluation
 import twinsae.sae.firing
 import twinsae.sae.plug
@@ -20,8 +22,10 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MODULES = {
     "matching": [twinsae.matching],
+    "match-files": [twinsae.matching.schema],
     "sae": [twinsae.sae],
     "activations": [twinsae.sae.activations],
+    "contexts": [twinsae.sae.contexts],
     "evaluation": [twinsae.sae.evaluation],
     "firing": [twinsae.sae.firing],
     "plug": [twinsae.sae.plug],

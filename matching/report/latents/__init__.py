@@ -1,1 +1,5 @@
-"""The data of the latent browser: what `twinsae report` writes and ``latents.html`` reads."""
+"""The latent browser's data: what `twinsae report` writes and ``latents.html`` reads."""
+
+from .write import PAGE, write_browser
+
+__all__ = ["PAGE", "write_browser"]

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,7 +98,9 @@ def test_alignment_of_all_pairs_is_read_back_from_the_csv(matches, tmp_path, rea
     assert np.array(found["equal"])[same].all()
     told = json.loads((tmp_path / "alignment.json").read_text())
     assert told["figure"] == "alignment"
-    assert [entry["path"] for entry in told["from"]] == [str(matches / "seeds.json")]
+    (entry,) = told["from"]
+    assert not Path(entry["path"]).is_absolute()
+    assert (tmp_path / entry["path"]).resolve() == (matches / "seeds.json").resolve()
 
 
 def test_the_svg_holds_the_points_that_the_csv_names(matches, tmp_path, read):

@@ -1,13 +1,20 @@
-"""Match folders and training runs of made-up numbers, in the files' exact formats."""
+"""Match folders and training runs of made-up numbers, in the files' exact formats; a browser."""
 
 import json
+import os
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect, sync_playwright
+from twinsae.matching import Matching
+
+from .planted_browser import plant
 
 TAU = 0.7
 BOTH = ("decoder", "encoder")
+PATIENCE = 20_000  # ms that a page may take on a busy machine
 
 
 def made_up_matching(rng, num_a, num_b, quality):
@@ -99,7 +106,7 @@ def input_block(path, num_latents, d_in, digit):
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_match():
     """Return a function that writes a match folder and returns its summary."""
 
@@ -131,8 +138,12 @@ def write_match():
             partners[side] = np.full(num_a, -1)
             partners[side][rows] = cols
             blocks[side] = side_block(values, num_b, d_in)
-            prices = {"row_price": np.zeros(num_a), "col_price": np.zeros(num_b)}
-            np.savez(folder / f"{side}.npz", rows=rows, cols=cols, cosine=values, **prices)
+            Matching(
+                rows, cols, values,
+                row_price=np.zeros(num_a), col_price=np.zeros(num_b),
+                row_max=by_row[side]["row_max"], col_max=np.full(num_b, 0.5),
+                objective=blocks[side]["objective"], upper_bound=blocks[side]["upper_bound"],
+            ).save(folder / f"{side}.npz")  # fmt: skip
         equal = partners[sides[0]] == partners[sides[-1]]
         live = rng.random(num_a) < 0.9
         summary = {
@@ -152,7 +163,7 @@ def write_match():
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_log():
     """Return a function that writes a run's log.jsonl of `seeds` and returns its lines."""
 
@@ -183,7 +194,8 @@ class Page(HTMLParser):
     """A parsed page.
 
     `elements` holds (tag, attributes); `text` the text directly inside each kind of tag; `rows` the
-    table rows by id or else by header, each a list of cells with their text and <data> values.
+    table rows by id or else by header, each a list of cells with their text and <data> values;
+    `classes` the text within the elements of each class.
     """
 
     VOID = frozenset({"meta", "link", "use", "path", "rect", "image"})
@@ -191,6 +203,7 @@ class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.elements, self.open, self.text, self.rows = [], [], {}, {}
+        self.classes, self.within, self.anchors = {}, [], []
         self.row_id, self.cells = None, []
         self.feed(html)
 
@@ -199,6 +212,9 @@ class Page(HTMLParser):
         self.elements.append((tag, attributes))
         if tag not in self.VOID:
             self.open.append(tag)
+            self.within.append(attributes.get("class", "").split())
+        if tag == "a":
+            self.anchors.append([attributes["href"], ""])
         if tag == "tr":
             self.row_id, self.cells = attributes.get("id"), []
         elif tag in {"th", "td"}:
@@ -207,21 +223,29 @@ class Page(HTMLParser):
             self.cells[-1]["values"].append(float(attributes["value"]))
 
     def handle_endtag(self, tag):
-        while self.open and self.open.pop() != tag:
+        while self.open and self.within.pop() is not None and self.open.pop() != tag:
             pass
         if tag == "tr":
             header, *cells = self.cells
-            self.rows[self.row_id or header["text"]] = cells
+            self.rows[self.row_id or " ".join(header["text"].split())] = cells
             self.cells = []
 
     def handle_data(self, data):
         if self.open:
             self.text[self.open[-1]] = self.text.get(self.open[-1], "") + data
+        for name in {name for names in self.within for name in names}:
+            self.classes[name] = self.classes.get(name, "") + data
+        if "a" in self.open:
+            self.anchors[-1][1] += data
         if self.cells:
             self.cells[-1]["text"] += data
 
     def ids(self):
         return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+
+    def links(self):
+        """Return (address, text) of each link."""
+        return [(address, " ".join(text.split())) for address, text in self.anchors]
 
     def tags(self):
         return {tag for tag, _ in self.elements}
@@ -234,3 +258,73 @@ class Page(HTMLParser):
 def parse():
     """Return a function that reads an HTML file into a `Page`."""
     return lambda path: Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory):
+    """A latent browser of three SAEs; the last one is smaller and has markup as its name."""
+    return plant(tmp_path_factory.mktemp("planted"), (1000, 1000, 800))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's Chromium, without a window.
+
+    Playwright's event loop counts as running until the browser is closed, which code that starts
+    a loop of its own cannot bear: so a module's tests share a browser, and not all of them.
+    """
+    path = shutil.which("chromium")
+    if not path:
+        missing = "needs Chromium (Debian: chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def problems():
+    """What pages of `open_page` reported; a test fails if anything is left in it."""
+    found = []
+    yield found
+    assert found == []
+
+
+@pytest.fixture
+def open_page(chromium, problems):
+    """Return a function that opens a file of a folder, in a context of its own."""
+    contexts = []
+
+    def open_(path, *, address="", width=1280, height=900, scheme="light", prepare=None, **options):
+        """`address` comes behind the file's, as in "#latent=3"; `prepare` gets the empty page."""
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        watch(page, path.parent.as_uri(), problems)
+        if prepare:
+            prepare(page)
+        page.goto(path.as_uri() + address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def watch(page, folder, problems):
+    """Append errors of the page's console and code to `problems`, and requests outside `folder`."""
+
+    def check(request):
+        if not request.url.startswith((f"{folder}/", "data:", "blob:")):
+            problems.append(f"{request.url} is outside the folder")
+
+    page.on("console", lambda said: said.type == "error" and problems.append(said.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", check)

@@ -21,10 +21,10 @@ def test_percent(share, text):
         (0, "None"),
         (0.0001, "Under 0.1 %"),
         (0.004, "0.4 %"),
-        (0.26, "26 %"),
+        (0.2604, "26.0 %"),
         (0.995, "99.5 %"),
         (0.9999, "Over 99.9 %"),
-        (1, "100 %"),
+        (1, "All"),
     ],
 )
 def test_headline_never_rounds_to_nothing_or_to_all(share, text):
@@ -62,3 +62,17 @@ def test_small(number, text):
 
 def test_every_criterion_has_a_meaning():
     assert set(words.ONE_TO_ONE + words.MANY_TO_ONE) == set(words.MEANINGS)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("/a/b/c/seed0", "c/seed0"), ("c/seed0", "c/seed0"), ("/seed0", "seed0"), ("org/x", "org/x")],
+)
+def test_a_place_is_told_by_two_parts(path, text):
+    assert words.place(path) == text
+
+
+def test_messages_lose_their_absolute_paths():
+    line = "B: /home/u/runs/seed0 is gone; see https://x.org/a/b/c, a/b/c and '/tmp/x/y/z'"
+    told = "B: runs/seed0 is gone; see https://x.org/a/b/c, a/b/c and 'y/z'"
+    assert words.without_paths(line) == told

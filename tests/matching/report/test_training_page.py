@@ -37,11 +37,10 @@ def test_the_table_has_each_saes_last_figures(tmp_path, parse):
     path = render_training(tmp_path / "my-run")
     assert path == tmp_path / "my-run/report/index.html"
     page = parse(path)
-    rows = {" ".join(name.split()): cells for name, cells in page.rows.items()}
     for sae, line in last.items():
-        values = [value for cell in rows[sae.removeprefix("h.6/")] for value in cell["values"]]
+        values = [value for cell in page.rows[sae.removeprefix("h.6/")] for value in cell["values"]]
         assert values == [line[key] for key in ("fvu", "l0", "dead", "tokens")]
-    assert len(rows) == 1 + len(last)
+    assert len(page.rows) == 1 + len(last)
     assert page.text["h1"] == "4 SAEs after 2,048 tokens"
     assert "FVU from 0.375 to 0.385" in page.all_text()
     assert page.text["span"] == "my-runh.6"
@@ -50,11 +49,32 @@ def test_the_table_has_each_saes_last_figures(tmp_path, parse):
 def test_there_is_a_figure_for_all_that_is_logged(tmp_path, parse):
     write_kinds(tmp_path / "run")
     page = parse(render_training(tmp_path / "run"))
-    names = [name for name in page.ids() if name.endswith("-figure")]
-    assert names == [
-        f"training-{key}-figure" for key in ("fvu", "l0", "dead", "lr", "sparsity", "l1-loss")
-    ]
+    names = [attributes["id"] for tag, attributes in page.elements if tag == "figure"]
+    assert names == [f"training-{key}" for key in ("fvu", "l0", "dead", "lr", "l1-loss")]
+    assert "Sparsity weight is 5 at every step." in page.all_text()
     assert len(page.ids()) == len(set(page.ids()))
+    files = [address for address, _ in page.links() if address.startswith("figures/")]
+    assert len(files) == 3 * len(names)
+    assert all((tmp_path / "run/report" / file).is_file() for file in files)
+    table = (tmp_path / "run/report/figures/training-l1-loss.csv").read_text().splitlines()
+    assert table[:2] == ["sae,tokens,value", "h.6/relu/seed0,512.0,0.125"]
+
+
+def test_matches_of_the_run_are_listed(tmp_path, write_match, write_log, parse):
+    write_log(tmp_path / "run", steps=2)
+    shares = {}
+    for name in ("x", "y"):
+        summary = write_match(tmp_path / "run/matches" / name, num_a=30, num_b=30, seed=len(name))
+        shares[f"matches/{name}"] = summary["overlap"]["criteria"]["and"]
+    page = tmp_path / "run/matches/x/report/index.html"
+    page.parent.mkdir()
+    page.touch()
+    found = parse(render_training(tmp_path / "run"))
+    links = {text: address for address, text in found.links()}
+    assert links["matches/x"] == "../matches/x/report/index.html"
+    assert "matches/y twinsae report matches/y" in found.rows
+    assert found.rows["matches/x"][2]["values"] == [shares["matches/x"]]
+    assert "matches/y" not in links
 
 
 def strokes(path):

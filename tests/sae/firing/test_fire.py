@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
 from twinsae.sae.activations import open_activations
-from twinsae.sae.firing import Firing, FiringSums, fire, known_firing, load_firing, passes
+from twinsae.sae.firing import Firing, FiringSums, fire, known_firing, load_firing
+from twinsae.sae.passes import one_pass
 
 D = 6
 ROWS = 4500  # more than two batches
@@ -172,9 +173,10 @@ def test_values_that_are_not_finite_are_named():
 KILLED = """
 import os, signal, sys
 from twinsae.sae.activations import open_activations
-from twinsae.sae.firing import fire, passes
+from twinsae.sae.firing import fire
+from twinsae.sae.passes import one_pass
 
-passes._BATCH = 700
+one_pass._BATCH = 700
 def progress(phase, done, total, unit):
     if done == 2800:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -196,7 +198,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(store, tmp_path):
     expected = fire(folders, open_activations(store), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         fire(folders[:1], open_activations(store), save_seconds=0, progress=stopped_after_one_batch)
-    assert np.load(folders[0] / "firing.part.npz")["tokens"] == passes._BATCH
+    assert np.load(folders[0] / "firing.part.npz")["tokens"] == one_pass._BATCH
     command = [sys.executable, "-c", KILLED, str(store), *map(str, folders[:2])]
     killed = subprocess.run(command, env=os.environ | {"PYTHONSAFEPATH": "1"}, timeout=120)
     assert killed.returncode == -signal.SIGKILL
@@ -268,9 +270,9 @@ def test_what_does_not_fit_is_refused_in_one_line(store, tmp_path):
     np.save(tmp_path / "none.npy", np.ones((0, D), np.float32))
     with pytest.raises(ValueError, match=r"none\.npy: expected .*, found shape \(0, 6\)"):
         fire([tmp_path / "s"], open_activations(tmp_path / "none.npy"))
-    with pytest.raises(ValueError, match=r"a\.npy: there are no activations to count on$"):
+    with pytest.raises(ValueError, match=r"a\.npy: there are no activations$"):
         fire([tmp_path / "s"], open_activations(store), tokens=0)
-    with pytest.raises(ValueError, match=r"^saes: expected one or more to count, got none$"):
+    with pytest.raises(ValueError, match=r"^saes: expected one or more, got none$"):
         fire([], open_activations(store))
     file = tmp_path / "s" / "sae.safetensors"
     with pytest.raises(ValueError, match=r"^out: expected a folder for the tables, because .*sae"):

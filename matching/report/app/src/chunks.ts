@@ -28,7 +28,11 @@ export function unpack<Facts>(content: ArrayBuffer): Chunk<Facts> {
   const header: Header = JSON.parse(new TextDecoder().decode(new Uint8Array(content, 4, at - 4)));
   const arrays: Record<string, Numbers> = {};
   for (const { name, dtype, shape } of header.arrays) {
-    const array = new TYPES[dtype](content, at, shape.reduce((size, n) => size * n, 1));
+    const array = new TYPES[dtype](
+      content,
+      at,
+      shape.reduce((size, n) => size * n, 1),
+    );
     arrays[name] = array;
     at += Math.ceil(array.byteLength / 8) * 8;
   }
@@ -49,8 +53,12 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
 }
 
 interface Waiting {
-  promise: Promise<Chunk>;
+  /** What the chunk's script carries. */
+  script: Promise<string>;
   arrived: (base64: string) => void;
+  failed: (error: Error) => void;
+  /** Unpacked when it is first asked for: the page names chunks that the first view can do without. */
+  chunk?: Promise<Chunk>;
 }
 const chunks = new Map<string, Waiting>();
 
@@ -58,8 +66,9 @@ function expect(name: string): { waiting: Waiting; isNew: boolean } {
   const known = chunks.get(name);
   if (known) return { waiting: known, isNew: false };
   let arrived!: (base64: string) => void;
-  const promise = new Promise<string>((resolve) => (arrived = resolve)).then(decode).then((content) => unpack(content));
-  const waiting = { promise, arrived };
+  let failed!: (error: Error) => void;
+  const script = new Promise<string>((resolve, reject) => ((arrived = resolve), (failed = reject)));
+  const waiting = { script, arrived, failed };
   chunks.set(name, waiting);
   return { waiting, isNew: true };
 }
@@ -69,7 +78,7 @@ export function receive(name: string, base64: string): void {
   expect(name).waiting.arrived(base64);
 }
 
-/** Loads the chunk data/NAME.js once, and returns it again at each later call. */
+/** Loads the chunk data/NAME.js once, and returns it again at each later call; rejects if there is none. */
 export function load<Facts>(name: string): Promise<Chunk<Facts>> {
   const { waiting, isNew } = expect(name);
   // The page itself names the first chunks; their scripts may still be under way.
@@ -78,9 +87,10 @@ export function load<Facts>(name: string): Promise<Chunk<Facts>> {
     script.src = `data/${name}.js`;
     script.onerror = () => {
       chunks.delete(name);
-      console.error(`data/${name}.js could not be loaded`);
+      waiting.failed(new Error(`data/${name}.js could not be loaded.`));
     };
     document.head.append(script);
   }
-  return waiting.promise as Promise<Chunk<Facts>>;
+  waiting.chunk ??= waiting.script.then(decode).then((content) => unpack(content));
+  return waiting.chunk as Promise<Chunk<Facts>>;
 }

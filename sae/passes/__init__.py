@@ -1,0 +1,1 @@
+"""One pass over activations for several SAEs, which goes on where it was stopped."""
