@@ -57,8 +57,9 @@ class Sweep:
             return
         found.check()
         outcome = self._run(sweep, console, say)
-        for figure in finish(sweep, say):
-            say(f"figure: {figure}")
+        page = finish(sweep, say)
+        if page is not None:
+            say(f"report: {page}")
         console.print(f"{len(outcome.done):,} of {len(sweep.tasks):,} tasks are done")
         if outcome.failed or outcome.waiting:
             console.print(outcome_table(outcome))

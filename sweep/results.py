@@ -1,10 +1,11 @@
-"""What a sweep's matches say together: each configuration's seeds, each series, and figures."""
+"""What a sweep's matches say together: each configuration's seeds, each series, and pages."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..matching.criteria.series import FACTORS
-from ..matching.figures import OF_SEEDS, draw
+from ..matching.figures import draw
+from ..matching.report import render
 from ..matching.series import Given, series
 from .configurations import Configuration
 from .running import Sweep
@@ -25,40 +26,57 @@ _CRITERIA = {"by-layer": "and", "by-model": "decoder", "by-architecture": "decod
 """What the paper's bars show."""
 
 
-def finish(sweep: Sweep, say: Callable[[str], None]) -> list[Path]:
-    """Sum up what is matched so far, and draw every figure that it allows.
+def finish(sweep: Sweep, say: Callable[[str], None]) -> Path | None:
+    """Sum up what is matched so far, and draw all that it allows.
+
+    Each configuration's matches get ``seeds.json``, and those of three or more seeds a report; each
+    series gets ``series.csv`` with its figures; and one page lists all matches.
 
     Args:
         sweep: some or all of its pairs are matched.
-        say: told what could not be drawn, and why, in one line.
+        say: told where a figure is, or why it could not be drawn, in one line.
 
     Returns:
-        The figures' SVG files.
+        The page; None if nothing is matched yet.
 
     Raises:
         OSError: a file could not be written.
     """
     matched = [group for group in sweep.groups if _is_begun(group)]
-    figures: list[Path] = []
+    if not matched:
+        return None
     for group in matched:
         group.matcher.finish()
         if len(group.names) > 2:
-            figures += _drawn(OF_SEEDS, group.folder, say)
+            render(group.folder, say=say)
     folders = {group.configuration.folder: group.folder for group in matched}
     for name, members in sweep.grid.series.items():
-        own = [folders[each.folder] for each in members if each.folder in folders]
-        if not own:
-            continue
-        out = sweep.out / "series" / name
-        factors = [
-            Given(factor, each.settings[factor], folders[each.folder])
-            for each in members
-            if each.folder in folders
-            for factor in ("model", *_unknown(members))
-        ]
-        series(own, factors=factors, out=out)
-        figures += _drawn(_figures_of(members), out, say)
-    return figures
+        known = [each for each in members if each.folder in folders]
+        if known:
+            _sum_up(known, folders, sweep.out / "series" / name, say)
+    return render(sweep.out, say=say)
+
+
+def _sum_up(
+    members: Sequence[Configuration],
+    folders: Mapping[str, Path],
+    out: Path,
+    say: Callable[[str], None],
+) -> None:
+    factors = [
+        Given(factor, each.settings[factor], folders[each.folder])
+        for each in members
+        for factor in ("model", *_unknown(members))
+    ]
+    series([folders[each.folder] for each in members], factors=factors, out=out)
+    for name in _figures_of(members):
+        options = {"show": _CRITERIA[name]} if name in _CRITERIA else {}
+        try:
+            files = draw(name, out, **options)
+        except (ValueError, FileNotFoundError) as error:
+            say(f"{name} of {out} is not drawn: {error}")
+        else:
+            say(f"figure: {files[0]}")
 
 
 def _is_begun(group: Group) -> bool:
@@ -85,16 +103,3 @@ def _figures_of(members: Sequence[Configuration]) -> list[str]:
     """Return the figures of the factors in which a series' configurations differ."""
     varied = _varied(members)
     return [*dict.fromkeys(figure for name in varied for figure in _SHOWN.get(name, ()))]
-
-
-def _drawn(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> list[Path]:
-    found = []
-    for name in names:
-        try:
-            options = {"show": _CRITERIA[name]} if name in _CRITERIA else {}
-            files = draw(name, folder, **options)
-        except (ValueError, FileNotFoundError) as error:
-            say(f"{name} of {folder} is not drawn: {error}")
-        else:
-            found += [file for file in files if file.suffix == ".svg"]
-    return found

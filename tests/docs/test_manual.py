@@ -17,6 +17,7 @@ import twinsae.sae.contexts
 import twinsae.sae.evaluation
 import twinsae.sae.firing
 import twinsae.sae.plug
+import twinsae.sweep
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -29,6 +30,7 @@ MODULES = {
     "evaluation": [twinsae.sae.evaluation],
     "firing": [twinsae.sae.firing],
     "plug": [twinsae.sae.plug],
+    "sweep": [twinsae.sweep],
     "kernels": [
         twinsae.kernels.topk,
         twinsae.kernels.decode,

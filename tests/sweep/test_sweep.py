@@ -106,17 +106,19 @@ def test_what_is_done_is_skipped(done, grid):
     assert files_of(done.out) == before
 
 
-def test_figures_and_series(done):
+def test_figures_series_and_pages(done):
     told = []
-    figures = finish(done, told.append)
-    names = {str(path.relative_to(done.out)) for path in figures}
-    assert {
-        "series/size/figures/by-size.svg",
-        "series/tokens/figures/by-tokens.svg",
-        "series/place/figures/by-layer.svg",
-        "matches/base/h.1/base/figures/unique-by-seeds.svg",
-    } <= names
-    assert told == []
+    page = finish(done, told.append)
+    assert page == done.out / "report/index.html"
+    assert "base/h.1/num_latents=31" in page.read_text()
+    drawn = [line.removeprefix(f"figure: {done.out}/series/") for line in told]
+    assert drawn == [
+        "size/figures/by-size.svg", "size/figures/cosine-by-size.svg",
+        "tokens/figures/by-tokens.svg", "tokens/figures/cosine-by-tokens.svg",
+        "place/figures/by-layer.svg", "place/figures/by-model.svg",
+    ]  # fmt: skip
+    seeds = done.out / "matches/base/h.1/base/report"
+    assert (seeds / "latents.html").is_file()
     series = json.loads((done.out / "series/tokens/series.json").read_text())
     assert sorted({row["tokens"] for row in series["rows"]}) == [600, 900]
     model = done.grid.configurations[0].settings["model"]
