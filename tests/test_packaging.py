@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("bench", "cli", "common", "kernels", "matching", "sae")
+ROOMS = ("bench", "cli", "common", "kernels", "matching", "sae", "sweep")
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 
 
