@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ....common.tables import load_table
 from ....sae.contexts import Contexts, Corpus
 from ....sae.firing import load_firing
-from ...stable import STABLE, STABLE_FORMAT
 
 MOST_IN_A_MASK = 32
 _FIRST_TOKENS = 3
@@ -33,7 +31,7 @@ SHOWN = {
     "own_cosine": Shown("own cosine", "The cosine of its decoder row with its encoder row.", 3),
     "seeds": Shown("shared with", "How many of the other SAEs share it.", 0),
     "reappearance": Shown(
-        "reappears", "The share of the other SAEs in which it has one partner on both sides.", 2
+        "reappears", "The share of the other SAEs that share it by one latent on both sides.", 2
     ),
 }
 
@@ -111,21 +109,6 @@ def firing_columns(
         rate = contexts.count * (1e6 / tokens)
         return {"fires_per_million": rate, "max_active": contexts.max_active}, tokens
     return {}, None
-
-
-def reappearances(folder: Path, sizes: list[int]) -> list[NDArray[Any]] | None:
-    """Return what `twinsae stable` found of each SAE's latents, or None if it was not run.
-
-    Raises:
-        ValueError: the table is corrupt, or of other SAEs.
-    """
-    try:
-        columns = load_table(folder / STABLE, STABLE_FORMAT).columns
-    except FileNotFoundError:
-        return None
-    if len(columns["share"]) != sum(sizes):
-        raise ValueError(f"{folder / STABLE} is of other SAEs: run `twinsae stable` again")
-    return np.split(columns["share"], np.cumsum(sizes)[:-1])
 
 
 def _tokens(contexts: Contexts, corpus: Corpus) -> dict[str, NDArray[Any]]:

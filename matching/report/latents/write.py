@@ -19,8 +19,9 @@ from ...criteria.metrics import alignment
 from ...figures.pairs import Pair, read_pairs, read_seeds
 from ...match_all import ALL_SUMMARY
 from ...match_folder import OpenedMatch, open_match
+from ...stable import links
 from .chunks import write_chunk
-from .columns import firing_columns, reappearances, sae_columns
+from .columns import firing_columns, sae_columns
 from .contexts import PER_CHUNK, write_contexts, write_corpus
 from .nearest import nearest_latents, shared_latents
 from .pairs import pair_arrays
@@ -39,6 +40,8 @@ class _Sae:
     """What a match's summary says of it."""
     shared: NDArray[np.bool_]
     """(S, L)"""
+    linked: NDArray[np.int64]
+    """(L,) in how many of the other SAEs it comes back: see `stable`."""
     contexts: tuple[Contexts, Corpus] | None = None
     own_cosine: dict[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -108,7 +111,7 @@ class _Writer:
         explanations: Mapping[str, Sequence[str]],
         title: str,
     ) -> None:
-        self._folder, self._data, self._pairs = folder, data, pairs
+        self._data, self._pairs = data, pairs
         self._scores, self._explanations = scores, explanations
         self._saes = _saes_of(pairs, folder)
         self._missing: list[dict[str, str]] = []
@@ -125,11 +128,12 @@ class _Writer:
             listed.append(self._write_pair(pair, renamed(progress, before=f"{pair.name} ")))
             progress("browser", number + 1, total, "parts")
         self._find_contexts()
-        stable = reappearances(self._folder, [each.shared.shape[1] for each in self._saes.values()])
+        others = len(self._saes) - 1
+        every_two = len(self._pairs) == others * (others + 1) // 2 and others > 1
         written = []
         for number, (name, sae) in enumerate(self._saes.items()):
-            others = {"reappearance": stable[number]} if stable is not None else {}
-            written.append(self._write_sae(number, sae, sae.own_cosine | others))
+            come_back = {"reappearance": sae.linked / others} if every_two else {}
+            written.append(self._write_sae(number, sae, sae.own_cosine | come_back))
             progress("browser", len(self._pairs) + number + 1, total, "parts")
             if name in self._explanations:
                 self._write_explanations(number, self._explanations[name])
@@ -158,7 +162,7 @@ class _Writer:
         matchings = {side: found.matching for side, found in opened.sides.items()}
         of_a, of_b = shared_latents(matchings)
         self._saes[pair.a].shared[b], self._saes[pair.b].shared[a] = of_a, of_b
-        self._align(opened, pair)
+        self._link_and_align(opened, pair)
         overlap = pair.summary["overlap"]
         return {
             "a": a,
@@ -173,11 +177,14 @@ class _Writer:
             "threshold": overlap["threshold"],
         }
 
-    def _align(self, opened: OpenedMatch, pair: Pair) -> None:
-        """Measure each SAE's own cosines, once, where both sides were matched."""
+    def _link_and_align(self, opened: OpenedMatch, pair: Pair) -> None:
+        """Count links, and measure each SAE's own cosines once, where both sides were matched."""
         if len(opened.sides) < 2:
             return
         decoder, encoder = opened.sides["decoder"], opened.sides["encoder"]
+        found = links(decoder.matching, encoder.matching)
+        self._saes[pair.a].linked[found.rows] += 1
+        self._saes[pair.b].linked[found.cols] += 1
         for name, own in ((pair.a, (decoder.a, encoder.a)), (pair.b, (decoder.b, encoder.b))):
             if not self._saes[name].own_cosine:
                 self._saes[name].own_cosine = {"own_cosine": alignment(*own)}
@@ -264,10 +271,12 @@ def _saes_of(pairs: Sequence[Pair], folder: Path) -> dict[str, _Sae]:
     if (folder / ALL_SUMMARY).is_file():
         listed = [each["name"] for each in read_seeds(folder)["dictionaries"]]
         names.sort(key=listed.index)
-    return {
-        name: _Sae(name, facts[name], np.zeros((len(names), facts[name]["num_latents"]), np.bool_))
-        for name in names
-    }
+    found = {}
+    for name in names:
+        size = facts[name]["num_latents"]
+        shared, linked = np.zeros((len(names), size), np.bool_), np.zeros(size, np.int64)
+        found[name] = _Sae(name, facts[name], shared, linked)
+    return found
 
 
 def _replace(new: Path, old: Path) -> None:

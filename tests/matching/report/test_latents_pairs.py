@@ -212,16 +212,22 @@ def test_a_match_by_activations_is_shown_if_it_is_of_the_same_saes(tmp_path):
             np.testing.assert_array_equal(arrays["activations.cosine"], expected)
 
 
-def test_stable_latents_are_shown_of_each_sae(tmp_path):
+def test_a_latent_comes_back_as_stable_latents_do(tmp_path):
     match_all(plant_saes(tmp_path, (12, 9, 10)), tmp_path / "matches")
-    stable_files(tmp_path / "matches")
     write_browser(tmp_path / "matches", tmp_path / "report")
+    stable_files(tmp_path / "matches")
     with np.load(tmp_path / "matches" / "stable.npz") as stable:
         assert stable["share"].any()
         for number in range(3):
             found = read_chunk(tmp_path / "report" / "data", f"sae{number}/columns").arrays
             expected = stable["share"][stable["seed"] == number]
             np.testing.assert_allclose(found["reappearance"], expected, rtol=1e-6)
+
+
+def test_without_every_two_matched_no_share_is_told(tmp_path):
+    match_all(plant_saes(tmp_path, (6, 6, 6)), tmp_path / "matches", pairs="chain")
+    write_browser(tmp_path / "matches", tmp_path / "report")
+    assert "reappearance" not in read_chunk(tmp_path / "report" / "data", "sae0/columns").arrays
 
 
 def test_a_second_report_scans_nothing_again(written):
