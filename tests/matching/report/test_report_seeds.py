@@ -127,6 +127,7 @@ def test_missing_pairs_are_named(matches, tmp_path, parse):
     written = render(tmp_path / "m")
     found = parse(written)
     assert "Not matched yet: seed0--seed1." in found.all_text()
+    assert "No SAE is matched with all others yet" in found.all_text()
     assert "secret" not in written.read_text()
     assert not [address for address, _ in found.links() if "seeds=" in address]
 

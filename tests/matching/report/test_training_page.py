@@ -94,7 +94,7 @@ def test_seeds_of_a_kind_look_alike_and_kinds_differ(tmp_path):
 
 
 def test_the_same_log_gives_the_same_bytes(tmp_path):
-    write_kinds(tmp_path / "run")
+    write_kinds(tmp_path / "run", ["k"], steps=2)
     first = render_training(tmp_path / "run").read_bytes()
     assert render_training(tmp_path / "run").read_bytes() == first
 
