@@ -34,6 +34,8 @@ export async function loadDetail(sae: number, latent: number, choice: Choice, co
   const others = manifest().saes.map((_, other) => other).filter((other) => isPair(sae, other));
   const areAllLoaded = others.every((other) => loaded.has(`${sae}-${other}`));
   if (!areAllLoaded && others.includes(choice.sae)) await loadWith([choice.sae]);
+  // One after the other: the contexts of a latent that is opened meanwhile need not wait behind all of them.
+  for (const other of others) await counterpartsIn(other, sae, latent);
   await loadWith(others);
 
   async function loadWith(known: number[]): Promise<void> {
