@@ -15,7 +15,7 @@ function missing(): Missing[] {
     [
       contexts !== null && !contexts.logit_lens,
       "tokens that latents promote",
-      `twinsae contexts ${path} --store STORE`,
+      `twinsae contexts ${path} --activations STORE`,
     ],
     [!sides.some((side) => side.sureLow), "how sure each match is", "twinsae certainty MATCH"],
     [
