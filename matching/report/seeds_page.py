@@ -75,10 +75,9 @@ def seeds_variables(
 
 
 def _lede(seeds: Seeds) -> str:
-    text = (
-        f"By criterion {seeds['criterion']} at cosine {seeds['threshold']:g}, mean over "
-        f"{len(seeds['pairs'])} pairs"
-    )
+    number = len(seeds["pairs"])
+    over = "of one pair" if number == 1 else f"mean over {number} pairs"
+    text = f"By criterion {seeds['criterion']} at cosine {seeds['threshold']:g}, {over}"
     interval = seeds["over_seeds"][seeds["criterion"]]["interval"]
     if interval is not None:
         low, high = map(words.percent, interval)
