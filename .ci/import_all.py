@@ -10,7 +10,7 @@ import twinsae
 NOT_REQUIRED = ("triton", "dictionary-learning")
 modules = [
     module.name
-    for room in ("bench", "cli", "common", "kernels", "matching", "sae")
+    for room in ("bench", "cli", "common", "kernels", "matching", "sae", "sweep")
     for path in twinsae.__path__
     for module in pkgutil.walk_packages([str(Path(path) / room)], f"twinsae.{room}.")
 ]
