@@ -61,5 +61,5 @@ def test_there_are_blocks_to_run():
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_says_what_it_is(page: Path):
     fences = re.findall(r"^```(.*)$", page.read_text(), re.MULTILINE)
-    assert set(fences[::2]) <= {"python", "bash", "text", "bibtex"}
+    assert set(fences[::2]) <= {"python", "bash", "sh", "yaml", "text", "bibtex"}
     assert not any(fences[1::2])
