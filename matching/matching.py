@@ -80,6 +80,13 @@ class Matching:
         """Whether the gap is within 1e-9 a pair, which is the rounding of float64 and no more."""
         return abs(self.gap) <= GAP_PER_PAIR * len(self.rows)
 
+    def by_row(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the match (L_A,) of each latent of A, and its cosine; -1 and NaN without one."""
+        partner = np.full(len(self.row_max), -1, dtype=np.int64)
+        cosine = np.full(len(self.row_max), np.nan)
+        partner[self.rows], cosine[self.rows] = self.cols, self.cosine
+        return partner, cosine
+
     def swapped(self) -> "Matching":
         """Return the same matching seen from B: rows are B's latents, columns A's."""
         order = np.argsort(self.cols)

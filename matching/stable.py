@@ -84,9 +84,7 @@ def links(decoder: Matching, encoder: Matching, threshold: float = THRESHOLD) ->
         encoder: that of their encoders.
         threshold: that both cosines exceed.
     """
-    partner = np.full(len(encoder.row_max), -1, dtype=np.int64)
-    cosine = np.full(len(encoder.row_max), -np.inf)
-    partner[encoder.rows], cosine[encoder.rows] = encoder.cols, encoder.cosine
+    partner, cosine = encoder.by_row()
     both = (partner[decoder.rows] == decoder.cols) & (decoder.cosine > threshold)
     both &= cosine[decoder.rows] > threshold
     rows = decoder.rows[both]

@@ -87,8 +87,7 @@ def side_metrics(
         raise ValueError("expected rows and a matching with signs, and one of absolute cosines")
     found = neighbours(a, b, progress)
     nearest, back = found.nearest()
-    matched = np.full(a.num_latents, -1, dtype=np.int64)
-    matched[signed.rows] = signed.cols
+    matched, _ = signed.by_row()
     partners = {"matched": matched, "greedy": greedy_partners(a, b, found), "nearest": nearest}
     cosines = {name: _cosines(a, b, partner) for name, partner in partners.items()}
     mutual = back[nearest] == np.arange(a.num_latents)

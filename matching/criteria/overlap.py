@@ -176,11 +176,8 @@ def _aligned_pair(decoder: Matching | None, encoder: Matching | None) -> _Sides:
 
 
 def _align(matching: Matching) -> _Aligned:
-    cosine = np.full(len(matching.row_max), -np.inf)
-    partner = np.full(len(matching.row_max), -1, dtype=np.int64)
-    cosine[matching.rows] = matching.cosine
-    partner[matching.rows] = matching.cols
-    return _Aligned(cosine, partner, matching.row_max)
+    partner, cosine = matching.by_row()
+    return _Aligned(np.where(partner < 0, -np.inf, cosine), partner, matching.row_max)
 
 
 def _masks(sides: _Sides, threshold: float) -> Masks:

@@ -32,9 +32,7 @@ def matched_latents(pairs: Sequence[Pair], sides: Sequence[str] = BOTH) -> Table
         part: Table = {}
         for side in sides:
             matching = pair.matching(side)
-            cosine = np.full(len(matching.row_max), np.nan)
-            match = np.full(len(matching.row_max), -1)
-            cosine[matching.rows], match[matching.rows] = matching.cosine, matching.cols
+            match, cosine = matching.by_row()
             part |= {
                 f"{side}_cosine": cosine,
                 f"{side}_match": match,

@@ -105,7 +105,7 @@ def _compute(opened: OpenedMatch, progress: Progress) -> tuple[Columns, Columns]
 
 
 def _best(side: str, rows: Tensor, others: PackedWeight, matching: Matching) -> Columns:
-    partner, cosine = laid_out(matching)
+    partner, cosine = matching.by_row()
     values, indices = _scan(rows, others, min(2, len(matching.col_max)), None)
     first_is_match = indices[:, 0] == partner
     # The first but one is missing where the other SAE has one latent; then nothing competes.
@@ -131,11 +131,3 @@ def _scan(
     ]
     values = torch.cat([top.values for top in found]).numpy()
     return values, torch.cat([top.indices for top in found]).numpy()
-
-
-def laid_out(matching: Matching) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the match of each latent of A and its cosine: -1 and NaN where there is none."""
-    partner = np.full(len(matching.row_max), -1, dtype=np.int64)
-    cosine = np.full(len(matching.row_max), np.nan)
-    partner[matching.rows], cosine[matching.rows] = matching.cols, matching.cosine
-    return partner, cosine

@@ -11,7 +11,7 @@ from ...by_activations.files import FORMAT as ACTIVATIONS_FORMAT
 from ...certainty.files import FORMAT as CERTAINTY_FORMAT
 from ...match_folder import OpenedMatch
 from ...matching import Matching
-from .nearest import Columns, laid_out
+from .nearest import Columns
 
 _STEPS = 4096
 """Numbers that are shown with three digits, and never compared, are rounded to 1 / 4096: gzip
@@ -32,7 +32,7 @@ def pair_arrays(opened: OpenedMatch, nearest: tuple[Columns, Columns]) -> dict[s
     arrays: dict[str, NDArray[Any]] = {}
     for side, found in opened.sides.items():
         matching = found.matching
-        partner, cosine = laid_out(matching)
+        partner, cosine = matching.by_row()
         own: dict[str, NDArray[Any]] = {
             "partner": partner.astype(np.int32),
             "cosine": cosine.astype(np.float32),
@@ -85,7 +85,7 @@ def _by_activations(opened: OpenedMatch) -> dict[str, NDArray[Any]]:
     own = opened.summary["inputs"]
     if any(inputs[letter]["sha256"] != own[letter]["sha256"] for letter in "ab"):
         return {}
-    partner, cosine = laid_out(Matching.load(file))
+    partner, cosine = Matching.load(file).by_row()
     return {
         "activations.partner": partner.astype(np.int32),
         "activations.cosine": cosine.astype(np.float32),
