@@ -211,7 +211,17 @@ class Group:
         self.names = [f"seed{seed}" for seed in configuration.seeds]
         self.saes = [out / "saes" / configuration.folder / name for name in self.names]
         self.kind = pairs
+        self._counted: set[int] = set()
         self.pairs = pairs_of(len(self.names), pairs)
+
+    def is_counted(self, place: int) -> bool:
+        """Return whether an SAE has its firing counts; once it has, its files are not read again.
+
+        An SAE of many pairs would be hashed for each of them.
+        """
+        if place not in self._counted and _is_counted(self.saes[place]):
+            self._counted.add(place)
+        return place in self._counted
 
     @cached_property
     def matcher(self) -> AllSeeds:
@@ -239,7 +249,7 @@ class Match:
     def waits_for(self) -> str | None:
         """Wait for the two SAEs with their firing counts."""
         for place in self.pair:
-            if not _is_counted(self.group.saes[place]):
+            if not self.group.is_counted(place):
                 return f"firing counts of {self.group.saes[place]}"
         return None
 
