@@ -94,7 +94,7 @@ class Evaluate:
     @property
     def places(self) -> list[StrPath]:
         """The paths or names of the single SAEs."""
-        return [place for given in self.saes for place in paths.saes_at(given)]
+        return paths.all_saes(self.saes)
 
     @property
     def harvest(self) -> HarvestConfig:

@@ -42,18 +42,16 @@ class Fire:
     @property
     def places(self) -> list[StrPath]:
         """The paths or names of the single SAEs."""
-        return [place for given in self.saes for place in paths.saes_at(given)]
+        return paths.all_saes(self.saes)
 
     def run(self, console: "Console") -> None:
         """Count, write the tables, and print a line for each SAE."""
         from ..sae.activations import open_activations
         from ..sae.firing import fire
         from .firing_table import firing_table
-        from .progress import open_progress
+        from .progress import open_progress, plain_lines
 
-        def say(line: str) -> None:
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
-
+        say = plain_lines(console)
         store = open_activations(self.activations)
         with open_progress(console) as progress:
             found = fire(

@@ -1,5 +1,6 @@
 """Paths that a user gives, checked before anything slow is imported."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +79,11 @@ def saes_at(place: StrPath) -> list[StrPath]:
     if any((path / name).is_file() for name in WEIGHT_FILES):
         return [path]
     return [*find_saes(path)]
+
+
+def all_saes(given: Sequence[StrPath]) -> list[StrPath]:
+    """Return the single SAEs of several paths and names, as `saes_at` finds them."""
+    return [place for each in given for place in saes_at(each)]
 
 
 def named_sae(text: str) -> tuple[str | None, StrPath]:

@@ -1,7 +1,7 @@
 """Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -41,6 +41,11 @@ def open_progress(console: Console, above: Sequence[RenderableType] = ()) -> Ite
     shown = Group(*above, bars, progress)
     with Live(shown, console=console, refresh_per_second=UPDATES_PER_SECOND):
         yield progress
+
+
+def plain_lines(console: Console) -> Callable[[str], None]:
+    """Return a function that prints a line as it is: not wrapped, coloured or read as markup."""
+    return lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 class BarProgress:

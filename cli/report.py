@@ -69,11 +69,9 @@ class Report:
     def run(self, console: "Console") -> None:
         """Write the page and print where it is; serve it if asked to."""
         from ..matching.report import render
-        from .progress import open_progress
+        from .progress import open_progress, plain_lines
 
-        def say(line: str) -> None:
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
-
+        say = plain_lines(console)
         page = self.dir / "report" / "index.html"
         if not (self.serve and page.is_file()):
             with open_progress(console) as progress:

@@ -45,11 +45,10 @@ class Sweep:
         """
         from ..sweep import Sweep as Tasks
         from ..sweep import finish, plan, read_grid
+        from .progress import plain_lines
         from .sweep_tables import outcome_table, plan_table
 
-        def say(line: str) -> None:
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
-
+        say = plain_lines(console)
         sweep = Tasks(read_grid(self.grid), self.out, shard=self.shard or (1, 1))
         found = plan(sweep)
         console.print(plan_table(found))

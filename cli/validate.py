@@ -28,10 +28,9 @@ class Validate:
     def run(self, console: "Console") -> int:
         """Check, print, and return the exit code."""
         from ..matching.schema import validate
+        from .progress import plain_lines
 
-        def say(line: str) -> None:
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
-
+        say = plain_lines(console)
         found = validate(self.dir)
         for line in found.faults:
             say(line)

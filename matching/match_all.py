@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..common.files import StrPath, atomic_write, sha256
+from ..common.parts import part_of
 from ..common.progress import Progress, renamed, silent
 from ..common.tables import save_table
 from ..sae.firing import KnownFiring, known_firing
@@ -123,11 +124,8 @@ class AllSeeds:
         Raises:
             ValueError: ``shard`` is not (i, n) with 1 <= i <= n.
         """
-        part, parts = shard
-        if not 1 <= part <= parts:
-            raise ValueError(f"shard: expected i/n with 1 <= i <= n, got {part}/{parts}")
         # The pairs are cut before those that are done are left out, so that shards never overlap.
-        return [pair for pair in self.pairs[part - 1 :: parts] if not self.is_done(pair)]
+        return [pair for pair in part_of(self.pairs, shard) if not self.is_done(pair)]
 
     def match(
         self, pair: Pair, *, memory_limit: int | None = None, progress: Progress | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..common.files import StrPath, atomic_write
+from ..common.parts import part_of
 from ..common.progress import Progress, silent
 from .grid import Grid
 from .tasks import Group, Task, Tools, tasks_of
@@ -42,9 +43,6 @@ class Sweep:
     """
 
     def __init__(self, grid: Grid, out: StrPath, *, shard: tuple[int, int] = (1, 1)) -> None:
-        part, parts = shard
-        if not 1 <= part <= parts:
-            raise ValueError(f"shard: expected i/n with 1 <= i <= n, got {part}/{parts}")
         self.grid = grid
         self.out = Path(out)
         self.groups: list[Group]
@@ -52,7 +50,7 @@ class Sweep:
         self.every: list[Task] = [task for kind in kinds for task in kind]
         """All tasks, in the order of the work."""
         # They are cut before those that are done are left out, so that shards never overlap.
-        self.tasks: list[Task] = [task for kind in kinds for task in kind[part - 1 :: parts]]
+        self.tasks: list[Task] = [task for kind in kinds for task in part_of(kind, shard)]
         """Those of this shard."""
 
     def run(

@@ -14,6 +14,7 @@ and q_i the cosines of latent i of A with its decoder and its encoder match, and
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -95,6 +96,11 @@ def shared(
         ValueError: there is no matching, or the two are of different sizes.
     """
     return _masks(_aligned_pair(decoder, encoder), threshold)
+
+
+def main_criterion(sides: Collection[str]) -> str:
+    """Return what counts as shared by default: "and", or the one side that was matched."""
+    return "and" if len(sides) > 1 else next(iter(sides))
 
 
 def chance_floor(num_latents: int, d_in: int) -> float:

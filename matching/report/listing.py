@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...sae.training.log import LOG
+from ..criteria.overlap import main_criterion
 from ..figures.pairs import Pair, read_pairs, read_seeds
 from ..match_all import ALL_SUMMARY
 from ..match_files import SUMMARY
 from . import words
 from .overview import Variables, report_beside
-from .pair_page import main_criterion
 from .proof_words import certificate
 from .templates import write_page
 
@@ -47,7 +47,7 @@ def _row(match: Path, folder: Path) -> Variables:
     pairs = read_pairs(match)
     names = list(dict.fromkeys(name for pair in pairs for name in (pair.a, pair.b)))
     sides = {f"{p.name} {side}": block for p in pairs for side, block in p.summary["sides"].items()}
-    main = main_criterion(pairs[0])
+    main = main_criterion(pairs[0].summary["sides"])
     return {
         "place": match.relative_to(folder).as_posix(),
         "names": names,

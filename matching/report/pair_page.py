@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ..criteria.overlap import main_criterion
 from ..figures.pairs import Pair
 from . import overview, words
 from .overview import Variables
@@ -17,7 +18,7 @@ def pair_variables(
 ) -> Variables:
     """Return the template's variables, except figures and examples."""
     summary = pair.summary
-    overlap, main = summary["overlap"], main_criterion(pair)
+    overlap, main = summary["overlap"], main_criterion(summary["sides"])
     shared = words.headline_percent(overlap["criteria"][main])
     inputs = [overview.input_row(pair.a, summary["inputs"]["a"])]
     inputs.append(overview.input_row(pair.b, summary["inputs"]["b"]))
@@ -52,11 +53,6 @@ def pair_variables(
         "inputs": inputs,
         "versions": sorted(summary["versions"].items()),
     }
-
-
-def main_criterion(pair: Pair) -> str:
-    """Return the criterion of the heading: ``and``, or the one side's own."""
-    return "and" if "and" in pair.summary["overlap"]["criteria"] else next(iter(_sides(pair)))
 
 
 def _sides(pair: Pair) -> list[str]:

@@ -38,7 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.files import StrPath
-from ...common.tables import load_table, save_arrays
+from ...common.tables import save_arrays
+from ..passes.tables import load_sae_table
 from .lens import LogitLens
 
 FORMAT = "twinsae-contexts/1"
@@ -110,16 +111,9 @@ def load_contexts(path: StrPath, sae_sha256: str) -> Contexts:
         FileNotFoundError: there are none, or no description beside them.
         ValueError: they are of other weights, or a file is corrupt.
     """
-    file = Path(path)
-    if file.is_dir():
-        file /= CONTEXTS
-    arrays, facts = load_table(file, FORMAT)
-    found = facts["sae"]["sha256"]
-    if found != sae_sha256:
-        raise ValueError(
-            f"{file} was collected with other weights (SHA-256 {found[:12]}..., expected "
-            f"{sae_sha256[:12]}...): run `twinsae contexts` again"
-        )
+    arrays, facts = load_sae_table(
+        path, CONTEXTS, FORMAT, sae_sha256, made="collected", command="twinsae contexts"
+    )
     lens = None
     if facts["logit_lens"]:
         lens = LogitLens(*(arrays[name] for name in LogitLens._fields))

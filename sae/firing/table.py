@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.files import StrPath
-from ...common.tables import load_table, save_table
+from ...common.tables import save_table
+from ..passes.tables import load_sae_table
 
 FORMAT = "twinsae-firing/1"
 FIRING = "firing.npz"
@@ -90,14 +91,7 @@ def load_firing(path: StrPath, sae_sha256: str) -> Firing:
         FileNotFoundError: there is no table, or no description beside it.
         ValueError: the table is of other weights, or a file is corrupt.
     """
-    file = Path(path)
-    if file.is_dir():
-        file /= FIRING
-    columns, facts = load_table(file, FORMAT)
-    found = facts["sae"]["sha256"]
-    if found != sae_sha256:
-        raise ValueError(
-            f"{file} was counted with other weights (SHA-256 {found[:12]}..., expected "
-            f"{sae_sha256[:12]}...): run `twinsae fire` again"
-        )
+    columns, facts = load_sae_table(
+        path, FIRING, FORMAT, sae_sha256, made="counted", command="twinsae fire"
+    )
     return Firing(**{name: columns[name] for name in _COLUMNS}, tokens=facts["tokens"], facts=facts)

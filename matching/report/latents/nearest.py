@@ -10,10 +10,10 @@ For a side, decoder or encoder, and latent i of A, with S the cosines:
 | ``unmatched_cosine`` | its cosine; NaN if there is none, and ``unmatched`` is -1 |
 
 ``nearest-a.npz`` has one row a latent of A, and ``nearest-b.npz`` the same seen from B. Which
-latents are shared is told by `criterion_of`. Cosines here are of float32.
+latents are shared is told by `main_criterion`. Cosines here are of float32.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from ....common.progress import Progress
 from ....common.tables import load_table, save_table
 from ....kernels.topk import PackedWeight, linear_topk, pack
 from ....sae.formats.orientation import Side
-from ...criteria.overlap import shared
+from ...criteria.overlap import main_criterion, shared
 from ...match_folder import OpenedMatch
 from ...matching import Matching
 
@@ -37,19 +37,14 @@ _ROWS = 2048
 Columns = dict[str, NDArray[Any]]
 
 
-def criterion_of(sides: Collection[str]) -> str:
-    """Return what counts as shared: "and", or the one side that was matched."""
-    return "and" if len(sides) > 1 else next(iter(sides))
-
-
 def shared_latents(
     matchings: Mapping[Side, Matching],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which latents of A, and of B, have a partner in the other by `criterion_of`.
+    """Return which latents of A, and of B, have a partner in the other by `main_criterion`.
 
     B's are those that share when the match is seen from B.
     """
-    name = criterion_of(matchings)
+    name = main_criterion(matchings)
     turned = {side: matching.swapped() for side, matching in matchings.items()}
     a, b = (
         shared(found.get("decoder"), found.get("encoder"))[name] for found in (matchings, turned)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....common.files import StrPath, atomic_write
+from ....common.files import StrPath
 from ....common.progress import Progress, renamed, silent
 from ....sae.contexts import Contexts, Corpus, load_contexts, load_corpus
 from ....sae.formats.registry import load
@@ -96,7 +96,10 @@ def write_browser(
     (out / "static").mkdir(exist_ok=True)
     for name in ("app.js", "app.css"):
         (out / "static" / name).write_bytes(static.joinpath(name).read_bytes())
-    return _write_page(out, writer.title, writer.first_chunks)
+    from ..templates import write_template  # here: a bare GPU machine matches without jinja2
+
+    variables = {"title": writer.title, "chunks": writer.first_chunks}
+    return write_template(out / PAGE, PAGE, variables)
 
 
 class _Writer:
@@ -285,14 +288,3 @@ def _replace(new: Path, old: Path) -> None:
     if old.exists():
         old.rename(discarded)
     new.rename(old)
-
-
-def _write_page(out: Path, title: str, chunks: Sequence[str]) -> Path:
-    from jinja2 import Environment  # here, so that a bare GPU machine can match without it
-
-    template = files(_PACKAGE).joinpath(PAGE).read_text(encoding="utf-8")
-    html = Environment(autoescape=True).from_string(template).render(title=title, chunks=chunks)
-    page = out / PAGE
-    with atomic_write(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return page
