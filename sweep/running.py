@@ -9,8 +9,9 @@ from typing import NamedTuple
 from ..common.files import StrPath, atomic_write
 from ..common.parts import part_of
 from ..common.progress import Progress, silent
+from ..common.tasks import Task, Tools
 from .grid import Grid
-from .tasks import Group, Task, Tools, tasks_of
+from .tasks import Group, tasks_of
 
 _FAILED = ".failed"
 _NO_NAME = re.compile(r"[^A-Za-z0-9._=,-]+")

@@ -13,14 +13,13 @@ several machines can share the folder. The folder of a sweep:
 | ``.failed/`` | why tasks failed, until they succeed |
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from ..common.files import sha256
-from ..common.progress import Progress
+from ..common.tasks import Task, Tools
 from ..matching import AllSeeds
 from ..matching.match_all import Pair, pairs_of
 from ..sae.activations import (
@@ -36,31 +35,6 @@ from ..sae.training import Job, train_many
 from ..sae.training.checkpoint import is_finished
 from .configurations import Configuration
 from .grid import Grid, Pairs
-
-
-class Tools(NamedTuple):
-    """What a task tells others while it runs, and how it is asked to stop."""
-
-    progress: Progress
-    say: Callable[[str], None]
-    stop: Callable[[], bool]
-
-
-class Task(Protocol):
-    """One piece of a sweep."""
-
-    @property
-    def name(self) -> str:
-        """What it is called; no two tasks of a sweep have the same name."""
-
-    def is_done(self) -> bool:
-        """Return whether its result is there."""
-
-    def waits_for(self) -> str | None:
-        """Say what must be there before it can run; None if nothing is missing."""
-
-    def run(self, tools: Tools) -> None:
-        """Make the result, or go on where an earlier call was stopped."""
 
 
 @dataclass(frozen=True)
