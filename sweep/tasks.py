@@ -13,7 +13,8 @@ several machines can share the folder. The folder of a sweep:
 | ``.failed/`` | why tasks failed, until they succeed |
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,8 @@ from ..matching import AllSeeds
 from ..matching.match_all import Pair, pairs_of
 from ..sae.activations import (
     ActivationStore,
+    ActivationStream,
+    BatchSource,
     HarvestConfig,
     StoredBatches,
     harvest,
@@ -76,7 +79,7 @@ class Train:
         return f"train {self.run_folder.name}"
 
     def stores(self, hookpoint: str | None = None) -> dict[str, ActivationStore]:
-        """Open the activations, of all hookpoints or of one, cut to the stream's tokens."""
+        """Open what is stored, of all hookpoints or of one, cut to what this stream needs of it."""
         names = dict.fromkeys(each.hookpoint for each in self.configurations)
         tokens = self.configurations[0].harvest.tokens
         return {
@@ -121,9 +124,19 @@ class Train:
 
     def run(self, tools: Tools) -> None:
         """Train, or go on from the checkpoints."""
-        source = StoredBatches(self.stores())
-        jobs = self.jobs(source.widths)
-        train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
+        with self._source(tools) as source:
+            jobs = self.jobs(source.widths)
+            train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
+
+    @contextmanager
+    def _source(self, tools: Tools) -> Iterator[BatchSource]:
+        stores, streamed = self.stores(), self.configurations[0].streamed
+        if streamed is None:
+            yield StoredBatches(stores)
+        else:
+            every = replace(streamed, hookpoint=tuple(stores))
+            with ActivationStream(every, progress=tools.progress, say=tools.say) as stream:
+                yield stream
 
 
 @dataclass(frozen=True)
@@ -164,7 +177,7 @@ class Fire:
         return f"SAEs of {self.training.run_folder.name} {self.hookpoint}" if missing else None
 
     def run(self, tools: Tools) -> None:
-        """Count, on the activations that the SAEs were trained on."""
+        """Count, on what is stored of the activations that the SAEs were trained on."""
         store = self.training.stores(self.hookpoint)[self.hookpoint]
         fire(self.saes, store, progress=tools.progress, say=tools.say)
 

