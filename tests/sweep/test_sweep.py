@@ -192,7 +192,7 @@ def test_a_task_that_fails_stops_no_other_and_is_tried_again(tmp_path, grid, don
 
     def fails(self, pair, **options):
         if self.folder(pair).parent.name == "num_latents=31":
-            return "out of luck"
+            raise ValueError("out of luck")
         return real(self, pair, **options)
 
     monkeypatch.setattr(AllSeeds, "match", fails)
