@@ -59,18 +59,16 @@ class RayCluster:
         self._remote = ray.remote(max_retries=_RETRIES)(_work)
 
     def _join(self, address: str) -> None:
-        if address != LOCAL:
-            _reach(address)
+        if address == LOCAL:
+            # Not in a thread: what Ray starts ends with the thread that started it.
+            self._init(address, include_dashboard=False)
+            return
+        _reach(address)
         failed: list[BaseException] = []
 
         def join() -> None:
             try:
-                self._ray.init(
-                    address=address,
-                    include_dashboard=False if address == LOCAL else None,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                )
+                self._init(address)
             except BaseException as error:
                 failed.append(error)
 
@@ -81,8 +79,10 @@ class RayCluster:
         if thread.is_alive():
             raise ValueError(f"--ray: {address} did not answer within {_SECONDS_TO_JOIN:.0f} s")
         if failed:
-            reason = " ".join(str(failed[0]).split())
-            raise ValueError(f"--ray: cannot join {address}: {reason}") from failed[0]
+            raise ValueError(f"--ray: cannot join {address}: {_why(failed[0])}") from failed[0]
+
+    def _init(self, address: str, **options: Any) -> None:
+        self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
 
     def check(self, tasks: Iterable[Task]) -> None:
         """Refuse a task that no node can ever run.
@@ -222,6 +222,16 @@ class _Board:
     def stop(self) -> None:
         """Ask all to stop."""
         self._stop = True
+
+
+def _why(error: BaseException) -> str:
+    reason = " ".join(str(error).split())
+    if "AuthenticationError" in reason or "InvalidAuthToken" in reason:
+        return (
+            "it asks for a token, and ours is missing or another: set RAY_AUTH_MODE=token, with "
+            "the cluster's token in ~/.ray/auth_token"
+        )
+    return reason
 
 
 def _reach(address: str) -> None:

@@ -110,6 +110,7 @@ def run_tasks(
     engine.check(todo)
     later: list[Task] = []
     running = 0
+    news = False  # whether a task has ended since the last look at those that wait
     while todo or running:
         while todo and engine.has_room():
             task = todo.popleft()
@@ -126,10 +127,11 @@ def run_tasks(
             name, reason = engine.end()
             _note(name, reason, outcome, folder)
             running -= 1
+            news = True
             if reason is not None and fails is not None:
                 fails(name, reason)
-            if not todo:  # what has ended may be what others wait for
-                todo, later = deque(later), []
+        if news and not todo:
+            todo, later, news = deque(later), [], False
     return outcome
 
 
