@@ -1,4 +1,4 @@
-"""The runner of tasks, and processes of their own for them: what is run, skipped, noted, retried."""
+"""The runner of tasks, and processes for them: what is run, skipped, noted and tried again."""
 
 import json
 import multiprocessing

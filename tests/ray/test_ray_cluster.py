@@ -1,5 +1,6 @@
 """Tasks on a cluster of Ray: two nodes on this machine, of which one is killed in mid-task."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -89,10 +90,8 @@ def descendants(process: int) -> list[int]:
 
 def kill(processes: list[int]) -> None:
     for each in processes:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(each, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 class Cluster:
