@@ -56,6 +56,9 @@ class Train:
     """With --stream: tokens that are shuffled together, of which two blocks are in memory."""
     shared: Path | None = None
     """Folder of activations that runs share, in place of OUT/activations."""
+    shard: Annotated[paths.Shard | None, Argument(paths.shard, metavar="I/N")] = None
+    """Only harvest part I of N of the activations, for N jobs that share OUT, and train nothing:
+    without --shard the same command trains."""
     held_out: Annotated[Path | None, Argument(paths.existing)] = None
     """Activations to measure on, which are not trained on: a store, a file of arrays, or a folder
     with one of each hookpoint."""
@@ -96,6 +99,8 @@ class Train:
             raise ValueError("target_activations: --activations and --target need them, too")
         if self.stream and (self.activations or self.shared or self.max_norm is not None):
             raise ValueError("stream: not with --activations, --shared or --max-norm")
+        if self.shard is not None and (self.activations or self.stream):
+            raise ValueError("shard: it is of a harvest: not with --activations or --stream")
         if self.shapes.skip_connection and not self.target:
             raise ValueError("skip_connection: only transcoders have one, which need --target")
         if self.target in self.harvest.hookpoint:
@@ -103,6 +108,9 @@ class Train:
 
     def run(self, console: "Console") -> None:
         """Harvest what is missing, train, and print one line per SAE."""
+        if self.shard is not None:
+            self._harvest_part(self.shard, console)
+            return
         from ..sae import open_start
         from ..sae.training.device import check_device
         from .tables import training_table
@@ -207,7 +215,7 @@ class Train:
 
     def _open_stores(self, console: "Console", progress: Progress) -> "dict[str, ActivationStore]":
         """Open the given activations, or harvest them; by hookpoint."""
-        from ..sae.activations import harvest, harvest_shared, open_activations
+        from ..sae.activations import open_activations
 
         if self.activations is not None:
             (hookpoint,) = self.harvest.hookpoint
@@ -215,10 +223,28 @@ class Train:
             if self.target_activations is not None:
                 stores[self.target] = open_activations(self.target_activations)
             return stores
-        say = _say(console)
+        return self._collect((1, 1), _say(console), progress)
+
+    def _harvest_part(self, part: paths.Shard, console: "Console") -> None:
+        """Harvest one part of the activations, and say what is there."""
+        from .progress import open_progress
+
+        with open_progress(console) as progress:
+            stores = self._collect(part, _say(console), progress)
+        for name, store in stores.items():
+            _say(console)(f"{name}: all {store.rows:,} activations are there, in {store.path}")
+
+    def _collect(
+        self, part: tuple[int, int], say: Callable[[str], None], progress: Progress
+    ) -> "dict[str, ActivationStore]":
+        from ..sae.activations import harvest, harvest_shared
+
         if self.shared is not None:
-            return harvest_shared(self._harvest(), self.shared, progress=progress, say=say)
-        return harvest(self._harvest(), self.out / "activations", progress=progress, say=say)
+            return harvest_shared(
+                self._harvest(), self.shared, shard=part, progress=progress, say=say
+            )
+        folder = self.out / "activations"
+        return harvest(self._harvest(), folder, shard=part, progress=progress, say=say)
 
 
 def _say(console: "Console") -> Callable[[str], None]:

@@ -88,9 +88,32 @@ def test_runs_share_activations(tmp_path, train, capsys):
     assert same(tmp_path / "a/h.0.mlp/seed0", tmp_path / "b/h.0.mlp/seed0")
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_parts_are_harvested_by_several_commands(tmp_path, train, capsys, shared):
+    def options(name):
+        folder = f" --shared {tmp_path / name}" if shared else ""
+        return f"--hookpoint h.0.mlp --shard-rows 200 --k 4 --dtype float32{folder}"
+
+    assert train("whole", options("one")) == 0
+    capsys.readouterr()
+    assert train("run", f"{options('two')} --shard 2/3") == 0
+    told = capsys.readouterr().out
+    assert "h.0.mlp: 2 of 5 shards are there; parts 1/3 3/3 are left to other jobs" in told
+    assert train("run", f"{options('two')} --shard 1/3") == 0
+    assert train("run", f"{options('two')} --shard 3/3") == 0
+    assert "h.0.mlp: all 1,200 activations are there, in " in capsys.readouterr().out
+    assert not list((tmp_path / "run").rglob("sae*"))
+    assert train("run", options("two")) == 0
+    assert "harvest: " not in capsys.readouterr().out
+    assert same(tmp_path / "whole/h.0.mlp/seed1", tmp_path / "run/h.0.mlp/seed1")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ("--stream --shard 1/2", "shard: it is of a harvest: not with --activations or --stream"),
+        ("--activations TEXT --shard 1/2", "shard: it is of a harvest: not with --activations"),
+        ("--shard 0/2", "--shard: expected i/n with 1 <= i <= n"),
         ("--architecture relu", "sparsity: relu needs a positive number"),
         ("--architecture tpok", "expected one of topk, batch_topk,"),
         ("--target h.0.mlp --hookpoint h.0.mlp", "target: h.0.mlp is the hookpoint itself"),
