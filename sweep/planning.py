@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..common.memory import check_memory
@@ -137,15 +137,20 @@ class _Planner:
             if task.is_done():
                 continue
             jobs = task.jobs(self._widths_of(task))
-            config, tokens = jobs[0].config, task.configurations[0].harvest.tokens
+            config, streamed = jobs[0].config, task.configurations[0].streamed
+            tokens = (streamed or task.configurations[0].harvest).tokens
             steps = tokens // config.batch_size * config.epochs
             probe = probe_training(jobs)
+            seconds = steps * probe.seconds_per_step
+            if streamed is not None:  # predicted as if the harvest took turns with the training
+                every = replace(streamed, hookpoint=tuple({job.hookpoint for job in jobs}))
+                seconds += tokens * config.epochs * probe_harvest(every).seconds_per_token
             weights = sum(2 * job.sae.num_latents * job.sae.d_in for job in jobs)
             kind.add(
                 tokens=steps * config.batch_size,
                 disk=_SAVED * 4 * weights,
                 memory=probe.memory,
-                seconds=steps * probe.seconds_per_step,
+                seconds=seconds,
             )
         return kind
 

@@ -13,17 +13,20 @@ several machines can share the folder. The folder of a sweep:
 | ``.failed/`` | why tasks failed, until they succeed |
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from ..common.files import sha256
-from ..common.tasks import Task, Tools
+from ..common.tasks import Need, Task, Tools
 from ..matching import AllSeeds
 from ..matching.match_all import Pair, pairs_of
 from ..sae.activations import (
     ActivationStore,
+    ActivationStream,
+    BatchSource,
     HarvestConfig,
     StoredBatches,
     harvest,
@@ -57,6 +60,10 @@ class Harvest:
         """Wait for nothing."""
         return None
 
+    def need(self) -> Need:
+        """Return what it makes use of; how much memory a model takes is not known beforehand."""
+        return Need()
+
     def run(self, tools: Tools) -> None:
         """Harvest what is missing."""
         harvest(self.config, self.folder, progress=tools.progress, say=tools.say)
@@ -76,7 +83,7 @@ class Train:
         return f"train {self.run_folder.name}"
 
     def stores(self, hookpoint: str | None = None) -> dict[str, ActivationStore]:
-        """Open the activations, of all hookpoints or of one, cut to the stream's tokens."""
+        """Open what is stored, of all hookpoints or of one, cut to what this stream needs of it."""
         names = dict.fromkeys(each.hookpoint for each in self.configurations)
         tokens = self.configurations[0].harvest.tokens
         return {
@@ -119,11 +126,30 @@ class Train:
                 return f"activations of {each.hookpoint}"
         return None
 
+    def need(self) -> Need:
+        """Return the memory of weights, gradients and two moments of all SAEs at once."""
+        return Need(memory=_LIBRARIES + 4 * self.weights())
+
+    def weights(self, hookpoint: str | None = None) -> int:
+        """Return the bytes of the weights of all SAEs, or those of one hookpoint."""
+        widths = {name: store.d_in for name, store in self.stores(hookpoint).items()}
+        return sum(2 * 4 * job.sae.num_latents * job.sae.d_in for job in self.jobs(widths))
+
     def run(self, tools: Tools) -> None:
         """Train, or go on from the checkpoints."""
-        source = StoredBatches(self.stores())
-        jobs = self.jobs(source.widths)
-        train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
+        with self._source(tools) as source:
+            jobs = self.jobs(source.widths)
+            train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
+
+    @contextmanager
+    def _source(self, tools: Tools) -> Iterator[BatchSource]:
+        stores, streamed = self.stores(), self.configurations[0].streamed
+        if streamed is None:
+            yield StoredBatches(stores)
+        else:
+            every = replace(streamed, hookpoint=tuple(stores))
+            with ActivationStream(every, progress=tools.progress, say=tools.say) as stream:
+                yield stream
 
 
 @dataclass(frozen=True)
@@ -163,10 +189,18 @@ class Fire:
         missing = not self.training.is_trained(self.hookpoint)
         return f"SAEs of {self.training.run_folder.name} {self.hookpoint}" if missing else None
 
+    def need(self) -> Need:
+        """Return the memory of all SAEs, each once as it is and once packed."""
+        return Need(memory=_LIBRARIES + 2 * self.training.weights(self.hookpoint))
+
     def run(self, tools: Tools) -> None:
-        """Count, on the activations that the SAEs were trained on."""
+        """Count, on what is stored of the activations that the SAEs were trained on."""
         store = self.training.stores(self.hookpoint)[self.hookpoint]
         fire(self.saes, store, progress=tools.progress, say=tools.say)
+
+
+_LIBRARIES = 2**30
+"""Bytes that a process takes before it has any data, about."""
 
 
 class Group:
@@ -187,6 +221,11 @@ class Group:
         self.kind = pairs
         self._counted: set[int] = set()
         self.pairs = pairs_of(len(self.names), pairs)
+
+    @property
+    def tasks(self) -> "list[Match]":
+        """The tasks to match the pairs."""
+        return [Match(self, pair) for pair in self.pairs]
 
     def is_counted(self, place: int) -> bool:
         """Return whether an SAE has its firing counts; once it has, its files are not read again.
@@ -227,11 +266,13 @@ class Match:
                 return f"firing counts of {self.group.saes[place]}"
         return None
 
+    def need(self) -> Need:
+        """Return the memory of the match, and of the two SAEs."""
+        return self.group.matcher.need(self.pair)
+
     def run(self, tools: Tools) -> None:
         """Match them."""
-        failed = self.group.matcher.match(self.pair, progress=tools.progress)
-        if failed is not None:
-            raise ValueError(failed)
+        self.group.matcher.match(self.pair, progress=tools.progress)
 
 
 def _is_complete(folder: Path) -> bool:
@@ -274,7 +315,7 @@ def tasks_of(grid: Grid, out: Path) -> tuple[list[list[Task]], list[Group]]:
         for hookpoint in dict.fromkeys(each.hookpoint for each in training.configurations)
     ]
     groups = [Group(each, grid.pairs, out) for each in grid.configurations]
-    pairs = [Match(group, pair) for group in groups for pair in group.pairs]
+    pairs = [task for group in groups for task in group.tasks]
     return [[*_harvests(grid, out / "activations")], [*trainings], [*counts], [*pairs]], groups
 
 

@@ -13,7 +13,7 @@ from .config import HarvestConfig
 from .harvesting import harvest
 from .hooked_model import arithmetic, harvest_device
 from .identity import harvest_identity
-from .sources import SMOLLM2, locate_model, locate_text
+from .sources import PACKAGED, locate_model, locate_text
 from .store import ActivationStore
 
 
@@ -62,7 +62,7 @@ def _with_whole_paths(config: HarvestConfig) -> HarvestConfig:
     """Return the config with paths that mean the same from every folder."""
     model, text = Path(config.model), locate_text(config.text)
     locate_model(config.model)
-    if config.model != SMOLLM2 and model.exists():
+    if config.model not in PACKAGED and model.exists():
         config = replace(config, model=str(model.resolve()))
     return config if text is None else replace(config, text=str(text.resolve()))
 
