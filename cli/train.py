@@ -13,6 +13,7 @@ from ..sae.activations.config import BLOCK_TOKENS
 from ..sae.log_to import LogTo, check_installed
 from ..sae.train_config import check_settings
 from . import paths
+from .engines import Engines
 from .options import Argument
 from .shapes import Shapes
 
@@ -30,7 +31,8 @@ class Train:
     """Train SAEs of several seeds on one stream of activations.
 
     The same command continues a run that was stopped, to the same bits. More seeds can be added
-    to a finished run.
+    to a finished run. With --gpus or --ray activations are harvested there, in parts; what comes
+    after runs in this process.
     """
 
     example: ClassVar[str] = (
@@ -66,6 +68,7 @@ class Train:
     """With --held-out: steps between two measurements."""
     log_to: tuple[LogTo, ...] = ()
     """Show the log there, too: in OUT/tensorboard, or in a run of wandb. Needs the package."""
+    engines: Engines = field(default_factory=Engines)
     shapes: Shapes = field(default_factory=Shapes)
     harvest: HarvestConfig = field(default_factory=HarvestConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
@@ -101,6 +104,11 @@ class Train:
             raise ValueError("stream: not with --activations, --shared or --max-norm")
         if self.shard is not None and (self.activations or self.stream):
             raise ValueError("shard: it is of a harvest: not with --activations or --stream")
+        others = self.activations or self.stream or self.shared or self.shard
+        if self.engines.is_parallel and others:
+            raise ValueError(
+                "gpus, ray: a harvest into OUT: not with --activations, --stream, --shared, --shard"
+            )
         if self.shapes.skip_connection and not self.target:
             raise ValueError("skip_connection: only transcoders have one, which need --target")
         if self.target in self.harvest.hookpoint:
@@ -111,6 +119,8 @@ class Train:
         if self.shard is not None:
             self._harvest_part(self.shard, console)
             return
+        if self.engines.is_parallel:
+            self._harvest_elsewhere(console)
         from ..sae import open_start
         from ..sae.training.device import check_device
         from .tables import training_table
@@ -233,6 +243,16 @@ class Train:
             stores = self._collect(part, _say(console), progress)
         for name, store in stores.items():
             _say(console)(f"{name}: all {store.rows:,} activations are there, in {store.path}")
+
+    def _harvest_elsewhere(self, console: "Console") -> None:
+        """Harvest in other processes, so that what comes after finds the activations there."""
+        from ..sae.activations import harvest_tasks
+
+        folder = self.out / "activations"
+        tasks = harvest_tasks(self._harvest(), folder, self.engines.workers)
+        failed = self.engines.run(console, tasks, folder).failed
+        if failed:
+            raise ValueError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
 
     def _collect(
         self, part: tuple[int, int], say: Callable[[str], None], progress: Progress

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ...common.files import StrPath
 from ...common.tasks import Need, Tools
-from ...common.threads import usable_threads
 from .begun import look
 from .config import HarvestConfig
 from .harvesting import harvest
@@ -50,8 +49,8 @@ class HarvestPart:
         return None
 
     def need(self) -> Need:
-        """Return what it can use; how much memory a model takes is not known beforehand."""
-        return Need(threads=usable_threads(), gpus=1)
+        """Return what it makes use of; how much memory a model takes is not known beforehand."""
+        return Need()
 
     def run(self, tools: Tools) -> None:
         """Harvest what is missing of this part."""

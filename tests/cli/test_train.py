@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.cli.main import main
+from twinsae.common import processes
 from twinsae.sae import load_sae
 
 HARVEST = "--tokens 1200 --context 12 --sequences 4"
@@ -108,11 +109,30 @@ def test_parts_are_harvested_by_several_commands(tmp_path, train, capsys, shared
     assert same(tmp_path / "whole/h.0.mlp/seed1", tmp_path / "run/h.0.mlp/seed1")
 
 
+def test_activations_are_harvested_on_other_devices(tmp_path, train, capsys, monkeypatch):
+    options = "--hookpoint h.0.mlp --shard-rows 200 --k 4 --dtype float32"
+    assert train("whole", options) == 0
+    monkeypatch.setattr(processes, "devices", lambda number: [""] * number)
+    capsys.readouterr()
+    assert train("run", f"{options} --gpus 2") == 0
+    assert "harvest activations h.0.mlp 2/2" in capsys.readouterr().out
+    stores = [
+        sorted((tmp_path / run / "activations/h.0.mlp").iterdir()) for run in ("whole", "run")
+    ]
+    assert [file.name for file in stores[0]] == [file.name for file in stores[1]]
+    for one, other in zip(*stores, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert same(tmp_path / "whole/h.0.mlp/seed1", tmp_path / "run/h.0.mlp/seed1")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ("--stream --shard 1/2", "shard: it is of a harvest: not with --activations or --stream"),
         ("--activations TEXT --shard 1/2", "shard: it is of a harvest: not with --activations"),
+        ("--gpus 2 --shard 1/2", "gpus, ray: a harvest into OUT: not with --activations"),
+        ("--gpus 2 --stream", "gpus, ray: a harvest into OUT: not with --activations"),
+        ("--gpus 99", "gpus: expected at most the"),
         ("--shard 0/2", "--shard: expected i/n with 1 <= i <= n"),
         ("--architecture relu", "sparsity: relu needs a positive number"),
         ("--architecture tpok", "expected one of topk, batch_topk,"),
