@@ -13,6 +13,8 @@ from .options import Argument, positive
 if TYPE_CHECKING:
     from rich.console import Console
 
+_PARTS_ON_A_CLUSTER = 8
+
 
 @dataclass(frozen=True)
 class Engines:
@@ -26,6 +28,20 @@ class Engines:
     def __post_init__(self) -> None:
         if self.gpus is not None and self.ray is not None:
             raise ValueError("--gpus, --ray: expected one of them, got both")
+
+    @property
+    def workers(self) -> int:
+        """How many tasks to cut work into; what a cluster has is not known beforehand."""
+        if self.ray is not None:
+            from ..common.ray_cluster import LOCAL
+
+            return 1 if self.ray == LOCAL else _PARTS_ON_A_CLUSTER
+        return self.gpus or 1
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether tasks run in other processes."""
+        return self.gpus is not None or self.ray is not None
 
     def run(
         self,
@@ -50,18 +66,17 @@ class Engines:
         from .progress import open_progress, plain_lines
 
         say = plain_lines(console)
-        parallel = self.gpus is not None or self.ray is not None
         with (
             open_progress(console) as progress,
             self._open(Tools(progress, say, stop), folder) as engine,
         ):
 
             def begins(name: str) -> None:
-                progress.forget(all_phases=not parallel)
+                progress.forget(all_phases=not self.is_parallel)
                 say(name)
 
             def fails(name: str, reason: str) -> None:
-                say(f"{name} failed: {reason}" if parallel else f"failed: {reason}")
+                say(f"{name} failed: {reason}" if self.is_parallel else f"failed: {reason}")
 
             return run_tasks(tasks, folder, engine, begins=begins, fails=fails)
 

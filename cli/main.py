@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from ..common.threads import limit_threads
 from .bench.gpu import BenchGpu
 from .bench.match import BenchMatch
 from .bench.scaling import BenchScaling
@@ -180,6 +181,7 @@ def _run(called: str, family: Family, words: Sequence[str]) -> int:
         print(command_help(name, found, found.example))
         return 0
     command = parse(found, rest)
+    limit_threads()
     from rich.console import Console
 
     return command.run(Console()) or 0

@@ -47,7 +47,12 @@ class Sweep:
         from .sweep_tables import outcome_table, plan_table
 
         say = plain_lines(console)
-        sweep = Tasks(read_grid(self.grid), self.out, shard=self.shard or (1, 1))
+        sweep = Tasks(
+            read_grid(self.grid),
+            self.out,
+            shard=self.shard or (1, 1),
+            workers=self.engines.workers,
+        )
         found = plan(sweep)
         console.print(plan_table(found))
         if self.dry_run:

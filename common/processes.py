@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 from .progress import Progress
 from .running import attempt
 from .tasks import Task, Tools
+from .threads import usable_threads
 
 _CONTEXT = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
 _ATTEMPTS = 2
@@ -41,8 +42,8 @@ def devices(number: int) -> list[str]:
 
 
 def threads_each(processes: int) -> int:
-    """Return the threads of each of so many processes that share this machine."""
-    return max(1, len(os.sched_getaffinity(0)) // processes)
+    """Return the threads of each of so many processes that share those of this one."""
+    return max(1, usable_threads() // processes)
 
 
 class Processes:

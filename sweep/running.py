@@ -20,16 +20,19 @@ class Sweep:
         out: the folder of everything; it is made if need be.
         shard: (i, n): run part i, 1 to n, of n about equal parts of each kind of task. Several
             machines that share ``out`` can run one part each.
+        workers: how many tasks can run at a time; each harvest is cut for them, and for n shards.
 
     Raises:
         ValueError: ``shard`` is not (i, n) with 1 <= i <= n.
     """
 
-    def __init__(self, grid: Grid, out: StrPath, *, shard: tuple[int, int] = (1, 1)) -> None:
+    def __init__(
+        self, grid: Grid, out: StrPath, *, shard: tuple[int, int] = (1, 1), workers: int = 1
+    ) -> None:
         self.grid = grid
         self.out = Path(out)
         self.groups: list[Group]
-        kinds, self.groups = tasks_of(grid, self.out)
+        kinds, self.groups = tasks_of(grid, self.out, shard[1] * workers)
         self.every: list[Task] = [task for kind in kinds for task in kind]
         """All tasks, in the order of the work."""
         # They are cut before those that are done are left out, so that shards never overlap.

@@ -28,8 +28,9 @@ from ..sae.activations import (
     ActivationStream,
     BatchSource,
     HarvestConfig,
+    HarvestPart,
     StoredBatches,
-    harvest,
+    harvest_tasks,
     open_activations,
 )
 from ..sae.firing import fire, load_firing
@@ -38,35 +39,6 @@ from ..sae.training import Job, train_many
 from ..sae.training.checkpoint import is_finished
 from .configurations import Configuration
 from .grid import Grid, Pairs
-
-
-@dataclass(frozen=True)
-class Harvest:
-    """Activations of one model on one text, at modules that need equally many tokens."""
-
-    config: HarvestConfig
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """Of the task."""
-        return f"harvest {self.folder.name} {' '.join(self.config.hookpoint)}"
-
-    def is_done(self) -> bool:
-        """Return whether every store is complete."""
-        return all(_is_complete(self.folder / name) for name in self.config.hookpoint)
-
-    def waits_for(self) -> str | None:
-        """Wait for nothing."""
-        return None
-
-    def need(self) -> Need:
-        """Return what it makes use of; how much memory a model takes is not known beforehand."""
-        return Need()
-
-    def run(self, tools: Tools) -> None:
-        """Harvest what is missing."""
-        harvest(self.config, self.folder, progress=tools.progress, say=tools.say)
 
 
 @dataclass(frozen=True)
@@ -291,12 +263,13 @@ def _is_counted(sae: Path) -> bool:
     return True
 
 
-def tasks_of(grid: Grid, out: Path) -> tuple[list[list[Task]], list[Group]]:
+def tasks_of(grid: Grid, out: Path, parts: int) -> tuple[list[list[Task]], list[Group]]:
     """Return the tasks of a grid, in the order of the work, and the groups that are matched.
 
     Args:
         grid: what is to be trained.
         out: the sweep's folder.
+        parts: of each harvest, which is too long for one machine.
 
     Returns:
         Harvests, trainings, counts and matches, each a list in a fixed order; and the groups, in
@@ -316,11 +289,12 @@ def tasks_of(grid: Grid, out: Path) -> tuple[list[list[Task]], list[Group]]:
     ]
     groups = [Group(each, grid.pairs, out) for each in grid.configurations]
     pairs = [task for group in groups for task in group.tasks]
-    return [[*_harvests(grid, out / "activations")], [*trainings], [*counts], [*pairs]], groups
+    harvests = _harvests(grid, out / "activations", parts)
+    return [[*harvests], [*trainings], [*counts], [*pairs]], groups
 
 
-def _harvests(grid: Grid, out: Path) -> list[Harvest]:
-    """Return one harvest for the modules of a model and text that need equally many tokens."""
+def _harvests(grid: Grid, out: Path, parts: int) -> list[HarvestPart]:
+    """Return the parts of one harvest for the modules of a text that need equally many tokens."""
     needed: dict[tuple[str, str], HarvestConfig] = {}
     for each in grid.configurations:
         known = needed.get((each.source, each.hookpoint), each.harvest)
@@ -329,6 +303,11 @@ def _harvests(grid: Grid, out: Path) -> list[Harvest]:
     for (source, _), config in needed.items():
         together.setdefault((source, config.tokens), []).append(config)
     return [
-        Harvest(replace(configs[0], hookpoint=tuple(it.hookpoint[0] for it in configs)), out / name)
+        part
         for (name, _), configs in together.items()
+        for part in harvest_tasks(
+            replace(configs[0], hookpoint=tuple(it.hookpoint[0] for it in configs)),
+            out / name,
+            parts,
+        )
     ]

@@ -363,6 +363,15 @@ def test_shards_share_the_work_and_the_last_one_has_all(folders, tmp_path):
         assert second[key] == whole[key]
 
 
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+@pytest.mark.parametrize("pairs", ["all", "chain", "to-first"])
+def test_the_union_of_the_shards_is_the_whole(folders, tmp_path, parts, pairs):
+    seeds = AllSeeds(folders, tmp_path, pairs=pairs)
+    shards = [[task.pair for task in seeds.tasks((part, parts))] for part in range(1, parts + 1)]
+    assert sorted(pair for shard in shards for pair in shard) == sorted(seeds.pairs)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
 def test_counts_of_the_paper():
     """Its published counts for one base of nine seeds: latents in exactly 1 to 9 SAEs."""
     published = [11512, 2451, 2104, 1932, 1908, 2036, 2314, 2864, 5647]

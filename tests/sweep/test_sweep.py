@@ -9,7 +9,7 @@ import pytest
 import torch
 from twinsae.matching import AllSeeds, Matching, match
 from twinsae.sae import load_sae, train
-from twinsae.sae.activations import ActivationStream, open_activations
+from twinsae.sae.activations import ActivationStream, HarvestPart, open_activations
 from twinsae.sae.firing import load_firing
 from twinsae.sae.training import Job, train_many
 from twinsae.sweep import Sweep, finish, read_grid
@@ -211,7 +211,7 @@ def test_a_task_that_fails_stops_no_other_and_is_tried_again(tmp_path, grid, don
 
 def test_tasks_wait_for_what_another_shard_makes(tmp_path, grid):
     outcome = Sweep(grid, tmp_path, shard=(2, 2)).run()
-    assert not outcome.done
+    assert outcome.done == ["harvest base h.1 h.0.mlp 2/2"]
     assert not outcome.failed
     assert outcome.waiting["train tokens=300,epochs=3"] == "activations of h.1"
     assert outcome.waiting["fire base h.0.mlp"] == "SAEs of base h.0.mlp"
@@ -220,14 +220,30 @@ def test_tasks_wait_for_what_another_shard_makes(tmp_path, grid):
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 50])
 def test_the_union_of_the_shards_is_the_whole(tmp_path, grid, parts):
-    names = [
-        task.name
+    shards = [
+        [task.name for task in Sweep(grid, tmp_path, shard=(part, parts)).tasks]
         for part in range(1, parts + 1)
-        for task in Sweep(grid, tmp_path, shard=(part, parts)).tasks
     ]
-    whole = [task.name for task in Sweep(grid, tmp_path).tasks]
-    assert len(whole) == len(set(whole)) == 12
-    assert sorted(names) == sorted(whole)
+    harvest, *others = [task.name for task in Sweep(grid, tmp_path).tasks]
+    assert len(others) == len(set(others)) == 11
+    if parts > 1:  # each shard has its own part of the one harvest
+        assert [names[0] for names in shards] == [
+            f"{harvest} {part + 1}/{parts}" for part in range(parts)
+        ]
+        shards = [names[1:] for names in shards]
+    else:
+        others = [harvest, *others]
+    assert sorted(name for names in shards for name in names) == sorted(others)
+
+
+def test_a_harvest_is_cut_for_all_workers_of_all_shards(tmp_path, grid):
+    sweeps = [Sweep(grid, tmp_path, shard=(part, 2), workers=3) for part in (1, 2)]
+    cut = [
+        [task.shard for task in sweep.tasks if isinstance(task, HarvestPart)] for sweep in sweeps
+    ]
+    assert cut == [[(1, 6), (3, 6), (5, 6)], [(2, 6), (4, 6), (6, 6)]]
+    harvest = plan(sweeps[1]).kinds[0]
+    assert (harvest.tasks, harvest.left, harvest.tokens) == (3, 3, 300)
 
 
 @pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0)])
