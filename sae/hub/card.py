@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from ..config import SAEConfig
+
 MARK = "<!-- Written by twinsae, which replaces it when it pushes again unless you delete this. -->"
 """Tells our cards from those that people wrote or changed."""
 
@@ -65,6 +67,8 @@ class SharedPair(NamedTuple):
     """Of A's latents."""
     proved: bool
     """Whether its matchings are proved to be optimal."""
+    sha256: tuple[str, str] = ("", "")
+    """Of the files with the weights of A and B, where they are known."""
 
 
 class Shared(NamedTuple):
@@ -74,6 +78,8 @@ class Shared(NamedTuple):
     """By which a latent counts as shared: "and", "decoder" or "encoder"."""
     threshold: float
     pairs: Sequence[SharedPair]
+    absolute: bool = False
+    """Whether cosines count by their absolute values."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,19 @@ class Card:
     shared: Sequence[Shared] = ()
 
 
+def shape_facts(config: SAEConfig) -> dict[str, str]:
+    """Return what a card says of an SAE's shape."""
+    facts = {
+        "architecture": config.activation + (", transcoder" if config.d_out else ""),
+        "active latents, k": f"{config.k}" if config.k else "",
+        "latents": f"{config.num_latents:,}",
+        "width": f"{config.d_in:,}" + (f" to {config.d_out:,}" if config.d_out else ""),
+        "nested sizes": ", ".join(f"{size:,}" for size in config.prefixes),
+        "normalization": config.normalization if config.normalization != "none" else "",
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
 def card_text(card: Card) -> str:
     """Return README.md: its header, then what all SAEs have in common, each one, and the rest."""
     parts = [
@@ -105,11 +124,16 @@ def card_text(card: Card) -> str:
         *_facts(card.saes),
         *_quality(card.saes),
         *_loading(card),
-        *chain.from_iterable(map(_shared, card.shared)),
+        *shared_latents_text(card.shared),
     ]
-    if card.shared:
-        parts += ["## Citation", _CITATION]
     return "\n\n".join([*parts, MARK]) + "\n"
+
+
+def shared_latents_text(shared: Sequence[Shared]) -> list[str]:
+    """Return the parts of a card that say what was matched, and whose method it is."""
+    if not shared:
+        return []
+    return [*chain.from_iterable(map(_shared, shared)), "## Citation", _CITATION]
 
 
 def header(**facts: Any) -> str:
@@ -154,7 +178,7 @@ def _quality(saes: Sequence[CardSAE]) -> list[str]:
         return []
     rows = [["SAE", "FVU", "L0", "dead latents"]]
     rows += [
-        [_name(sae), _number(q.fvu, "{:.4f}"), _number(q.l0, "{:.1f}"), _number(q.dead, "{:.1%}")]
+        [_name(sae), _number(q.fvu, "{:.4f}"), _number(q.l0, "{:.1f}"), _percent(q.dead)]
         for sae, q in found
     ]
     measured = _once(q.measured_on for _, q in found if q.fvu is not None or q.l0 is not None)
@@ -171,6 +195,10 @@ def _once(texts: Any) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else form.format(value)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
 
 
 def _name(sae: CardSAE) -> str:
@@ -191,18 +219,19 @@ def _loading(card: Card) -> list[str]:
 
 def _shared(shared: Shared) -> list[str]:
     rule = _SHARED_IF.get(shared.criterion, f"it meets the criterion `{shared.criterion}` at")
-    words = (
-        "Latents were matched one to one, by the cosines of their decoder rows and of their "
-        "encoder rows, as in [arXiv 2501.16615](https://arxiv.org/abs/2501.16615)."
-        if shared.criterion not in ("decoder", "encoder")
-        else f"Latents were matched one to one, by the cosines of their {shared.criterion} rows."
-    )
+    cosines = f"the {'absolute ' if shared.absolute else ''}cosines"
+    words = f"Latents were matched one to one, by {cosines} of their {shared.criterion} rows."
+    if shared.criterion not in ("decoder", "encoder"):
+        words = (
+            f"Latents were matched one to one, by {cosines} of their decoder rows and of their "
+            "encoder rows, as in [arXiv 2501.16615](https://arxiv.org/abs/2501.16615)."
+        )
     rows = [["A", "B", "share of A's latents", "proved to be the best matching"]]
     rows += [
-        [f"`{pair.a}`", f"`{pair.b}`", f"{pair.share:.1%}", "yes" if pair.proved else "no"]
+        [f"`{pair.a}`", f"`{pair.b}`", _percent(pair.share), "yes" if pair.proved else "no"]
         for pair in shared.pairs
     ]
-    mean = f" The mean over these pairs is {fmean(pair.share for pair in shared.pairs):.1%}."
+    mean = f" The mean over these pairs is {_percent(fmean(pair.share for pair in shared.pairs))}."
     return [
         "## Shared latents",
         f"{words} A latent counts as shared (`{shared.criterion}`) if {rule} "

@@ -42,11 +42,11 @@ license: mit
 
 | SAE | FVU | L0 | dead latents |
 |---|---|---|---|
-| `seed0` | 0.2667 | 32.0 | 1.3% |
+| `seed0` | 0.2667 | 32.0 | 1.3 % |
 | `seed1` | 0.2694 | 31.5 |  |
 
-FVU is the fraction of variance unexplained, L0 the number of active latents per token, measured on \
-20,000 tokens of `held.txt`. Dead latents are active on none of 60,000 tokens.
+FVU is the fraction of variance unexplained, L0 the number of active latents per token, measured \
+on 20,000 tokens of `held.txt`. Dead latents are active on none of 60,000 tokens.
 
 ## Load
 
@@ -66,13 +66,13 @@ twinsae match hf:me/saes:seed0 hf:me/saes:seed1 --out match
 
 ## Shared latents
 
-Latents were matched one to one, by the cosines of their decoder rows and of their encoder rows, as \
-in [arXiv 2501.16615](https://arxiv.org/abs/2501.16615). A latent counts as shared (`and`) if both \
-cosines of these pairs are above 0.7.
+Latents were matched one to one, by the cosines of their decoder rows and of their encoder rows, \
+as in [arXiv 2501.16615](https://arxiv.org/abs/2501.16615). A latent counts as shared (`and`) if \
+both cosines of these pairs are above 0.7.
 
 | A | B | share of A's latents | proved to be the best matching |
 |---|---|---|---|
-| `seed0` | `seed1` | 5.2% | yes |
+| `seed0` | `seed1` | 5.2 % | yes |
 
 ## Citation
 
@@ -147,6 +147,8 @@ def test_what_differs_has_a_column_and_no_cell_breaks_its_table():
 def test_several_pairs_have_a_mean_and_one_side_says_so():
     pairs = [SharedPair("a", "b", 0.25, proved=True), SharedPair("a", "c", 0.5, proved=False)]
     text = card_text(Card("me/x", [CardSAE("", {})], shared=[Shared("encoder", 0.8, pairs)]))
-    assert "by the cosines of their encoder rows. A latent counts as shared (`encoder`) if the" in text
-    assert "pair is above 0.8. The mean over these pairs is 37.5%." in text
-    assert "| `a` | `c` | 50.0% | no |" in text
+    assert (
+        "by the cosines of their encoder rows. A latent counts as shared (`encoder`) if the" in text
+    )
+    assert "pair is above 0.8. The mean over these pairs is 37.5 %." in text
+    assert "| `a` | `c` | 50.0 % | no |" in text
