@@ -8,6 +8,7 @@ from typing import Any
 
 from ..common.files import StrPath
 from ..common.tables import read_json
+from ..common.units import counted
 from ..sae.hub.card import MARK, TAGS, Shared, SharedPair, header, shared_latents_text
 from ..sae.hub.client import HubOptions
 from ..sae.hub.pushing import Upload, carry_out, prepare
@@ -138,7 +139,8 @@ def _upload(report: Path, licence: str | None) -> Upload:
     page = (report / PAGE).read_text(encoding="utf-8")
     notes = []
     if elsewhere := len(set(re.findall(r"""href=["'](\.\./[^"']*)""", page))):
-        notes.append(f"{elsewhere:,} links of the page lead to other reports, which it leaves here")
+        links = counted(elsewhere, "link")
+        notes.append(f"{links} to other reports, which are not pushed with it, will lead nowhere")
     if any(name.startswith("data/corpus-") for name in files):
         notes.append("the report holds text that the latents fire on: is it yours to show?")
     return Upload(files, _card(report, page, licence), left_out, notes)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..common.files import StrPath
+from ..common.units import counted
 from .firing.table import FIRING
 from .formats.dictionary import LATENTS
 from .formats.layouts import sae_files
@@ -95,8 +96,8 @@ def _upload(folders: Sequence[Path], repo: str, given: Given, shared: Sequence[S
     mine = list(of_these(shared, {facts.sha256: place for place, facts in found.items()}))
     text = card_text(_card(repo, found, given.license, mine))
     files, left_out = _files(root, folders, places, found)
-    notes = [f"card: {sum(len(each.pairs) for each in mine)} pairs that were matched"]
-    return Upload(files, text, left_out, notes if shared else [])
+    matched = counted(sum(len(each.pairs) for each in mine), "matched pair")
+    return Upload(files, text, left_out, [f"card: {matched}"] if shared else [])
 
 
 def find_places(folders: Sequence[Path]) -> tuple[Path, dict[str, Path]]:

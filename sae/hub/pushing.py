@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ...common.units import counted
 from .card import MARK
 from .client import HubOptions, hub_api
 from .upload import (
@@ -60,8 +61,8 @@ class Push(NamedTuple):
         sizes = {path: _size(content) for path, content in sorted(self.changed.items())}
         for path, size in sizes.items():
             yield f"  {path}  {size:,} bytes"
-        told = f"to push: {len(sizes):,} files, {sum(sizes.values()):,} bytes"
-        yield f"{told}; there already: {self.same:,} files"
+        told = f"to push: {counted(len(sizes), 'file')}, {sum(sizes.values()):,} bytes"
+        yield f"{told}; there already: {counted(self.same, 'file')}"
         if self.upload.left_out:
             yield _left_out(self.upload.left_out)
         yield from self.upload.notes
@@ -154,7 +155,7 @@ def _left_out(files: Mapping[str, int]) -> str:
     largest = sorted(files, key=lambda path: (-files[path], path))
     named = ", ".join(largest[:_MOST_NAMED])
     more = f" and {len(files) - _MOST_NAMED:,} more" if len(files) > _MOST_NAMED else ""
-    return f"left out: {len(files):,} files, {sum(files.values()):,} bytes: {named}{more}"
+    return f"left out: {counted(len(files), 'file')}, {sum(files.values()):,} bytes: {named}{more}"
 
 
 def _size(content: Content) -> int:

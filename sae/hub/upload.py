@@ -1,6 +1,7 @@
 """What is written to the Hugging Face Hub, by its own client, with errors in one line."""
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -133,12 +134,26 @@ def commit(
         OSError: it cannot be reached, refuses the token or fails; the message says what to do.
     """
     add = hub_client().CommitOperationAdd
-    with _told(repo, options):
+    with _told(repo, options), _bars_on_a_terminal():
         api = hub_api(options)
         ordered = iter(sorted(files, key=lambda path: (path != CARD, path)))
         while some := list(islice(ordered, _FILES_A_COMMIT)):
             operations = [add(path_in_repo=path, path_or_fileobj=files[path]) for path in some]
             api.create_commit(repo, operations, commit_message=message, repo_type=kind)
+
+
+@contextmanager
+def _bars_on_a_terminal() -> Iterator[None]:
+    """Let the client draw its own bars on a terminal alone: in a file they are noise."""
+    utils = hub_client("utils")
+    if sys.stderr.isatty() or utils.are_progress_bars_disabled():
+        yield
+        return
+    utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        utils.enable_progress_bars()
 
 
 def _hash(file: Any) -> RemoteFile:

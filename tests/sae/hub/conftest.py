@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 COMMIT = "c0ffee" + "0" * 34
 
@@ -287,13 +286,11 @@ def hub(tmp_path, monkeypatch) -> Iterator[LoopbackHub]:
 
 
 @pytest.fixture
-def server(hub, tmp_path, monkeypatch) -> Iterator[LoopbackHub]:
-    """A Hub that knows our token, without the client's own bars and waits."""
+def server(hub, tmp_path, monkeypatch) -> LoopbackHub:
+    """A Hub that knows our token, and a client that waits for nothing."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("HF_TOKEN", hub.token)
     monkeypatch.setattr("time.sleep", lambda _: None)
     hub.root.mkdir()
-    disable_progress_bars()
-    yield hub
-    enable_progress_bars()
+    return hub

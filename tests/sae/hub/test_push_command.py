@@ -54,7 +54,7 @@ def test_the_card_says_what_was_matched(run, server, capsys):
     assert main(words) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "me/saes is new, and will be private"
-    assert "card: 1 pairs that were matched" in out
+    assert "card: 1 matched pair" in out
     assert out[-1] == f"pushed: {server.url}/{REPO}"
     card = (server.root / REPO / "README.md").read_text()
     (pair,) = json.loads((run / "matches/seeds.json").read_text())["pairs"]
@@ -84,7 +84,7 @@ def test_pairs_of_other_saes_are_not_on_the_card(run, server, tmp_path, capsys):
     save_sae(SAE(SAEConfig(d_in=6, num_latents=11, k=3), seed=9), tmp_path / "other")
     words = ["push", str(tmp_path / "other"), "--to", REPO, "--matches", str(run / "matches")]
     assert main(words) == 0
-    assert "card: 0 pairs that were matched" in capsys.readouterr().out
+    assert "card: 0 matched pairs" in capsys.readouterr().out
     assert "## Shared latents" not in (server.root / REPO / "README.md").read_text()
 
 
@@ -124,7 +124,7 @@ def test_a_report_becomes_a_space_that_shows_it(run, server, capsys):
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "left out" not in out
-    assert "1 links of the page lead to other reports, which it leaves here" in out
+    assert "1 link to other reports, which are not pushed with it, will lead nowhere" in out
     assert "the report holds text that the latents fire on: is it yours to show?" in out
     root, report = server.root / "spaces/me/report", run / "matches/report"
     pushed = {path.relative_to(root) for path in root.rglob("*") if path.is_file()}
@@ -143,7 +143,7 @@ def test_a_report_becomes_a_space_that_shows_it(run, server, capsys):
     page = push_report_to_hub(report, "me/report")
     assert page == f"{server.url}/spaces/me/report"
     assert main(["push", str(report), *words[2:]]) == 0
-    assert "left out: 1 files, 4 bytes: notes.txt" in capsys.readouterr().out
+    assert "left out: 1 file, 4 bytes: notes.txt" in capsys.readouterr().out
     assert len(server.commits) == 1
     (report / "notes.txt").unlink()
 
@@ -171,8 +171,9 @@ def test_wrong_words_are_one_line(run, server, tmp_path, capsys):
         err = capsys.readouterr().err
         assert err.startswith(f"error: {told}"), err
         assert err.count("\n") == 1
-    server.failing["/create"] = (403, {"X-Error-Message": f"no, {server.token}"})
+    server.failing["/commit/"] = (403, {"X-Error-Message": f"no, {server.token}"})
     assert main(["push", saes, "--to", REPO]) == 2
+    assert len(server.uploaded) == 4  # the client draws no bars of it
     out, err = capsys.readouterr()
     assert err.startswith("error: the token may not write to me/saes: look at the owner's name")
     assert err.count("\n") == 1
