@@ -102,16 +102,23 @@ def read_evaluation(path: Path) -> Evaluation:
         raise FileNotFoundError(f"evaluation: {path} does not exist")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        source = document["model"]["text"] if "model" in document else document["activations"]
         found = {}
         for sae in document["saes"].values():
-            measured = sae["measured"]
-            on = f"{measured['tokens']:,} tokens of {text_name(source)}"
-            quality = Quality(measured["fvu"], measured["l0"], measured["dead"], on, "them")
-            found[Path(sae["path"]).resolve()] = quality
+            measured, folder = sae["measured"], Path(sae["path"]).resolve()
+            on = f"{measured['tokens']:,} tokens of {_measured_on(document, folder)}"
+            found[folder] = Quality(measured["fvu"], measured["l0"], measured["dead"], on, "them")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not what `twinsae evaluate` writes: {error}") from error
     return found
+
+
+def _measured_on(evaluation: Json, folder: Path) -> str:
+    if "model" in evaluation:
+        return text_name(evaluation["model"]["text"])
+    store, run = Path(evaluation["activations"]), find_run(folder)
+    if run is not None and run / "activations" in store.resolve().parents:
+        return "the activations of its own training"
+    return f"the activations {_code(short_name(str(store)))}"
 
 
 def short_name(text: str) -> str:

@@ -111,7 +111,7 @@ def test_an_evaluation_is_told_before_the_log(run, server, tmp_path, capsys):
     card = (server.root / REPO / "README.md").read_text()
     dead = f"{100 * measured['dead']:.1f} %"
     assert f"| `seed0` | {measured['fvu']:.4f} | {measured['l0']:.1f} | {dead} |" in card
-    assert "on 100 tokens of `x.pt`; or the last batch of training." in card
+    assert "on 100 tokens of the activations `x.pt`; or the last batch of training." in card
     save_sae(load_sae(run / "h.3/seed0"), tmp_path / "copy")
     capsys.readouterr()
     assert main(["push", str(tmp_path / "copy"), *words[2:]]) == 2
