@@ -35,6 +35,7 @@ from .metrics import Metrics
 from .null import Null
 from .options import first_line, parse, suggestion
 from .pool import Pool
+from .push import Push
 from .report import Report
 from .series import Series
 from .splitting import Splitting
@@ -129,6 +130,7 @@ TWINSAE = Family(
         "figure": FIGURE,
         "convert": Convert,
         "list": List,
+        "push": Push,
         "bench": BENCH,
         "doctor": Doctor,
     },
