@@ -65,6 +65,8 @@ class Train:
     """With --held-out: steps between two measurements."""
     log_to: tuple[LogTo, ...] = ()
     """Show the log there, too: in OUT/tensorboard, or in a run of wandb. Needs the package."""
+    data_parallel: bool = False
+    """With torchrun: all processes train each SAE together; by default each trains some of them."""
     shapes: Shapes = field(default_factory=Shapes)
     harvest: HarvestConfig = field(default_factory=HarvestConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
@@ -117,7 +119,10 @@ class Train:
                 view = stack.enter_context(open_training_view(console, self.out, self.log_to))
             else:
                 console, view = unseen()
-            start = None if self.start is None else open_start(self.start, progress=view.progress)
+            start = None
+            if self.start is not None:
+                open_it = partial(open_start, self.start, progress=view.progress)
+                start = ranks.on_first(open_it) or open_it()  # the first one downloads it
             if self.stream:
                 hookpoints = self._train_on_stream(start, console, view, ranks)
             else:
@@ -200,6 +205,7 @@ class Train:
             train_many(
                 source, self.out, jobs, start=start, progress=view.progress, stop=stop,
                 on_log=view.on_log, held_out=self._open_held_out(jobs), ranks=ranks,
+                data_parallel=self.data_parallel,
             )  # fmt: skip
 
     def _open_held_out(self, jobs: "Sequence[Job]") -> "HeldOut | None":

@@ -35,8 +35,7 @@ def _copied(name: str, batches: Iterator[Batch]) -> Iterator[Batch]:
         batch = next(batches, None)
         return None if batch is None else {hook: x.pin_memory() for hook, x in batch.items()}
 
-    own = (torch.cuda.current_device(),)  # a new thread begins with the first GPU
-    with ThreadPoolExecutor(1, initializer=torch.cuda.set_device, initargs=own) as thread:
+    with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(pinned)
         while (batch := coming.result()) is not None:
             coming = thread.submit(pinned)

@@ -21,6 +21,10 @@ BEAT = 30.0  # seconds between two signs of life
 
 T = TypeVar("T")
 
+# Their names of before torch 2.13 are deprecated since.
+_REDUCE_SCATTER: Any = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+_ALL_GATHER: Any = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+
 
 class LostProcessError(ConnectionError):
     """Another process of the run ended, or cannot be reached."""
@@ -95,6 +99,35 @@ class Ranks:
         if self.world > 1:
             with _talking():
                 dist.broadcast(tensor, src=0, group=self._group)
+
+    def sum(self, tensor: Tensor) -> None:
+        """Add up ``tensor``, of one shape in all, in place; all get the same bits."""
+        with _talking():
+            dist.all_reduce(tensor, group=self._group)
+
+    def own_rows(self, rows: Tensor) -> Tensor:
+        """Return the view of those of ``rows`` (L, D) that are this process' own, of L / world."""
+        return rows.chunk(self.world)[self.rank]
+
+    def sum_own_rows(self, rows: Tensor) -> Tensor:
+        """Return the sum over all processes of those of ``rows`` (L, D) that are its own."""
+        found = torch.empty_like(self.own_rows(rows))
+        with _talking():
+            _REDUCE_SCATTER(found, rows, group=self._group)
+        return found
+
+    def spread_rows(self, rows: Tensor) -> None:
+        """Give all of ``rows`` (L, D) the numbers that the process has whose own they are."""
+        with _talking():
+            _ALL_GATHER(rows, self.own_rows(rows).clone(), group=self._group)
+
+    def rows_on_first(self, own: Tensor) -> Tensor:
+        """Return to the first process all rows (L, D), of which each gives its own."""
+        whole = own.new_empty(len(own) * self.world, *own.shape[1:]) if self.first else own
+        parts = [*whole.chunk(self.world)] if self.first else None
+        with _talking():
+            dist.gather(own, parts, group=self._group)
+        return whole
 
     @contextmanager
     def _beating(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from ..activations import ActivationStore, BatchSource, StoredBatches
 from ..config import SAEConfig
 from ..model import SAE
 from ..train_config import TrainConfig
+from .data_parallel import check_data_parallel
 from .device import check_device
 from .held_out import HeldOut
 from .jobs import Job, check_jobs, jobs_of
@@ -88,6 +89,7 @@ def train_many(
     on_log: OnLog | None = None,
     held_out: HeldOut | None = None,
     ranks: Ranks | None = None,
+    data_parallel: bool = False,
 ) -> list[SAE]:
     """Train SAEs of several seeds, sizes and architectures at once, or continue.
 
@@ -110,9 +112,12 @@ def train_many(
         ranks: the processes of the run, of `open_ranks`, each of which trains its share of the
             jobs, to the same bits as a single one. They call this alike, with a ``source`` of
             `share_batches`, and share the folder of the run.
+        data_parallel: all processes train each SAE together, each on its share of every batch,
+            with Adam's moments divided among them. Sums are rounded otherwise than in one process.
 
     Returns:
-        The SAEs that this process trained, in the order of ``jobs``, on their device.
+        The SAEs that this process trained, in the order of ``jobs``, on their device; with
+        ``data_parallel`` all.
 
     Raises:
         ValueError: settings do not fit one another or the activations, a checkpoint is corrupt or
@@ -131,12 +136,14 @@ def train_many(
     if held_out is not None:
         held_out.check(jobs)
     ranks = ranks or Ranks()
-    if len(jobs) < ranks.world:
+    if data_parallel:
+        check_data_parallel(jobs, ranks.world)
+    elif len(jobs) < ranks.world:
         raise ValueError(
-            f"processes: {ranks.world} are too many to train {len(jobs)} SAEs, of which each is "
-            f"trained by one: start {len(jobs)} or fewer"
+            f"data_parallel: {ranks.world} processes are too many for {len(jobs)} SAEs trained by "
+            "one each: start fewer, or let all train each SAE together"
         )
-    trainer = Trainer(source, Path(run), jobs, start, held_out, ranks)
+    trainer = Trainer(source, Path(run), jobs, start, held_out, ranks, data_parallel)
     trainer.run(progress or silent, stop or (lambda: False), on_log or (lambda _: None))
     return [learner.result() for learner in trainer.learners]
 

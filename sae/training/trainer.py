@@ -14,6 +14,7 @@ from ..formats.dictionary import LATENTS
 from ..formats.tensors import save_tensors
 from ..model import SAE
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
+from .data_parallel import SplitLearner, own_tokens
 from .device import Batch, batches_on
 from .gradients import empty_gradients
 from .held_out import HeldOut
@@ -47,6 +48,7 @@ class Trainer:
         start: Start | None,
         held_out: HeldOut | None,
         ranks: Ranks,
+        data_parallel: bool,
     ) -> None:
         self.held_out = held_out
         self.source = source
@@ -57,7 +59,10 @@ class Trainer:
         self.config = jobs[0].config  # whose settings of the stream are all jobs'
         self.steps_per_epoch = source.steps_per_epoch(self.config.batch_size)
         self.total = self.steps_per_epoch * self.config.epochs
-        self.learners = [self._open(job) for job in jobs[ranks.rank :: ranks.world]]
+        self.split = data_parallel and ranks.world > 1
+        self.rows = own_tokens(ranks, self.config.batch_size) if self.split else slice(None)
+        own = jobs if self.split else jobs[ranks.rank :: ranks.world]
+        self.learners = [self._open(job) for job in own]
         self.saved = {learner: learner.step for learner in self.learners}
         self.memory: dict[tuple[int, ...], LatentGrads] = {}
         run.mkdir(parents=True, exist_ok=True)
@@ -78,13 +83,13 @@ class Trainer:
         try:
             self._run(progress, stop, on_log)
         except LostProcessError as error:
-            self._rescue()
-            raise LostProcessError(
-                f"{error}; the SAEs of this one are saved, and the same command goes on"
-            ) from error
-        failures = self.ranks.gather([each.failure for each in self.learners if each.failure])
-        if any(failures):
-            raise ValueError("\n".join(failure for part in failures for failure in part))
+            saved = self._rescue()
+            raise LostProcessError(f"{error}; {saved}, and the same command goes on") from error
+        failures: dict[str, None] = {}  # each once
+        for part in self.ranks.gather([each.failure for each in self.learners if each.failure]):
+            failures |= dict.fromkeys(part)
+        if failures:
+            raise ValueError("\n".join(failures))
 
     def _run(self, progress: Progress, stop: Callable[[], bool], on_log: OnLog) -> None:
         start = min(self.steps.values())
@@ -120,12 +125,15 @@ class Trainer:
     def _is_going_on(self) -> bool:
         return any(each.step < self.total and not each.failure for each in self.learners)
 
-    def _rescue(self) -> None:
-        """Save what was not saved yet, with its lines in the log, and ask nobody."""
+    def _rescue(self) -> str:
+        """Save what was not saved yet, with its lines in the log, and ask nobody; say what is."""
+        if self.split:  # the step may be half done
+            return "the last checkpoints stand"
         self.log.rescue()
         for learner, step in self.saved.items():
             if learner.step > step and not learner.failure:
                 self._save(learner)
+        return "the SAEs of this one are saved"
 
     def _batches(self, start: int) -> Iterator[Batch]:
         batches = self.source.batches(
@@ -148,7 +156,10 @@ class Trainer:
                 target = batch[learner.job.target or learner.job.hookpoint]
                 begin(learner, x * learner.scale, target * learner.scale)
             learner.refresh()
-        record_similarity(self.run_folder, learners, self.jobs, self.ranks)
+        if not self.split:
+            record_similarity(self.run_folder, learners, self.jobs, self.ranks)
+        elif self.ranks.first:
+            record_similarity(self.run_folder, learners, self.jobs, Ranks())
 
     def _step(self, batch: Batch, step: int, stacks: Sequence[Stack]) -> dict[Learner, StepFacts]:
         inputs = Inputs(batch, step)
@@ -156,12 +167,12 @@ class Trainer:
         for stack in stacks:
             first = stack.learners[0]
             precision = getattr(torch, first.job.config.precision)
-            x = inputs.scaled(first.job.hookpoint, first.scale, precision)
+            x = inputs.scaled(first.job.hookpoint, first.scale, precision)[self.rows]
             for learner, stacked in zip(stack.learners, stack.encode(x), strict=True):
                 target = learner.job.target or learner.job.hookpoint
                 fact = learner.update(
                     x,
-                    inputs.scaled(target, learner.scale, precision),
+                    inputs.scaled(target, learner.scale, precision)[self.rows],
                     inputs.variance(target, learner.scale),
                     stacked,
                     count_fired=step >= self.total - self.steps_per_epoch,
@@ -193,6 +204,8 @@ class Trainer:
                 for each in self.learners
                 if each in facts
             ]
+        if self.split and not self.ranks.first:
+            return []
         failed = [each for each in self.learners if each.failure and each.step == done - 1]
         told = [{"step": done, "sae": each.job.folder, "failure": each.failure} for each in failed]
         return records + told
@@ -218,7 +231,11 @@ class Trainer:
     def _open(self, job: Job) -> Learner:
         path = self.run_folder / job.folder / CHECKPOINT
         sae = SAE(job.sae, seed=job.seed).to(job.config.device)
-        learner = Learner(job, sae, self.total)
+        learner = (
+            SplitLearner(job, sae, self.total, self.ranks)
+            if self.split
+            else Learner(job, sae, self.total)
+        )
         if path.exists():
             load_checkpoint(path, learner, self._settings(learner))
         elif self.start is not None:
@@ -226,6 +243,9 @@ class Trainer:
         return learner
 
     def _save(self, learner: Learner) -> None:
+        if self.split and not self.ranks.first:
+            learner.optimizer.tensors()  # which the first one asks for
+            return
         folder = self.run_folder / learner.job.folder
         native.save(learner.result().stored(), folder, start=self.start and self.start.facts)
         if learner.step == self.total:

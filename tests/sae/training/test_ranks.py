@@ -1,42 +1,15 @@
 """One run over several processes, real ones that talk by gloo: each SAE becomes what it would."""
 
 import json
-import multiprocessing
-import runpy
-import socket
 import time
 from dataclasses import replace
 
 import pytest
-from safetensors.torch import save_file
 from twinsae.sae import SAEConfig, TrainConfig
 from twinsae.sae.activations import StoredBatches, open_activations
 from twinsae.sae.training import Job, Ranks, train_many
 
 CONFIG = TrainConfig(batch_size=20, epochs=2, lr=1e-2, save_every=15, log_every=4, dead_after=100)
-SCRIPT = """
-import os
-
-os.environ |= dict(
-    RANK="{rank}", WORLD_SIZE="{world}", MASTER_ADDR="127.0.0.1", MASTER_PORT="{port}"
-)
-from twinsae.sae import SAEConfig, TrainConfig
-from twinsae.sae.activations import StoredBatches, open_activations
-from twinsae.sae.training import Job, open_ranks, ranks as module, share_batches, train_many
-
-module.BEAT = 0.05
-with open_ranks("cpu") as ranks:
-    {body}
-"""
-TRAIN = """
-    source = StoredBatches({{"h": open_activations({data!r})}}) if ranks.first else None
-    source = share_batches(ranks, source)
-    {before}
-    try:
-        train_many(source, {run!r}, {jobs}, ranks=ranks, **{{{more}}})
-    except Exception as error:
-        open({run!r} + f"/error{{ranks.rank}}", "w").write(f"{{type(error).__name__}}: {{error}}")
-"""
 
 
 def job(activation, seed=0, **settings):
@@ -52,53 +25,6 @@ JOBS = [
     job("topk", 2),
     job("relu", sparsity=1.0, input_scale="sqrt_d"),
 ]
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start as many processes as are asked for, each with the body of a script."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["twinsae.sae", "torch.distributed"])
-    started = []
-
-    def start(body, world=2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        processes = []
-        for rank in range(world):
-            script = tmp_path / f"{len(started)}.py"
-            script.write_text(SCRIPT.format(rank=rank, world=world, port=port, body=body))
-            processes.append(context.Process(target=runpy.run_path, args=(str(script),)))
-            processes[-1].start()
-            started.append(processes[-1])
-        return processes
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
-
-
-@pytest.fixture
-def start_training(start, data, tmp_path):
-    """Start the training of `JOBS` in a folder below `tmp_path`."""
-
-    def start_training(run, *, jobs=JOBS, world=2, before="pass", more=""):
-        path = str(tmp_path / run)
-        (tmp_path / run).mkdir(exist_ok=True)
-        return start(
-            TRAIN.format(data=str(data), run=path, jobs=jobs, before=before, more=more), world
-        )
-
-    return start_training
-
-
-@pytest.fixture(scope="module")
-def data(make_activations, tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "activations.safetensors"
-    save_file({"activations": make_activations(400, 13).x}, path)
-    return path
 
 
 def train_alone(data, run):
@@ -137,7 +63,7 @@ def same_saes(run, expected):
 
 
 def test_saes_over_processes_become_what_they_become_in_one(start_training, whole, tmp_path):
-    assert join(start_training("run")) == [0, 0]
+    assert join(start_training("run", JOBS)) == [0, 0]
     assert files(tmp_path / "run") == files(whole)
 
 
@@ -146,13 +72,13 @@ def test_a_stop_in_any_process_stops_all_and_other_numbers_of_processes_go_on(
 ):
     stop = '"stop": lambda: ranks.rank == 1 and next(answers)'
     before = "answers = iter([False] * 6 + [True])"
-    join(start_training("run", before=before, more=stop))
+    join(start_training("run", JOBS, before=before, more=stop))
     for rank in range(2):
         told = (tmp_path / f"run/error{rank}").read_text()
         assert told == "StoppedError: training was stopped at step 7 of 40, and saved"
         (tmp_path / f"run/error{rank}").unlink()
     before = "answers = iter([False] * 9 + [True])"
-    join(start_training("run", world=3, before=before, more=stop))
+    join(start_training("run", JOBS, world=3, before=before, more=stop))
     for rank in range(3):
         (tmp_path / f"run/error{rank}").unlink()
     train_alone(data, tmp_path / "run")
@@ -163,7 +89,7 @@ def test_a_stop_in_any_process_stops_all_and_other_numbers_of_processes_go_on(
 def test_a_killed_process_ends_the_others_saved(start_training, whole, data, tmp_path, lost):
     kill = f"os.kill(os.getpid(), 9) if ranks.rank == {lost} and next(answers) else False"
     before = "answers = iter([False] * 22 + [True])"
-    processes = start_training("run", before=before, more=f'"stop": lambda: {kill}')
+    processes = start_training("run", JOBS, before=before, more=f'"stop": lambda: {kill}')
     assert join(processes)[lost] == -9
     error = tmp_path / f"run/error{1 - lost}"
     assert error.read_text() == (
@@ -182,7 +108,7 @@ def test_a_killed_process_ends_the_others_saved(start_training, whole, data, tmp
 def test_an_sae_that_diverges_is_told_in_every_process(start_training, whole, tmp_path):
     jobs = [*JOBS, job("groupmax", lr=1e30, warmup_steps=0)]
     told = '"on_log": lambda records: told.extend(r for r in records if "failure" in r)'
-    join(start_training("run", jobs=jobs, before="told = []", more=told))
+    join(start_training("run", jobs, before="told = []", more=told))
     errors = [(tmp_path / f"run/error{rank}").read_text() for rank in range(2)]
     assert errors[0] == errors[1]
     assert errors[0].startswith("ValueError: lr: h/groupmax/seed0 diverged at step ")
@@ -190,7 +116,7 @@ def test_an_sae_that_diverges_is_told_in_every_process(start_training, whole, tm
 
 
 def test_more_processes_than_saes_are_refused(start_training, tmp_path):
-    join(start_training("run", jobs=JOBS[:1]))
+    join(start_training("run", JOBS[:1]))
     for rank in range(2):
         told = (tmp_path / f"run/error{rank}").read_text()
         assert "processes: 2 are too many to train 1 SAEs" in told
