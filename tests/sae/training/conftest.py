@@ -122,7 +122,8 @@ with open_ranks("cpu") as ranks:
     {body}
 """
 TRAIN = """
-    source = StoredBatches({{"h": open_activations({data!r})}}) if ranks.first else None
+    stores = {{name: open_activations({data!r}) for name in ("h", "target")}}
+    source = StoredBatches(stores) if ranks.first else None
     source = share_batches(ranks, source)
     {before}
     try:

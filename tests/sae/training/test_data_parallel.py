@@ -41,16 +41,26 @@ JOBS = [
 ]
 
 
+TRANSCODER = SAEConfig(
+    13, LATENTS, k=4, transcode=True, skip_connection=True, normalize_decoder=False
+)
+JOBS.append(Job("h", TRANSCODER, CONFIG, 0, "h/transcoder/seed0", target="target"))
+
+
+def stores(data):
+    return StoredBatches({name: open_activations(data) for name in ("h", "target")})
+
+
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory):
     """The folder of a run of `JOBS` in this process."""
     run = tmp_path_factory.mktemp("alone")
-    train_many(StoredBatches({"h": open_activations(data)}), run, JOBS)
+    train_many(stores(data), run, JOBS)
     return run
 
 
 def batches(data):
-    source = StoredBatches({"h": open_activations(data)})
+    source = stores(data)
     return [each["h"] for each in source.batches(40, shuffle_seed=42, epochs=1)]
 
 
@@ -141,7 +151,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits_and_one_process_can_go_on_with_i
     shutil.copytree(tmp_path / "run", tmp_path / "one")
     assert join(start_training("run", JOBS, more=MORE)) == [0, 0]
     assert files(tmp_path / "run") == files(tmp_path / "whole")
-    train_many(StoredBatches({"h": open_activations(data)}), tmp_path / "one", JOBS)
+    train_many(stores(data), tmp_path / "one", JOBS)
     for one in JOBS:
         assert_close(weights(tmp_path / "one", one), weights(alone, one))
 
