@@ -3,6 +3,7 @@
 Nothing here, nor at the top of a command's file, imports torch: help and errors come at once.
 """
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -159,8 +160,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"error: {message}", file=sys.stderr)
         return 2
     except StoppedBySignal as stop:
-        typed = shlex.join(["twinsae", *words])
-        print(f"{stop}; to go on, type: {typed}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks for all
+            print(f"{stop}; {_how_to_go_on(words)}", file=sys.stderr)
         return stop.exit_code
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
@@ -187,6 +188,12 @@ def _run(called: str, family: Family, words: Sequence[str]) -> int:
     from rich.console import Console
 
     return command.run(Console()) or 0
+
+
+def _how_to_go_on(words: Sequence[str]) -> str:
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return "the same torchrun command goes on"
+    return f"to go on, type: {shlex.join(['twinsae', *words])}"
 
 
 def _overview(called: str, family: Family) -> str:

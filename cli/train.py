@@ -1,7 +1,9 @@
 """`twinsae train`: activations of a language model, then SAEs of several seeds on them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..sae import Start
-    from ..sae.activations import ActivationStore, BatchSource
-    from ..sae.training import HeldOut, Job
+    from ..sae.activations import ActivationStore, BatchSource, StoredBatches
+    from ..sae.training import HeldOut, Job, Ranks
     from .training_view import TrainingView
 
 
@@ -69,6 +71,8 @@ class Train:
     log_to: tuple[LogTo, ...] = ()
     """Show the log there, too: in OUT/tensorboard, or in a run of wandb. Needs the package."""
     engines: Engines = field(default_factory=Engines)
+    data_parallel: bool = False
+    """With torchrun: all processes train each SAE together; by default each trains some of them."""
     shapes: Shapes = field(default_factory=Shapes)
     harvest: HarvestConfig = field(default_factory=HarvestConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
@@ -122,58 +126,80 @@ class Train:
         if self.engines.is_parallel:
             self._harvest_elsewhere(console)
         from ..sae import open_start
+        from ..sae.training import open_ranks
         from ..sae.training.device import check_device
         from .tables import training_table
-        from .training_view import open_training_view
+        from .training_view import open_training_view, unseen
 
         check_device(self.training.device)
-        with open_training_view(console, self.out, self.log_to) as view:
-            progress = view.progress
-            start = None if self.start is None else open_start(self.start, progress=progress)
-            if self.stream:
-                hookpoints = self._train_on_stream(start, console, view)
+        with open_ranks(self.training.device) as ranks, ExitStack() as stack:
+            if ranks.first:
+                view = stack.enter_context(open_training_view(console, self.out, self.log_to))
             else:
-                hookpoints = self._train_on_stores(start, console, view)
+                console, view = unseen()
+            start = None
+            if self.start is not None:
+                open_it = partial(open_start, self.start, progress=view.progress)
+                start = ranks.on_first(open_it) or open_it()  # the first one downloads it
+            if self.stream:
+                hookpoints = self._train_on_stream(start, console, view, ranks)
+            else:
+                hookpoints = self._train_on_stores(start, console, view, ranks)
         console.print(training_table(self.out))
         for hookpoint in hookpoints:
             console.print(f"SAEs: {self.out / hookpoint}", soft_wrap=True)
 
     def _train_on_stream(
-        self, start: "Start | None", console: "Console", view: "TrainingView"
+        self, start: "Start | None", console: "Console", view: "TrainingView", ranks: "Ranks"
     ) -> list[str]:
         from ..sae.activations import ActivationStream
+        from ..sae.training import share_batches
 
-        harvest = self._harvest()
-        with ActivationStream(
-            harvest, block_tokens=self.block_tokens, progress=view.progress, say=_say(console)
-        ) as stream:
-            read = [name for name in stream.widths if name != self.target]
-            self._train(stream, read, start, console, view)
+        open_stream = partial(
+            ActivationStream, self._harvest(), block_tokens=self.block_tokens,
+            progress=view.progress, say=_say(console),
+        )  # fmt: skip
+        with ExitStack() as stack:
+            stream = ranks.on_first(lambda: stack.enter_context(open_stream()))
+            source = share_batches(ranks, stream)
+            read = [name for name in source.widths if name != self.target]
+            self._train(source, read, start, console, view, ranks)
         return read
 
     def _train_on_stores(
-        self, start: "Start | None", console: "Console", view: "TrainingView"
+        self, start: "Start | None", console: "Console", view: "TrainingView", ranks: "Ranks"
     ) -> list[str]:
         """Train on one hookpoint after another, and note beside the SAEs what its store holds."""
-        from ..sae.activations import StoredBatches
-        from .activations import describe, record
+        from ..sae.training import share_batches
+        from .activations import record
 
-        stores = self._open_stores(console, view.progress)
-        read = [name for name in stores if name != self.target]
+        stores = ranks.on_first(lambda: self._open_stores(console, view.progress)) or {}
+        read = ranks.from_first([name for name in stores if name != self.target])
         for hookpoint in read:
-            names = [hookpoint, self.target] if self.target else [hookpoint]
-            source = StoredBatches({name: stores[name] for name in names})
-            if self.max_norm is not None:
-                source = source.without_outliers(self.max_norm)
-            for name, store in source.stores.items():
-                for line in describe(store):
-                    console.print(f"{name}: {line}", soft_wrap=True, highlight=False)
+            batches = ranks.on_first(partial(self._batches, stores, hookpoint, console))
             named = view
             if len(read) > 1:
                 named = view._replace(progress=renamed(view.progress, after=f" {hookpoint}"))
-            self._train(source, [hookpoint], start, console, named)
-            record(source.stores[hookpoint], self.out / hookpoint / "activations.json")
+            source = share_batches(ranks, batches)
+            self._train(source, [hookpoint], start, console, named, ranks)
+            if batches is not None:
+                record(batches.stores[hookpoint], self.out / hookpoint / "activations.json")
         return read
+
+    def _batches(
+        self, stores: "Mapping[str, ActivationStore]", hookpoint: str, console: "Console"
+    ) -> "StoredBatches":
+        from ..sae.activations import StoredBatches
+        from .activations import describe
+
+        names = [hookpoint, self.target] if self.target else [hookpoint]
+        batches = StoredBatches({name: stores[name] for name in names})
+        if self.max_norm is not None:
+            batches = batches.without_outliers(self.max_norm)
+        for name, store in batches.stores.items():
+            for line in describe(store):
+                console.print(f"{name}: {line}", soft_wrap=True, highlight=False)
+        return batches
 
     def _train(
         self,
@@ -182,6 +208,7 @@ class Train:
         start: "Start | None",
         console: "Console",
         view: "TrainingView",
+        ranks: "Ranks",
     ) -> None:
         from ..sae.training import Job, train_many
         from .stopping import StopRequest
@@ -195,7 +222,8 @@ class Train:
         with StopRequest(console) as stop:
             train_many(
                 source, self.out, jobs, start=start, progress=view.progress, stop=stop,
-                on_log=view.on_log, held_out=self._open_held_out(jobs),
+                on_log=view.on_log, held_out=self._open_held_out(jobs), ranks=ranks,
+                data_parallel=self.data_parallel,
             )  # fmt: skip
 
     def _open_held_out(self, jobs: "Sequence[Job]") -> "HeldOut | None":

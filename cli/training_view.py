@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from ..common.progress import Progress
+from ..common.progress import Progress, silent
 from ..sae.log_to import LogTo, open_sinks
 from ..sae.training.log import LOG, Record, read_log
 from .progress import open_progress
@@ -57,6 +57,11 @@ def open_training_view(
 
         yield TrainingView(progress, on_log)
         table.hidden = True  # the command prints the final figures
+
+
+def unseen() -> tuple[Console, TrainingView]:
+    """Return what shows nothing, for the processes of a run that are not the first."""
+    return Console(quiet=True), TrainingView(silent, lambda _: None)
 
 
 class TrainingTable:

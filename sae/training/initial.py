@@ -16,7 +16,9 @@ from torch.nn.functional import normalize
 
 from ...common.files import atomic_write
 from .gradients import dot_rows
+from .jobs import Job
 from .learner import Learner
+from .ranks import Ranks
 
 INITIAL = "initial.json"
 SAMPLE = 256  # latents of one SAE, compared with all of the other
@@ -63,25 +65,49 @@ def scale_of(learner: Learner, x: Tensor) -> float:
 
 
 @torch.no_grad()
-def record_similarity(run: Path, learners: Sequence[Learner]) -> None:
+def record_similarity(
+    run: Path, learners: Sequence[Learner], jobs: Sequence[Job], ranks: Ranks
+) -> None:
     """Add to ``run/initial.json`` how similar each two new SAEs of one hookpoint are.
 
     ``mean_max_cosine`` is the mean, over at most 256 latents of the first spread over all, of the
     largest cosine of the encoder's row with any of the second's. Rows drawn at random have small
     ones; 1 means that both began with the same rows.
+
+    Args:
+        run: folder of the run.
+        learners: the new SAEs of this process.
+        jobs: all of the run, in the order in which an SAE is the first or the second of two.
+        ranks: the processes; the first one writes.
     """
+    samples: dict[str, Tensor] = {}
+    for part in ranks.gather({learner.job.folder: _sample(learner) for learner in learners}):
+        samples |= part
+    own = {learner.job.folder: learner for learner in learners}
     records: list[dict[str, Any]] = []
-    for a, b in combinations(learners, 2):
-        if a.job.hookpoint == b.job.hookpoint:
-            rows = normalize(a.sae.encoder.weight)
-            chosen = torch.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).long()
-            cosines = rows[chosen.to(rows.device)] @ normalize(b.sae.encoder.weight).T
+    for a, b in combinations([job for job in jobs if job.folder in samples], 2):
+        if a.hookpoint == b.hookpoint and b.folder in own:
+            rows = normalize(own[b.folder].sae.encoder.weight)
+            cosines = samples[a.folder].to(rows.device) @ rows.T
             mean = float(cosines.amax(dim=1).mean())
-            records.append({"a": a.job.folder, "b": b.job.folder, "mean_max_cosine": mean})
-    if records:
-        path = run / INITIAL
-        before = json.loads(path.read_text()) if path.is_file() else []
-        fresh = {(record["a"], record["b"]) for record in records}
-        kept = [record for record in before if (record["a"], record["b"]) not in fresh]
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps([*kept, *records], indent=1) + "\n")
+            records.append({"a": a.folder, "b": b.folder, "mean_max_cosine": mean})
+    places = {job.folder: place for place, job in enumerate(jobs)}
+    records = [record for part in ranks.gather(records) for record in part]
+    records.sort(key=lambda record: (places[record["a"]], places[record["b"]]))
+    if records and ranks.first:
+        _add(run / INITIAL, records)
+
+
+def _sample(learner: Learner) -> Tensor:
+    """Return some of the encoder's rows (at most 256, d_in) at unit norm, on the CPU."""
+    rows = normalize(learner.sae.encoder.weight)
+    chosen = torch.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).long()
+    return rows[chosen.to(rows.device)].cpu()
+
+
+def _add(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    before = json.loads(path.read_text()) if path.is_file() else []
+    fresh = {(record["a"], record["b"]) for record in records}
+    kept = [record for record in before if (record["a"], record["b"]) not in fresh]
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps([*kept, *records], indent=1) + "\n")

@@ -9,10 +9,11 @@ from torch import Tensor
 from ...kernels.grads import LatentGrads
 from ..formats.stored import StoredSAE
 from ..model import SAE
-from .architectures import Batch, Chosen, architecture
+from .architectures import Batch, Chosen, Losses, architecture
 from .gradients import Gradients
 from .jobs import Job
 from .optimizer import Optimizer, Schedule
+from .split_adam import SplitAdam
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Learner:
         self.total = total_steps
         self.architecture = architecture(job.sae, job.config)
         self.architecture.initialise(sae)
-        self.optimizer = Optimizer(sae, job.config)
+        self.optimizer = self.new_optimizer()
         self.model = sae if job.config.precision == "float32" else deepcopy(sae).bfloat16()
         """What computes: the SAE, or a copy of lower precision."""
         self.schedule = Schedule(job.config, job.sae.num_latents, total_steps)
@@ -55,6 +56,14 @@ class Learner:
         """By which activations are multiplied first."""
         self.failure: str | None = None
         """Why it cannot go on, if it cannot."""
+
+    def new_optimizer(self) -> Optimizer | SplitAdam:
+        """Return what moves the weights."""
+        return Optimizer(self.sae, self.job.config)
+
+    def of_batch(self, losses: Losses, tokens: int) -> tuple[Losses, int]:
+        """Return the losses and tokens of the whole batch for those that `update` got."""
+        return losses, tokens
 
     @torch.no_grad()
     def update(
@@ -72,7 +81,7 @@ class Learner:
         Args:
             x: (N, d_in), scaled.
             target: (N, d_out), scaled.
-            variance: scalar, the target's total variance.
+            variance: scalar, the total variance of the whole batch's target.
             stacked: the largest scores of a scan for several SAEs; see `Architecture`.
             count_fired: whether the batch is part of the last epoch.
             memory: for gradients that must be written, or None.
@@ -87,6 +96,7 @@ class Learner:
         sparsity, lr = self.schedule.sparsity_at(step), self.schedule.lr(step)
         batch = Batch(x, target, variance, dead, sparsity)
         losses = self.architecture.backward(model, batch, stacked, gradients)
+        losses, tokens = self.of_batch(losses, len(x))
         if not (losses.fvu + sum(losses.parts.values())).isfinite():
             self.failure = (
                 f"lr: {self.job.folder} diverged at step {step + 1}, its FVU is "
@@ -96,9 +106,9 @@ class Learner:
         self.optimizer.step(gradients, lr, step + 1, memory)
         self.architecture.after_step(sae)
         self.refresh()
-        self._count(losses.fired, len(x), count_fired)
+        self._count(losses.fired, tokens, count_fired)
         self.step += 1
-        l0 = losses.fired.sum() / len(x)
+        l0 = losses.fired.sum() / tokens
         dead = self.tokens_since_fired >= self.job.config.dead_after
         return StepFacts(losses.fvu, l0, dead.sum(), lr, losses.parts, sparsity)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...common.files import atomic_write
+from .ranks import Ranks
 
 LOG = "log.jsonl"
 
@@ -78,18 +79,20 @@ class LogWriter:
     def rewind(self, steps: Mapping[str, int]) -> None:
         """Drop the lines of each SAE beyond its step in ``steps``, which will be written again.
 
+        Of steps logged twice, the later line stays.
+
         Raises:
             ValueError: a line other than the last, which a kill may have cut, is not a record.
             OSError: the shortened file could not be written; the old one is untouched.
         """
         if not self.path.is_file():
             return
-        kept = [
-            line
+        kept = {
+            (record["sae"], record["step"]): line
             for line, record in _parse(self.path)
             if record["step"] <= steps.get(record["sae"], record["step"])
-        ]
-        new = "".join(line + "\n" for line in kept)
+        }
+        new = "".join(line + "\n" for line in kept.values())
         if new != self.path.read_text(encoding="utf-8"):
             with atomic_write(self.path) as temporary:
                 temporary.write_text(new, encoding="utf-8")
@@ -108,6 +111,53 @@ class LogWriter:
                 os.fsync(file.fileno())
         except OSError as error:
             raise OSError(error.errno, f"cannot write {self.path}: {error.strerror}") from error
+
+
+class SharedLog:
+    """The log of all processes of a run, which the first one writes.
+
+    Args:
+        path: of the file, which need not exist.
+        ranks: the processes.
+        folders: of all SAEs, in the order of their lines.
+    """
+
+    def __init__(self, path: Path, ranks: Ranks, folders: Sequence[str]) -> None:
+        self._writer = LogWriter(path)
+        self._ranks = ranks
+        self._places = {folder: place for place, folder in enumerate(folders)}
+        self.waiting: list[Record] = []
+        """What this process says of its last step, as long as it may not be written."""
+
+    def rewind(self, steps: Mapping[str, int]) -> None:
+        """As `LogWriter.rewind`; ``steps`` are those of the SAEs of all processes."""
+        if self._ranks.first:
+            self._writer.rewind(steps)
+
+    def write(self) -> list[Record]:
+        """Write what waits in all processes; return it, on each of them.
+
+        A record that says why an SAE failed is returned last, and not written.
+        """
+        found = [record for part in self._ranks.gather(self.waiting) for record in part]
+        found.sort(key=lambda record: ("failure" in record, self._places[record["sae"]]))
+        if self._ranks.first:
+            self._append(found)
+        self._ranks.any()  # it is written
+        self.waiting = []
+        return found
+
+    def rescue(self) -> None:
+        """Write what waits in this process alone, after another one was lost.
+
+        The first process may have written it just before. Then it is there twice.
+        """
+        self._append(self.waiting)
+
+    def _append(self, records: Sequence[Record]) -> None:
+        lines = [record for record in records if "failure" not in record]
+        if lines:
+            self._writer.append(lines)
 
 
 def _parse(path: Path) -> list[tuple[str, Record]]:

@@ -125,7 +125,7 @@ class Optimizer:
             scale, norm = 1.0, self._config.clip
             if norm:
                 found = self._rows.vectors(gradients)
-                scale = float(self._clipping(found, self._rows.squares(gradients)))
+                scale = float(clipping(norm, found, self._rows.squares(gradients)))
             betas, eps = self._config.betas, self._config.eps
             found = self._rows.step(gradients, AdamStep(lr, number, *betas, eps, scale, SEED))
             self._move(found, lr, scale)
@@ -133,7 +133,8 @@ class Optimizer:
         found = gradients.written(memory)
         if self._sae.config.normalize_decoder:
             remove_parallel(found["W_dec"], self._sae.W_dec)
-        self._move(found, lr, self._clipping(found) if self._config.clip else 1.0)
+        clip = self._config.clip
+        self._move(found, lr, clipping(clip, found) if clip else 1.0)
         if self._sae.config.normalize_decoder:
             self._sae.normalize_decoder()
 
@@ -214,14 +215,17 @@ class Optimizer:
         own = {id(parameter) for parameter in group["params"]}
         return [(name, p) for name, p in self._sae.named_parameters() if id(p) in own]
 
-    def _clipping(self, gradients: Mapping[str, Tensor], squares: Tensor | float = 0.0) -> Tensor:
-        """Return the factor by which gradients over the limit are scaled down.
 
-        ``squares`` are those of gradients that are not among them.
-        """
-        rows = [g if g.ndim == 2 else g.unsqueeze(1) for g in gradients.values()]
-        norm = (torch.stack([squared_norm(each) for each in rows]).sum() + squares).sqrt()
-        return (self._config.clip / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
+def clipping(
+    limit: float, gradients: Mapping[str, Tensor], squares: Tensor | float = 0.0
+) -> Tensor:
+    """Return the factor by which gradients whose norm is over the limit are scaled down.
+
+    ``squares`` are those of gradients that are not among them.
+    """
+    rows = [g if g.ndim == 2 else g.unsqueeze(1) for g in gradients.values()]
+    norm = (torch.stack([squared_norm(each) for each in rows]).sum() + squares).sqrt()
+    return (limit / (norm + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
 
 
 class _SignDescent(torch.optim.Optimizer):

@@ -1,6 +1,7 @@
 """Encoders of several seeds in one matrix, so that one product serves them all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from ...kernels.topk import linear_topk
 from ..model import SAE
 from .architectures.affine import encoder_bias
 from .architectures.interface import Chosen
+from .learner import Learner
 from .places import Listed
 
 
@@ -45,3 +47,40 @@ class EncoderStack:
         """Make the SAEs independent of the stack, and of one another, again."""
         for sae in self._saes:
             sae.encoder.weight.data = sae.encoder.weight.data.clone()
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """SAEs that are encoded together, or one that scans by itself."""
+
+    learners: list[Learner]
+    encoders: EncoderStack | None
+
+    def encode(self, x: Tensor) -> list[Chosen | None]:
+        """Return for each SAE the scan of ``x`` (N, d_in); None where it scans by itself."""
+        if self.encoders is None:
+            return [None]
+        return [*self.encoders.encode(x, self.learners[0].architecture.stacked_k)]
+
+
+def stacks_of(learners: Sequence[Learner]) -> list[Stack]:
+    """Return all learners, those together whose scans can be one."""
+    alike: dict[object, list[Learner]] = {}
+    for learner in learners:
+        k, sae = learner.architecture.stacked_k, learner.job.sae
+        alike_by = (learner.job.hookpoint, learner.scale, learner.job.config.precision)
+        key = (*alike_by, k, sae.num_latents) if k else learner
+        alike.setdefault(key, []).append(learner)
+    return [
+        Stack(
+            each, EncoderStack([learner.model for learner in each]) if key is not each[0] else None
+        )
+        for key, each in alike.items()
+    ]
+
+
+def release(stacks: Sequence[Stack]) -> None:
+    """Give each SAE its own memory back."""
+    for stack in stacks:
+        if stack.encoders is not None:
+            stack.encoders.release()

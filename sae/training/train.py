@@ -14,10 +14,12 @@ from ..activations import ActivationStore, BatchSource, StoredBatches
 from ..config import SAEConfig
 from ..model import SAE
 from ..train_config import TrainConfig
+from .data_parallel import check_data_parallel
 from .device import check_device
 from .held_out import HeldOut
 from .jobs import Job, check_jobs, jobs_of
 from .log import OnLog
+from .ranks import Ranks
 from .start import Start
 from .trainer import Trainer
 
@@ -86,6 +88,8 @@ def train_many(
     stop: Callable[[], bool] | None = None,
     on_log: OnLog | None = None,
     held_out: HeldOut | None = None,
+    ranks: Ranks | None = None,
+    data_parallel: bool = False,
 ) -> list[SAE]:
     """Train SAEs of several seeds, sizes and architectures at once, or continue.
 
@@ -105,16 +109,23 @@ def train_many(
         on_log: told the records of each logged step, and why an SAE failed; see `OnLog`.
         held_out: activations to measure the SAEs on now and then; the log's lines of these steps
             have held_out_fvu, held_out_fvu_without_outliers, held_out_l0 and held_out_dead, too.
+        ranks: the processes of the run, of `open_ranks`, each of which trains its share of the
+            jobs, to the same bits as a single one. They call this alike, with a ``source`` of
+            `share_batches`, and share the folder of the run.
+        data_parallel: all processes train each SAE together, each on its share of every batch,
+            with Adam's moments divided among them. Sums are rounded otherwise than in one process.
 
     Returns:
-        The SAEs, in the order of ``jobs``, on their device.
+        The SAEs that this process trained, in the order of ``jobs``, on their device; with
+        ``data_parallel`` all.
 
     Raises:
         ValueError: settings do not fit one another or the activations, a checkpoint is corrupt or
             belongs to other settings, activations are NaN, infinite or all equal (the message gives
             the step and row); or an SAE diverged: the others are then trained to the end first, and
             its last checkpoint stands. What was saved before is untouched.
-        StoppedError: ``stop`` returned True; each SAE was saved at its step.
+        StoppedError: ``stop`` returned True, in any process; each SAE was saved at its step.
+        LostProcessError: another process ended; the SAEs of this one were saved at their step.
         OSError: a file could not be written; the previous checkpoint still stands.
     """
     for job in jobs:
@@ -124,7 +135,15 @@ def train_many(
         _check_start(start, jobs)
     if held_out is not None:
         held_out.check(jobs)
-    trainer = Trainer(source, Path(run), jobs, start, held_out)
+    ranks = ranks or Ranks()
+    if data_parallel:
+        check_data_parallel(jobs, ranks.world)
+    elif len(jobs) < ranks.world:
+        raise ValueError(
+            f"data_parallel: {ranks.world} processes are too many for {len(jobs)} SAEs trained by "
+            "one each: start fewer, or let all train each SAE together"
+        )
+    trainer = Trainer(source, Path(run), jobs, start, held_out, ranks, data_parallel)
     trainer.run(progress or silent, stop or (lambda: False), on_log or (lambda _: None))
     return [learner.result() for learner in trainer.learners]
 

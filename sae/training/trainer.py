@@ -1,12 +1,10 @@
 """The loop over the batches: each step of each SAE, what is logged and what is saved."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch import Tensor
 
 from ...common.progress import Progress
 from ...kernels.grads import LatentGrads
@@ -14,18 +12,19 @@ from ..activations import BatchSource
 from ..formats import native
 from ..formats.dictionary import LATENTS
 from ..formats.tensors import save_tensors
-from ..loss import total_variance
 from ..model import SAE
-from .architectures import Chosen
 from .checkpoint import CHECKPOINT, Settings, load_checkpoint, save_checkpoint
+from .data_parallel import SplitLearner, own_tokens
 from .device import Batch, batches_on
 from .gradients import empty_gradients
 from .held_out import HeldOut
 from .initial import begin, record_similarity, scale_of
+from .inputs import Inputs
 from .jobs import Job
 from .learner import Learner, StepFacts
-from .log import LOG, LogWriter, OnLog, Record
-from .stack import EncoderStack
+from .log import LOG, OnLog, Record, SharedLog
+from .ranks import LostProcessError, Ranks
+from .stack import Stack, release, stacks_of
 from .start import Start
 
 
@@ -48,19 +47,30 @@ class Trainer:
         jobs: Sequence[Job],
         start: Start | None,
         held_out: HeldOut | None,
+        ranks: Ranks,
+        data_parallel: bool,
     ) -> None:
         self.held_out = held_out
         self.source = source
         self.run_folder = run
+        self.jobs = jobs
         self.start = start
+        self.ranks = ranks
         self.config = jobs[0].config  # whose settings of the stream are all jobs'
         self.steps_per_epoch = source.steps_per_epoch(self.config.batch_size)
         self.total = self.steps_per_epoch * self.config.epochs
-        self.learners = [self._open(job) for job in jobs]
+        self.split = data_parallel and ranks.world > 1
+        self.rows = own_tokens(ranks, self.config.batch_size) if self.split else slice(None)
+        own = jobs if self.split else jobs[ranks.rank :: ranks.world]
+        self.learners = [self._open(job) for job in own]
+        self.saved = {learner: learner.step for learner in self.learners}
         self.memory: dict[tuple[int, ...], LatentGrads] = {}
         run.mkdir(parents=True, exist_ok=True)
-        self.log = LogWriter(run / LOG)
-        self.log.rewind({learner.job.folder: learner.step for learner in self.learners})
+        self.steps: dict[str, int] = {}  # of the SAEs of all processes
+        for part in ranks.gather({each.job.folder: each.step for each in self.learners}):
+            self.steps |= part
+        self.log = SharedLog(run / LOG, ranks, [job.folder for job in jobs])
+        self.log.rewind(self.steps)
 
     def run(self, progress: Progress, stop: Callable[[], bool], on_log: OnLog) -> None:
         """Train from the least advanced SAE's step on; the others join at theirs.
@@ -68,24 +78,39 @@ class Trainer:
         Raises:
             ValueError: one or more SAEs diverged; the others were trained to the end.
             StoppedError: ``stop`` returned True.
+            LostProcessError: another process was lost; the SAEs of this one are saved.
         """
-        start = min(learner.step for learner in self.learners)
+        try:
+            self._run(progress, stop, on_log)
+        except LostProcessError as error:
+            saved = self._rescue()
+            raise LostProcessError(f"{error}; {saved}, and the same command goes on") from error
+        failures: dict[str, None] = {}  # each once
+        for part in self.ranks.gather([each.failure for each in self.learners if each.failure]):
+            failures |= dict.fromkeys(part)
+        if failures:
+            raise ValueError("\n".join(failures))
+
+    def _run(self, progress: Progress, stop: Callable[[], bool], on_log: OnLog) -> None:
+        start = min(self.steps.values())
         progress("train", start, self.total, "steps")
-        stacks: list[_Stack] = []
+        stacks: list[Stack] = []
         stacked: list[Learner] = []
         for step, batch in zip(range(start, self.total), self._batches(start), strict=True):
             active = [each for each in self.learners if each.step == step and not each.failure]
-            if not active:
-                break
             if step == 0:
                 self._begin(active, batch)
             if active != stacked:
-                _release(stacks)
-                stacks, stacked = _stacks(active), active
+                release(stacks)
+                stacks, stacked = stacks_of(active), active
             facts = self._step(batch, step, stacks)
             done = step + 1
-            self._log(done, facts, on_log)
-            stopped = done < self.total and stop()
+            self.log.waiting = self._records(done, facts)
+            stopped, told, going = self.ranks.any(
+                done < self.total and stop(), bool(self.log.waiting), self._is_going_on()
+            )
+            if told:
+                on_log(self.log.write())
             if done % self.config.save_every == 0 or done == self.total or stopped:
                 for learner in facts:
                     self._save(learner)
@@ -93,10 +118,22 @@ class Trainer:
             progress("train", done, self.total, "steps", tokens=tokens, **_means(facts.values()))
             if stopped:
                 raise StoppedError(done, self.total)
-        _release(stacks)
-        failures = [learner.failure for learner in self.learners if learner.failure]
-        if failures:
-            raise ValueError("\n".join(failures))
+            if done < self.total and not going:
+                break
+        release(stacks)
+
+    def _is_going_on(self) -> bool:
+        return any(each.step < self.total and not each.failure for each in self.learners)
+
+    def _rescue(self) -> str:
+        """Save what was not saved yet, with its lines in the log, and ask nobody; say what is."""
+        if self.split:  # the step may be half done
+            return "the last checkpoints stand"
+        self.log.rescue()
+        for learner, step in self.saved.items():
+            if learner.step > step and not learner.failure:
+                self._save(learner)
+        return "the SAEs of this one are saved"
 
     def _batches(self, start: int) -> Iterator[Batch]:
         batches = self.source.batches(
@@ -108,7 +145,7 @@ class Trainer:
         return batches_on(self.config.device, batches)
 
     def _begin(self, learners: Sequence[Learner], batch: Batch) -> None:
-        inputs = _Inputs(batch, 0)
+        inputs = Inputs(batch, 0)
         for learner in learners:
             for hookpoint in learner.job.hookpoints:
                 inputs.variance(hookpoint, 1.0)  # refuses what cannot be trained on
@@ -119,22 +156,23 @@ class Trainer:
                 target = batch[learner.job.target or learner.job.hookpoint]
                 begin(learner, x * learner.scale, target * learner.scale)
             learner.refresh()
-        record_similarity(self.run_folder, learners)
+        if not self.split:
+            record_similarity(self.run_folder, learners, self.jobs, self.ranks)
+        elif self.ranks.first:
+            record_similarity(self.run_folder, learners, self.jobs, Ranks())
 
-    def _step(
-        self, batch: Batch, step: int, stacks: "Sequence[_Stack]"
-    ) -> dict[Learner, StepFacts]:
-        inputs = _Inputs(batch, step)
+    def _step(self, batch: Batch, step: int, stacks: Sequence[Stack]) -> dict[Learner, StepFacts]:
+        inputs = Inputs(batch, step)
         facts = {}
         for stack in stacks:
             first = stack.learners[0]
             precision = getattr(torch, first.job.config.precision)
-            x = inputs.scaled(first.job.hookpoint, first.scale, precision)
+            x = inputs.scaled(first.job.hookpoint, first.scale, precision)[self.rows]
             for learner, stacked in zip(stack.learners, stack.encode(x), strict=True):
                 target = learner.job.target or learner.job.hookpoint
                 fact = learner.update(
                     x,
-                    inputs.scaled(target, learner.scale, precision),
+                    inputs.scaled(target, learner.scale, precision)[self.rows],
                     inputs.variance(target, learner.scale),
                     stacked,
                     count_fired=step >= self.total - self.steps_per_epoch,
@@ -154,7 +192,8 @@ class Trainer:
             self.memory[shape] = empty_gradients(sae)
         return self.memory[shape]
 
-    def _log(self, done: int, facts: Mapping[Learner, StepFacts], on_log: OnLog) -> None:
+    def _records(self, done: int, facts: Mapping[Learner, StepFacts]) -> list[Record]:
+        """Return what the log says of a step, and which SAEs failed at it."""
         records = []
         measured = {}
         if self.held_out is not None and self.held_out.due(done, self.total):
@@ -165,11 +204,11 @@ class Trainer:
                 for each in self.learners
                 if each in facts
             ]
-            self.log.append(records)
+        if self.split and not self.ranks.first:
+            return []
         failed = [each for each in self.learners if each.failure and each.step == done - 1]
         told = [{"step": done, "sae": each.job.folder, "failure": each.failure} for each in failed]
-        if records or told:
-            on_log([*records, *told])
+        return records + told
 
     def _record(self, done: int, learner: Learner, fact: StepFacts) -> Record:
         record = {
@@ -192,7 +231,11 @@ class Trainer:
     def _open(self, job: Job) -> Learner:
         path = self.run_folder / job.folder / CHECKPOINT
         sae = SAE(job.sae, seed=job.seed).to(job.config.device)
-        learner = Learner(job, sae, self.total)
+        learner = (
+            SplitLearner(job, sae, self.total, self.ranks)
+            if self.split
+            else Learner(job, sae, self.total)
+        )
         if path.exists():
             load_checkpoint(path, learner, self._settings(learner))
         elif self.start is not None:
@@ -200,12 +243,16 @@ class Trainer:
         return learner
 
     def _save(self, learner: Learner) -> None:
+        if self.split and not self.ranks.first:
+            learner.optimizer.tensors()  # which the first one asks for
+            return
         folder = self.run_folder / learner.job.folder
         native.save(learner.result().stored(), folder, start=self.start and self.start.facts)
         if learner.step == self.total:
             save_tensors(folder / LATENTS, {"fired": learner.fired})
         # Last: with it, and not before, the seed counts as having come this far.
         save_checkpoint(learner, folder / CHECKPOINT, self._settings(learner))
+        self.saved[learner] = learner.step
 
     def _settings(self, learner: Learner) -> Settings:
         return learner.job.settings | {
@@ -213,69 +260,6 @@ class Trainer:
             "activations": " ".join(map(self.source.fingerprint_of, learner.job.hookpoints)),
             "start": self.start and self.start.facts["sha256"],
         }
-
-
-@dataclass(frozen=True, eq=False)
-class _Stack:
-    """SAEs that are encoded together, or one that scans by itself."""
-
-    learners: list[Learner]
-    encoders: EncoderStack | None
-
-    def encode(self, x: Tensor) -> list[Chosen | None]:
-        if self.encoders is None:
-            return [None]
-        return [*self.encoders.encode(x, self.learners[0].architecture.stacked_k)]
-
-
-def _stacks(learners: Sequence[Learner]) -> list[_Stack]:
-    alike: dict[object, list[Learner]] = {}
-    for learner in learners:
-        k, sae = learner.architecture.stacked_k, learner.job.sae
-        alike_by = (learner.job.hookpoint, learner.scale, learner.job.config.precision)
-        key = (*alike_by, k, sae.num_latents) if k else learner
-        alike.setdefault(key, []).append(learner)
-    return [
-        _Stack(
-            each, EncoderStack([learner.model for learner in each]) if key is not each[0] else None
-        )
-        for key, each in alike.items()
-    ]
-
-
-def _release(stacks: Sequence[_Stack]) -> None:
-    for stack in stacks:
-        if stack.encoders is not None:
-            stack.encoders.release()
-
-
-class _Inputs:
-    """The batch as the SAEs take it, made once for those that take the same."""
-
-    def __init__(self, batch: Batch, step: int) -> None:
-        self._batch = batch
-        self._step = step
-        self._scaled: dict[tuple[str, float, torch.dtype], Tensor] = {}
-        self._variances: dict[tuple[str, float], Tensor] = {}
-
-    def scaled(
-        self, hookpoint: str, scale: float, precision: torch.dtype = torch.float32
-    ) -> Tensor:
-        key = hookpoint, scale, precision
-        if key not in self._scaled:
-            x = self._batch[hookpoint]
-            self._scaled[key] = (x if scale == 1 else x * scale).to(precision)
-        return self._scaled[key]
-
-    def variance(self, hookpoint: str, scale: float) -> Tensor:
-        """Return the `total_variance`; raise ValueError if it cannot be used."""
-        key = hookpoint, scale
-        if key not in self._variances:
-            variance = total_variance(self.scaled(hookpoint, scale))
-            if not 0 < variance < torch.inf:
-                raise _unusable(self._batch[hookpoint], self._step)
-            self._variances[key] = variance
-        return self._variances[key]
 
 
 def _means(facts: Collection[StepFacts]) -> dict[str, float]:
@@ -286,16 +270,3 @@ def _means(facts: Collection[StepFacts]) -> dict[str, float]:
         "fvu": fmean(fact.fvu.item() for fact in facts),
         "dead": fmean(fact.dead.item() for fact in facts),
     }
-
-
-def _unusable(x: Tensor, step: int) -> ValueError:
-    """Say why a batch (N, D), the one of the 0-based ``step``, has no usable variance."""
-    where = f"step {step + 1} of training"
-    bad = ~torch.isfinite(x).all(dim=1)  # (N,)
-    if bad.any():
-        row = int(bad.int().argmax())
-        value = x[row][~torch.isfinite(x[row])][0].item()
-        return ValueError(f"activations: row {row} of the batch of {where} holds {value}")
-    if (x == x[0]).all():
-        return ValueError(f"activations: the rows of the batch of {where} are all equal")
-    return ValueError(f"activations: the variance of the batch of {where} is beyond float32")

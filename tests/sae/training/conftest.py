@@ -1,5 +1,8 @@
 """Activations small enough to train on in a test, and ways to stop and to compare training."""
 
+import multiprocessing
+import runpy
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -102,3 +105,77 @@ def _interrupt_at(step: int) -> Progress:
 def interrupt_at() -> Callable[[int], Progress]:
     """A progress that interrupts training, as Ctrl-C would, after a given step."""
     return _interrupt_at
+
+
+SCRIPT = """
+import os
+
+os.environ |= dict(
+    RANK="{rank}", WORLD_SIZE="{world}", MASTER_ADDR="127.0.0.1", MASTER_PORT="{port}"
+)
+from twinsae.sae import SAEConfig, TrainConfig
+from twinsae.sae.activations import StoredBatches, open_activations
+from twinsae.sae.training import Job, open_ranks, ranks as module, share_batches, train_many
+
+module.BEAT = 0.05
+with open_ranks("cpu") as ranks:
+    {body}
+"""
+TRAIN = """
+    stores = {{name: open_activations({data!r}) for name in ("h", "target")}}
+    source = StoredBatches(stores) if ranks.first else None
+    source = share_batches(ranks, source)
+    {before}
+    try:
+        train_many(source, {run!r}, {jobs}, ranks=ranks, **{{{more}}})
+    except Exception as error:
+        open({run!r} + f"/error{{ranks.rank}}", "w").write(f"{{type(error).__name__}}: {{error}}")
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start as many processes as are asked for, each with the body of a script."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["twinsae.sae", "torch.distributed"])
+    started = []
+
+    def start(body, world=2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        processes = []
+        for rank in range(world):
+            script = tmp_path / f"{len(started)}.py"
+            script.write_text(SCRIPT.format(rank=rank, world=world, port=port, body=body))
+            processes.append(context.Process(target=runpy.run_path, args=(str(script),)))
+            processes[-1].start()
+            started.append(processes[-1])
+        return processes
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def start_training(start, data, tmp_path):
+    """Start the training of jobs in several processes, in a folder below `tmp_path`."""
+
+    def start_training(run, jobs, *, world=2, before="pass", more=""):
+        path = str(tmp_path / run)
+        (tmp_path / run).mkdir(exist_ok=True)
+        return start(
+            TRAIN.format(data=str(data), run=path, jobs=jobs, before=before, more=more), world
+        )
+
+    return start_training
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A file with 400 activations of width 13."""
+    path = tmp_path_factory.mktemp("data") / "activations.safetensors"
+    save_file({"activations": _planted(400, 13)}, path)
+    return path

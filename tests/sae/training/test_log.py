@@ -48,6 +48,15 @@ def test_seeds_that_are_not_trained_now_keep_their_lines(log):
     assert log.path.read_bytes() == before
 
 
+def test_of_a_step_logged_twice_the_later_line_stays(log):
+    before = log.path.read_bytes()
+    log.append([line(2, 1), line(3, 0) | {"fvu": 0.5}])
+    log.rewind({"h/seed0": 3, "h/seed1": 3})
+    assert log.path.read_bytes() == before.replace(
+        json.dumps(line(3, 0)).encode(), json.dumps(line(3, 0) | {"fvu": 0.5}).encode()
+    )
+
+
 def test_a_line_cut_by_a_kill_is_dropped(log):
     before = log.path.read_bytes()
     with log.path.open("a") as file:
