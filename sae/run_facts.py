@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from ..common.files import sha256
+from .activations.meta import read_meta
 from .activations.sources import BUILTIN, DATASET
-from .activations.store import read_meta
 from .firing.known import KnownFiring, known_firing
 from .formats.paths import weight_file
 from .formats.registry import load
