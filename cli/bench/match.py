@@ -35,10 +35,14 @@ class BenchMatch:
     """One planted pair is made and matched for each seed."""
     against: bool = False
     """Also time dense solvers that are installed and fit into memory, and the candidates alone."""
+    threads: bool = False
+    """Match with one thread and with two, and predict the times of 16 and 64."""
 
     def __post_init__(self) -> None:
         if (self.latents is None) != (self.d_in is None):
             raise ValueError("--latents, --d-in: expected both or neither")
+        if self.threads and self.against:
+            raise ValueError("--threads, --against: expected one of them, got both")
 
     def run(self, console: "Console") -> None:
         """Match, and print one table."""
@@ -46,11 +50,28 @@ class BenchMatch:
         from ..progress import open_progress
         from .tables import measurements_table, print_table
 
+        if self.threads:
+            self._time_threads(console)
+            return
         measured = []
         for pair in self._pairs():
             with open_progress(console) as progress:
                 measured.extend(bench_match(pair, self.against, progress))
         print_table(console, measurements_table(measured))
+
+    def _time_threads(self, console: "Console") -> None:
+        from ...bench.match import match_task
+        from ...bench.problem import in_words
+        from ...bench.threads import bench_threads
+        from ..progress import open_progress
+        from .tables import print_table, threads_table
+
+        measured = []
+        for pair in self._pairs():
+            with open_progress(console) as progress:
+                label = f"{in_words(match_task(pair).sizes)}, {pair.source}"
+                measured.append((label, bench_threads(pair, progress)))
+        print_table(console, threads_table(measured))
 
     def _pairs(self) -> Iterator["Pair"]:
         from ...bench.match import planted_files, trained_pairs

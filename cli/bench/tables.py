@@ -7,6 +7,7 @@ from ...bench.machine import describe, warnings
 from ...bench.measurement import Measurement, by_task
 from ...bench.problem import in_words
 from ...bench.scaling import Growth
+from ...bench.threads import MEASURED, PREDICTED, Phase, in_all
 from .columns import FASTER, MEMORY, MS, NOTES, RATE, Column
 from .markdown import markdown_table
 
@@ -39,6 +40,30 @@ def measurements_table(
     numbers = {column.title for column in columns if column is not NOTES}
     meanings = " ".join(column.meaning for column in columns if column.meaning)
     return f"{markdown_table(header, rows, numbers)}\n\n{meanings}"
+
+
+def threads_table(measured: Sequence[tuple[str, Sequence[Phase]]]) -> str:
+    """Return the seconds of the phases of matches in Markdown: measured, and predicted for more."""
+    rows = []
+    for label, phases in measured:
+        for phase in (*phases, in_all(phases)):
+            times = [phase.seconds[threads] for threads in MEASURED]
+            if phase.name == "all":
+                more = [sum(each.predicted(threads) for each in phases) for threads in PREDICTED]
+                serial = sum(each.serial for each in phases)
+            else:
+                more = [phase.predicted(threads) for threads in PREDICTED]
+                serial = phase.serial
+            numbers = (f"{seconds:.2f}" for seconds in (*times, serial, *more))
+            rows.append((label, phase.name, *numbers))
+            label = ""
+    titles = [f"s, {threads} threads" for threads in MEASURED]
+    titles += ["s, serial", *(f"s, predicted, {threads}" for threads in PREDICTED)]
+    table = markdown_table(("what", "phase", *titles), rows, set(titles))
+    return (
+        f"{table}\n\nSerial, and what is predicted for more threads: from a model that cuts each "
+        "phase in a part that threads share and a rest. It knows nothing of the memory's bandwidth."
+    )
 
 
 def growth_table(growths: Sequence[Growth]) -> str:

@@ -1,0 +1,77 @@
+"""How a match uses threads: its phases at one and two, and what a model predicts for more.
+
+The model is Amdahl's (https://doi.org/10.1145/1465482.1465560), for each phase: t(p) = s + w / p,
+where s and w are those that the times at one and two threads give. Nothing in it knows of the
+memory's bandwidth, which ever more threads share.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..common.progress import Progress
+from ..matching import match
+from .match import Pair
+from .refuse import WrongResultError
+
+MEASURED = (1, 2)
+PREDICTED = (16, 64)
+_REST = "rest"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one phase of a match took."""
+
+    name: str
+    seconds: Mapping[int, float]
+    """By the number of threads, 1 and 2."""
+
+    @property
+    def parallel(self) -> float:
+        """The seconds of one thread that more threads share: w."""
+        return min(self.seconds[1], max(0.0, 2 * (self.seconds[1] - self.seconds[2])))
+
+    @property
+    def serial(self) -> float:
+        """The seconds that stay, however many threads there are: s."""
+        return self.seconds[1] - self.parallel
+
+    def predicted(self, threads: int) -> float:
+        """Return the model's seconds."""
+        return self.serial + self.parallel / threads
+
+
+def bench_threads(pair: Pair, progress: Progress) -> list[Phase]:
+    """Match a pair with one thread and with two, once each.
+
+    Returns:
+        The phases in their order; the last, "rest", is what no phase counts.
+
+    Raises:
+        WrongResultError: the two matchings have different partners.
+    """
+    before = torch.get_num_threads()
+    taken: dict[int, dict[str, float]] = {}
+    partners = []
+    try:
+        for threads in MEASURED:
+            torch.set_num_threads(threads)
+            started = time.perf_counter()
+            matching = match(pair.a, pair.b, progress=progress)
+            total = time.perf_counter() - started
+            phases = matching.stats["seconds"]
+            taken[threads] = {**phases, _REST: total - sum(phases.values())}
+            partners.append(matching.cols)
+    finally:
+        torch.set_num_threads(before)
+    if (partners[0] != partners[1]).any():
+        raise WrongResultError("match: one thread and two give different partners")
+    return [Phase(name, {p: taken[p][name] for p in MEASURED}) for name in taken[1]]
+
+
+def in_all(phases: Sequence[Phase]) -> Phase:
+    """Return the sum of phases, as one."""
+    return Phase("all", {p: sum(phase.seconds[p] for phase in phases) for p in MEASURED})
