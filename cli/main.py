@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from ..common.threads import limit_threads
 from .bench.gpu import BenchGpu
 from .bench.match import BenchMatch
 from .bench.scaling import BenchScaling
@@ -35,6 +36,7 @@ from .metrics import Metrics
 from .null import Null
 from .options import first_line, parse, suggestion
 from .pool import Pool
+from .push import Push
 from .report import Report
 from .series import Series
 from .splitting import Splitting
@@ -129,6 +131,7 @@ TWINSAE = Family(
         "figure": FIGURE,
         "convert": Convert,
         "list": List,
+        "push": Push,
         "bench": BENCH,
         "doctor": Doctor,
     },
@@ -181,6 +184,7 @@ def _run(called: str, family: Family, words: Sequence[str]) -> int:
         print(command_help(name, found, found.example))
         return 0
     command = parse(found, rest)
+    limit_threads()
     from rich.console import Console
 
     return command.run(Console()) or 0

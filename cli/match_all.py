@@ -1,6 +1,6 @@
 """`twinsae match-all`: every two of several dictionaries, and what all of them share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -9,12 +9,11 @@ from ..common.units import parse_bytes
 from ..sae.formats.orientation import Orientation
 from ..sae.names import all_names
 from . import paths
+from .engines import Engines
 from .options import Argument
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from ..matching import AllSeeds
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class MatchAll:
     """How all files store encoder/decoder (L latents, D wide), where nothing in them tells it."""
     memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
     """Refuse a pair that needs more, such as 8GiB; by default 75 % of what is free."""
+    engines: Engines = field(default_factory=Engines)
 
     def __post_init__(self) -> None:
         if len(self.dirs) < 2:
@@ -73,7 +73,10 @@ class MatchAll:
                 orientation=self.orientation,
                 progress=progress,
             )
-        failed = self._match_missing(seeds, console)
+        tasks = seeds.tasks(self.shard or (1, 1), memory_limit=self.memory_limit)
+        left = sum(not task.is_done() for task in tasks)
+        console.print(f"{left:,} of {len(seeds.pairs):,} pairs to match")
+        failed = self.engines.run(console, tasks, self.out).failed
         result = seeds.finish()
         for table in tables(result):
             console.print(table)
@@ -82,22 +85,5 @@ class MatchAll:
         if waiting:
             console.print(f"{waiting:,} of {len(seeds.pairs):,} pairs are left to other shards")
         if failed:
-            reasons = "; ".join(failed)
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
             raise ValueError(f"{len(failed):,} pairs could not be matched: {reasons}")
-
-    def _match_missing(self, seeds: "AllSeeds", console: "Console") -> list[str]:
-        """Return which pairs could not be matched, and why."""
-        from .progress import open_progress
-
-        missing, failed = seeds.missing(self.shard or (1, 1)), []
-        console.print(f"{len(missing):,} of {len(seeds.pairs):,} pairs to match")
-        for number, pair in enumerate(missing, 1):
-            name = seeds.folder(pair).name
-            title = f"{name} ({number} of {len(missing)})"
-            console.print(title, highlight=False, soft_wrap=True)
-            with open_progress(console) as progress:
-                reason = seeds.match(pair, memory_limit=self.memory_limit, progress=progress)
-            if reason is not None:
-                failed.append(f"{name}: {reason}")
-                console.print(f"not matched: {reason}", highlight=False, soft_wrap=True)
-        return failed

@@ -142,6 +142,22 @@ def reportable(text: str) -> Path:
     )
 
 
+def pushable(text: str) -> Path:
+    """Read the path of a folder with an SAE at or below it, or with a report.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or neither in it.
+    """
+    path = existing(text)
+    reports = (path / "index.html", path / "report" / "index.html")
+    if path.is_dir() and (find_saes(path) or any(page.is_file() for page in reports)):
+        return path
+    raise FileNotFoundError(
+        f"no SAE and no report in {path}: expected a folder of `twinsae train`, or one in which "
+        "`twinsae report` wrote"
+    )
+
+
 def matches(text: str) -> Path:
     """Read the path of a folder that `twinsae match` or `twinsae match-all` wrote, likewise."""
     return _written(text, MATCH, MANY)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -14,13 +15,25 @@ from ..common.memory import memory_in_use
 from ..common.progress import Progress
 from ..common.units import format_bytes, format_seconds
 
+
+class Display(Progress, Protocol):
+    """A progress that is shown, of one piece of work after another."""
+
+    def forget(self, *, all_phases: bool) -> None:
+        """Forget phases before other work begins, which may have phases of the same names.
+
+        Args:
+            all_phases: or only those that have come to their end.
+        """
+
+
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WORTH_A_LAST_LINE = 1.0
 UPDATES_PER_SECOND = 4
 
 
 @contextmanager
-def open_progress(console: Console, above: Sequence[RenderableType] = ()) -> Iterator[Progress]:
+def open_progress(console: Console, above: Sequence[RenderableType] = ()) -> Iterator[Display]:
     """Yield the progress display that suits `console`: bars on a terminal, lines elsewhere.
 
     `above` is what a terminal shows above the bars, drawn anew a few times a second.
@@ -76,6 +89,14 @@ class BarProgress:
             self._below, told = told, ""
         self._bars.update(task, completed=done, total=total, rate=_rate(rate, unit), facts=told)
 
+    def forget(self, *, all_phases: bool) -> None:
+        """Take bars away."""
+        for phase, (number, _) in list(self._tasks.items()):
+            task = next(task for task in self._bars.tasks if task.id == number)
+            if all_phases or task.finished:
+                self._bars.remove_task(number)
+                del self._tasks[phase]
+
     def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
         """Draw the line below the bars, if there is one."""
         if self._below:
@@ -88,10 +109,13 @@ class LineProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._clocks: dict[str, _Clock] = {}
+        self._ended: set[str] = set()
         self._last_line = 0.0
 
     def __call__(self, phase: str, done: int, total: int, unit: str, **facts: float) -> None:
         """Print that `done` of `total` units of `phase` are finished, if it is time to."""
+        if done == total:
+            self._ended.add(phase)
         if phase not in self._clocks:
             self._clocks[phase] = _Clock(done)
             before = f"{done:,} of " if done else ""
@@ -108,6 +132,12 @@ class LineProgress:
         if facts:
             parts.append(_facts(facts, rate / done if done else 0))
         self._print("  ".join(parts))
+
+    def forget(self, *, all_phases: bool) -> None:
+        """Let phases of the same names begin anew."""
+        for phase in list(self._clocks) if all_phases else self._ended & self._clocks.keys():
+            del self._clocks[phase]
+        self._ended.clear()
 
     def _print(self, line: str) -> None:
         self._last_line = time.monotonic()

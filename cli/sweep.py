@@ -1,19 +1,15 @@
 """`twinsae sweep`: a grid of SAEs, each trained, counted, matched and drawn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from . import paths
+from .engines import Engines
 from .options import Argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
-
-    from ..sweep import Outcome
-    from ..sweep import Sweep as Tasks
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,7 @@ class Sweep:
     """Run only part I of N of the tasks, for N jobs that share OUT; by default all."""
     dry_run: bool = False
     """Say which tasks there are and what they take, and run none."""
+    engines: Engines = field(default_factory=Engines)
 
     def run(self, console: "Console") -> None:
         """Run what is missing, sum up, and draw.
@@ -46,16 +43,23 @@ class Sweep:
         from ..sweep import Sweep as Tasks
         from ..sweep import finish, plan, read_grid
         from .progress import plain_lines
+        from .stopping import StopRequest
         from .sweep_tables import outcome_table, plan_table
 
         say = plain_lines(console)
-        sweep = Tasks(read_grid(self.grid), self.out, shard=self.shard or (1, 1))
+        sweep = Tasks(
+            read_grid(self.grid),
+            self.out,
+            shard=self.shard or (1, 1),
+            workers=self.engines.workers,
+        )
         found = plan(sweep)
         console.print(plan_table(found))
         if self.dry_run:
             return
         found.check()
-        outcome = self._run(sweep, console, say)
+        with StopRequest(console) as stop:
+            outcome = self.engines.run(console, sweep.tasks, self.out, stop=stop)
         page = finish(sweep, say)
         if page is not None:
             say(f"report: {page}")
@@ -66,10 +70,3 @@ class Sweep:
             raise ValueError(
                 f"{len(outcome.failed):,} tasks failed; the same command tries them again"
             )
-
-    def _run(self, sweep: "Tasks", console: "Console", say: "Callable[[str], None]") -> "Outcome":
-        from .progress import open_progress
-        from .stopping import StopRequest
-
-        with StopRequest(console) as stop, open_progress(console) as progress:
-            return sweep.run(progress=progress, say=say, stop=stop, begins=say)

@@ -15,6 +15,7 @@ from ..sae.activations.config import BLOCK_TOKENS
 from ..sae.log_to import LogTo, check_installed
 from ..sae.train_config import check_settings
 from . import paths
+from .engines import Engines
 from .options import Argument
 from .shapes import Shapes
 
@@ -32,7 +33,8 @@ class Train:
     """Train SAEs of several seeds on one stream of activations.
 
     The same command continues a run that was stopped, to the same bits. More seeds can be added
-    to a finished run.
+    to a finished run. With --gpus or --ray activations are harvested there, in parts; what comes
+    after runs in this process.
     """
 
     example: ClassVar[str] = (
@@ -58,6 +60,9 @@ class Train:
     """With --stream: tokens that are shuffled together, of which two blocks are in memory."""
     shared: Path | None = None
     """Folder of activations that runs share, in place of OUT/activations."""
+    shard: Annotated[paths.Shard | None, Argument(paths.shard, metavar="I/N")] = None
+    """Only harvest part I of N of the activations, for N jobs that share OUT, and train nothing:
+    without --shard the same command trains."""
     held_out: Annotated[Path | None, Argument(paths.existing)] = None
     """Activations to measure on, which are not trained on: a store, a file of arrays, or a folder
     with one of each hookpoint."""
@@ -65,6 +70,7 @@ class Train:
     """With --held-out: steps between two measurements."""
     log_to: tuple[LogTo, ...] = ()
     """Show the log there, too: in OUT/tensorboard, or in a run of wandb. Needs the package."""
+    engines: Engines = field(default_factory=Engines)
     data_parallel: bool = False
     """With torchrun: all processes train each SAE together; by default each trains some of them."""
     shapes: Shapes = field(default_factory=Shapes)
@@ -100,6 +106,13 @@ class Train:
             raise ValueError("target_activations: --activations and --target need them, too")
         if self.stream and (self.activations or self.shared or self.max_norm is not None):
             raise ValueError("stream: not with --activations, --shared or --max-norm")
+        if self.shard is not None and (self.activations or self.stream):
+            raise ValueError("shard: it is of a harvest: not with --activations or --stream")
+        others = self.activations or self.stream or self.shared or self.shard
+        if self.engines.is_parallel and others:
+            raise ValueError(
+                "gpus, ray: a harvest into OUT: not with --activations, --stream, --shared, --shard"
+            )
         if self.shapes.skip_connection and not self.target:
             raise ValueError("skip_connection: only transcoders have one, which need --target")
         if self.target in self.harvest.hookpoint:
@@ -107,6 +120,11 @@ class Train:
 
     def run(self, console: "Console") -> None:
         """Harvest what is missing, train, and print one line per SAE."""
+        if self.shard is not None:
+            self._harvest_part(self.shard, console)
+            return
+        if self.engines.is_parallel:
+            self._harvest_elsewhere(console)
         from ..sae import open_start
         from ..sae.training import open_ranks
         from ..sae.training.device import check_device
@@ -235,7 +253,7 @@ class Train:
 
     def _open_stores(self, console: "Console", progress: Progress) -> "dict[str, ActivationStore]":
         """Open the given activations, or harvest them; by hookpoint."""
-        from ..sae.activations import harvest, harvest_shared, open_activations
+        from ..sae.activations import open_activations
 
         if self.activations is not None:
             (hookpoint,) = self.harvest.hookpoint
@@ -243,10 +261,38 @@ class Train:
             if self.target_activations is not None:
                 stores[self.target] = open_activations(self.target_activations)
             return stores
-        say = _say(console)
+        return self._collect((1, 1), _say(console), progress)
+
+    def _harvest_part(self, part: paths.Shard, console: "Console") -> None:
+        """Harvest one part of the activations, and say what is there."""
+        from .progress import open_progress
+
+        with open_progress(console) as progress:
+            stores = self._collect(part, _say(console), progress)
+        for name, store in stores.items():
+            _say(console)(f"{name}: all {store.rows:,} activations are there, in {store.path}")
+
+    def _harvest_elsewhere(self, console: "Console") -> None:
+        """Harvest in other processes, so that what comes after finds the activations there."""
+        from ..sae.activations import harvest_tasks
+
+        folder = self.out / "activations"
+        tasks = harvest_tasks(self._harvest(), folder, self.engines.workers)
+        failed = self.engines.run(console, tasks, folder).failed
+        if failed:
+            raise ValueError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+
+    def _collect(
+        self, part: tuple[int, int], say: Callable[[str], None], progress: Progress
+    ) -> "dict[str, ActivationStore]":
+        from ..sae.activations import harvest, harvest_shared
+
         if self.shared is not None:
-            return harvest_shared(self._harvest(), self.shared, progress=progress, say=say)
-        return harvest(self._harvest(), self.out / "activations", progress=progress, say=say)
+            return harvest_shared(
+                self._harvest(), self.shared, shard=part, progress=progress, say=say
+            )
+        folder = self.out / "activations"
+        return harvest(self._harvest(), folder, shard=part, progress=progress, say=say)
 
 
 def _say(console: "Console") -> Callable[[str], None]:

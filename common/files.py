@@ -13,7 +13,7 @@ StrPath = str | os.PathLike[str]
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, first_wins: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; what is written there becomes ``path`` on success.
 
     The data reach the disk before the name does (fsync, rename, fsync of the folder), so that
@@ -21,6 +21,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     several that share the folder, may write the same ``path``: each has a temporary name of its
     own, and the last to end wins. What a killed process left is deleted by the next write on its
     host.
+
+    Args:
+        path: the file.
+        first_wins: leave a ``path`` that is there as it is, so that of several writers the first
+            to end wins. Where the file system knows no hard links, the last does.
 
     Raises:
         OSError: the write failed, for example because the disk is full; it names ``path``, whose
@@ -32,7 +37,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        temporary.replace(path)
+        if first_wins:
+            _link(temporary, path)
+        else:
+            temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -40,6 +48,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file its name unless another has it; a link, unlike a rename, replaces nothing."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        temporary.replace(path)
+    temporary.unlink(missing_ok=True)
 
 
 def _delete_leftovers(folder: Path, host: str) -> None:

@@ -28,3 +28,19 @@ def renamed(progress: Progress, *, before: str = "", after: str = "") -> Progres
         progress(f"{before}{phase}{after}", done, total, unit, **facts)
 
     return told
+
+
+class Named:
+    """A progress that passes all on, with the name of the present work before each phase's."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._name = ""
+
+    def begin(self, name: str) -> None:
+        """Take note that other work begins."""
+        self._name = name
+
+    def __call__(self, phase: str, done: int, total: int, unit: str, **facts: float) -> None:
+        """Pass it on."""
+        self._progress(f"{self._name} {phase}", done, total, unit, **facts)

@@ -23,11 +23,11 @@ class Need(NamedTuple):
     """What a task needs while it runs."""
 
     memory: int = 0
-    """Bytes of the host's memory, at most."""
-    threads: int = 1
-    """Threads that it can use."""
-    gpus: int = 0
-    """GPUs that it can use; it runs without, too."""
+    """Bytes of the host's memory, about; 0 if that is not known beforehand."""
+    threads: int = 8
+    """Threads that it makes good use of; it runs with fewer, too."""
+    gpus: int = 1
+    """GPUs that it makes use of; it runs without, too."""
 
 
 class Task(Protocol):
@@ -42,6 +42,9 @@ class Task(Protocol):
 
     def waits_for(self) -> str | None:
         """Say what must be there before it can run; None if nothing is missing."""
+
+    def need(self) -> Need:
+        """Return what it needs while it runs."""
 
     def run(self, tools: Tools) -> None:
         """Make the result, or go on where an earlier call was stopped."""

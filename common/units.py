@@ -17,6 +17,11 @@ def parse_bytes(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2] or ""])
 
 
+def counted(count: int, noun: str) -> str:
+    """Return `count` of what `noun` names, such as "1 file" or "1,200 files"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def format_bytes(count: float) -> str:
     """Return `count` bytes as text, in MiB or GiB."""
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.parts import part_of
-from ..common.progress import Progress, renamed, silent
+from ..common.progress import Named, Progress, renamed, silent
+from ..common.running import Here, run_tasks, why_failed
 from ..common.tables import save_table
+from ..common.tasks import Need, Tools
 from ..sae.firing import KnownFiring, known_firing
+from ..sae.formats.dictionary import read_dictionary
 from ..sae.formats.orientation import Orientation
 from ..sae.formats.paths import weight_file
 from ..sae.hub import locate
@@ -19,6 +23,7 @@ from .criteria.curve_fits import fit_curves
 from .criteria.overlap import THRESHOLD
 from .criteria.seed_counts import exact_shares, in_exactly, only_in_base
 from .criteria.seed_tables import SeedTables, over_seeds
+from .match import match_memory
 from .match_files import FORMAT, SIDES, SUMMARY, match_files, renew_live
 from .matching import Matching
 
@@ -27,6 +32,9 @@ ALL_SUMMARY = "seeds.json"
 CRITERION = "and"
 LATENTS_FORMAT = "twinsae-seed-latents/1"
 PAIRS_FORMAT = "twinsae-seed-pairs/1"
+
+_BYTES = 4
+"""Of a number of a dictionary in memory."""
 
 Pair = tuple[int, int]
 Pairs = Literal["all", "chain", "to-first"]
@@ -73,10 +81,42 @@ def match_all(
     seeds = AllSeeds(
         dictionaries, out, names=names, pairs=pairs, orientation=orientation, progress=progress
     )
-    for pair in seeds.missing(shard):
-        told = renamed(progress or silent, before=f"{seeds.folder(pair).name} ")
-        seeds.match(pair, memory_limit=memory_limit, progress=told)
+    told = Named(progress or silent)
+    here = Here(Tools(told, lambda _line: None, lambda: False))
+    tasks = seeds.tasks(shard, memory_limit=memory_limit)
+    run_tasks(tasks, Path(out), here, begins=told.begin)
     return seeds.finish()
+
+
+@dataclass(frozen=True)
+class PairMatch:
+    """The task to match one pair; see `common.tasks.Task`."""
+
+    seeds: "AllSeeds"
+    pair: Pair
+    memory_limit: int | None
+
+    @property
+    def name(self) -> str:
+        """That of the pair's folder."""
+        return self.seeds.folder(self.pair).name
+
+    def is_done(self) -> bool:
+        """Return whether the pair was matched, from these files."""
+        return self.seeds.is_done(self.pair)
+
+    def waits_for(self) -> str | None:
+        """Wait for nothing."""
+        return None
+
+    def need(self) -> Need:
+        """Return the memory of the match and of the two dictionaries."""
+        return self.seeds.need(self.pair)
+
+    def run(self, tools: Tools) -> None:
+        """Match."""
+        limit = self.memory_limit
+        self.seeds.match(self.pair, memory_limit=limit, progress=tools.progress)
 
 
 class AllSeeds:
@@ -110,48 +150,72 @@ class AllSeeds:
             locate(path, progress=renamed(progress or silent, before=f"{name} "))
             for path, name in told
         ]
-        self._hashes = [sha256(weight_file(sae.path)) for sae in self._located]
-        self._failed: dict[Pair, str] = {}
+        self._shapes: dict[int, tuple[int, int]] = {}
+        files = [weight_file(sae.path) for sae in self._located]
+        self._states = [_state(file) for file in files]
+        self._hashes = [sha256(file) for file in files]
 
     def folder(self, pair: Pair) -> Path:
         """Return where a pair's result is."""
         a, b = pair
         return self._out / f"{self._names[a]}--{self._names[b]}"
 
-    def missing(self, shard: tuple[int, int] = (1, 1)) -> list[Pair]:
-        """Return the pairs of a shard that have not been matched, or not from these files.
+    def tasks(
+        self, shard: tuple[int, int] = (1, 1), *, memory_limit: int | None = None
+    ) -> list[PairMatch]:
+        """Return the pairs of a shard as tasks, those that are done among them.
+
+        Args:
+            shard: as for `match_all`.
+            memory_limit: as for `match`.
 
         Raises:
             ValueError: ``shard`` is not (i, n) with 1 <= i <= n.
         """
-        # The pairs are cut before those that are done are left out, so that shards never overlap.
-        return [pair for pair in part_of(self.pairs, shard) if not self.is_done(pair)]
+        return [PairMatch(self, pair, memory_limit) for pair in part_of(self.pairs, shard)]
+
+    def need(self, pair: Pair) -> Need:
+        """Return what matching a pair needs; its memory is 0 where a file cannot be read."""
+        try:
+            (num_a, d_in), (num_b, _) = (self._shape(place) for place in pair)
+        except (ValueError, TypeError, OSError):
+            return Need()
+        rows = (num_a + num_b) * d_in * _BYTES
+        return Need(memory=match_memory(num_a, num_b, d_in).host + rows)
+
+    def _shape(self, place: int) -> tuple[int, int]:
+        if place not in self._shapes:
+            path = self._located[place].path
+            weight = read_dictionary(path, "decoder", orientation=self._orientation).weight
+            self._shapes[place] = weight.shape[0], weight.shape[1]
+        return self._shapes[place]
 
     def match(
         self, pair: Pair, *, memory_limit: int | None = None, progress: Progress | None = None
-    ) -> str | None:
+    ) -> None:
         """Match one pair and write the result.
 
-        Returns:
-            None, or in one line why it could not be matched: `finish` says so, too.
+        Raises:
+            FileNotFoundError, ValueError, TypeError, OSError, MemoryError: as `match_files`.
         """
-        a, b = (self._located[place] for place in pair)
-        folder = self.folder(pair)
-        try:
-            match_files(
-                a,
-                b,
-                SIDES,
-                folder,
-                memory_limit=memory_limit,
-                orientation=self._orientation,
-                progress=progress,
-            )
-        except (ValueError, TypeError, OSError, MemoryError) as error:
-            self._failed[pair] = " ".join(str(error).split()) or type(error).__name__
-        return self._failed.get(pair)
+        a, b = pair
+        match_files(
+            self._located[a],
+            self._located[b],
+            SIDES,
+            self.folder(pair),
+            memory_limit=memory_limit,
+            orientation=self._orientation,
+            sha256s=[self._known_hash(place) for place in pair],
+            progress=progress,
+        )
 
-    def finish(self) -> dict[str, Any]:
+    def _known_hash(self, place: int) -> str | None:
+        """Return the hash of an SAE's file; None if the file may have changed since it was read."""
+        same = _state(weight_file(self._located[place].path)) == self._states[place]
+        return self._hashes[place] if same else None
+
+    def finish(self, reasons: Mapping[Pair, str | None] | None = None) -> dict[str, Any]:
         """Count what the matched pairs share, and write ``seeds.json`` and two tables.
 
         A latent is shared with another SAE by criterion "and" of `overlap`: the cosines of its
@@ -170,6 +234,9 @@ class AllSeeds:
         the SAEs, and where their firing counts come from. Where these have changed since a pair was
         matched, its live latents are counted anew.
 
+        Args:
+            reasons: why pairs could not be matched; by default what is noted in ``out/.failed``.
+
         Returns:
             ``{"format", "criterion", "threshold", "dictionaries": [{"name", "path", "sha256",
             "num_latents"}], "pairs": [{"a", "b", "sides", "criteria"}], "missing": [{"a", "b",
@@ -184,6 +251,9 @@ class AllSeeds:
             ValueError: the firing counts in an SAE's folder are of other weights.
             OSError: a file could not be written.
         """
+        if reasons is None:
+            names = {pair: self.folder(pair).name for pair in self.pairs}
+            reasons = {pair: why_failed(self._out, name) for pair, name in names.items()}
         done = [pair for pair in self.pairs if self.is_done(pair)]
         tables = SeedTables(len(self._located), CRITERION)
         for pair in done:
@@ -206,7 +276,7 @@ class AllSeeds:
                 for pair, summary in summaries.items()
             ],
             "missing": [
-                {**self._named(pair), "reason": self._failed.get(pair)}
+                {**self._named(pair), "reason": reasons.get(pair)}
                 for pair in self.pairs
                 if pair not in done
             ],
@@ -289,6 +359,11 @@ class AllSeeds:
 
     def _named(self, pair: Pair) -> dict[str, str]:
         return {key: self._names[place] for key, place in zip("ab", pair, strict=True)}
+
+
+def _state(file: Path) -> tuple[int, int]:
+    stat = file.stat()
+    return stat.st_mtime_ns, stat.st_size
 
 
 def pairs_of(number: int, pairs: Pairs) -> list[Pair]:

@@ -57,6 +57,7 @@ def match_files(
     memory_limit: int | None = None,
     verify: bool = False,
     orientation: Orientation | None = None,
+    sha256s: Sequence[str | None] = (None, None),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Match two SAEs' decoders, encoders or both, and write the matchings and a summary.
@@ -84,6 +85,7 @@ def match_files(
         verify: prove each matching again by `verify`; under "verified" in the summary, None for
             numbers that a matching of broken form does not have.
         orientation: as for `load_dictionary`, of both SAEs, where their files do not tell it.
+        sha256s: those of the two files of weights, where they are known.
         progress: told how far each phase of each side has come.
 
     Returns:
@@ -103,7 +105,10 @@ def match_files(
     told = progress or silent
     given = zip("ab", (a, b), strict=True)
     places = [locate(path, progress=renamed(told, before=f"{letter} ")) for letter, path in given]
-    inputs = [_load(place, chosen, orientation, absolute) for place in places]
+    inputs = [
+        _load(place, chosen, orientation, absolute, digest)
+        for place, digest in zip(places, sha256s, strict=True)
+    ]
     for side in chosen:
         check_feasible(inputs[0].rows[side], inputs[1].rows[side], options[side])
     out = Path(out)
@@ -149,7 +154,11 @@ def _below(work_dir: StrPath | None, side: Side) -> Path | None:
 
 
 def _load(
-    place: LocatedSAE, sides: tuple[Side, ...], orientation: Orientation | None, absolute: bool
+    place: LocatedSAE,
+    sides: tuple[Side, ...],
+    orientation: Orientation | None,
+    absolute: bool,
+    known_digest: str | None,
 ) -> _Input:
     path = place.path
     file = weight_file(path)
@@ -164,7 +173,7 @@ def _load(
         raise ValueError(f"{path}: decoder and encoder differ in latents: {shapes}")
     num_latents, d_in = shapes[sides[0]]
     first = found[sides[0]]
-    digest = sha256(file)
+    digest = known_digest or sha256(file)
     fired = known_firing(path, digest, num_latents)
     facts = {
         "path": str(path.resolve()),

@@ -12,6 +12,7 @@ from ..common.files import StrPath, atomic_write, sha256
 from ..sae.formats.paths import weight_file
 from ..sae.formats.registry import load
 from ..sae.hub.names import SAELENS
+from ..sae.training.log import find_run
 from .criteria.series import COLUMNS, FACTORS, Row, factors_of, grouped, joined, mixed, series_row
 from .match_files import SUMMARY
 from .match_folder import read_summary
@@ -170,7 +171,7 @@ def _settings(path: Path, facts: Mapping[str, Any]) -> Known:
 
 def _training(path: Path) -> Known:
     """Return what the log of a training run says of the SAE, if it lies in one and is logged."""
-    from .report.training_log import find_run, read_run  # here, as the report loads its pages
+    from .report.training_log import read_run  # here, as the report loads its pages
 
     run = find_run(path)
     if run is None:

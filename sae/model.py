@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, Self
 
 import torch
@@ -13,9 +15,12 @@ from ..kernels.decode import sparse_decode
 from ..kernels.topk import TopK
 from .active_latents import active_latents
 from .config import SAEConfig
+from .formats import native
 from .formats.registry import load
 from .formats.stored import StoredSAE
 from .hub import HubOptions, locate_pretrained
+from .hub.card import Card, CardSAE, card_text, shape_facts
+from .hub.pushing import Upload, carry_out, prepare
 from .loss import fvu
 
 
@@ -119,6 +124,32 @@ class SAE(nn.Module):
         options = HubOptions(cache, token, local_files_only)
         found = locate_pretrained(repo_or_dir, hookpoint, revision, options)
         return cls.from_stored(load(found.path, **found.settings))
+
+    def push_to_hub(
+        self, repo_id: str, *, public: bool = False, token: str | bool | None = None
+    ) -> str:
+        """Push this SAE to a repository of the Hugging Face Hub, with a card that tells its shape.
+
+        `sae.push.push_to_hub` pushes folders of a training run, with a card that tells much more.
+
+        Args:
+            repo_id: OWNER/NAME; a new repository is private unless ``public``.
+            public: an old repository stays what it is; a public one is only pushed to with this.
+            token: of the Hub; None: the one that was saved by logging in.
+
+        Returns:
+            The address of the repository's page.
+
+        Raises:
+            ValueError, PermissionError, OSError, ImportError: as for `sae.push.push_to_hub`.
+        """
+        options = HubOptions(token=token)
+        card = card_text(Card(repo_id, [CardSAE("", shape_facts(self.config))]))
+        with TemporaryDirectory() as folder:
+            native.save(self.stored(), Path(folder))
+            upload = Upload({path.name: path for path in Path(folder).iterdir()}, card, {})
+            push = prepare(upload, repo_id, "model", options, public=public, new_card=False)
+            return carry_out(push, options)
 
     @classmethod
     def from_stored(cls, stored: StoredSAE) -> Self:

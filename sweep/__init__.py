@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING
 from ..common.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ..common.running import Outcome
     from .grid import Grid, read_grid
     from .planning import Plan, plan
     from .results import finish
-    from .running import Outcome, Sweep
+    from .running import Sweep
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "Grid": ".grid",
-            "Outcome": ".running",
+            "Outcome": "..common.running",
             "Plan": ".planning",
             "Sweep": ".running",
             "finish": ".results",

@@ -41,7 +41,18 @@ class Configuration:
 
     @property
     def harvest(self) -> HarvestConfig:
-        """Which activations they are trained on, of this hookpoint."""
+        """Which activations of this hookpoint are stored: those of the training, or the first."""
+        stored = self.settings["stored_tokens"]
+        return self._read if stored is None else replace(self._read, tokens=stored)
+
+    @property
+    def streamed(self) -> HarvestConfig | None:
+        """Which activations of this hookpoint are harvested while SAEs are trained on them."""
+        return None if self.settings["stored_tokens"] is None else self._read
+
+    @property
+    def _read(self) -> HarvestConfig:
+        """Which activations of this hookpoint they are trained on."""
         settings = {name: self.settings[name] for name in HARVEST}
         return HarvestConfig(hookpoint=(self.hookpoint,), **settings)
 
@@ -71,6 +82,11 @@ class Configuration:
             ValueError, TypeError: the message names the factor.
         """
         (hookpoint,) = self.harvest.hookpoint  # the harvest's settings check themselves
+        if self.streamed is not None and self.harvest.tokens >= self.streamed.tokens:
+            raise ValueError(
+                f"stored_tokens: expected fewer than the {self.streamed.tokens:,} tokens, "
+                f"got {self.harvest.tokens:,}; without it, all are stored"
+            )
         if any(letter in hookpoint for letter in "*?["):
             raise ValueError(f"hookpoint: expected one module, got the pattern {self.hookpoint}")
         if self.settings["num_latents"]:

@@ -17,17 +17,25 @@ _SHAPE = ("num_latents", "expansion_factor", "k", "normalize_decoder", "prefixes
 SHAPE = {name: kind for name, kind in get_type_hints(SAEConfig).items() if name in _SHAPE}
 SHAPE |= {"architecture": get_type_hints(SAEConfig)["activation"]}
 
-KINDS: dict[str, Any] = {"hookpoint": str, **HARVEST, **SHAPE, **TRAINING}
+KINDS: dict[str, Any] = {
+    "hookpoint": str,
+    "stored_tokens": int | None,
+    **HARVEST,
+    **SHAPE,
+    **TRAINING,
+}
 """The type of each factor."""
 
 STREAM = (
-    *HARVEST, "batch_size", "epochs", "shuffle_seed", "save_every", "log_every", "device",
+    *HARVEST, "stored_tokens", "batch_size", "epochs", "shuffle_seed", "save_every", "log_every",
+    "device",
 )  # fmt: skip
 """SAEs that agree in these are trained on one stream of activations."""
 
 DEFAULTS: dict[str, Any] = {
     "hookpoint": HarvestConfig().hookpoint[0],
     "architecture": "topk",
+    "stored_tokens": None,
     **{
         field.name: field.default
         for kind in (HarvestConfig, SAEConfig, TrainConfig)

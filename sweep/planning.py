@@ -2,18 +2,18 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..common.memory import check_memory
 from ..common.units import format_bytes
 from ..matching import match_memory
 from ..matching.probe import predicted_seconds
-from ..sae.activations import open_activations
+from ..sae.activations import HarvestPart, open_activations
 from ..sae.activations.disk import row_bytes
 from .probe import probe_encoding, probe_harvest, probe_training
 from .running import Sweep
-from .tasks import Fire, Harvest, Match, Train
+from .tasks import Fire, Match, Train
 
 _SAVED = 4
 """Numbers on the disk for each weight: the SAE's, and the checkpoint's with its two moments."""
@@ -90,7 +90,7 @@ def plan(sweep: Sweep) -> Plan:
     """
     planner = _Planner(sweep)
     kinds = [
-        planner.harvests([task for task in sweep.tasks if isinstance(task, Harvest)]),
+        planner.harvests([task for task in sweep.tasks if isinstance(task, HarvestPart)]),
         planner.trainings([task for task in sweep.tasks if isinstance(task, Train)]),
         planner.counts([task for task in sweep.tasks if isinstance(task, Fire)]),
         planner.matches([task for task in sweep.tasks if isinstance(task, Match)]),
@@ -104,13 +104,13 @@ class _Planner:
     def __init__(self, sweep: Sweep) -> None:
         self._widths: dict[Path, int] = {}
         """By store."""
-        self._probes: dict[str, tuple[float, int]] = {}
-        """Seconds of a token and bytes of all its activations, by the harvest's name."""
-        for task in sweep.every:
-            if isinstance(task, Harvest):
-                self._learn_widths(task)
+        self._probes: dict[HarvestPart, tuple[float, int]] = {}
+        """Seconds of a token and bytes of all its activations, by the whole harvest."""
+        parts = [task for task in sweep.every if isinstance(task, HarvestPart)]
+        for whole in dict.fromkeys(map(_whole, parts)):
+            self._learn_widths(whole)
 
-    def _learn_widths(self, task: Harvest) -> None:
+    def _learn_widths(self, task: HarvestPart) -> None:
         if task.is_done():
             for name in task.config.hookpoint:
                 self._widths[task.folder / name] = open_activations(task.folder / name).d_in
@@ -118,15 +118,15 @@ class _Planner:
         probe = probe_harvest(task.config)
         self._widths |= {task.folder / name: width for name, width in probe.widths.items()}
         row = sum(row_bytes(width, probe.itemsize) for width in probe.widths.values())
-        self._probes[task.name] = probe.seconds_per_token, row
+        self._probes[task] = probe.seconds_per_token, row
 
-    def harvests(self, tasks: Sequence[Harvest]) -> Kind:
+    def harvests(self, tasks: Sequence[HarvestPart]) -> Kind:
         """Return what is left to harvest."""
         kind = Kind("harvest", len(tasks))
         for task in tasks:
-            if task.name in self._probes:
-                seconds, row = self._probes[task.name]
-                tokens = task.config.tokens
+            if _whole(task) in self._probes and not task.is_done():
+                seconds, row = self._probes[_whole(task)]
+                tokens = -(-task.config.tokens // task.shard[1])
                 kind.add(tokens=tokens, disk=tokens * row, memory=0, seconds=seconds * tokens)
         return kind
 
@@ -137,15 +137,20 @@ class _Planner:
             if task.is_done():
                 continue
             jobs = task.jobs(self._widths_of(task))
-            config, tokens = jobs[0].config, task.configurations[0].harvest.tokens
+            config, streamed = jobs[0].config, task.configurations[0].streamed
+            tokens = (streamed or task.configurations[0].harvest).tokens
             steps = tokens // config.batch_size * config.epochs
             probe = probe_training(jobs)
+            seconds = steps * probe.seconds_per_step
+            if streamed is not None:  # predicted as if the harvest took turns with the training
+                every = replace(streamed, hookpoint=tuple({job.hookpoint for job in jobs}))
+                seconds += tokens * config.epochs * probe_harvest(every).seconds_per_token
             weights = sum(2 * job.sae.num_latents * job.sae.d_in for job in jobs)
             kind.add(
                 tokens=steps * config.batch_size,
                 disk=_SAVED * 4 * weights,
                 memory=probe.memory,
-                seconds=steps * probe.seconds_per_step,
+                seconds=seconds,
             )
         return kind
 
@@ -187,3 +192,8 @@ class _Planner:
     def _widths_of(self, task: Train) -> dict[str, int]:
         names = dict.fromkeys(each.hookpoint for each in task.configurations)
         return {name: self._widths[task.activations / name] for name in names}
+
+
+def _whole(part: HarvestPart) -> HarvestPart:
+    """Return the harvest that a part is of, as one task."""
+    return replace(part, shard=(1, 1))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ..common.running import why_failed
 from ..matching.criteria.series import FACTORS
 from ..matching.figures import draw
 from ..matching.report import render
@@ -46,7 +47,7 @@ def finish(sweep: Sweep, say: Callable[[str], None]) -> Path | None:
     if not matched:
         return None
     for group in matched:
-        group.matcher.finish()
+        group.matcher.finish({task.pair: why_failed(sweep.out, task.name) for task in group.tasks})
         if len(group.names) > 2:
             render(group.folder, say=say)
     folders = {group.configuration.folder: group.folder for group in matched}

@@ -13,20 +13,24 @@ several machines can share the folder. The folder of a sweep:
 | ``.failed/`` | why tasks failed, until they succeed |
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from ..common.files import sha256
-from ..common.tasks import Task, Tools
+from ..common.tasks import Need, Task, Tools
 from ..matching import AllSeeds
 from ..matching.match_all import Pair, pairs_of
 from ..sae.activations import (
     ActivationStore,
+    ActivationStream,
+    BatchSource,
     HarvestConfig,
+    HarvestPart,
     StoredBatches,
-    harvest,
+    harvest_tasks,
     open_activations,
 )
 from ..sae.firing import fire, load_firing
@@ -35,31 +39,6 @@ from ..sae.training import Job, train_many
 from ..sae.training.checkpoint import is_finished
 from .configurations import Configuration
 from .grid import Grid, Pairs
-
-
-@dataclass(frozen=True)
-class Harvest:
-    """Activations of one model on one text, at modules that need equally many tokens."""
-
-    config: HarvestConfig
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """Of the task."""
-        return f"harvest {self.folder.name} {' '.join(self.config.hookpoint)}"
-
-    def is_done(self) -> bool:
-        """Return whether every store is complete."""
-        return all(_is_complete(self.folder / name) for name in self.config.hookpoint)
-
-    def waits_for(self) -> str | None:
-        """Wait for nothing."""
-        return None
-
-    def run(self, tools: Tools) -> None:
-        """Harvest what is missing."""
-        harvest(self.config, self.folder, progress=tools.progress, say=tools.say)
 
 
 @dataclass(frozen=True)
@@ -76,7 +55,7 @@ class Train:
         return f"train {self.run_folder.name}"
 
     def stores(self, hookpoint: str | None = None) -> dict[str, ActivationStore]:
-        """Open the activations, of all hookpoints or of one, cut to the stream's tokens."""
+        """Open what is stored, of all hookpoints or of one, cut to what this stream needs of it."""
         names = dict.fromkeys(each.hookpoint for each in self.configurations)
         tokens = self.configurations[0].harvest.tokens
         return {
@@ -119,11 +98,30 @@ class Train:
                 return f"activations of {each.hookpoint}"
         return None
 
+    def need(self) -> Need:
+        """Return the memory of weights, gradients and two moments of all SAEs at once."""
+        return Need(memory=_LIBRARIES + 4 * self.weights())
+
+    def weights(self, hookpoint: str | None = None) -> int:
+        """Return the bytes of the weights of all SAEs, or those of one hookpoint."""
+        widths = {name: store.d_in for name, store in self.stores(hookpoint).items()}
+        return sum(2 * 4 * job.sae.num_latents * job.sae.d_in for job in self.jobs(widths))
+
     def run(self, tools: Tools) -> None:
         """Train, or go on from the checkpoints."""
-        source = StoredBatches(self.stores())
-        jobs = self.jobs(source.widths)
-        train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
+        with self._source(tools) as source:
+            jobs = self.jobs(source.widths)
+            train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
+
+    @contextmanager
+    def _source(self, tools: Tools) -> Iterator[BatchSource]:
+        stores, streamed = self.stores(), self.configurations[0].streamed
+        if streamed is None:
+            yield StoredBatches(stores)
+        else:
+            every = replace(streamed, hookpoint=tuple(stores))
+            with ActivationStream(every, progress=tools.progress, say=tools.say) as stream:
+                yield stream
 
 
 @dataclass(frozen=True)
@@ -163,10 +161,18 @@ class Fire:
         missing = not self.training.is_trained(self.hookpoint)
         return f"SAEs of {self.training.run_folder.name} {self.hookpoint}" if missing else None
 
+    def need(self) -> Need:
+        """Return the memory of all SAEs, each once as it is and once packed."""
+        return Need(memory=_LIBRARIES + 2 * self.training.weights(self.hookpoint))
+
     def run(self, tools: Tools) -> None:
-        """Count, on the activations that the SAEs were trained on."""
+        """Count, on what is stored of the activations that the SAEs were trained on."""
         store = self.training.stores(self.hookpoint)[self.hookpoint]
         fire(self.saes, store, progress=tools.progress, say=tools.say)
+
+
+_LIBRARIES = 2**30
+"""Bytes that a process takes before it has any data, about."""
 
 
 class Group:
@@ -187,6 +193,11 @@ class Group:
         self.kind = pairs
         self._counted: set[int] = set()
         self.pairs = pairs_of(len(self.names), pairs)
+
+    @property
+    def tasks(self) -> "list[Match]":
+        """The tasks to match the pairs."""
+        return [Match(self, pair) for pair in self.pairs]
 
     def is_counted(self, place: int) -> bool:
         """Return whether an SAE has its firing counts; once it has, its files are not read again.
@@ -227,11 +238,13 @@ class Match:
                 return f"firing counts of {self.group.saes[place]}"
         return None
 
+    def need(self) -> Need:
+        """Return the memory of the match, and of the two SAEs."""
+        return self.group.matcher.need(self.pair)
+
     def run(self, tools: Tools) -> None:
         """Match them."""
-        failed = self.group.matcher.match(self.pair, progress=tools.progress)
-        if failed is not None:
-            raise ValueError(failed)
+        self.group.matcher.match(self.pair, progress=tools.progress)
 
 
 def _is_complete(folder: Path) -> bool:
@@ -250,12 +263,13 @@ def _is_counted(sae: Path) -> bool:
     return True
 
 
-def tasks_of(grid: Grid, out: Path) -> tuple[list[list[Task]], list[Group]]:
+def tasks_of(grid: Grid, out: Path, parts: int) -> tuple[list[list[Task]], list[Group]]:
     """Return the tasks of a grid, in the order of the work, and the groups that are matched.
 
     Args:
         grid: what is to be trained.
         out: the sweep's folder.
+        parts: of each harvest, which is too long for one machine.
 
     Returns:
         Harvests, trainings, counts and matches, each a list in a fixed order; and the groups, in
@@ -274,12 +288,13 @@ def tasks_of(grid: Grid, out: Path) -> tuple[list[list[Task]], list[Group]]:
         for hookpoint in dict.fromkeys(each.hookpoint for each in training.configurations)
     ]
     groups = [Group(each, grid.pairs, out) for each in grid.configurations]
-    pairs = [Match(group, pair) for group in groups for pair in group.pairs]
-    return [[*_harvests(grid, out / "activations")], [*trainings], [*counts], [*pairs]], groups
+    pairs = [task for group in groups for task in group.tasks]
+    harvests = _harvests(grid, out / "activations", parts)
+    return [[*harvests], [*trainings], [*counts], [*pairs]], groups
 
 
-def _harvests(grid: Grid, out: Path) -> list[Harvest]:
-    """Return one harvest for the modules of a model and text that need equally many tokens."""
+def _harvests(grid: Grid, out: Path, parts: int) -> list[HarvestPart]:
+    """Return the parts of one harvest for the modules of a text that need equally many tokens."""
     needed: dict[tuple[str, str], HarvestConfig] = {}
     for each in grid.configurations:
         known = needed.get((each.source, each.hookpoint), each.harvest)
@@ -288,6 +303,11 @@ def _harvests(grid: Grid, out: Path) -> list[Harvest]:
     for (source, _), config in needed.items():
         together.setdefault((source, config.tokens), []).append(config)
     return [
-        Harvest(replace(configs[0], hookpoint=tuple(it.hookpoint[0] for it in configs)), out / name)
+        part
         for (name, _), configs in together.items()
+        for part in harvest_tasks(
+            replace(configs[0], hookpoint=tuple(it.hookpoint[0] for it in configs)),
+            out / name,
+            parts,
+        )
     ]

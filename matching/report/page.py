@@ -6,7 +6,7 @@ from typing import Any
 
 from ...common.files import StrPath
 from ...common.progress import Progress
-from ...sae.training.log import LOG
+from ...sae.training.log import LOG, find_run
 from ..figures.pairs import Pair, read_pairs, read_seeds
 from ..match_all import ALL_SUMMARY
 from ..match_files import SUMMARY
@@ -19,7 +19,7 @@ from .overview import CONTENTS, Variables, subject
 from .pair_page import pair_variables
 from .seeds_page import seeds_variables
 from .templates import write_page
-from .training_log import TrainingLog, find_run, read_run_of
+from .training_log import TrainingLog, read_run_of
 from .training_page import render_training
 
 FEWEST_SEEDS = 3  # of figures over seeds

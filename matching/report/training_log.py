@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...sae.training.log import LOG, Record, read_log
+from ...sae.training.log import Record, read_log
 
 Array = NDArray[np.float64]
 
@@ -53,16 +53,6 @@ class TrainingLog:
             return inside[0]
         same = [sae for sae in self.saes if sae.seed == _seed_of(path)]
         return same[0] if len(same) == 1 else None
-
-
-def find_run(sae: Path) -> Path | None:
-    """Return the training run that ``sae`` is a part of, or None.
-
-    That is the nearest folder with a ``log.jsonl``, ``sae`` itself or at most four up, as
-    ``run/<hookpoint>/topk-k32/seed<N>/sae.safetensors`` is.
-    """
-    folders = [sae, *sae.parents][:5]
-    return next((folder for folder in folders if (folder / LOG).is_file()), None)
 
 
 def read_run(run: Path) -> list[TrainingLog]:

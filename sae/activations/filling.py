@@ -1,54 +1,69 @@
 """One hookpoint's store while it is filled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .begun import describe_end
 from .shards import PADDING, Tokens
 from .tokens import stored_positions
 from .writer import StoreWriter
 
 
 class Filling:
-    """The store of one hookpoint, filled shard by shard.
+    """The store of one hookpoint, of which a process makes its own shards.
 
     Args:
         name: the hookpoint.
         folder: the store's.
         settings: for ``meta.json``, which names some of them outside, too.
         bos: the token that is not stored where a sequence begins with it.
-        skip_first: whether the first token after that is left out, too.
+        skip_first: whether the first token after that is left out, too, unless a process that
+            began the store before decided it.
+        own: the numbers of the shards to make.
 
     Attributes:
         name: as given.
+        dtype: that of the model in which the store was begun.
         rows: those of the shards passed so far.
-        made: those on disk and in memory.
+        made: those of its own shards, on disk and in memory.
     """
 
     def __init__(
-        self, name: str, folder: Path, settings: dict[str, Any], bos: int | None, skip_first: bool
+        self,
+        name: str,
+        folder: Path,
+        settings: dict[str, Any],
+        bos: int | None,
+        skip_first: bool,
+        own: Sequence[int],
     ) -> None:
         facts = {fact: settings[fact] for fact in ("model", "hookpoint", "text", "context")}
         facts |= {"bos": bos, "skip_first": skip_first, "settings": settings}
         self.name = name
         self._writer = StoreWriter(folder, facts)
-        self._bos, self._skip_first = bos, skip_first
+        self.dtype: str = self._writer.facts["settings"]["dtype"]
+        self._bos, self._skip_first = bos, bool(self._writer.facts["skip_first"])
+        self._own = own
         self._parts: list[Tensor] = []
         self._places: list[Tensor] = []
+        self._passed = 0
+        self._skipped: Mapping[str, int] = {}
         self.rows = 0
-        self.made = sum(shard["rows"] for shard in self._writer.shards.values())
+        known = self._writer.shards.items()
+        self.made = sum(shard["rows"] for number, shard in known if number in own)
 
     def lacks(self, number: int, digest: str, text: str) -> bool:
-        """Return whether this shard is to be made.
+        """Return whether this shard is to be made here.
 
         Raises:
             ValueError: it is there, but was made of other tokens.
         """
-        if number not in self._writer.shards:
-            return True
+        if not self._writer.has(number):
+            return number in self._own
         if self._writer.shards[number]["ids_sha256"] != digest:
             raise ValueError(
                 f"text {text!r} or the tokenizer is not the one that {self._writer.folder} was "
@@ -69,7 +84,7 @@ class Filling:
             tokens: rows that the store is to have.
         """
         room = tokens - self.rows - sum(map(len, self._parts))
-        places = stored_positions(input_ids, self._bos, self._skip_first).nonzero()[:room]
+        places = self._stored(input_ids).nonzero()[:room]
         self._parts.append(output[places[:, 0], places[:, 1]])
         self._places.append(places)
         self.made += len(places)
@@ -80,19 +95,34 @@ class Filling:
         self._writer.add(number, torch.cat(self._parts), tokens, ids_sha256=digest)
         self._parts, self._places = [], []
 
-    def passed(self, number: int) -> None:
-        """Count the rows of a shard that is there."""
-        self.rows += self._writer.shards[number]["rows"]
+    def passed(self, group: list[Tensor], tokens: int, skipped: Mapping[str, int]) -> None:
+        """Count the rows of a shard, whoever makes it, of ``tokens`` in all.
 
-    def finish(self, tokens: int, skipped: dict[str, int]) -> None:
-        """Declare the store complete.
+        How many rows a shard has depends on its token ids alone.
+        """
+        found = sum(int(self._stored(input_ids).sum()) for input_ids in group)
+        self.rows = min(tokens, self.rows + found)
+        self._passed += 1
+        self._skipped = dict(skipped)
+
+    def end(self, tokens: int, skipped: Mapping[str, int]) -> None:
+        """Note that the text, or so much of it as is wanted, was read to its end.
+
+        Args:
+            tokens: rows that were wanted.
+            skipped: rows of the whole text that were passed over.
 
         Raises:
-            ValueError: it is empty.
+            ValueError: there is nothing to store.
         """
         if not self.rows:
             raise ValueError(f"{self.name}: the text has no token that would be stored")
-        self._writer.finish(text_ended=self.rows < tokens, skipped_rows=skipped)
+        ended = self.rows < tokens
+        facts = {"text_ended": ended, "skipped_rows": dict(skipped) if ended else self._skipped}
+        describe_end(self._writer.folder, self._passed, facts)
+
+    def _stored(self, input_ids: Tensor) -> Tensor:
+        return stored_positions(input_ids, self._bos, self._skip_first)
 
 
 def joined(group: Sequence[Tensor], places: Sequence[Tensor]) -> Tokens:

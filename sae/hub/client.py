@@ -45,7 +45,7 @@ class HubOptions(NamedTuple):
     @property
     def offline(self) -> bool:
         """Whether only the cache answers: by this option or by the client's HF_HUB_OFFLINE."""
-        return self.local_files_only or bool(_hub("constants").HF_HUB_OFFLINE)
+        return self.local_files_only or bool(hub_client("constants").HF_HUB_OFFLINE)
 
 
 def read_snapshot(repo: str, revision: str | None, options: HubOptions) -> Snapshot:
@@ -56,17 +56,19 @@ def read_snapshot(repo: str, revision: str | None, options: HubOptions) -> Snaps
         ImportError: huggingface_hub is not installed.
         OSError: the Hub cannot be reached.
     """
-    hub, revision = _hub(), revision or "main"
+    hub, revision = hub_client(), revision or "main"
     with _told(repo, revision):
         if options.offline:
             folder = hub.snapshot_download(
                 repo, revision=revision, cache_dir=options.cache_dir, local_files_only=True
             )
             return _cached(Path(folder), revision)
-        api = _api(options)
+        api = hub_api(options)
         commit = api.repo_info(repo, revision=revision).sha
         tree = api.list_repo_tree(repo, recursive=True, revision=commit)
-        files = [HubFile(f.path, f.size) for f in tree if isinstance(f, _hub("hf_api").RepoFile)]
+        files = [
+            HubFile(f.path, f.size) for f in tree if isinstance(f, hub_client("hf_api").RepoFile)
+        ]
         return Snapshot(revision, commit, {file.path: file for file in files})
 
 
@@ -83,15 +85,15 @@ def open_part(repo: str, snapshot: Snapshot, file: str, options: HubOptions) -> 
         return cached.open("rb")
     if options.offline:
         raise FileNotFoundError(f"{repo}:{file} is not in the local cache")
-    hub = _hub()
+    hub = hub_client()
     url = hub.hf_hub_url(repo, file, revision=snapshot.commit, endpoint=_endpoint())
-    headers = _hub("utils").build_hf_headers(token=options.token)
+    headers = hub_client("utils").build_hf_headers(token=options.token)
 
     def fetch(start: int, end: int) -> bytes:
         with _told(repo, snapshot.revision):
             part = headers | {"Range": f"bytes={start}-{end - 1}"}
-            response = _hub("utils").get_session().get(url, headers=part)
-            _hub("utils").hf_raise_for_status(response)
+            response = hub_client("utils").get_session().get(url, headers=part)
+            hub_client("utils").hf_raise_for_status(response)
             content = bytes(response.content)
             if len(content) != end - start:
                 raise OSError(
@@ -109,7 +111,9 @@ def is_cached(repo: str, commit: str, file: str, options: HubOptions) -> bool:
 
 
 def _cached_file(repo: str, commit: str, file: str, options: HubOptions) -> Path | None:
-    found = _hub().try_to_load_from_cache(repo, file, revision=commit, cache_dir=options.cache_dir)
+    found = hub_client().try_to_load_from_cache(
+        repo, file, revision=commit, cache_dir=options.cache_dir
+    )
     return Path(found) if isinstance(found, str) else None
 
 
@@ -130,7 +134,7 @@ def download(
     Raises:
         As for `read_snapshot`; OSError: a file cannot be written.
     """
-    hub = _hub()
+    hub = hub_client()
     missing = [file for file in files if not is_cached(repo, snapshot.commit, file, options)]
     total = sum(snapshot.files[file].size for file in missing)
     done = 0
@@ -163,8 +167,12 @@ def download(
     return folder
 
 
-def _hub(module: str = "") -> Any:
-    """Return the client, or one of its modules."""
+def hub_client(module: str = "") -> Any:
+    """Return the client, or one of its modules.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     try:
         return import_module(f"huggingface_hub.{module}".rstrip("."))
     except ImportError as error:
@@ -173,8 +181,9 @@ def _hub(module: str = "") -> Any:
         ) from error
 
 
-def _api(options: HubOptions) -> Any:
-    return _hub().HfApi(endpoint=_endpoint(), token=options.token)
+def hub_api(options: HubOptions) -> Any:
+    """Return what the Hub is asked by, under these options."""
+    return hub_client().HfApi(endpoint=_endpoint(), token=options.token)
 
 
 def _endpoint() -> str | None:
@@ -205,7 +214,7 @@ def _bar(told: Any) -> type:
 @contextmanager
 def _told(repo: str, revision: str) -> Iterator[None]:
     """Turn the client's many errors into one line of ours."""
-    errors = _hub("errors")
+    errors = hub_client("errors")
     where = f"{repo}@{revision}"
     try:
         yield

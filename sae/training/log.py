@@ -56,6 +56,16 @@ def read_log(run: Path) -> dict[str, list[Record]]:
     }
 
 
+def find_run(sae: Path) -> Path | None:
+    """Return the training run that ``sae`` is a part of, or None.
+
+    That is the nearest folder with a ``log.jsonl``, ``sae`` itself or at most four up, as
+    ``run/<hookpoint>/topk-k32/seed<N>/sae.safetensors`` is.
+    """
+    folders = [sae, *sae.parents][:5]
+    return next((folder for folder in folders if (folder / LOG).is_file()), None)
+
+
 class LogWriter:
     """Writes the log of a run; ``sae`` of a line is the SAE's folder in it.
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.cli.main import main
+from twinsae.common import processes
 from twinsae.sae import load_sae
 
 HARVEST = "--tokens 1200 --context 12 --sequences 4"
@@ -88,9 +89,51 @@ def test_runs_share_activations(tmp_path, train, capsys):
     assert same(tmp_path / "a/h.0.mlp/seed0", tmp_path / "b/h.0.mlp/seed0")
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_parts_are_harvested_by_several_commands(tmp_path, train, capsys, shared):
+    def options(name):
+        folder = f" --shared {tmp_path / name}" if shared else ""
+        return f"--hookpoint h.0.mlp --shard-rows 200 --k 4 --dtype float32{folder}"
+
+    assert train("whole", options("one")) == 0
+    capsys.readouterr()
+    assert train("run", f"{options('two')} --shard 2/3") == 0
+    told = capsys.readouterr().out
+    assert "h.0.mlp: 2 of 5 shards are there; parts 1/3 3/3 are left to other jobs" in told
+    assert train("run", f"{options('two')} --shard 1/3") == 0
+    assert train("run", f"{options('two')} --shard 3/3") == 0
+    assert "h.0.mlp: all 1,200 activations are there, in " in capsys.readouterr().out
+    assert not list((tmp_path / "run").rglob("sae*"))
+    assert train("run", options("two")) == 0
+    assert "harvest: " not in capsys.readouterr().out
+    assert same(tmp_path / "whole/h.0.mlp/seed1", tmp_path / "run/h.0.mlp/seed1")
+
+
+def test_activations_are_harvested_on_other_devices(tmp_path, train, capsys, monkeypatch):
+    options = "--hookpoint h.0.mlp --shard-rows 200 --k 4 --dtype float32"
+    assert train("whole", options) == 0
+    monkeypatch.setattr(processes, "devices", lambda number: [""] * number)
+    capsys.readouterr()
+    assert train("run", f"{options} --gpus 2") == 0
+    assert "harvest activations h.0.mlp 2/2" in capsys.readouterr().out
+    stores = [
+        sorted((tmp_path / run / "activations/h.0.mlp").iterdir()) for run in ("whole", "run")
+    ]
+    assert [file.name for file in stores[0]] == [file.name for file in stores[1]]
+    for one, other in zip(*stores, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert same(tmp_path / "whole/h.0.mlp/seed1", tmp_path / "run/h.0.mlp/seed1")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ("--stream --shard 1/2", "shard: it is of a harvest: not with --activations or --stream"),
+        ("--activations TEXT --shard 1/2", "shard: it is of a harvest: not with --activations"),
+        ("--gpus 2 --shard 1/2", "gpus, ray: a harvest into OUT: not with --activations"),
+        ("--gpus 2 --stream", "gpus, ray: a harvest into OUT: not with --activations"),
+        ("--gpus 99", "gpus: expected at most the"),
+        ("--shard 0/2", "--shard: expected i/n with 1 <= i <= n"),
         ("--architecture relu", "sparsity: relu needs a positive number"),
         ("--architecture tpok", "expected one of topk, batch_topk,"),
         ("--target h.0.mlp --hookpoint h.0.mlp", "target: h.0.mlp is the hookpoint itself"),

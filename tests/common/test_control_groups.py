@@ -1,10 +1,10 @@
-"""The memory that control groups leave, from planted files of both versions."""
+"""What control groups leave, from planted files of both versions."""
 
 from pathlib import Path
 
 import pytest
 from twinsae.common import memory
-from twinsae.common.control_groups import memory_left
+from twinsae.common.control_groups import cpu_quota, memory_left
 
 GIB = 2**30
 
@@ -78,3 +78,39 @@ def test_what_is_available_is_within_the_limit(monkeypatch):
     assert memory.available_memory() == 1234
     monkeypatch.setattr(memory, "memory_left", lambda: 2**60)
     assert memory.available_memory() < 2**50
+
+
+def quota(group: Path, **files: str) -> None:
+    group.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (group / f"cpu.{name}").write_text(f"{content}\n")
+
+
+@pytest.fixture
+def cpus(tmp_path):
+    def call(membership: str) -> float | None:
+        (tmp_path / "cgroup").write_text(membership)
+        return cpu_quota(tmp_path / "groups", tmp_path / "cgroup")
+
+    call.mount = tmp_path / "groups"
+    return call
+
+
+def test_the_tightest_quota_decides(cpus):
+    quota(cpus.mount / "pod/container", max="max 100000")
+    quota(cpus.mount / "pod", max="150000 50000")
+    quota(cpus.mount, max="6400000 100000")
+    assert cpus("0::/pod/container\n") == 3
+
+
+def test_the_quota_of_the_first_version(cpus):
+    quota(cpus.mount / "cpu/job/step", cfs_quota_us="-1", cfs_period_us="100000")
+    quota(cpus.mount / "cpu/job", cfs_quota_us="250000", cfs_period_us="100000")
+    quota(cpus.mount / "job", max="100000 100000")  # of another controller's path
+    assert cpus("4:cpu,cpuacct:/job/step\n3:memory:/job\n") == 2.5
+
+
+def test_no_quota(cpus):
+    quota(cpus.mount / "job", max="max 100000")
+    assert cpus("0::/job\n") is None
+    assert cpus("0::/gone\n2:memory:/job\n") is None

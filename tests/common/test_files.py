@@ -108,3 +108,23 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(bytes(range(256)) * 5000)
     assert sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_first_of_two_writers_wins(tmp_path, monkeypatch, links):
+    def link(*_):
+        raise OSError(errno.EPERM, "no hard links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "file"
+    with (
+        atomic_write(path, first_wins=True) as one,
+        atomic_write(tmp_path / "another", first_wins=True) as two,
+    ):
+        one.write_text("first")
+        two.write_text("another")
+    with atomic_write(path, first_wins=True) as temporary:
+        temporary.write_text("second")
+    assert path.read_text() == ("first" if links else "second")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["another", "file"]

@@ -39,7 +39,18 @@ def manual_folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(folder)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    _push_nowhere(monkeypatch)
     return folder
+
+
+def _push_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a push find no repository on the Hub, make it, and send it nothing."""
+    pushing = "twinsae.sae.hub.pushing"
+    for name in (f"{pushing}.check_writable", "twinsae.sae.push.check_writable"):
+        monkeypatch.setattr(name, lambda _repo, _options: None)
+    monkeypatch.setattr(f"{pushing}.read_remote", lambda _repo, _kind, _options: None)
+    for name in ("create", "commit"):
+        monkeypatch.setattr(f"{pushing}.{name}", lambda *_, **__: None)
 
 
 def _save_model(folder: Path) -> None:

@@ -220,7 +220,7 @@ def test_what_is_stale_or_broken_is_matched_again(folders, tmp_path):
     del summary["sides"]["encoder"]
     (out / "s2--s3" / "summary.json").write_text(json.dumps(summary))
     shutil.rmtree(out / "s0--s3")
-    assert len(AllSeeds(folders, out).missing()) == 6
+    assert sum(not task.is_done() for task in AllSeeds(folders, out).tasks()) == 6
     result = match_all(folders, out)
     assert not set(before.values()) & set(files(out).values())
     assert result["pairs"][0]["criteria"]["and"] == 1  # s0 and s1
@@ -361,6 +361,15 @@ def test_shards_share_the_work_and_the_last_one_has_all(folders, tmp_path):
     assert before.items() <= files(out).items()
     for key in ("dictionaries", "only_in_base", "in_exactly", "missing"):
         assert second[key] == whole[key]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+@pytest.mark.parametrize("pairs", ["all", "chain", "to-first"])
+def test_the_union_of_the_shards_is_the_whole(folders, tmp_path, parts, pairs):
+    seeds = AllSeeds(folders, tmp_path, pairs=pairs)
+    shards = [[task.pair for task in seeds.tasks((part, parts))] for part in range(1, parts + 1)]
+    assert sorted(pair for shard in shards for pair in shard) == sorted(seeds.pairs)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
 def test_counts_of_the_paper():

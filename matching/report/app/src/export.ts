@@ -9,8 +9,11 @@ export interface Provenance {
 /** Floats with nine digits give the same float32 back. */
 const number = (value: number) => (Number.isInteger(value) ? value : Number(value.toPrecision(9)));
 const quote = (text: string) => `"${text.replaceAll('"', '""')}"`;
+/** Spreadsheets run what begins like a formula, and labels are other people's words. */
+const asWords = (text: string) => (/^\s*[=+\-@]/.test(text) ? `'${text}` : text);
 
-/** Lines of "# name: value", then a table with a line for each latent; unknown numbers are empty. */
+/** Lines of "# name: value", then a table with a line for each latent; unknown numbers are empty. A label that
+ * begins like a formula gets an apostrophe. */
 export function csv(
   provenance: Provenance,
   columns: readonly Column[],
@@ -21,7 +24,7 @@ export function csv(
   lines.push([...columns.map(({ name }) => name), "label"].join());
   for (const latent of rows) {
     const cells = columns.map(({ values }) => (values[latent] !== values[latent] ? "" : number(values[latent])));
-    lines.push(`${cells.join()},${quote(label(latent).replace(/[\r\n]+/g, " "))}`);
+    lines.push(`${cells.join()},${quote(asWords(label(latent).replace(/[\r\n]+/g, " ")))}`);
   }
   return lines.join("\n") + "\n";
 }

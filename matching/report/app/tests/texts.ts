@@ -144,6 +144,8 @@ test("exports hold float32 exactly, and quote texts", () => {
     '0,0.100000001,"""0"", x"',
     '2,16777216,"""2"", x"',
   ]);
+  const labels = csv({}, [], rows, (i) => ["=1+1", " @a", "-x", "a=b"][i]).trimEnd().split("\n");
+  assert.deepEqual(labels.sort(), [`,"' @a"`, `,"'-x"`, `,"'=1+1"`, ',"a=b"', "label"].sort());
   assert.equal(Math.fround(Number("0.333333343")), Math.fround(1 / 3));
   const { provenance, latents } = JSON.parse(json({ threshold: 0.7 }, columns, rows, (i) => `</script>${i}`));
   assert.deepEqual(provenance, { threshold: 0.7 });
