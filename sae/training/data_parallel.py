@@ -7,9 +7,14 @@ process knows: shares add up to the step of one process, except for roundings.
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
+from ...kernels.topk import linear_above
+from ..config import SAEConfig
 from ..model import SAE
-from .architectures import Losses
+from ..train_config import TrainConfig
+from .architectures import Chosen, Losses
+from .architectures.batch_topk import BatchTopK, above, cut_of, surely_below
 from .jobs import Job
 from .learner import Learner
 from .ranks import Ranks
@@ -23,10 +28,6 @@ def check_data_parallel(jobs: Sequence[Job], world: int) -> None:
         ValueError: the message names the setting.
     """
     for job in jobs:
-        if job.sae.activation == "batch_topk":
-            raise ValueError(
-                "data_parallel: not for batch_topk, whose latents compete over the whole batch"
-            )
         if job.config.optimizer != "adam" or job.config.moments != "float32":
             raise ValueError("data_parallel: only with the optimizer adam and moments in float32")
         if job.sae.num_latents % world:
@@ -57,6 +58,8 @@ class SplitLearner(Learner):
     def __init__(self, job: Job, sae: SAE, total_steps: int, ranks: Ranks) -> None:
         self._ranks = ranks
         super().__init__(job, sae, total_steps)
+        if job.sae.activation == "batch_topk":
+            self.architecture = SplitBatchTopK(job.sae, job.config, ranks)
 
     def new_optimizer(self) -> SplitAdam:
         """Return what moves the rows that are this process' own."""
@@ -75,3 +78,36 @@ class SplitLearner(Learner):
         fvu, *parts = summed[: len(own)].to(losses.fvu.dtype)
         whole = Losses(losses.fired, fvu, dict(zip(losses.parts, parts, strict=True)))
         return whole, self.job.config.batch_size
+
+
+class SplitBatchTopK(BatchTopK):
+    """Latents compete over the whole batch, of which each process has a share.
+
+    All learn the scores of all that may be among the largest, and cut them alike.
+    """
+
+    def __init__(self, sae_config: SAEConfig, config: TrainConfig, ranks: Ranks) -> None:
+        super().__init__(sae_config, config)
+        self._ranks = ranks
+
+    def choose(self, sae: SAE, x: Tensor, stacked: Chosen | None) -> Chosen:
+        """See `BatchTopK`."""
+        chosen = super().choose(sae, x, stacked)
+        kept = [each for each in self._ranks.gather(self.state["smallest"]) if each]
+        self.state["smallest"] = min(kept, default=0.0)
+        return chosen
+
+    def choose_above(self, x: Tensor, weight: Tensor, bias: Tensor, floor: float | None) -> Chosen:
+        """See `BatchTopK`; of equal scores those of earlier tokens, thus processes, win."""
+        number, every = self.k * self.config.batch_size, list[Tensor]()
+        if floor is not None:
+            found = linear_above(x, weight, bias, floor)
+            every = self._ranks.gather(found.values.cpu())
+        if sum(map(len, every)) < number:
+            # Above the lowest floor each process has its share of that number, or more.
+            floors = self._ranks.gather(surely_below(x, weight, bias, self.k * len(x)))
+            found = linear_above(x, weight, bias, min(floors))
+            every = self._ranks.gather(found.values.cpu())
+        last, ties = cut_of(torch.cat(every), number)
+        ties -= sum(int((values == last).sum()) for values in every[: self._ranks.rank])
+        return above(found, last, max(ties, 0), len(weight))

@@ -143,7 +143,7 @@ class SharedLog:
         found.sort(key=lambda record: ("failure" in record, self._places[record["sae"]]))
         if self._ranks.first:
             self._append(found)
-        self._ranks.any()  # it is written
+        self._ranks.any(True)  # all know that it is written
         self.waiting = []
         return found
 

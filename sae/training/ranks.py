@@ -175,7 +175,7 @@ def open_ranks(device: str) -> Iterator[Ranks]:
         yield Ranks()
         return
     if device == "cuda":
-        _take_gpu(int(os.environ["LOCAL_RANK"]))
+        _take_gpu()
     with _talking():
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=PATIENCE)
@@ -183,8 +183,10 @@ def open_ranks(device: str) -> Iterator[Ranks]:
     dist.destroy_process_group()
 
 
-def _take_gpu(number: int) -> None:
-    found = torch.cuda.device_count()
+def _take_gpu() -> None:
+    number, found = int(os.environ.get("LOCAL_RANK", "-1")), torch.cuda.device_count()
+    if number < 0:
+        raise ValueError("device: LOCAL_RANK is not set; start the processes with torchrun")
     if number >= found:
         raise ValueError(
             f"device: process {number} of this machine has no GPU of its own, torch finds {found}: "

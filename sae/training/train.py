@@ -140,8 +140,8 @@ def train_many(
         check_data_parallel(jobs, ranks.world)
     elif len(jobs) < ranks.world:
         raise ValueError(
-            f"data_parallel: {ranks.world} processes are too many for {len(jobs)} SAEs trained by "
-            "one each: start fewer, or let all train each SAE together"
+            f"data_parallel: {ranks.world} processes, but {len(jobs)} SAEs at a time, which one "
+            "process each trains: start fewer, or let all train each SAE together"
         )
     trainer = Trainer(source, Path(run), jobs, start, held_out, ranks, data_parallel)
     trainer.run(progress or silent, stop or (lambda: False), on_log or (lambda _: None))

@@ -33,10 +33,14 @@ class BatchTopK(Selected):
         weight = sae.encoder.weight
         bias = encoder_bias(sae, weight, sae.encoder.bias)
         floor = SLACK * self.state["smallest"]
-        chosen = batch_topk(x, weight, bias, self.k * len(x), floor or None)
+        chosen = self.choose_above(x, weight, bias, floor or None)
         values = chosen.values
         self.state["smallest"] = float(values.amin()) if len(values) else 0.0
         return chosen
+
+    def choose_above(self, x: Tensor, weight: Tensor, bias: Tensor, floor: float | None) -> Chosen:
+        """Return the largest scores of the batch; see `batch_topk`."""
+        return batch_topk(x, weight, bias, self.k * len(x), floor)
 
     def after_step(self, sae: SAE) -> None:
         """Move the threshold towards the smallest score kept; the first is taken whole."""
@@ -68,11 +72,12 @@ def batch_topk(
     """
     found = None if floor is None else linear_above(x, weight, bias, floor)
     if found is None or len(found.values) < number:
-        found = linear_above(x, weight, bias, _surely_below(x, weight, bias, number))
-    return _largest(found, number, len(weight))
+        found = linear_above(x, weight, bias, surely_below(x, weight, bias, number))
+    last, ties = cut_of(found.values, number)
+    return above(found, last, ties, len(weight))
 
 
-def _surely_below(x: Tensor, weight: Tensor, bias: Tensor, number: int) -> float:
+def surely_below(x: Tensor, weight: Tensor, bias: Tensor, number: int) -> float:
     """Return a floor below the ``number`` largest positive scores, or 0.
 
     The one of that rank among some of the scores is not above that among all.
@@ -85,13 +90,23 @@ def _surely_below(x: Tensor, weight: Tensor, bias: Tensor, number: int) -> float
     return float(torch.nextafter(least, torch.full_like(least, -torch.inf)).clamp(min=0))
 
 
-def _largest(found: CSR, number: int, num_latents: int) -> Chosen:
+def cut_of(values: Tensor, number: int) -> tuple[float, int]:
+    """Return above which value, and how many that equal it, the ``number`` largest ones are.
+
+    Without so many values all are above minus infinity.
+    """
+    if len(values) <= number:
+        return -torch.inf, 0
+    last = values.kthvalue(len(values) - number + 1).values
+    return float(last), number - int((values > last).sum())
+
+
+def above(found: CSR, last: float, ties: int, num_latents: int) -> Chosen:
+    """Return of the scores those above ``last``, and the first ``ties`` that equal it."""
     offsets, indices, values, _ = found
-    if len(values) > number:
-        last = values.kthvalue(len(values) - number + 1).values
+    if last > -torch.inf:
         kept = values > last
-        ties = (values == last).nonzero().squeeze(1)[: number - int(kept.sum())]
-        kept[ties] = True
+        kept[(values == last).nonzero().squeeze(1)[:ties]] = True
         offsets = pad(kept.cumsum(0), (1, 0))[offsets]
         indices, values = indices[kept], values[kept]
     return Chosen(Listed(indices, offsets, num_latents), values)

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 import torch
@@ -12,7 +14,8 @@ from twinsae.sae.activations import StoredBatches, open_activations
 from twinsae.sae.loss import total_variance
 from twinsae.sae.training import Job, train_many
 from twinsae.sae.training.architectures import Batch, architecture
-from twinsae.sae.training.data_parallel import check_data_parallel
+from twinsae.sae.training.architectures.batch_topk import batch_topk
+from twinsae.sae.training.data_parallel import SplitBatchTopK, check_data_parallel, own_tokens
 from twinsae.sae.training.gradients import Gradients, remove_parallel
 from twinsae.sae.training.optimizer import Schedule
 from twinsae.sae.training.stack import EncoderStack
@@ -34,6 +37,7 @@ JOBS = [
     FIRST,
     job("topk", 1, multi_topk=0.1, clip=0.01),
     job("topk", 2, sae={"prefixes": (8, LATENTS)}.items(), precision="bfloat16"),
+    job("batch_topk", aux=0.1),
     job("groupmax"),
     job("relu", sparsity=1.0, input_scale="sqrt_d"),
     job("gated", sparsity=0.2, init="data"),
@@ -156,10 +160,49 @@ def test_a_stopped_run_goes_on_to_the_same_bits_and_one_process_can_go_on_with_i
         assert_close(weights(tmp_path / "one", one), weights(alone, one))
 
 
+class Threads:
+    """Two threads that stand for two processes."""
+
+    def __init__(self, rank, given, barrier):
+        self.rank, self.world = rank, 2
+        self._given, self._barrier = given, barrier
+
+    def gather(self, mine):
+        self._given[self.rank] = mine
+        self._barrier.wait(60)
+        found = [*self._given]
+        self._barrier.wait(60)
+        return found
+
+
+@pytest.mark.parametrize("floor", [None, 0.5, 1.9])  # 1.9 is too high a guess
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_shares_of_a_batch_choose_what_the_whole_batch_does(floor, k):
+    generator = torch.Generator().manual_seed(k)
+    x = torch.randint(-1, 2, (9, 4), generator=generator).float()  # many equal scores
+    weight = torch.randint(-1, 2, (20, 4), generator=generator).float()
+    given, barrier = [None, None], Barrier(2)
+
+    def choose(rank):
+        config = TrainConfig(batch_size=9)
+        kind = SplitBatchTopK(
+            SAEConfig(4, 20, k=k, activation="batch_topk"), config, Threads(rank, given, barrier)
+        )
+        rows = own_tokens(kind._ranks, 9)
+        return kind.choose_above(x[rows], weight, torch.zeros(20), floor)
+
+    with ThreadPoolExecutor(2) as threads:
+        parts = [*threads.map(choose, range(2))]
+    expected = batch_topk(x, weight, torch.zeros(20), k * 9)
+    assert torch.equal(torch.cat([part.values for part in parts]), expected.values)
+    assert torch.equal(torch.cat([part.places.indices for part in parts]), expected.places.indices)
+    counts = torch.cat([part.places.row_offsets.diff() for part in parts])
+    assert torch.equal(counts, expected.places.row_offsets.diff())
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (job("batch_topk"), "not for batch_topk, whose latents compete over the whole batch"),
         (job("topk", optimizer="muon"), "only with the optimizer adam and moments in float32"),
         (job("topk", moments="bfloat16"), "only with the optimizer adam and moments in float32"),
     ],

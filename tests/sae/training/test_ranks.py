@@ -119,7 +119,7 @@ def test_more_processes_than_saes_are_refused(start_training, tmp_path):
     join(start_training("run", JOBS[:1]))
     for rank in range(2):
         told = (tmp_path / f"run/error{rank}").read_text()
-        assert "processes: 2 are too many to train 1 SAEs" in told
+        assert "data_parallel: 2 processes, but 1 SAEs at a time" in told
 
 
 WAIT = """
