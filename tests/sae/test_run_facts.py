@@ -59,11 +59,15 @@ def test_a_run_tells_model_data_shape_and_training(trained, meta):
     assert found.quality.fvu == found.log[-1]["fvu"]
 
 
-def test_paths_become_names_and_are_no_model_of_the_hub(trained, meta):
+def test_paths_become_names_and_are_no_model_of_the_hub(trained, meta, tmp_path, monkeypatch):
     meta(model="/home/me/models/gpt", text="/home/me/private/text.txt")
     found = run_facts(trained / "h.3" / "seed3", Given())
     assert (found.facts["model"], found.facts["text"]) == ("`gpt`", "`text.txt`")
     assert (found.base_model, found.dataset) == (None, None)
+    (tmp_path / "models" / "gpt").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    local = run_facts(trained / "h.3" / "seed3", Given(model="models/gpt"))
+    assert (local.facts["model"], local.base_model) == ("`gpt`", None)
     told = run_facts(trained / "h.3" / "seed3", Given(model="o/other", text="hf:o/new"))
     assert (told.facts["model"], told.base_model, told.dataset) == ("`o/other`", "o/other", "o/new")
 

@@ -108,7 +108,7 @@ def test_several_folders_keep_the_paths_that_tell_them_apart(server, tmp_path):
     assert places == ["a/x/seed0/cfg.json", "a/x/seed1/cfg.json", "b/x/seed0/cfg.json"]
 
 
-def test_a_public_repository_is_only_server_on_purpose(server):
+def test_a_public_repository_is_only_pushed_to_on_purpose(server):
     make(0).push_to_hub(REPO, public=True)
     assert server.private == {REPO: False}
     with pytest.raises(ValueError, match=r"^me/saes is public, so what is pushed would be: allow"):
@@ -224,6 +224,16 @@ def test_many_files_go_in_several_commits_the_card_first(server):
     assert [len(paths) for paths in server.commits[1:]] == [100, 51]
     assert server.commits[1][0] == "README.md"
     assert remote(server, "149.json").read_bytes() == b"149"
+
+
+def test_a_pushed_file_tells_no_path(server, tmp_path):
+    save_sae(make(0), tmp_path / "sae")
+    facts = json.loads((tmp_path / "sae" / "cfg.json").read_text())
+    (tmp_path / "sae" / "cfg.json").write_text(
+        json.dumps(facts | {"start": {"path": "/home/me/a/b"}})
+    )
+    push_to_hub(tmp_path / "sae", REPO)
+    assert json.loads(remote(server, "cfg.json").read_text())["start"] == {"path": "a/b"}
 
 
 def test_paths_become_names():
