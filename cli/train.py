@@ -123,8 +123,6 @@ class Train:
         if self.shard is not None:
             self._harvest_part(self.shard, console)
             return
-        if self.engines.is_parallel:
-            self._harvest_elsewhere(console)
         from ..sae import open_start
         from ..sae.training import open_ranks
         from ..sae.training.device import check_device
@@ -133,6 +131,8 @@ class Train:
 
         check_device(self.training.device)
         with open_ranks(self.training.device) as ranks, ExitStack() as stack:
+            if self.engines.is_parallel:
+                ranks.on_first(lambda: self._harvest_elsewhere(console))
             if ranks.first:
                 view = stack.enter_context(open_training_view(console, self.out, self.log_to))
             else:
