@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,7 @@ class Engines:
         tasks: Sequence[Task],
         folder: Path,
         *,
+        left: int | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Outcome:
         """Run tasks, and show how far they are.
@@ -57,6 +59,7 @@ class Engines:
             console: where their names, their progress and their failures are shown.
             tasks: as `run_tasks` takes them.
             folder: of the tasks, which all processes share.
+            left: how many are not done, to be shown.
             stop: asked now and then.
 
         Raises:
@@ -66,6 +69,7 @@ class Engines:
         from .progress import open_progress, plain_lines
 
         say = plain_lines(console)
+        numbers = count(1)
         with (
             open_progress(console) as progress,
             self._open(Tools(progress, say, stop), folder) as engine,
@@ -73,7 +77,7 @@ class Engines:
 
             def begins(name: str) -> None:
                 progress.forget(all_phases=not self.is_parallel)
-                say(name)
+                say(name if left is None else f"{name} ({next(numbers)} of {left:,})")
 
             def fails(name: str, reason: str) -> None:
                 say(f"{name} failed: {reason}" if self.is_parallel else f"failed: {reason}")

@@ -76,7 +76,7 @@ class MatchAll:
         tasks = seeds.tasks(self.shard or (1, 1), memory_limit=self.memory_limit)
         left = sum(not task.is_done() for task in tasks)
         console.print(f"{left:,} of {len(seeds.pairs):,} pairs to match")
-        failed = self.engines.run(console, tasks, self.out).failed
+        failed = self.engines.run(console, tasks, self.out, left=left).failed
         result = seeds.finish()
         for table in tables(result):
             console.print(table)

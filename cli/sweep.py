@@ -59,7 +59,8 @@ class Sweep:
             return
         found.check()
         with StopRequest(console) as stop:
-            outcome = self.engines.run(console, sweep.tasks, self.out, stop=stop)
+            left = sum(kind.left for kind in found.kinds)
+            outcome = self.engines.run(console, sweep.tasks, self.out, left=left, stop=stop)
         page = finish(sweep, say)
         if page is not None:
             say(f"report: {page}")

@@ -315,8 +315,9 @@ def test_a_process_of_its_own_gives_the_same_and_its_death_is_one_line(
 
 
 TRAINER = """
-import os, sys, time
+import os, signal, sys, time
 from twinsae.sae.activations import ActivationStream, HarvestConfig
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what shells start by &
 model, text = sys.argv[1:]
 config = HarvestConfig(model=model, hookpoint=("h.0",), text=text, tokens=600, context=16)
 stream = ActivationStream(config, block_tokens=100)
@@ -339,7 +340,7 @@ def test_nothing_stays_of_a_trainer_that_is_killed(config: HarvestConfig, sent: 
         try:
             assert not ended(harvester, 0)
             trainer.send_signal(sent)
-            trainer.wait()
+            trainer.wait(30)
             assert ended(harvester, 30)
         finally:
             os.kill(worker, signal.SIGKILL)
