@@ -13,13 +13,13 @@ several machines can share the folder. The folder of a sweep:
 | ``.failed/`` | why tasks failed, until they succeed |
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from ..common.files import sha256
+from ..common.progress import renamed
 from ..common.tasks import Need, Task, Tools
 from ..matching import AllSeeds
 from ..matching.match_all import Pair, pairs_of
@@ -43,7 +43,7 @@ from .grid import Grid, Pairs
 
 @dataclass(frozen=True)
 class Train:
-    """All SAEs that share one pass over the activations."""
+    """All SAEs that are trained on the same tokens, in the same order."""
 
     configurations: tuple[Configuration, ...]
     run_folder: Path
@@ -108,20 +108,24 @@ class Train:
         return sum(2 * 4 * job.sae.num_latents * job.sae.d_in for job in self.jobs(widths))
 
     def run(self, tools: Tools) -> None:
-        """Train, or go on from the checkpoints."""
-        with self._source(tools) as source:
-            jobs = self.jobs(source.widths)
-            train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
+        """Train, or go on from the checkpoints.
 
-    @contextmanager
-    def _source(self, tools: Tools) -> Iterator[BatchSource]:
+        On what is stored, one hookpoint comes after another, because the stores may leave out
+        different tokens; a stream runs the model once for all.
+        """
         stores, streamed = self.stores(), self.configurations[0].streamed
         if streamed is None:
-            yield StoredBatches(stores)
+            for name, store in stores.items():
+                told = renamed(tools.progress, after=f" {name}" if len(stores) > 1 else "")
+                self._train(StoredBatches({name: store}), tools._replace(progress=told))
         else:
             every = replace(streamed, hookpoint=tuple(stores))
             with ActivationStream(every, progress=tools.progress, say=tools.say) as stream:
-                yield stream
+                self._train(stream, tools)
+
+    def _train(self, source: BatchSource, tools: Tools) -> None:
+        jobs = self.jobs(source.widths)
+        train_many(source, self.run_folder, jobs, progress=tools.progress, stop=tools.stop)
 
 
 @dataclass(frozen=True)

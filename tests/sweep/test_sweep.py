@@ -71,6 +71,19 @@ def files_of(folder: Path):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
+def test_hookpoints_of_which_one_leaves_out_first_tokens(tmp_path, grid, monkeypatch):
+    answers = iter([True, False])
+    monkeypatch.setattr("twinsae.sae.activations.plan.is_sink", lambda *_: next(answers))
+    outcome = Sweep(grid, tmp_path).run()
+    assert not outcome.failed
+    assert not outcome.waiting
+    skip = {
+        name: open_activations(tmp_path / "activations/base" / name).meta["skip_first"]
+        for name in ("h.1", "h.0.mlp")
+    }
+    assert sorted(skip.values()) == [False, True]
+
+
 def test_there_is_one_harvest_for_modules_that_need_equally_many_tokens(done):
     names = [task.name for task in done.every if task.name.startswith("harvest")]
     assert names == ["harvest base h.1 h.0.mlp"]
