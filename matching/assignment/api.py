@@ -120,8 +120,8 @@ def centre_prices(
     """Move an assignment's prices away from the edges that are not matched.
 
     Optimal prices are seldom unique, and a solver's are at a corner: many edges have no slack. Here
-    each matched pair in turn shares its weight anew between row and column, in the middle of what
-    the other edges of both allow; four times over all pairs. Prices stay optimal, and those of
+    each matched pair shares its weight anew between row and column, in the middle of what the other
+    edges of both allow; all pairs at once, several times. Prices stay optimal, and those of
     unmatched members 0.
 
     Args:
@@ -140,7 +140,7 @@ def centre_prices(
     row_price, col_price = _own_prices(assignment)
     partner = as_partners(assignment.rows, assignment.cols, (len(row_price), len(col_price)))
     edges = (*as_indices(rows, cols), as_floats("weights", weights))
-    _native.centre_prices(*edges, None, None, partner, row_price, col_price)
+    _native.centre_prices(*edges, None, None, 1, partner, row_price, col_price)
     return replace(assignment, row_price=row_price, col_price=col_price)
 
 
@@ -208,6 +208,7 @@ def _solve(
         None,
         warm=prices is not None,
         bid_limit=bids_per_member * sum(size),
+        threads=1,
         partner=partner,
         row_price=row_price,
         col_price=col_price,

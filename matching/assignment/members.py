@@ -42,6 +42,7 @@ def centred_assignment(
     weights: NDArray[np.float64],
     members: Members,
     prices: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """As `sparse_assignment`, then `centre_prices`, where rows and columns stand for equal members.
 
@@ -51,6 +52,7 @@ def centred_assignment(
         weights: (E,) float64.
         members: how many members each row and each column has; those of rows are not more in all.
         prices: of rows and of columns, to start from.
+        threads: how many share the work, 1 or more. The result does not depend on it.
 
     Returns:
         The partner of each member of a row, as of `largest_matching`; row and column prices.
@@ -63,8 +65,9 @@ def centred_assignment(
     partner = np.empty(members[0].sum(), dtype=np.int64)
     problem = rows, cols, weights, *members
     limit = BIDS_PER_MEMBER * int(sum(side.sum() for side in members))
-    left, _, _ = _native.solve(*problem, prices is not None, limit, partner, row_price, col_price)
+    of_members = partner, row_price, col_price
+    left, _, _ = _native.solve(*problem, prices is not None, limit, threads, *of_members)
     if left:
         raise ValueError(f"{left:,} of the {len(partner):,} latents cannot be matched")
-    _native.centre_prices(*problem, partner, row_price, col_price)
+    _native.centre_prices(*problem, threads, *of_members)
     return partner, row_price, col_price

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from ...common.progress import Progress
 from ..assignment.members import centred_assignment
@@ -120,9 +121,8 @@ def _sides(similarity: Similarity) -> tuple[Side, Side]:
 def _solve(sides: tuple[Side, Side], graph: Graph, start: Prices | None) -> _Solved:
     a, b = sides
     nodes = with_rest(a, b, graph)
-    partner, u, v = centred_assignment(
-        nodes.rows, nodes.cols, nodes.weights, (a.members, b.members), start
-    )
+    edges, members = (nodes.rows, nodes.cols, nodes.weights), (a.members, b.members)
+    partner, u, v = centred_assignment(*edges, members, start, torch.get_num_threads())
     own = partner[: len(a.live)]  # the live rows', who have one member each, as live columns have
     matched = own < len(b.live)
     pairs = a.live[matched], b.live[own[matched]]

@@ -58,6 +58,13 @@ class Graph:
         """Return the same pairs with rows for columns."""
         return sorted_graph(self.shape[::-1], self.cols, self.rows, self.weights)
 
+    def maxima(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the largest weight of each row and of each column, minus infinity for none."""
+        best = np.full(self.shape[0], -np.inf), np.full(self.shape[1], -np.inf)
+        np.maximum.at(best[0], self.rows, self.weights)
+        np.maximum.at(best[1], self.cols, self.weights)
+        return best
+
     def _keys(self) -> NDArray[np.int64]:
         return _keys(self.rows, self.cols, self.shape)
 

@@ -138,12 +138,13 @@ def find_optimum(
         _save(work, state)
     # Pairs outside the graph that were not listed are below u + v - delta.
     inside = state.graph.excess(*prices).max()
+    best = state.graph.maxima()
     return Optimum(
         partner,
         prices,
         _cosines(state.graph, core.members, partner),
-        row_maxima(core.a, core.b, state.graph, state.bounds[0].row),
-        row_maxima(core.b, core.a, state.graph.transposed(), state.bounds[1].col),
+        row_maxima(core.a, core.b, best[0], state.bounds[0].row),
+        row_maxima(core.b, core.a, best[1], state.bounds[1].col),
         max(0.0, float(inside), float(worst)),
     )
 
@@ -198,7 +199,9 @@ def _assign(
         )
         members = members[0], np.append(members[1], members[0])
         start = start and (start[0], np.append(start[1], np.zeros(num_rows)))
-    partner, row_price, col_price = centred_assignment(*edges, members, start)
+    partner, row_price, col_price = centred_assignment(
+        *edges, members, start, torch.get_num_threads()
+    )
     progress("solve", total, total, "latents")
     if not core.optional:
         return partner, (row_price, col_price)

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.progress import silent
-from .graph import Graph
 from .prices import CosineBound, price
 from .selection import Selection
 
@@ -12,7 +11,7 @@ _ROUNDING = 1e-13  # of a cosine
 
 
 def row_maxima(
-    a: Selection, b: Selection, graph: Graph, bound: NDArray[np.float64]
+    a: Selection, b: Selection, listed: NDArray[np.float64], bound: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the largest cosine of each row of ``a`` with any of ``b``, (n_A,).
 
@@ -22,11 +21,10 @@ def row_maxima(
     Args:
         a: n_A rows.
         b: n_B rows.
-        graph: at least one pair of each row.
+        listed: (n_A,) the best of each row's pairs in the graph.
         bound: (n_A,) what no pair outside the graph exceeds.
     """
-    best = np.full(len(a), -np.inf)
-    np.maximum.at(best, graph.rows, graph.weights)
+    best = listed.copy()
     unsure = np.flatnonzero(bound > best)
     part, nothing = Selection(a.stored, a.index[a.place(unsure)]), np.zeros(len(b))
     complete = not len(unsure)

@@ -35,6 +35,8 @@ void expect(bool right, const char* what) {
   std::exit(1);
 }
 
+constexpr int kThreads = 2;
+
 struct Instance {
   std::vector<int32_t> rows, cols;
   std::vector<double> weights;
@@ -44,7 +46,7 @@ struct Instance {
   Graph graph() const {
     check_edges(rows.data(), cols.data(), weights.data(), edges(), num_rows, num_cols);
     return build_graph(rows.data(), cols.data(), weights.data(), edges(),
-                       Members(nullptr, num_rows), Members(nullptr, num_cols));
+                       Members(nullptr, num_rows), Members(nullptr, num_cols), kThreads);
   }
 };
 
@@ -116,14 +118,16 @@ void check(const Instance& instance) {
   std::vector<double> u, v;
   for (const int64_t bids : {int64_t{0}, int64_t{7}, int64_t{1'000'000}}) {
     const bool warm = !u.empty();
-    Solution found = solve(graph, warm ? u.data() : nullptr, warm ? v.data() : nullptr, bids);
+    Solution found =
+        solve(graph, warm ? u.data() : nullptr, warm ? v.data() : nullptr, bids, kThreads);
     expect(found.unmatched == graph.num_rows - matched, "rows left over");
     if (found.unmatched) return;
     check_optimal(graph, found.col_of, found.row_price, found.col_price);
     u = found.row_price;
     v = found.col_price;
     const std::vector<int64_t> partners(found.col_of.begin(), found.col_of.end());
-    centre_prices(graph, transposed(graph), partners.data(), u.data(), v.data());
+    centre_prices(graph, transposed(graph, kThreads), partners.data(), kThreads, u.data(),
+                  v.data());
     check_optimal(graph, found.col_of, u, v);
     if (draw(0, 1)) v.assign(v.size(), static_cast<double>(draw(-9, 9)));  // a worse start
   }
@@ -158,11 +162,11 @@ void check_members(const Instance& few) {
         each.cols.push_back(j);
         each.weights.push_back(few.weights[e]);
       }
-  const Graph graph =
-      build_graph(few.rows.data(), few.cols.data(), few.weights.data(), few.edges(), rows, cols);
+  const Graph graph = build_graph(few.rows.data(), few.cols.data(), few.weights.data(), few.edges(),
+                                  rows, cols, kThreads);
   const Graph whole = each.graph();
   for (const int64_t bids : {int64_t{0}, int64_t{1'000'000}}) {
-    Solution found = solve(graph, nullptr, nullptr, bids);
+    Solution found = solve(graph, nullptr, nullptr, bids, kThreads);
     expect(found.unmatched == rows.count() - matched_at_most(whole), "members left over");
     if (found.unmatched) return;
     std::vector<double> u, v;
@@ -170,8 +174,8 @@ void check_members(const Instance& few) {
     for (int32_t j = 0; j < cols.count(); ++j) v.push_back(found.col_price[cols.whose(j)]);
     check_optimal(whole, found.col_of, u, v);
     const std::vector<int64_t> partners(found.col_of.begin(), found.col_of.end());
-    centre_prices(graph, transposed(graph), partners.data(), found.row_price.data(),
-                  found.col_price.data());
+    centre_prices(graph, transposed(graph, kThreads), partners.data(), kThreads,
+                  found.row_price.data(), found.col_price.data());
     for (int32_t i = 0; i < rows.count(); ++i) u[i] = found.row_price[rows.whose(i)];
     for (int32_t j = 0; j < cols.count(); ++j) v[j] = found.col_price[cols.whose(j)];
     check_optimal(whole, found.col_of, u, v);

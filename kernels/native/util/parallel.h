@@ -29,4 +29,12 @@ void parallel_for(int64_t count, int threads, const Body& body) {
   for (std::thread& other : others) other.join();
 }
 
+// As `parallel_for`, in spans of neighbours: calls body(begin, end) for spans that cover [0, count).
+template <class Body>
+void parallel_spans(int64_t count, int threads, const Body& body) {
+  constexpr int64_t kSpan = 4096;
+  parallel_for((count + kSpan - 1) / kSpan, threads,
+               [&](int64_t span) { body(span * kSpan, std::min(count, (span + 1) * kSpan)); });
+}
+
 }  // namespace twinsae

@@ -26,18 +26,22 @@ struct Bid {
 
 class Auction {
  public:
-  Auction(const Graph& graph, int64_t bid_limit, Matching& matching, double* price)
+  Auction(const Graph& graph, int64_t bid_limit, int threads, Matching& matching, double* price)
       : graph_(graph),
         bid_limit_(bid_limit),
+        threads_(threads),
         matching_(matching),
         price_(price),
         best_(static_cast<size_t>(graph.num_rows)),
         own_weight_(matching.col_of.size()),
+        far_(matching.col_of.size()),
         cheapest_(matching.row_of.size()),
         paid_(matching.row_of.size()) {
-    for (int32_t i = 0; i < graph.num_rows; ++i) look(i);
-    for (int32_t member = 0; member < graph.rows.count(); ++member)
-      if (matching.col_of[member] >= 0) own_weight_[member] = weight_of(member);
+    for_rows(graph_, threads_, [&](int32_t i) {
+      look(i);
+      for (int32_t member = graph.rows.first(i); member < graph.rows.end(i); ++member)
+        if (matching.col_of[member] >= 0) own_weight_[member] = weight_of(member);
+    });
     std::iota(cheapest_.begin(), cheapest_.end(), 0);
   }
 
@@ -108,22 +112,27 @@ class Auction {
 
   // At the start of a phase: the matched rows that could do better by more than eps become free.
   void part_far_pairs(double eps) {
+    for_rows(graph_, threads_, [&](int32_t i) {
+      for (int32_t member = graph_.rows.first(i); member < graph_.rows.end(i); ++member)
+        far_[member] = matching_.col_of[member] >= 0 && is_far(i, member, eps);
+    });
     free_.clear();
     for (int32_t member = graph_.rows.count(); member-- > 0;) {
-      const int32_t taken = matching_.col_of[member];
-      if (taken >= 0) {
-        const int32_t i = graph_.rows.whose(member);
-        const double own = own_weight_[member] - price_[graph_.cols.whose(taken)];
-        Bid bid = from_cache(i);
-        if (bid.value < best_[i].bound && best_[i].bound - own > eps) {
-          look(i);
-          bid = from_cache(i);
-        }
-        if (bid.value - own <= eps) continue;
-        matching_.part(member);
-      }
-      free_.push_back(member);
+      if (far_[member]) matching_.part(member);
+      if (matching_.col_of[member] < 0) free_.push_back(member);
     }
+  }
+
+  // May look at the row's edges anew.
+  bool is_far(int32_t i, int32_t member, double eps) {
+    const int32_t j = graph_.cols.whose(matching_.col_of[member]);
+    const double own = own_weight_[member] - price_[j];
+    Bid bid = from_cache(i);
+    if (bid.value < best_[i].bound && best_[i].bound - own > eps) {
+      look(i);
+      bid = from_cache(i);
+    }
+    return bid.value - own > eps;
   }
 
   // At the start of a phase all members of a column have its price; free ones go first.
@@ -185,10 +194,12 @@ class Auction {
 
   const Graph& graph_;
   const int64_t bid_limit_;
+  const int threads_;
   Matching& matching_;
   double* const price_;
   std::vector<Best> best_;
   std::vector<double> own_weight_;  // of matched members of rows: the weight of their edge
+  std::vector<char> far_;           // by member: whether it could do better elsewhere
   std::vector<int32_t> cheapest_;   // the members of each column, as a heap by what they cost
   std::vector<double> paid_;        // what each member of a column costs, where it has several
   std::vector<int32_t> free_;       // the member freed last bids next
@@ -197,9 +208,9 @@ class Auction {
 
 }  // namespace
 
-int64_t auction(const Graph& graph, Epsilon eps, int64_t bid_limit, Matching& matching,
+int64_t auction(const Graph& graph, Epsilon eps, int64_t bid_limit, int threads, Matching& matching,
                 double* price) {
-  return Auction(graph, bid_limit, matching, price).run(eps);
+  return Auction(graph, bid_limit, threads, matching, price).run(eps);
 }
 
 }  // namespace twinsae

@@ -16,7 +16,7 @@ struct Epsilon {
 // of bids, or -1 when it gave up: after `bid_limit` bids, as it must on a graph without a full
 // matching, or because a price is so large that eps is lost in rounding. Prices and pairs are then
 // left as they are.
-int64_t auction(const Graph& graph, Epsilon eps, int64_t bid_limit, Matching& matching,
+int64_t auction(const Graph& graph, Epsilon eps, int64_t bid_limit, int threads, Matching& matching,
                 double* price);
 
 }  // namespace twinsae

@@ -46,15 +46,9 @@ class Augmenter {
 
   double value(int64_t e) const { return graph_.weight[e] - price_[graph_.col[e]]; }
 
-  double best_value(int32_t i) const {
-    double best = -kInf;
-    for (int64_t e = graph_.start[i]; e < graph_.start[i + 1]; ++e) best = std::max(best, value(e));
-    return best;
-  }
-
   void keep_tight_pairs() {
     for (int32_t i = 0; i < graph_.num_rows; ++i) {
-      const double best = best_value(i);
+      const double best = best_value(graph_, i, price_);
       for (int32_t member = graph_.rows.first(i); member < graph_.rows.end(i); ++member) {
         if (matching_.col_of[member] < 0) continue;
         const int32_t j = graph_.cols.whose(matching_.col_of[member]);
@@ -71,7 +65,7 @@ class Augmenter {
 
   void take_free_columns() {
     for (int32_t i = 0; i < graph_.num_rows; ++i) {
-      const double best = best_value(i);
+      const double best = best_value(graph_, i, price_);
       int64_t e = graph_.start[i];
       for (int32_t member = graph_.rows.first(i); member < graph_.rows.end(i); ++member) {
         if (matching_.col_of[member] >= 0) continue;
@@ -96,7 +90,7 @@ class Augmenter {
     heap_.clear();
     settled_.clear();
     end_ = {kInf, -1};
-    relax(root, root, best_value(graph_.rows.whose(root)), 0.0);
+    relax(root, root, best_value(graph_, graph_.rows.whose(root), price_), 0.0);
     while (!heap_.empty()) {
       const auto [distance, j] = heap_.front();
       std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 namespace twinsae {
 namespace {
 
-constexpr int kSweeps = 4;  // more of them change little
+constexpr int kSweeps = 6;  // more of them change little
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
 // The lowest price that row i can have, were it not for its edge to `partner`.
@@ -19,20 +20,27 @@ double lower_limit(const Graph& graph, int32_t i, int32_t partner, const double*
 
 }  // namespace
 
-void centre_prices(const Graph& graph, const Graph& by_col, const int64_t* col_of,
+void centre_prices(const Graph& graph, const Graph& by_col, const int64_t* col_of, int threads,
                    double* row_price, double* col_price) {
   const double lowest = graph.rows.count() < graph.cols.count() ? 0.0 : -kInf;
+  std::vector<double> moves(static_cast<size_t>(graph.num_rows));
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    for (int32_t i = 0; i < graph.num_rows; ++i) {
+    for_rows(graph, threads, [&](int32_t i) {
       const int32_t j = graph.cols.whose(col_of[graph.rows.first(i)]);
-      if (!graph.rows.lone(i) || !graph.cols.lone(j)) continue;
+      moves[i] = 0;
+      if (!graph.rows.lone(i) || !graph.cols.lone(j)) return;
       const double down = lower_limit(graph, i, j, col_price) - row_price[i];
       const double up = col_price[j] - std::max(lowest, lower_limit(by_col, j, i, row_price));
-      // The row's price may move by `down` <= 0 to `up` >= 0, the column's by the opposite.
-      const double move = (down + up) / 2;
-      if (!(move > -kInf && move < kInf)) continue;
-      row_price[i] += move;
-      col_price[j] = std::max(lowest, col_price[j] - move);  // not below it by rounding
+      // The row's price may move by `down` <= 0 to `up` >= 0, the column's by the opposite. It goes
+      // half of the way: two pairs that limit each other both move, and would pass the middle.
+      const double move = (down + up) / 4;
+      if (move > -kInf && move < kInf) moves[i] = move;
+    });
+    for (int32_t i = 0; i < graph.num_rows; ++i) {
+      if (moves[i] == 0) continue;
+      const int32_t j = graph.cols.whose(col_of[graph.rows.first(i)]);
+      row_price[i] += moves[i];
+      col_price[j] = std::max(lowest, col_price[j] - moves[i]);  // not below it by rounding
     }
   }
 }

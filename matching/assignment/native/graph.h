@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "util/parallel.h"
+
 namespace twinsae {
 
 // Whom the rows, or the columns, stand for: number i for the members first(i) to end(i).
@@ -55,10 +57,21 @@ void check_weights(const double* weights, int64_t count);
 // stays twice: no algorithm here minds, and the larger weight is the one that counts.
 template <class Index>
 Graph build_graph(const Index* rows, const Index* cols, const double* weights, int64_t edges,
-                  Members row_members, Members col_members);
+                  Members row_members, Members col_members, int threads);
 
 // The same edges seen from the columns.
-Graph transposed(const Graph& graph);
+Graph transposed(const Graph& graph, int threads);
+
+// Calls body(i) for each row, on several threads: see `parallel_for`.
+template <class Body>
+void for_rows(const Graph& graph, int threads, const Body& body) {
+  parallel_spans(graph.num_rows, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(static_cast<int32_t>(i));
+  });
+}
+
+// The highest value of a row at the columns' prices: the lowest price that it can have.
+double best_value(const Graph& graph, int32_t i, const double* price);
 
 // Partners of the members of rows and columns; -1: none.
 struct Matching {

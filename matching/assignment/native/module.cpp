@@ -19,6 +19,10 @@ namespace {
 
 constexpr int64_t kMaxSize = int64_t{1} << 30;  // twice that must be an int32_t
 
+void check_threads(int threads) {
+  require(threads >= 1, "threads: expected 1 or more, got " + std::to_string(threads));
+}
+
 // How many members each row and column has, and all of them; null: one each.
 struct Sizes {
   int64_t rows, cols;
@@ -71,13 +75,14 @@ struct Edges {
   }
 
   // Rows of the graph are the smaller side.
-  Graph graph(const double* weights, const Sizes& sizes) const {
+  Graph graph(const double* weights, const Sizes& sizes, int threads) const {
     const int64_t edges = rows.shape[0];
     check_edges(rows.data, cols.data, weights, edges, sizes.rows, sizes.cols);
     Members of_rows(sizes.row_members, sizes.rows), of_cols(sizes.col_members, sizes.cols);
-    return sizes.tall()
-        ? build_graph(cols.data, rows.data, weights, edges, std::move(of_cols), std::move(of_rows))
-        : build_graph(rows.data, cols.data, weights, edges, std::move(of_rows), std::move(of_cols));
+    return sizes.tall() ? build_graph(cols.data, rows.data, weights, edges, std::move(of_cols),
+                                      std::move(of_rows), threads)
+                        : build_graph(rows.data, cols.data, weights, edges, std::move(of_rows),
+                                      std::move(of_cols), threads);
   }
 };
 
@@ -116,18 +121,19 @@ void bind_maximum_matching(const object& rows, const object& cols, int64_t num_r
   partner.expect("partner", {sizes.smaller()});
   with_edges(rows, cols, [&](const auto& edges) {
     py::gil_scoped_release release;
-    const Matching matching = maximum_matching(edges.graph(nullptr, sizes));
+    const Matching matching = maximum_matching(edges.graph(nullptr, sizes, 1));
     std::copy(matching.col_of.begin(), matching.col_of.end(), partner.data);
   });
 }
 
 py::tuple bind_solve(const object& rows, const object& cols, const object& weights,
                      const object& row_members, const object& col_members, bool warm,
-                     int64_t bid_limit, const object& partner_, const object& row_price,
-                     const object& col_price) {
+                     int64_t bid_limit, int threads, const object& partner_,
+                     const object& row_price, const object& col_price) {
   const Problem problem(weights, row_members, col_members, row_price, col_price);
   const auto partner = array<int64_t>(partner_, "partner", 1);
   partner.expect("partner", {problem.sizes.smaller()});
+  check_threads(threads);
   require(bid_limit >= 0, "bid_limit: expected 0 or more, got " + std::to_string(bid_limit));
   Solution solution;
   with_edges(rows, cols, [&](const auto& edges) {
@@ -135,8 +141,8 @@ py::tuple bind_solve(const object& rows, const object& cols, const object& weigh
     py::gil_scoped_release release;
     double* const small = problem.small_price();
     double* const large = problem.large_price();
-    solution = solve(edges.graph(problem.weights.data, problem.sizes), warm ? small : nullptr,
-                     warm ? large : nullptr, bid_limit);
+    solution = solve(edges.graph(problem.weights.data, problem.sizes, threads),
+                     warm ? small : nullptr, warm ? large : nullptr, bid_limit, threads);
     std::copy(solution.col_of.begin(), solution.col_of.end(), partner.data);
     std::copy(solution.row_price.begin(), solution.row_price.end(), small);
     std::copy(solution.col_price.begin(), solution.col_price.end(), large);
@@ -145,8 +151,9 @@ py::tuple bind_solve(const object& rows, const object& cols, const object& weigh
 }
 
 void bind_centre_prices(const object& rows, const object& cols, const object& weights,
-                        const object& row_members, const object& col_members,
+                        const object& row_members, const object& col_members, int threads,
                         const object& partner_, const object& row_price, const object& col_price) {
+  check_threads(threads);
   const Problem problem(weights, row_members, col_members, row_price, col_price);
   const auto partner = array<const int64_t>(partner_, "partner", 1);
   partner.expect("partner", {problem.sizes.smaller()});
@@ -157,8 +164,8 @@ void bind_centre_prices(const object& rows, const object& cols, const object& we
   with_edges(rows, cols, [&](const auto& edges) {
     problem.weights.expect("weights", edges.rows.shape);
     py::gil_scoped_release release;
-    const Graph graph = edges.graph(problem.weights.data, problem.sizes);
-    centre_prices(graph, transposed(graph), partner.data, problem.small_price(),
+    const Graph graph = edges.graph(problem.weights.data, problem.sizes, threads);
+    centre_prices(graph, transposed(graph, threads), partner.data, threads, problem.small_price(),
                   problem.large_price());
   });
 }
@@ -219,7 +226,7 @@ void bind_cheapest_cycles(const object& out_ends, const object& out_costs,
   const CheapEdges leaving = cheap_edges("leaving", out_ends, out_costs, out_unlisted);
   const CheapEdges entering = cheap_edges("entering", in_ends, in_costs, in_unlisted);
   require(entering.nodes == leaving.nodes, "entering: expected as many nodes as leaving");
-  require(threads >= 1, "threads: expected 1 or more, got " + std::to_string(threads));
+  check_threads(threads);
   const auto lower = array<double>(lower_, "lower", 1);
   const auto upper = array<double>(upper_, "upper", 1);
   upper.expect("upper", lower.shape);
@@ -243,12 +250,13 @@ PYBIND11_MODULE(_native, m) {
   m.def("maximum_matching", &bind_maximum_matching, arg("rows"), arg("cols"), arg("num_rows"),
         arg("num_cols"), arg("row_members"), arg("col_members"), arg("partner"));
   m.def("solve", &bind_solve, arg("rows"), arg("cols"), arg("weights"), arg("row_members"),
-        arg("col_members"), arg("warm"), arg("bid_limit"), arg("partner"), arg("row_price"),
-        arg("col_price"),
+        arg("col_members"), arg("warm"), arg("bid_limit"), arg("threads"), arg("partner"),
+        arg("row_price"), arg("col_price"),
         "(members of the smaller side without a partner, bids or -1 where the auction gave up,\n"
         "paths searched). With `warm` the prices are those to start from.");
   m.def("centre_prices", &bind_centre_prices, arg("rows"), arg("cols"), arg("weights"),
-        arg("row_members"), arg("col_members"), arg("partner"), arg("row_price"), arg("col_price"));
+        arg("row_members"), arg("col_members"), arg("threads"), arg("partner"), arg("row_price"),
+        arg("col_price"));
   m.def("solve_dense", &bind_solve_dense, arg("weights"), arg("equal"), arg("partner"),
         arg("col_price"),
         "The assignment of every row of a matrix of no more rows than columns; rows with the same\n"

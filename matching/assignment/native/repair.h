@@ -7,7 +7,7 @@ namespace twinsae {
 // of a few operations (Bellman and Ford's label correction, first in, first out). Such prices prove
 // the matching optimal; where it is not, corrections go round in circles, and it returns false
 // after `limit` columns, with `price` as it was.
-bool repair(const Graph& graph, const Matching& matching, int64_t limit,
+bool repair(const Graph& graph, const Matching& matching, int64_t limit, int threads,
             std::vector<double>& price);
 
 }  // namespace twinsae

@@ -20,14 +20,6 @@ constexpr double kColdEps = 0.03, kWarmEps = 3e-4, kLastEps = 1e-8;
 constexpr double kWarm = 2.0 / 3;
 constexpr int64_t kRepairsPerColumn = 20;  // 1 to 8 are taken, the more the more weights are equal
 
-// The highest value of a row: the lowest price that it can have.
-double best_value(const Graph& graph, int32_t i, const std::vector<double>& price) {
-  double best = -kInf;
-  for (int64_t e = graph.start[i]; e < graph.start[i + 1]; ++e)
-    best = std::max(best, graph.weight[e] - price[graph.col[e]]);
-  return best;
-}
-
 // Prices far beyond the weights would drown them in rounding; a start without them is always right.
 bool usable(const std::vector<double>& price, const Graph& graph) {
   double largest = 0;
@@ -38,15 +30,19 @@ bool usable(const std::vector<double>& price, const Graph& graph) {
 }
 
 // Each row with its best column at these prices, first come, first served. Returns how many.
-int64_t take_best_columns(const Graph& graph, const std::vector<double>& price,
+int64_t take_best_columns(const Graph& graph, const std::vector<double>& price, int threads,
                           Matching& matching) {
+  std::vector<int32_t> best_col(static_cast<size_t>(graph.num_rows));
+  for_rows(graph, threads, [&](int32_t i) {
+    const double best = best_value(graph, i, price.data());
+    int64_t e = graph.start[i];
+    while (graph.weight[e] - price[graph.col[e]] != best) ++e;
+    best_col[i] = graph.col[e];
+  });
   int64_t taken = 0;
   std::vector<int32_t> vacant = graph.cols.firsts();
   for (int32_t i = 0; i < graph.num_rows; ++i) {
-    const double best = best_value(graph, i, price);
-    int64_t e = graph.start[i];
-    while (graph.weight[e] - price[graph.col[e]] != best) ++e;
-    const int32_t j = graph.col[e];
+    const int32_t j = best_col[i];
     for (int32_t member = graph.rows.first(i);
          member < graph.rows.end(i) && vacant[j] < graph.cols.end(j); ++member) {
       matching.pair(member, vacant[j]++);
@@ -57,19 +53,19 @@ int64_t take_best_columns(const Graph& graph, const std::vector<double>& price,
 }
 
 // As many rows as columns. `matching` is a full one; `price` is that to start from, or zero.
-void solve_square(const Graph& graph, bool warm, int64_t bid_limit, Matching matching,
+void solve_square(const Graph& graph, bool warm, int64_t bid_limit, int threads, Matching matching,
                   std::vector<double>& price, Solution& out) {
   Epsilon eps{kColdEps, kLastEps};
   Matching near(graph);
   if (warm && usable(price, graph) &&
-      take_best_columns(graph, price, near) >= kWarm * graph.rows.count()) {
+      take_best_columns(graph, price, threads, near) >= kWarm * graph.rows.count()) {
     matching = std::move(near);
     eps.first = kWarmEps;
   } else {
     std::fill(price.begin(), price.end(), 0.0);
   }
-  out.bids = auction(graph, eps, bid_limit, matching, price.data());
-  if (out.bids < 0 || !repair(graph, matching, kRepairsPerColumn * graph.num_cols, price))
+  out.bids = auction(graph, eps, bid_limit, threads, matching, price.data());
+  if (out.bids < 0 || !repair(graph, matching, kRepairsPerColumn * graph.num_cols, threads, price))
     out.paths = augment(graph, matching, price.data());
   out.col_of = std::move(matching.col_of);
 }
@@ -117,14 +113,14 @@ Matching doubled(const Graph& graph, const Matching& matching) {
 }
 
 // `price` (num_cols) is that to start from, and becomes that of the solution.
-void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_limit,
+void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_limit, int threads,
                      const Matching& matching, std::vector<double>& price, Solution& out) {
   const double shift = *std::max_element(graph.weight.begin(), graph.weight.end());
-  const Graph square = doubled(graph, transposed(graph), shift);
+  const Graph square = doubled(graph, transposed(graph, threads), shift);
   std::vector<double> both = price;
   for (int32_t i = 0; i < graph.num_rows; ++i)
     both.push_back(row_price ? row_price[i] - shift : 0.0);
-  solve_square(square, row_price, bid_limit, doubled(graph, matching), both, out);
+  solve_square(square, row_price, bid_limit, threads, doubled(graph, matching), both, out);
   out.col_of.resize(static_cast<size_t>(graph.rows.count()));
   // The mean of both copies' prices is feasible for the rectangle, as they are for the square, and
   // costs half as much. The edge of weight 0 makes it >= 0, and 0 where unmatched, except for rounding.
@@ -133,7 +129,7 @@ void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_li
     unmatched[j] = graph.cols.end(j) - graph.cols.first(j);
   for (const int32_t taken : out.col_of) --unmatched[graph.cols.whose(taken)];
   for (int32_t j = 0; j < graph.num_cols; ++j) {
-    const double twin = best_value(square, graph.num_rows + j, both);
+    const double twin = best_value(square, graph.num_rows + j, both.data());
     price[j] = unmatched[j] ? 0.0 : std::max(0.0, (both[j] + twin) / 2);
   }
 }
@@ -141,7 +137,7 @@ void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_li
 }  // namespace
 
 Solution solve(const Graph& graph, const double* row_price, const double* col_price,
-               int64_t bid_limit) {
+               int64_t bid_limit, int threads) {
   Solution out;
   Matching matching = maximum_matching(graph);
   out.unmatched = std::count(matching.col_of.begin(), matching.col_of.end(), -1);
@@ -151,12 +147,13 @@ Solution solve(const Graph& graph, const double* row_price, const double* col_pr
   if (graph.rows.count() == 0) {
     std::fill(out.col_price.begin(), out.col_price.end(), 0.0);
   } else if (graph.rows.count() == graph.cols.count()) {
-    solve_square(graph, col_price, bid_limit, std::move(matching), out.col_price, out);
+    solve_square(graph, col_price, bid_limit, threads, std::move(matching), out.col_price, out);
   } else {
-    solve_rectangle(graph, row_price, bid_limit, matching, out.col_price, out);
+    solve_rectangle(graph, row_price, bid_limit, threads, matching, out.col_price, out);
   }
-  for (int32_t i = 0; i < graph.num_rows; ++i)
-    out.row_price.push_back(best_value(graph, i, out.col_price));
+  out.row_price.resize(static_cast<size_t>(graph.num_rows));
+  for_rows(graph, threads,
+           [&](int32_t i) { out.row_price[i] = best_value(graph, i, out.col_price.data()); });
   return out;
 }
 

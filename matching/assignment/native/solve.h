@@ -18,8 +18,9 @@ struct Solution {
 // unmatched. `row_price` and `col_price` are those of a similar problem, or both null.
 //
 // It ends on every input, ties and rounding included. Bids and repairs are counted, and what they
-// leave is done by `augment`, whose steps no weight can multiply.
+// leave is done by `augment`, whose steps no weight can multiply. Threads share the loops over all
+// rows; bids, repairs and paths come one after another. The result does not depend on how many.
 Solution solve(const Graph& graph, const double* row_price, const double* col_price,
-               int64_t bid_limit);
+               int64_t bid_limit, int threads);
 
 }  // namespace twinsae

@@ -19,6 +19,7 @@ from twinsae.matching import (
 )
 from twinsae.matching.assignment import _native
 from twinsae.matching.assignment.api import _solve
+from twinsae.matching.assignment.members import centred_assignment
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, int]
@@ -212,16 +213,35 @@ def test_larger_graphs(cut: Shape, digits: int) -> None:
     assert_best(graph, warm, optimum)
 
 
+@pytest.mark.parametrize("cut", [(9000, 9000), (7000, 9000)])
+def test_any_number_of_threads_gives_the_same_bits(cut: Shape) -> None:
+    whole = planted(9000, 40, seed=5)
+    order = np.random.default_rng(6).permutation(len(whole.rows))  # edges come in any order
+    inside = order[(whole.rows[order] < cut[0]) & (whole.cols[order] < cut[1])]
+    assert len(inside) > 4 * 65536  # so that threads share them
+    edges = whole.rows[inside], whole.cols[inside], whole.weights[inside]
+    members = tuple(np.ones(size, np.int64) for size in cut)
+    alone = centred_assignment(*edges, members, None, 1)
+    for threads in (2, 5):
+        found = centred_assignment(*edges, members, None, threads)
+        for part, other in zip(found, alone, strict=True):
+            assert part.tobytes() == other.tobytes()
+        again = centred_assignment(*edges, members, alone[1:], threads)
+        assert again[0].tobytes() == alone[0].tobytes()
+
+
 def test_the_auction_leaves_no_paths_to_search() -> None:
     """Its rows see all that they could bid for: nothing is left but to correct the prices."""
     rows, cols, weights, shape = planted(2000, 40, seed=1)
     partner, row_price, col_price = np.empty(shape[0], np.int64), *map(np.empty, shape)
     left, bids, paths = _native.solve(
-        rows, cols, weights, None, None, False, 10**6, partner, row_price, col_price
+        rows, cols, weights, None, None, False, 10**6, 1, partner, row_price, col_price
     )
     assert (left, paths) == (0, 0)
     assert 2000 <= bids < 10**6
-    spent = _native.solve(rows, cols, weights, None, None, False, 10, partner, row_price, col_price)
+    spent = _native.solve(
+        rows, cols, weights, None, None, False, 10, 1, partner, row_price, col_price
+    )
     assert spent[1] == -1
     assert spent[2] > 0
 
