@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
+from ..common.packages import need
 from .options import Argument
 from .paths import sae
 
@@ -51,6 +52,7 @@ class Doctor:
     def run(self, console: "Console") -> None:
         """Print the table."""
         if self.kernels:
+            need("--kernels", "triton")
             from .compiled_kernels import kernels_table
 
             table, note = kernels_table()
