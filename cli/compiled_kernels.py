@@ -11,11 +11,7 @@ The page "GPU measurements" of the manual has what an H100 took."""
 
 
 def kernels_table() -> tuple[Table, str]:
-    """Compile the first configuration of each kernel for each GPU; return a table and a note.
-
-    Raises:
-        ImportError: triton is not installed.
-    """
+    """Compile the first configuration of each kernel for each GPU; return a table and a note."""
     columns = ("kernel", "GPU", "registers", "stack", "shared", "instructions", "predicted", "")
     table = Table(*columns, title="Kernels, compiled ahead of time")
     for found in aot.compile_all():

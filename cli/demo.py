@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from ..common.packages import need
 from ..sae import SAEConfig, TrainConfig
 from ..sae.activations import HarvestConfig
 from . import paths
@@ -44,6 +45,7 @@ class Demo:
         """Raise for what is wrong whatever the activations are, before they are harvested."""
         if len(self.seeds) < 2:
             raise ValueError(f"seeds: a match needs at least two, got {len(self.seeds)}")
+        need("twinsae demo", "transformers", "gguf", "accelerate", "jinja2", "matplotlib")
         SAEConfig(d_in=1, num_latents=self.latents, k=self.k)
         self.training()
         paths.check_harvest(HarvestConfig(), self.out / "activations")

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
+from ..common.packages import need
 from .options import Argument
 from .paths import sae
 
@@ -49,18 +50,20 @@ class Doctor:
             sae(given)
 
     def run(self, console: "Console") -> None:
-        """Print the table."""
+        """Print the tables."""
         if self.kernels:
+            need("--kernels", "triton")
             from .compiled_kernels import kernels_table
 
             table, note = kernels_table()
             console.print(table)
             console.print(note)
         else:
-            from .findings import findings_table
+            from .findings import extras_table, findings_table
 
             sizes = read_sizes(self.match[0]) if self.match and len(self.match) == 1 else None
             console.print(findings_table(sizes))
+            console.print(extras_table())
             if self.match and not sizes:
                 self.show_forecast(console, *self.match)
 

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from ..common.packages import need
 from ..common.running import Engine, Here, Outcome, run_tasks
 from ..common.tasks import Task, Tools
 from .options import Argument, positive
@@ -29,6 +30,8 @@ class Engines:
     def __post_init__(self) -> None:
         if self.gpus is not None and self.ray is not None:
             raise ValueError("--gpus, --ray: expected one of them, got both")
+        if self.ray is not None:
+            need("--ray", "ray")
 
     @property
     def workers(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ..common.files import StrPath, atomic_write
 from ..common.progress import Progress
 from ..sae.activations import HarvestConfig
-from ..sae.activations.sources import BUILTIN, locate_model, locate_text
+from ..sae.activations.sources import BUILTIN, check_model, check_text
 from ..sae.names import distinct_names
 from . import paths
 from .options import Argument, positive
@@ -88,8 +88,8 @@ class Evaluate:
                 paths.existing(self.target)
             return
         config = self.harvest
-        locate_model(config.model)
-        locate_text(config.text)
+        check_model(config.model)
+        check_text(config.text)
 
     @property
     def places(self) -> list[StrPath]:

@@ -1,4 +1,4 @@
-"""The table of `twinsae doctor`: what was found on this machine and in this installation."""
+"""The tables of `twinsae doctor`: what was found on this machine and in this installation."""
 
 import os
 import platform
@@ -6,20 +6,13 @@ from importlib import metadata
 
 import torch
 from rich.table import Table
+from rich.text import Text
 
 from ..bench.machine import processor
+from ..common.packages import EXTRAS
 from ..common.units import format_bytes
 
-PACKAGES = (
-    "numpy",
-    "torch",
-    "safetensors",
-    "faiss-cpu",
-    "transformers",
-    "gguf",
-    "datasets",
-    "triton",
-)
+PACKAGES = ("numpy", "torch", "safetensors", "scipy", "huggingface_hub", "triton")
 
 
 def findings_table(match: tuple[int, int] | None) -> Table:
@@ -27,6 +20,16 @@ def findings_table(match: tuple[int, int] | None) -> Table:
     table = Table("what", "found", show_header=False, title="twinsae doctor")
     for what, found in [*findings(), *([] if match is None else match_findings(*match))]:
         table.add_row(what, found)
+    return table
+
+
+def extras_table() -> Table:
+    """Return what each extra is for, and which of its packages are here."""
+    table = Table("extra", "what it is for", "its packages", title="extras")
+    table.caption = Text("to get one, type: pip install 'twinsae[EXTRA]'")
+    for name, extra in EXTRAS.items():
+        found = ", ".join(f"{package} {_version(package)}" for package in extra.packages)
+        table.add_row(name, extra.purpose, found)
     return table
 
 

@@ -32,7 +32,7 @@ def look_at(given: StrPath) -> Input:
 
     Raises:
         ValueError: its sizes or its orientation are not known; or as for `load_dictionary`.
-        FileNotFoundError, ImportError, OSError: as for `load_dictionary` and `find_remote`.
+        FileNotFoundError, OSError: as for `load_dictionary` and `find_remote`.
     """
     if is_name(given):
         options = HubOptions()
@@ -55,7 +55,7 @@ def forecast(a: StrPath, b: StrPath) -> list[tuple[str, str]]:
 
     Raises:
         ValueError: the widths differ; or as for `look_at`.
-        FileNotFoundError, ImportError, OSError: as for `look_at`.
+        FileNotFoundError, OSError: as for `look_at`.
     """
     inputs = [look_at(given) for given in (a, b)]
     one, other = inputs

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ..common.files import StrPath
+from ..common.packages import need
 from ..common.units import parse_bytes
 from ..sae.formats.orientation import Orientation
 from . import paths
@@ -72,6 +73,8 @@ class Match:
 
     def __post_init__(self) -> None:
         """Raise for what is wrong before anything is loaded."""
+        if self.candidates == "faiss":
+            need("candidates: faiss", "faiss-cpu")
         needed = 2 if self.map != "none" else int(self.by == "activations")
         if self.map != "none" and (self.by == "activations" or self.absolute or self.work_dir):
             raise ValueError("map: not together with --by activations, --absolute or --work-dir")

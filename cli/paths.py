@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..common.files import StrPath
 from ..sae.activations import HarvestConfig
-from ..sae.activations.sources import locate_model, locate_text
+from ..sae.activations.sources import check_model, check_text
 from ..sae.formats.layouts import WEIGHT_FILES
 from ..sae.formats.paths import find_saes, no_sae, split_layer, weight_file
 from ..sae.hub.names import HUB, is_name, parse_name
@@ -229,13 +229,13 @@ def shard(text: str) -> Shard:
 
 
 def check_harvest(config: HarvestConfig, stores: Path) -> None:
-    """Raise if a harvest that is to begin in ``stores`` reads a model or a text that is not there.
+    """Raise if a harvest that is to begin in ``stores`` cannot read its model or its text.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: the package with the model is not installed.
+        ImportError: a package is not installed.
     """
     begun = [stores, *(stores / hookpoint for hookpoint in config.hookpoint)]
     if not any((folder / "meta.json").exists() for folder in begun):
-        locate_model(config.model)
-        locate_text(config.text)
+        check_model(config.model)
+        check_text(config.text)

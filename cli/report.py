@@ -68,12 +68,13 @@ class Report:
 
     def run(self, console: "Console") -> None:
         """Write the page and print where it is; serve it if asked to."""
-        from ..matching.report import render
         from .progress import open_progress, plain_lines
 
         say = plain_lines(console)
         page = self.dir / "report" / "index.html"
         if not (self.serve and page.is_file()):
+            from ..matching.report import render
+
             with open_progress(console) as progress:
                 page = render(
                     self.dir,

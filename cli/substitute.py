@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ..sae.activations import HarvestConfig
-from ..sae.activations.sources import BUILTIN, locate_model, locate_text
+from ..sae.activations.sources import BUILTIN, check_model, check_text
 from . import paths
 from .options import Argument, positive
 
@@ -61,8 +61,8 @@ class Substitute:
             raise ValueError(f"seed: expected 0 or more, got {self.seed}")
         config = self.harvest
         if config is not None:
-            locate_model(config.model)
-            locate_text(config.text)
+            check_model(config.model)
+            check_text(config.text)
 
     @property
     def harvest(self) -> HarvestConfig | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from ..common.packages import need
 from . import paths
 from .engines import Engines
 from .options import Argument
@@ -34,6 +35,10 @@ class Sweep:
     """Say which tasks there are and what they take, and run none."""
     engines: Engines = field(default_factory=Engines)
 
+    def __post_init__(self) -> None:
+        if not self.dry_run:
+            need("the report of a sweep", "jinja2", "matplotlib")
+
     def run(self, console: "Console") -> None:
         """Run what is missing, sum up, and draw.
 
@@ -41,7 +46,7 @@ class Sweep:
             ValueError: some tasks failed; all others that could run did.
         """
         from ..sweep import Sweep as Tasks
-        from ..sweep import finish, plan, read_grid
+        from ..sweep import plan, read_grid
         from .progress import plain_lines
         from .stopping import StopRequest
         from .sweep_tables import outcome_table, plan_table
@@ -57,6 +62,8 @@ class Sweep:
         console.print(plan_table(found))
         if self.dry_run:
             return
+        from ..sweep import finish  # here, as a dry run draws nothing
+
         found.check()
         with StopRequest(console) as stop:
             left = sum(kind.left for kind in found.kinds)

@@ -1,6 +1,7 @@
 """The tables that `twinsae sweep` prints: what the tasks take, and what came of them."""
 
 from rich.table import Table
+from rich.text import Text
 
 from ..common.units import format_bytes, format_seconds
 from ..sweep import Outcome, Plan
@@ -31,7 +32,7 @@ def outcome_table(outcome: Outcome) -> Table:
     table.add_column("task", overflow="fold")
     table.add_column("why", overflow="fold")
     for name, reason in outcome.failed.items():
-        table.add_row(name, f"failed: {reason}")
+        table.add_row(name, Text(f"failed: {reason}"))  # it may hold 'twinsae[ray]'
     for name, what in outcome.waiting.items():
         table.add_row(name, f"waits for {what}")
     return table

@@ -13,7 +13,7 @@ from ..sae import SAEConfig, TrainConfig
 from ..sae.activations import HarvestConfig
 from ..sae.activations.config import BLOCK_TOKENS
 from ..sae.log_to import LogTo, check_installed
-from ..sae.train_config import check_settings
+from ..sae.train_config import check_optimizer, check_settings
 from . import paths
 from .engines import Engines
 from .options import Argument
@@ -80,6 +80,7 @@ class Train:
     def __post_init__(self) -> None:
         """Raise for what is wrong whatever the activations are, before they are harvested."""
         check_installed(self.log_to)
+        check_optimizer(self.training)
         if self.start is not None and len(self.training.seeds) > 1:
             raise ValueError(
                 "seeds: with --start all become the same SAE: give one, such as --seeds 0"

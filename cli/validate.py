@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from ..common.packages import need
 from . import paths
 from .options import Argument
 
@@ -24,6 +25,9 @@ class Validate:
 
     dir: Annotated[Path, Argument(paths.existing, metavar="DIR", positional=True)]
     """Folder that `twinsae match`, `twinsae match-all` or `twinsae report` wrote."""
+
+    def __post_init__(self) -> None:
+        need("twinsae validate", "jsonschema")
 
     def run(self, console: "Console") -> int:
         """Check, print, and return the exit code."""

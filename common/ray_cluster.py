@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from .packages import need
 from .processes import throttled
 from .running import attempt
 from .tasks import Task, Tools
@@ -38,15 +39,15 @@ class RayCluster:
         tools: what is told of all tasks; phases have their task's name before them.
 
     Raises:
-        ValueError: Ray is not installed, or no cluster answers at the address.
+        ImportError: Ray is not installed.
+        ValueError: no cluster answers at the address.
     """
 
     def __init__(self, address: str, folder: Path, tools: Tools) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
-        try:
-            import ray
-        except ImportError as error:
-            raise ValueError(f'--ray needs ray: pip install "twinsae[ray]" ({error})') from error
+        need("--ray", "ray")
+        import ray
+
         self._ray = ray
         self._tools = tools
         self._running: dict[Any, Task] = {}

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..common.files import StrPath
 from ..common.memory import MemoryNeed, PeakMemory, check_memory
+from ..common.packages import need
 from ..common.progress import Progress, silent
 from .matching import Matching
 from .rows import Matrix, StoredRows, check_widths
@@ -63,9 +64,10 @@ def match(
 
     Raises:
         TypeError: ``a`` or ``b`` is no tensor or array of these dtypes.
+        ImportError: ``candidates`` is "faiss", which is not installed.
         ValueError: they are empty, not 2-D, of different widths, hold NaN or an infinity, the
             match would take more memory than is allowed, ``m`` or ``candidates`` is not as above,
-            FAISS is not installed, or ``work_dir`` is of another match.
+            or ``work_dir`` is of another match.
         OSError: ``work_dir`` could not be written.
     """
     options = Options(m, candidates, None if work_dir is None else Path(work_dir), memory_limit)
@@ -84,12 +86,19 @@ class Options:
 
 
 def check_feasible(a: StoredRows, b: StoredRows, options: Options) -> None:
-    """Raise ValueError if the two cannot be matched so, or not in the memory allowed."""
+    """Raise unless the two can be matched so, in the memory allowed.
+
+    Raises:
+        ImportError: FAISS is asked for and not installed.
+        ValueError: a width, an option or the memory is wrong.
+    """
     check_widths(a, b)
     if not 1 <= options.m <= MOST_CANDIDATES:
         raise ValueError(f"m: expected 1 to {MOST_CANDIDATES:,}, got {options.m}")
     if options.candidates not in ("scan", "faiss"):
         raise ValueError(f"candidates: expected 'scan' or 'faiss', got {options.candidates!r}")
+    if options.candidates == "faiss":
+        need("candidates: faiss", "faiss-gpu-cu12" if a.matrix.is_cuda else "faiss-cpu")
     what = f"matching {a.num_latents:,} x {b.num_latents:,} latents of width {a.d_in:,}"
     needed = _memory(a.num_latents, b.num_latents, a.d_in, options)
     check_memory(what, needed.host, options.memory_limit)

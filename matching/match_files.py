@@ -93,7 +93,6 @@ def match_files(
 
     Raises:
         FileNotFoundError: an input does not exist.
-        ImportError: a name needs huggingface_hub, which is not installed.
         ValueError, TypeError: an input lacks a side or is no dictionary, the two have different
             widths, ``sides`` is not as above, or `match` refuses them.
         OSError: the result or the work folder could not be written, or the Hub not be reached.

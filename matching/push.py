@@ -94,7 +94,7 @@ def push_report_to_hub(
 
     Raises:
         FileNotFoundError: there is no report.
-        ValueError, PermissionError, OSError, ImportError: as for `sae.push.push_to_hub`.
+        ValueError, PermissionError, OSError: as for `sae.push.push_to_hub`.
     """
     report, options = find_report(Path(folder)), HubOptions(token=token)
     if report is None:

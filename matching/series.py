@@ -16,6 +16,7 @@ from ..sae.training.log import find_run
 from .criteria.series import COLUMNS, FACTORS, Row, factors_of, grouped, joined, mixed, series_row
 from .match_files import SUMMARY
 from .match_folder import read_summary
+from .report.training_log import read_run
 
 SERIES_FORMAT = "twinsae-series/1"
 
@@ -171,8 +172,6 @@ def _settings(path: Path, facts: Mapping[str, Any]) -> Known:
 
 def _training(path: Path) -> Known:
     """Return what the log of a training run says of the SAE, if it lies in one and is logged."""
-    from .report.training_log import read_run  # here, as the report loads its pages
-
     run = find_run(path)
     if run is None:
         return {}

@@ -99,7 +99,7 @@ def list_saes(place: StrPath, options: HubOptions | None = None) -> Iterator[Lis
     Raises:
         FileNotFoundError: there is no such folder or repository, or no SAE in it.
         ValueError: the name is wrong.
-        ImportError, OSError: as for `hub.find_remote`.
+        OSError: as for `hub.find_remote`.
     """
     tree: Tree
     if is_name(place):

@@ -9,11 +9,11 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..common.files import atomic_write
+from ..common.packages import is_installed, need
 
 LogTo = Literal["tensorboard", "wandb"]
 
@@ -23,7 +23,7 @@ _PACKAGES: dict[LogTo, tuple[str, ...]] = {
     "tensorboard": ("tensorboard", "tensorboardX"),
     "wandb": ("wandb",),
 }
-"""Any one of them will do."""
+"""Any one of them will do; the first is what a user is told to install."""
 _SENT = "sent.json"
 _HELD_OUT = "held_out_"
 _NO_VALUES = ("step", "sae", "hookpoint", "seed")
@@ -177,10 +177,6 @@ _OPEN: dict[LogTo, Callable[[Path, str], Sink]] = {"tensorboard": _TensorBoard, 
 
 
 def _package(name: LogTo) -> str:
-    for package in _PACKAGES[name]:
-        spec = find_spec(package)
-        # A mere folder of that name, such as wandb makes, has no origin.
-        if spec is not None and spec.origin is not None:
-            return package
-    wanted = " or ".join(_PACKAGES[name])
-    raise ModuleNotFoundError(f"log_to: {name} needs a package: pip install {wanted}")
+    package = next(filter(is_installed, _PACKAGES[name]), _PACKAGES[name][0])
+    need(f"log_to: {name}", package)
+    return package

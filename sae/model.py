@@ -117,7 +117,6 @@ class SAE(nn.Module):
         Raises:
             FileNotFoundError: there is no such folder, repository or SAE, or it may not be read.
             OSError: the Hub cannot be reached.
-            ImportError: a repository is asked for, but huggingface_hub is not installed.
             ValueError: as for `load_sae`.
         """
         cache = None if cache_dir is None else str(cache_dir)
@@ -141,7 +140,7 @@ class SAE(nn.Module):
             The address of the repository's page.
 
         Raises:
-            ValueError, PermissionError, OSError, ImportError: as for `sae.push.push_to_hub`.
+            ValueError, PermissionError, OSError: as for `sae.push.push_to_hub`.
         """
         options = HubOptions(token=token)
         card = card_text(Card(repo_id, [CardSAE("", shape_facts(self.config))]))

@@ -70,7 +70,6 @@ def push_to_hub(
             Hub refuses the card.
         PermissionError: there is no token.
         OSError: the Hub cannot be reached, refuses the token, or fails.
-        ImportError: huggingface_hub is not installed.
     """
     options = HubOptions(token=token)
     check_writable(repo_id, options)

@@ -28,7 +28,6 @@ def load_sae(path: StrPath, *, orientation: Orientation | None = None) -> SAE:
         FileNotFoundError: there is nothing of this kind; the message names what is below.
         ValueError: a file is corrupt, or its SAE computes something that ours cannot: the message
             names the setting; or a name is wrong.
-        ImportError: a name needs huggingface_hub, which is not installed.
         OSError: the Hub cannot be reached.
     """
     found = locate(path)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+from ..common.packages import need
 from .config import Activation, SAEConfig, check_choice, check_positive
 
 Device = Literal["cpu", "cuda"]
@@ -153,6 +154,11 @@ _ONLY_OF: dict[str, tuple[Activation, ...]] = {
     "multi_topk": ("topk",),
 }
 """The settings that only some kinds of SAEs know."""
+_LIBRARIES: dict[OptimizerName, tuple[str, ...]] = {
+    "adam8bit": ("bitsandbytes",),
+    "signum": ("schedulefree",),
+}
+"""What optimizers need that are not torch's."""
 
 
 def check_settings(sae: SAEConfig, config: TrainConfig) -> None:
@@ -175,6 +181,15 @@ def check_settings(sae: SAEConfig, config: TrainConfig) -> None:
         )
     if config.multi_topk and sae.prefixes:
         raise ValueError("multi_topk: not together with prefixes")
+
+
+def check_optimizer(config: TrainConfig) -> None:
+    """Raise unless the optimizer's library is installed.
+
+    Raises:
+        ImportError: it is not; the message says how to get it.
+    """
+    need(f"optimizer: {config.optimizer}", *_LIBRARIES.get(config.optimizer, ()))
 
 
 def only_its_own(kind: Activation, config: TrainConfig) -> TrainConfig:

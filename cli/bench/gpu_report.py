@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ...bench.gpu.records import STEPS, Record, read, results, unfinished
 from ...bench.gpu.steps import said
 from ...common.files import atomic_write
+from ...common.packages import need
 from .gpu_expectations import expectations_text
 from .gpu_summary import summary
 from .markdown import markdown_table
@@ -38,6 +39,7 @@ def write_reports(out: Path) -> Report:
     _write(out / JSON, json.dumps({"stages": stages, "steps": steps, "unfinished": cut}, indent=1))
     _write(out / TABLES, tables(steps, cut))
     try:
+        need("a plot", "matplotlib")
         from ...bench.gpu.plot import save_plot
 
         save_plot(steps, out / PLOT)

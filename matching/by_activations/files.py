@@ -80,7 +80,6 @@ def match_activation_files(
 
     Raises:
         FileNotFoundError: an input does not exist.
-        ImportError: a name needs huggingface_hub, which is not installed.
         ValueError: an SAE cannot be read or does not fit the activations, a matching in ``out`` is
             of SAEs of other sizes, or `match_activations` refuses.
         OSError: the result could not be written.

@@ -63,7 +63,7 @@ def match_mapped(
         The summary of the match, with ``map``: what ``map.json`` holds.
 
     Raises:
-        FileNotFoundError, ImportError, TypeError, OSError: as for `match_files`.
+        FileNotFoundError, TypeError, OSError: as for `match_files`.
         ValueError: there are not two stores, they are of different tokens, or an SAE is not of its
             store's width; or as for `match_files`.
     """

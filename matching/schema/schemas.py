@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
+from ...common.packages import need
+
 _SCHEMAS = {"twinsae-match/1": "match-1.json", "twinsae-report/1": "report-1.json"}
 _LONGEST = 200  # letters of a message, which may quote the document
 
@@ -35,12 +37,9 @@ def schema_faults(content: object, format_name: str) -> Iterator[str]:
     Raises:
         ImportError: the package jsonschema is not installed.
     """
-    try:
-        from jsonschema import Draft202012Validator
-    except ImportError as error:
-        raise ImportError(
-            'schemas are checked by jsonschema: pip install "twinsae[validate]"'
-        ) from error
+    need("a check by schemas", "jsonschema")
+    from jsonschema import Draft202012Validator
+
     found = Draft202012Validator(schema(format_name)).iter_errors(content)
     for each in sorted(found, key=lambda one: [str(part) for part in one.absolute_path]):
         place = "".join(

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...common.files import sha256
 from .config import HarvestConfig
 from .rows import is_text_file
-from .sources import BUILTIN, locate_model, locate_text
+from .sources import BUILTIN, is_saved_data_set, locate_model, locate_text
 
 
 def harvest_identity(config: HarvestConfig, **facts: object) -> str:
@@ -25,7 +25,7 @@ def harvest_identity(config: HarvestConfig, **facts: object) -> str:
 
     Raises:
         FileNotFoundError: there is no such model or text.
-        ValueError: the package with the model is not installed.
+        ImportError: the package with the model is not installed.
     """
     settings = asdict(config) | {
         "model": _model_identity(config.model),
@@ -52,8 +52,7 @@ def _text_identity(source: str) -> str:
     if path.is_file():
         return _digest(path.parent, [path])
     files = [file for file in path.rglob("*") if file.is_file()]
-    saved = (path / "state.json").exists() or (path / "dataset_dict.json").exists()
-    return _digest(path, files if saved else filter(is_text_file, files))
+    return _digest(path, files if is_saved_data_set(path) else filter(is_text_file, files))
 
 
 def _digest(folder: Path, files: Iterable[Path]) -> str:

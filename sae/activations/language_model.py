@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...common.errors import first_line
 from .shards import PADDING
-from .sources import locate_model
+from .sources import check_model, locate_model
 
 _WITH_HEAD = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 """How the names of causal models end; names of encoders end in ForMaskedLM, Model and others."""
@@ -46,27 +46,20 @@ def load_model(name: str) -> Any:
 
     Raises:
         OSError: there is no such model, or it cannot be read or downloaded.
-        ValueError: a package is not installed; the message says which and how to get it.
+        ImportError: a package is not installed; the message says which and how to get it.
     """
+    check_model(name)
     where, gguf = locate_model(name)
-    try:
-        import transformers
+    import transformers
 
+    try:
         with _no_bars() if Path(where).exists() else nullcontext():
             loader = transformers.AutoModelForCausalLM if gguf else _loader(where)
             model: Any = loader.from_pretrained(where, **_options(gguf))
-    except ImportError as error:
-        raise _packages_missing(name, error) from error
     except Exception as error:  # a broken file makes transformers raise any kind
         raise OSError(f"model {name!r} cannot be loaded: {first_line(error)}") from error
     model.config.use_cache = False  # nothing is generated, so keys and values are not kept
     return model.eval()
-
-
-def _packages_missing(name: str, error: ImportError) -> ValueError:
-    return ValueError(
-        f'model {name!r} needs more packages: pip install "twinsae[demo]" ({first_line(error)})'
-    )
 
 
 def _options(gguf: str | None) -> dict[str, str]:
@@ -96,16 +89,16 @@ def load_tokenizer(name: str) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: a package is not installed, or the model has no tokenizer.
+        ImportError: a package is not installed; the message says which and how to get it.
+        ValueError: the model has no tokenizer.
     """
+    check_model(name)
     where, gguf = locate_model(name)
-    try:
-        import transformers
+    import transformers
 
+    try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **_options(gguf))
         words = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
-    except ImportError as error:
-        raise _packages_missing(name, error) from error
     except Exception as error:  # transformers raises any kind
         raise ValueError(
             f"model {name!r}: no tokenizer can be loaded: {first_line(error)}"

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from ...common.errors import first_line
-from .packages import datasets, pyarrow
-from .sources import DATASET
+from .sources import DATASET, PARQUET
 
-SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".csv", ".parquet")
+SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".json", ".csv", PARQUET)
 """Files that are read from a folder; all but the last may be compressed, as in ``.jsonl.gz``."""
 
 TEXT = "text"
@@ -34,7 +33,7 @@ def file_rows(path: Path, column: str) -> Iterator[Row]:
     Raises:
         ValueError: it is not what its ending says, not UTF-8, or a row has no such column.
     """
-    if path.suffix == ".parquet":
+    if path.suffix == PARQUET:
         yield from _parquet_rows(path, column)
         return
     rows = {".jsonl": _json_lines, ".json": _json_list, ".csv": _csv_rows}.get(_suffix(path))
@@ -56,11 +55,12 @@ def saved_rows(source: str, path: Path, column: str, split: str) -> Iterator[Row
     """Yield the rows of a folder that ``datasets`` wrote with ``save_to_disk``.
 
     Raises:
-        ValueError: there is no such split or column, or ``datasets`` is not installed.
+        ValueError: there is no such split or column.
     """
-    package = datasets("text from a data set")
-    saved = package.load_from_disk(str(path))
-    if isinstance(saved, package.DatasetDict):
+    import datasets
+
+    saved = datasets.load_from_disk(str(path))
+    if isinstance(saved, datasets.DatasetDict):
         if split not in saved:
             raise ValueError(f"text {source!r} has no split {split!r}, only {list(saved)}")
         saved = saved[split]
@@ -72,12 +72,13 @@ def streamed_rows(source: str, column: str, split: str) -> Iterator[Row]:
     """Yield the rows of ``"hf:NAME"`` or ``"hf:NAME:CONFIG"``, streamed.
 
     Raises:
-        ValueError: ``datasets`` is not installed or cannot open it, or there is no such column.
+        ValueError: ``datasets`` cannot open it, or there is no such column.
     """
-    package = datasets("text from a data set")
+    import datasets
+
     name, _, config = source.removeprefix(DATASET).partition(":")
     try:
-        stream = package.load_dataset(name, config or None, split=split, streaming=True)
+        stream = datasets.load_dataset(name, config or None, split=split, streaming=True)
     except (OSError, ValueError, RuntimeError) as error:
         reason = first_line(error)
         if Path(name).is_file():
@@ -137,10 +138,12 @@ def _csv_rows(file: TextIO, column: str, path: Path) -> Iterator[Row]:
 
 
 def _parquet_rows(path: Path, column: str) -> Iterator[Row]:
-    arrow = pyarrow("text from a .parquet file")
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
     try:
-        file = arrow.parquet.ParquetFile(path)
-    except (OSError, arrow.ArrowInvalid) as error:
+        file = ParquetFile(path)
+    except (OSError, pyarrow.ArrowInvalid) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{path} cannot be read: {reason}") from error
     names = file.schema_arrow.names

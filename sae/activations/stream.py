@@ -14,7 +14,7 @@ from ...common.units import format_bytes
 from .blocks import SLOTS, BlockLayout, block_order
 from .config import BLOCK_TOKENS, HarvestConfig
 from .messages import Job
-from .sources import locate_model, locate_text
+from .sources import check_model, check_text
 from .stream_process import StreamProcess
 
 
@@ -53,6 +53,7 @@ class ActivationStream:
 
     Raises:
         FileNotFoundError: there is no such text, or no such model file.
+        ImportError: a package that reads the model or the text is not installed.
         OSError: the model cannot be loaded, or its process was killed.
         ValueError: as `harvest`, or the blocks take too much memory.
     """
@@ -71,8 +72,8 @@ class ActivationStream:
             raise ValueError(f"block_tokens must be at least 1, got {block_tokens}")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
-        locate_model(config.model)
-        locate_text(config.text)
+        check_model(config.model)
+        check_text(config.text)
         self._job = Job(config, block_tokens, threads or default_threads())
         progress = progress or silent
         progress("model", 0, 1, "model")

@@ -5,7 +5,7 @@ from itertools import chain
 
 from .builtin import builtin_documents
 from .rows import SUFFIXES, Row, file_rows, is_text_file, saved_rows, streamed_rows
-from .sources import BUILTIN, locate_text
+from .sources import BUILTIN, check_text, is_saved_data_set, locate_text
 
 Document = str | list[int]
 """Text, or token ids that somebody else made of it."""
@@ -35,8 +35,9 @@ def documents(source: str, *, column: str = "text", split: str = "train") -> "Do
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: no text in it, not UTF-8, no such column, or a package is not installed or
-            cannot open it. Found in the first document, it is raised at once, not when iterating.
+        ImportError: a package that reads it is not installed.
+        ValueError: no text in it, not UTF-8, no such column, or a package cannot open it. Found in
+            the first document, it is raised at once, not when iterating.
     """
     return Documents(source, _open(source, column, split), column)
 
@@ -92,6 +93,7 @@ def _kind(value: object) -> str:
 
 
 def _open(source: str, column: str, split: str) -> Iterable[Row]:
+    check_text(source)
     path = locate_text(source)
     if source == BUILTIN:
         return ((text, BUILTIN) for text in builtin_documents())
@@ -99,7 +101,7 @@ def _open(source: str, column: str, split: str) -> Iterable[Row]:
         return streamed_rows(source, column, split)
     if path.is_file():
         return file_rows(path, column)
-    if (path / "state.json").exists() or (path / "dataset_dict.json").exists():
+    if is_saved_data_set(path):
         return saved_rows(source, path, column, split)
     files = sorted(file for file in path.rglob("*") if is_text_file(file))
     if not files:

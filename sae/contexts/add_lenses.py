@@ -54,7 +54,7 @@ def _unembedding(name: str, progress: Progress, say: Callable[[str], None]) -> T
     progress("model", 0, 1, "model")
     try:
         model: Any = load_model(name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         say(f"no logit lens: {error}")
         return None
     progress("model", 1, 1, "model")

@@ -47,7 +47,7 @@ def fire(
         The tables, by the SAEs' names.
 
     Raises:
-        FileNotFoundError, ImportError: an SAE does not exist, or cannot be fetched.
+        FileNotFoundError: an SAE does not exist, or cannot be fetched.
         ValueError: an SAE is not a folder and there is no ``out``; an SAE does not fit the
             activations; there are none; an activation or a latent's value is NaN or infinite.
         OSError: a file could not be written.

@@ -210,7 +210,7 @@ def _loading(card: Card) -> list[str]:
     place = f', "{first}"' if first else ""
     load = f'sae = SAE.from_pretrained("{card.repo}"{place})'
     code = f"```python\nfrom twinsae.sae import SAE\n\n{load}\n```"
-    parts = ["## Load", "Install `twinsae[hub]`, then:", code]
+    parts = ["## Load", "Install `twinsae`, then:", code]
     if more:
         names = " ".join(f"hf:{card.repo}:{name}" for name in (first, more[0]))
         parts += ["What two of them share:", f"```sh\ntwinsae match {names} --out match\n```"]

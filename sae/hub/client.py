@@ -53,7 +53,6 @@ def read_snapshot(repo: str, revision: str | None, options: HubOptions) -> Snaps
 
     Raises:
         FileNotFoundError: there is no such repository or revision, or it may not be read.
-        ImportError: huggingface_hub is not installed.
         OSError: the Hub cannot be reached.
     """
     hub, revision = hub_client(), revision or "main"
@@ -77,7 +76,6 @@ def open_part(repo: str, snapshot: Snapshot, file: str, options: HubOptions) -> 
 
     Raises:
         FileNotFoundError: without the network, if the local cache has not got the file.
-        ImportError: huggingface_hub is not installed.
         OSError: when it is read: the Hub cannot be reached, or may not be.
     """
     cached = _cached_file(repo, snapshot.commit, file, options)
@@ -168,17 +166,8 @@ def download(
 
 
 def hub_client(module: str = "") -> Any:
-    """Return the client, or one of its modules.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        return import_module(f"huggingface_hub.{module}".rstrip("."))
-    except ImportError as error:
-        raise ImportError(
-            "the Hugging Face Hub is asked by huggingface_hub: pip install 'twinsae[hub]'"
-        ) from error
+    """Return the client, or one of its modules, which is imported only now: it takes a while."""
+    return import_module(f"huggingface_hub.{module}".rstrip("."))
 
 
 def hub_api(options: HubOptions) -> Any:

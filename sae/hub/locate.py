@@ -68,7 +68,6 @@ def find_remote(name: HubName, options: HubOptions) -> RemoteSAE:
     Raises:
         FileNotFoundError: there is no such repository or SAE; the message names those that are
             there.
-        ImportError: huggingface_hub is not installed.
         OSError: the Hub cannot be reached.
     """
     snapshot = read_snapshot(name.repo, name.revision, options)
@@ -85,7 +84,7 @@ def fetch(remote: RemoteSAE, options: HubOptions, progress: Progress | None = No
     """Download an SAE's files to the Hub's local cache, where they are not there yet.
 
     Raises:
-        FileNotFoundError, ImportError, OSError: as for `find_remote`; or the disk is full.
+        FileNotFoundError, OSError: as for `find_remote`; or the disk is full.
     """
     commit = remote.snapshot.commit
     folder = download(remote.name.repo, remote.snapshot, remote.files, options, progress or silent)
@@ -106,7 +105,7 @@ def locate(
 
     Raises:
         ValueError: the name is wrong.
-        FileNotFoundError, ImportError, OSError: as for `find_remote`. A path is not looked at.
+        FileNotFoundError, OSError: as for `find_remote`. A path is not looked at.
     """
     if isinstance(given, LocatedSAE):
         return given
@@ -128,7 +127,7 @@ def locate_pretrained(
         options: how the Hub is asked.
 
     Raises:
-        FileNotFoundError, ImportError, OSError: as for `find_remote`.
+        FileNotFoundError, OSError: as for `find_remote`.
         ValueError: a name is wrong, or comes with a hookpoint or revision beside its own.
     """
     if is_name(repo_or_dir):

@@ -96,7 +96,6 @@ def prepare(
         ValueError: the repository is public, and ``public`` is not set; or its name is wrong.
         PermissionError: there is no token.
         OSError: as for `upload.commit`.
-        ImportError: huggingface_hub is not installed.
     """
     check_writable(repo, options)
     remote = read_remote(repo, kind, options)

@@ -54,7 +54,6 @@ def check_writable(repo: str, options: HubOptions) -> None:
     Raises:
         ValueError: the repository's name is wrong.
         PermissionError: there is no token.
-        ImportError: huggingface_hub is not installed.
     """
     if not is_repository(repo):
         raise ValueError(f"expected a repository OWNER/NAME, got {repo!r}")

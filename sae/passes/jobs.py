@@ -124,7 +124,7 @@ def plan(
         say: told what had to be assumed of an SAE, in one line.
 
     Raises:
-        FileNotFoundError, ImportError: an SAE does not exist, or cannot be fetched.
+        FileNotFoundError: an SAE does not exist, or cannot be fetched.
         ValueError: there are no SAEs; one is not a folder and there is no ``out``; one does not fit
             the activations.
     """

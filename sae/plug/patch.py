@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
+from ...common.packages import missing
+
 
 class Swap(NamedTuple):
     """One name and what it is to mean."""
@@ -76,7 +78,7 @@ def check_version(package: str, known: str) -> None:
     try:
         found = version(package)
     except PackageNotFoundError as error:
-        raise ImportError(f"{package} is not installed: pip install {package}") from error
+        raise missing("the plug-in", package) from error
     if not found.startswith(f"{known}."):
         raise RuntimeError(
             f"twinsae's plug-in knows {package} {known}.x, but {found} is installed; "

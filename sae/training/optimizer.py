@@ -12,7 +12,7 @@ from ...kernels.grads import LatentGrads
 from ...kernels.update import AdamStep
 from ..loss import squared_norm
 from ..model import SAE
-from ..train_config import TrainConfig
+from ..train_config import TrainConfig, check_optimizer
 from .gradients import Gradients, remove_parallel
 from .latent_adam import MATRICES, LatentAdam
 
@@ -69,10 +69,11 @@ class Optimizer:
     or Muon for matrices, with Adam at a tenth of the rate for vectors, both torch's.
 
     Raises:
-        ImportError: the library is not installed.
+        ImportError: the library is not installed; the message says how to get it.
     """
 
     def __init__(self, sae: SAE, config: TrainConfig) -> None:
+        check_optimizer(config)
         self._sae = sae
         self._config = config
         parameters = dict(sae.named_parameters())
@@ -92,10 +93,10 @@ class Optimizer:
             case "adam":
                 self._parts = [torch.optim.Adam(sae.parameters(), fused=True, **adam)]
             case "adam8bit":
-                bitsandbytes = _library("bitsandbytes", config.optimizer)
+                bitsandbytes: Any = import_module("bitsandbytes")
                 self._parts = [bitsandbytes.optim.Adam8bit(sae.parameters(), **adam)]
             case "signum":
-                library = _library("schedulefree", config.optimizer)
+                library: Any = import_module("schedulefree")
                 base = _SignDescent(sae.parameters())
                 self._averaged = library.ScheduleFreeWrapper(base, momentum=SIGNUM_MOMENTUM)
                 self._averaged.train()
@@ -240,12 +241,3 @@ class _SignDescent(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.add_(parameter.grad.sign(), alpha=-group["lr"])
-
-
-def _library(name: str, optimizer: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"optimizer: {optimizer} needs the package {name}: pip install {name}"
-        ) from error

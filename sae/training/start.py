@@ -45,7 +45,7 @@ def open_start(given: StrPath, *, progress: Progress | None = None) -> Start:
     Raises:
         ValueError: it is not an SAE that can be trained, or holds weights that are not finite; or
             as for `load_sae`.
-        FileNotFoundError, ImportError, OSError: as for `load_sae`.
+        FileNotFoundError, OSError: as for `load_sae`.
     """
     found = locate(given, progress=progress)
     stored = registry.load(found.path, **found.settings)

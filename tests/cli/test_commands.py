@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from twinsae.cli.main import main
+from twinsae.common.packages import EXTRAS
 from twinsae.matching import Certificate
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
 
@@ -302,11 +304,25 @@ def test_doctor_shows_what_the_kernels_compile_to(capsys, monkeypatch):
         assert text in printed
 
 
-def test_doctor_lists_what_is_there(capsys):
+def test_doctor_lists_what_is_there(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["doctor"]) == 0
     shown = capsys.readouterr().out
     assert torch.__version__ in shown
     assert "native kernels" in shown
+    for name, extra in EXTRAS.items():
+        packages = (f"{each} {installed(each) or 'not installed'}" for each in extra.packages)
+        row = next(line for line in shown.splitlines() if line.startswith(f"│ {name} "))
+        assert f"│ {extra.purpose} " in row
+        assert f"│ {', '.join(packages)} " in row
+    assert "pip install 'twinsae[EXTRA]'" in shown
+
+
+def installed(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 @pytest.mark.slow

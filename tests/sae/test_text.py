@@ -177,19 +177,6 @@ def test_a_data_set_that_cannot_be_opened_gives_one_line(tmp_path: Path) -> None
         documents(f"hf:{tmp_path / 'a.parquet'}")
 
 
-def test_without_datasets_the_message_says_what_to_install(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ValueError, match=r'needs datasets: pip install "twinsae\[demo\]"'):
-        documents("hf:anything")
-    path = write_parquet(tmp_path, ["a"])
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ValueError, match=r"a \.parquet file needs pyarrow: pip install"):
-        documents(str(path))
-
-
 TEXTS = ['First, "so".\nSecond line: ü.', None, "two", " \n", "", "three"]
 
 

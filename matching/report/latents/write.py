@@ -96,7 +96,7 @@ def write_browser(
     (out / "static").mkdir(exist_ok=True)
     for name in ("app.js", "app.css"):
         (out / "static" / name).write_bytes(static.joinpath(name).read_bytes())
-    from ..templates import write_template  # here: a bare GPU machine matches without jinja2
+    from ..templates import write_template  # here, as chunks are read without jinja2
 
     variables = {"title": writer.title, "chunks": writer.first_chunks}
     return write_template(out / PAGE, PAGE, variables)

@@ -207,12 +207,6 @@ def test_faiss_leads_to_the_same_matching(make_pair, cosines, assert_optimal):
     np.testing.assert_array_equal(found.cols, match(a, b).cols)
 
 
-def test_a_missing_faiss_is_named_with_its_extra(monkeypatch, make_pair):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ValueError, match=r"needs FAISS: pip install twinsae\[faiss-cpu\]$"):
-        match(*make_pair(5, 5, 2), candidates="faiss")
-
-
 def test_faiss_on_a_gpu_needs_its_build_for_gpus(monkeypatch):
     from twinsae.matching.solver.candidates import _faiss
 

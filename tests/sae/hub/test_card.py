@@ -50,7 +50,7 @@ on 20,000 tokens of `held.txt`. Dead latents are active on none of 60,000 tokens
 
 ## Load
 
-Install `twinsae[hub]`, then:
+Install `twinsae`, then:
 
 ```python
 from twinsae.sae import SAE
@@ -102,7 +102,7 @@ tags:
 
 ## Load
 
-Install `twinsae[hub]`, then:
+Install `twinsae`, then:
 
 ```python
 from twinsae.sae import SAE

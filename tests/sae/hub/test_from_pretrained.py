@@ -4,7 +4,6 @@ import pytest
 import torch
 from twinsae.sae import SAE, SAEConfig, save_sae
 from twinsae.sae.formats.registry import FORMATS
-from twinsae.sae.hub import client
 
 REPO = "EleutherAI/sae-pythia-160m-32k"
 COMMIT = "a" * 40
@@ -64,14 +63,3 @@ def test_what_is_neither_a_path_nor_on_the_hub_is_told(cache):
         SAE.from_pretrained("nobody/nothing", "h.0", cache_dir=cache, local_files_only=True)
     with pytest.raises(FileNotFoundError, match=r"^'not/a/repository' is neither a path nor OWNER"):
         SAE.from_pretrained("not/a/repository", "h.0", cache_dir=cache, local_files_only=True)
-
-
-def test_without_the_client_it_is_named(monkeypatch):
-    def missing(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(client, "import_module", missing)
-    with pytest.raises(
-        ImportError, match=r"is asked by huggingface_hub: pip install 'twinsae\[hub\]"
-    ):
-        SAE.from_pretrained(REPO, "h.0")

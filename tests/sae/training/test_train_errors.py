@@ -1,4 +1,3 @@
-import sys
 from dataclasses import replace
 
 import pytest
@@ -79,10 +78,3 @@ def test_a_diverging_seed_is_told_and_never_saved(activations, tmp_path):
         train(activations, tmp_path, "h", SHAPE, config)
     saved = load_file(tmp_path / "h/seed0/checkpoint.safetensors")
     assert all(tensor.isfinite().all() for tensor in saved.values())
-
-
-def test_a_missing_optimizer_is_named(activations, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    config = replace(CONFIG, optimizer="adam8bit")
-    with pytest.raises(ImportError, match=r"^optimizer: adam8bit needs the package bitsandbytes: "):
-        train(activations, tmp_path / "run", "h", SHAPE, config)
