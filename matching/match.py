@@ -15,7 +15,13 @@ from .solver.alike import many_alike
 from .solver.candidates import MOST_CANDIDATES, Source
 from .solver.classes import equal_rows
 from .solver.on_graph import graph_memory, solve_on_graph
-from .solver.on_matrix import matrix_memory, may_take_matrix, must_take_matrix, solve_on_matrix
+from .solver.on_matrix import (
+    check_extension,
+    matrix_memory,
+    may_take_matrix,
+    must_take_matrix,
+    solve_on_matrix,
+)
 from .solver.solution import Solution
 
 
@@ -67,6 +73,8 @@ def match(
             match would take more memory than is allowed, ``m`` or ``candidates`` is not as above,
             FAISS is not installed, or ``work_dir`` is of another match.
         OSError: ``work_dir`` could not be written.
+        ImportError: there are more than 8,192 x 8,192 pairs, or FAISS is asked for, and the C++
+            extension is missing.
     """
     options = Options(m, candidates, None if work_dir is None else Path(work_dir), memory_limit)
     stored = StoredRows(a, "a", absolute), StoredRows(b, "b", absolute)
@@ -84,13 +92,14 @@ class Options:
 
 
 def check_feasible(a: StoredRows, b: StoredRows, options: Options) -> None:
-    """Raise ValueError if the two cannot be matched so, or not in the memory allowed."""
+    """Raise ValueError or ImportError if they cannot be matched so, or not in that memory."""
     check_widths(a, b)
     if not 1 <= options.m <= MOST_CANDIDATES:
         raise ValueError(f"m: expected 1 to {MOST_CANDIDATES:,}, got {options.m}")
     if options.candidates not in ("scan", "faiss"):
         raise ValueError(f"candidates: expected 'scan' or 'faiss', got {options.candidates!r}")
     what = f"matching {a.num_latents:,} x {b.num_latents:,} latents of width {a.d_in:,}"
+    check_extension(what, a.num_latents, b.num_latents, options.candidates == "scan")
     needed = _memory(a.num_latents, b.num_latents, a.d_in, options)
     check_memory(what, needed.host, options.memory_limit)
 
