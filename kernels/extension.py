@@ -1,22 +1,29 @@
-"""The functions of the C++ extension, which is imported when the first of them is used.
+"""The functions of the C++ extension, and whether there is one.
 
 So everything can be imported, and the other backends work, where the extension was never built.
 Nothing here imports from another folder: a checkout on ``sys.path`` is a package ``kernels`` too.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._native import *  # noqa: F403
 
+# A constant, not a function: `torch.compile` can read it while it traces.
+MISSING: str | None = None
+"""Why the extension cannot be imported; None if it can."""
+try:
+    _native = import_module("._native", __package__)
+except ImportError as error:
+    MISSING = str(error)
+
 
 def __getattr__(name: str) -> Any:
     """Return a function or a constant of `_native`; raise ImportError in one line without it."""
-    try:
-        from . import _native
-    except ImportError as error:
+    if MISSING is not None:
         raise ImportError(
-            f"twinsae.kernels: expected its C++ extension for CPU tensors, got {error}; "
+            f"twinsae.kernels: expected its C++ extension for CPU tensors, got {MISSING}; "
             "to build it, install the package again"
-        ) from error
+        )
     return getattr(_native, name)

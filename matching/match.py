@@ -16,7 +16,13 @@ from .solver.alike import many_alike
 from .solver.candidates import MOST_CANDIDATES, Source
 from .solver.classes import equal_rows
 from .solver.on_graph import graph_memory, solve_on_graph
-from .solver.on_matrix import matrix_memory, may_take_matrix, must_take_matrix, solve_on_matrix
+from .solver.on_matrix import (
+    check_extension,
+    matrix_memory,
+    may_take_matrix,
+    must_take_matrix,
+    solve_on_matrix,
+)
 from .solver.solution import Solution
 
 
@@ -64,11 +70,12 @@ def match(
 
     Raises:
         TypeError: ``a`` or ``b`` is no tensor or array of these dtypes.
-        ImportError: ``candidates`` is "faiss", which is not installed.
         ValueError: they are empty, not 2-D, of different widths, hold NaN or an infinity, the
             match would take more memory than is allowed, ``m`` or ``candidates`` is not as above,
             or ``work_dir`` is of another match.
         OSError: ``work_dir`` could not be written.
+        ImportError: ``candidates`` is "faiss", which is not installed; or there are more than
+            8,192 x 8,192 pairs, or FAISS is asked for, and the C++ extension is missing.
     """
     options = Options(m, candidates, None if work_dir is None else Path(work_dir), memory_limit)
     stored = StoredRows(a, "a", absolute), StoredRows(b, "b", absolute)
@@ -89,7 +96,7 @@ def check_feasible(a: StoredRows, b: StoredRows, options: Options) -> None:
     """Raise unless the two can be matched so, in the memory allowed.
 
     Raises:
-        ImportError: FAISS is asked for and not installed.
+        ImportError: FAISS or the C++ extension is needed and missing.
         ValueError: a width, an option or the memory is wrong.
     """
     check_widths(a, b)
@@ -100,6 +107,7 @@ def check_feasible(a: StoredRows, b: StoredRows, options: Options) -> None:
     if options.candidates == "faiss":
         need("candidates: faiss", "faiss-gpu-cu12" if a.matrix.is_cuda else "faiss-cpu")
     what = f"matching {a.num_latents:,} x {b.num_latents:,} latents of width {a.d_in:,}"
+    check_extension(what, a.num_latents, b.num_latents, options.candidates == "scan")
     needed = _memory(a.num_latents, b.num_latents, a.d_in, options)
     check_memory(what, needed.host, options.memory_limit)
 

@@ -36,7 +36,7 @@ class StoredRows:
 
     Raises:
         TypeError: ``matrix`` is neither a tensor nor an array, or not of one of these dtypes.
-        ValueError: it is not 2-D, is empty, or holds NaN or an infinity.
+        ValueError: it is not 2-D, is empty, is on an MPS device, or holds NaN or an infinity.
     """
 
     scale: Tensor
@@ -87,7 +87,7 @@ class StoredRows:
             (n, D) float32, on the same device.
         """
         out = torch.empty((len(rows), self.d_in), device=self.matrix.device)
-        if not self.on_host:
+        if not self.for_native:
             for block in self._cached_blocks(len(rows)):
                 out[block] = self.unit_wide(rows[block])
             return out
@@ -95,9 +95,9 @@ class StoredRows:
         return out
 
     @property
-    def on_host(self) -> bool:
-        """Whether the rows are in the host's memory, where C++ reads them."""
-        return self.matrix.device.type == "cpu"
+    def for_native(self) -> bool:
+        """Whether C++ reads the rows: it is there, and they are in the host's memory."""
+        return _native.MISSING is None and self.matrix.device.type == "cpu"
 
     def as_native(
         self,
@@ -143,6 +143,14 @@ def check_widths(a: StoredRows, b: StoredRows) -> None:
         )
 
 
+def check_double(name: str, device: torch.device) -> None:
+    """Raise ValueError if there is no float64, in which all cosines are, on the rows' device."""
+    if device.type == "mps":
+        raise ValueError(
+            f"{name} must be on a device that has float64, not on {device}: use .cpu()"
+        )
+
+
 def _as_tensor(matrix: Matrix) -> Tensor:
     """Return the matrix as a tensor of contiguous rows; it shares memory where it can."""
     if isinstance(matrix, Tensor):
@@ -163,6 +171,7 @@ def _check_kind(matrix: Matrix, name: str) -> None:
         known = matrix.dtype.name in _NUMPY_DTYPES
     if not known:
         raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, not {matrix.dtype}")
+    check_double(name, torch.device("cpu") if isinstance(matrix, np.ndarray) else matrix.device)
     if matrix.ndim != 2:
         raise ValueError(
             f"{name} must be 2-D (num_latents, d_in), not of shape {tuple(matrix.shape)}"

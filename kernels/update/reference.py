@@ -6,6 +6,7 @@ It writes the gradient out, and serves float64 and tensors that are not on a CPU
 import torch
 from torch import Tensor
 
+from ..backends import resolve_backend
 from ..exactness import exact_products
 from ..grads.interface import LatentGradsInputs
 from ..grads.ops import latent_grads
@@ -43,7 +44,7 @@ def _gradient(inputs: Gradient, sums: Tensor, fired: Tensor) -> Tensor:
     sums.zero_()
     fired.zero_()
     # Triton's sums are the fastest on its GPUs; elsewhere torch serves.
-    backend = "triton" if weight.is_cuda and weight.dtype != torch.float64 else "reference"
+    backend = resolve_backend("latent_grads", "auto", weight) if weight.is_cuda else "reference"
     for i, term in enumerate(inputs.terms):
         sources = LatentGradsInputs(
             term.indices, weight.shape[0], d_values=term.scales, x=term.rows, dW_enc=gradient,

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import extension as _native
+from .by_scipy import assignment_by_scipy
 
 
 def dense_assignment(
@@ -12,6 +13,7 @@ def dense_assignment(
     """Match every row of a matrix, for the largest sum of weights, by shortest augmenting paths.
 
     It ends on every input, whatever ties it has (native/dense.h). One thread; the GIL is released.
+    Without the C++ extension scipy solves it, for weights from -1 to 1.
 
     Args:
         weights: (n, m) finite numbers of at most 1e300, n <= m, C-contiguous.
@@ -23,7 +25,10 @@ def dense_assignment(
 
     Raises:
         ValueError: an array has another dtype, shape or layout, or a number is out of range.
+        ImportError: both the extension and scipy are missing.
     """
+    if _native.MISSING is not None:
+        return assignment_by_scipy(weights)
     cols, col_price = np.empty(len(weights), dtype=np.int64), np.empty(weights.shape[1])
     _native.solve_dense(weights, equal, cols, col_price)
     return cols, col_price

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...common.progress import Progress
+from ..assignment import extension
 from ..assignment.dense import dense_assignment
 from ..rows import StoredRows, block_rows
 from .classes import equal_rows
@@ -17,18 +18,42 @@ from .solution import Solution
 
 # Pairs up to which the matrix is the faster way, and where many rows are alike; measured.
 _FASTER_UP_TO, _FASTER_IF_ALIKE = 2**20, 2**25
+# Pairs that are matched on the matrix where the C++ extension, and with it the other way, is
+# missing: 8,192 x 8,192. The matrix, and scipy's copy of it, are 0.5 GiB each then.
+_WITHOUT_EXTENSION = 2**26
 _STRIPE = 64  # rows looked at together when pricing: small beside the matrix
 _WORKING_BLOCKS = 6  # blocks of float64 rows that are held while the matrix is made
 
 
+def check_extension(what: str, num_a: int, num_b: int, exhaustive: bool) -> None:
+    """Raise ImportError if the C++ extension is missing, and only it can match these.
+
+    Args:
+        what: the work, as the message names it.
+        num_a: L_A.
+        num_b: L_B.
+        exhaustive: whether all pairs may be looked at, as the matrix needs.
+    """
+    missing = extension.MISSING
+    if missing is not None and not (exhaustive and num_a * num_b <= _WITHOUT_EXTENSION):
+        raise ImportError(
+            f"{what} needs twinsae's C++ extension, which is missing ({missing}). Without it at "
+            "most 8,192 x 8,192 latents, or as many pairs, are matched, by candidates 'scan' only. "
+            "Install a wheel of twinsae, or a C++17 compiler and then twinsae again"
+        )
+
+
 def must_take_matrix(num_a: int, num_b: int) -> bool:
-    """Return whether `solve_on_matrix` is the faster way for all dictionaries of this size."""
-    return num_a * num_b <= _FASTER_UP_TO
+    """Return whether `solve_on_matrix` is the faster way for all dictionaries of this size.
+
+    Without the C++ extension it is the only way.
+    """
+    return extension.MISSING is not None or num_a * num_b <= _FASTER_UP_TO
 
 
 def may_take_matrix(num_a: int, num_b: int) -> bool:
     """Return whether it is the faster way for those where `many_alike` says so."""
-    return num_a * num_b <= _FASTER_IF_ALIKE
+    return must_take_matrix(num_a, num_b) or num_a * num_b <= _FASTER_IF_ALIKE
 
 
 def matrix_memory(num_a: int, num_b: int, d_in: int) -> int:
@@ -38,7 +63,8 @@ def matrix_memory(num_a: int, num_b: int, d_in: int) -> int:
     blocks = _WORKING_BLOCKS * block * max(d_in, block)
     stripes = 3 * _STRIPE * size
     vectors = 12 * size  # the solver's and ours
-    return 8 * (num_a * num_b + blocks + stripes + vectors)
+    matrices = 1 if extension.MISSING is None else 2  # scipy copies it
+    return 8 * (matrices * num_a * num_b + blocks + stripes + vectors)
 
 
 def solve_on_matrix(a: StoredRows, b: StoredRows, progress: Progress) -> Solution:

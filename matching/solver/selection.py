@@ -77,7 +77,7 @@ def edge_cosines(a: Selection, b: Selection, rows: Indices, cols: Indices) -> ND
         rows: (E,) rows of ``a``; pairs of one row should follow each other.
         cols: (E,) rows of ``b``.
     """
-    if not (a.stored.on_host and b.stored.on_host):
+    if not (a.stored.for_native and b.stored.for_native):
         return edge_cosines_by_torch(a, b, rows, cols)
     out = np.empty(len(rows))
     names = [side.index.numpy().astype(np.int32) for side in (a, b)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twinsae.matching.rows import StoredRows
+from twinsae.matching.rows import StoredRows, check_double
 from twinsae.matching.solver.selection import (
     Selection,
     edge_cosines,
@@ -98,6 +98,12 @@ def test_a_selection_numbers_its_rows_anew():
 def test_zero_rows_are_not_live():
     matrix = torch.tensor([[0.0, 1e-45], [0.0, 0.0], [-0.0, 0.0], [1.0, 0.0]])
     assert StoredRows(matrix, "a").live().tolist() == [0, 3]
+
+
+def test_a_device_without_float64_is_refused():
+    with pytest.raises(ValueError, match=r"^a must be on a device that has float64, .* mps: use"):
+        check_double("a", torch.device("mps"))
+    check_double("a", torch.device("cuda"))
 
 
 def test_nothing_is_copied_or_written(make_pair):
