@@ -1,4 +1,4 @@
-# make demo | test | test-peers | test-torch | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | lint | typecheck | web | web-committed | web-screenshots | docs | bench | bench-browser | bench-full | bench-peers | package | wheels | clean
+# make demo | test | test-peers | test-torch | oracles | test-triton | aot | gpu-rehearsal | gpu-kit | saelens-names | sanitize | aarch64 | macos | lint | typecheck | web | web-committed | web-screenshots | docs | bench | bench-browser | bench-full | bench-peers | package | wheels | clean
 # Every target sets up .venv first, once; the second time that costs nothing. demo needs the least of it.
 
 PYTHON ?= python3
@@ -28,12 +28,16 @@ APP := matching/report/app
 ROOMS := bench cli common kernels matching sae sweep
 NATIVE := $(shell find kernels/native matching/native matching/assignment/native -type f)
 # C++ that clang-format checks.
-FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp)
+FORMATTED := $(filter %.cpp %.h %.inc,$(NATIVE)) $(wildcard tests/native/*.cpp tests/native/*.h)
+# C++ that needs no Python, and the program that checks the kernels.
+KERNELS_CPP := $(filter-out kernels/native/bind/%,$(filter kernels/native/%.cpp,$(NATIVE)))
+MATCHING_CPP := $(filter-out %/module.cpp,$(filter matching/%.cpp,$(NATIVE)))
+DRIVER := $(addprefix tests/native/,driver.cpp reals.cpp checks.h reals.h)
 
 # As in cli/__init__.py: waiting threads should not take the cores from working ones.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-peers test-torch test-ray oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package wheels clean
+.PHONY: setup demo test test-peers test-torch test-ray oracles test-triton aot gpu-rehearsal gpu-kit saelens-names sanitize aarch64 aarch64-tools macos lint links typecheck web web-committed web-screenshots docs bench bench-browser bench-full bench-peers package wheels clean
 
 setup: $(DEV)
 
@@ -153,12 +157,52 @@ build/sanitize/assignment: tests/native/assignment_driver.cpp $(NATIVE)
 	mkdir -p $(@D)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=address,undefined -fno-sanitize-recover=all \
 	  -D_GLIBCXX_ASSERTIONS -Imatching/native -Imatching/assignment/native -Ikernels/native \
-	  $(filter-out %/module.cpp,$(filter matching/%.cpp,$(NATIVE))) $< -o $@
+	  $(MATCHING_CPP) $< -o $@
 
-build/sanitize/%: tests/native/driver.cpp $(NATIVE)
+build/sanitize/%: $(DRIVER) $(NATIVE)
 	mkdir -p $(@D)
 	$(CXX) -std=c++17 -g -O1 -pthread -fsanitize=$* -fno-sanitize-recover=all -Ikernels/native \
-	  $(filter-out kernels/native/bind/%,$(filter kernels/native/%.cpp,$(NATIVE))) $< -o $@
+	  $(KERNELS_CPP) $(filter %.cpp,$(DRIVER)) -o $@
+
+# The C++ code for aarch64, made by clang for any Armv8, and its drivers under qemu: every instruction set that can be
+# forced, and the choice on a CPU that has dot products and on one that has none. It takes minutes, so that CI runs it
+# weekly: it is no part of .ci/run. It installs nothing: see aarch64-tools.
+ARM := clang++ --target=aarch64-linux-gnu -march=armv8-a -std=c++17 -g -O2 -Wall -Wextra -Werror -pthread
+QEMU := qemu-aarch64 -L /usr/aarch64-linux-gnu
+LIBCXX = $(lastword $(wildcard /usr/lib/llvm-*/include/c++/v1))
+
+aarch64: build/aarch64/driver build/aarch64/assignment_driver
+	for isa in neon_dotprod neon portable; do \
+	  TWINSAE_CPU_ISA=$$isa $(QEMU) -cpu max build/aarch64/driver | tee build/aarch64/$$isa.txt; \
+	  grep -qx "$$isa: ok" build/aarch64/$$isa.txt || exit; done
+	test "$$($(QEMU) -cpu max build/aarch64/driver --choice)" = neon_dotprod
+	test "$$($(QEMU) -cpu cortex-a53 build/aarch64/driver --choice)" = neon
+	TWINSAE_CPU_ISA=neon_dotprod $(QEMU) -cpu cortex-a53 build/aarch64/driver | grep 'this machine has no neon_dotprod'
+	$(QEMU) build/aarch64/assignment_driver
+
+aarch64-tools:
+	@missing=; for tool in clang++:clang ld.lld:lld qemu-aarch64:qemu-user aarch64-linux-gnu-g++:g++-aarch64-linux-gnu; do \
+	  command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; done; \
+	if test -n "$$missing"; then echo "make aarch64 needs packages that are missing: apt-get install$$missing" >&2; exit 1; fi
+
+build/aarch64/driver: $(patsubst %.cpp,build/aarch64/%.o,$(KERNELS_CPP) $(filter %.cpp,$(DRIVER)))
+	$(ARM) -fuse-ld=lld $^ -o $@
+
+build/aarch64/assignment_driver: $(patsubst %.cpp,build/aarch64/%.o,$(MATCHING_CPP) tests/native/assignment_driver.cpp)
+	$(ARM) -fuse-ld=lld $^ -o $@
+
+# Whether the C++ code suits clang and libc++ for macOS on Apple silicon, as far as Linux can tell: Apple's C headers
+# are not to be had, and Linux's stand in for them. Weekly as well.
+macos:
+	@test -n "$(LIBCXX)" || { echo "make macos needs packages that are missing: apt-get install clang libc++-dev g++-aarch64-linux-gnu" >&2; exit 1; }
+	for file in $(KERNELS_CPP) $(MATCHING_CPP); do \
+	  clang++ --target=arm64-apple-macos11 -fsyntax-only -std=c++17 -Wall -Wextra -Werror -D_GNU_SOURCE -U__nonnull \
+	    -nostdinc++ -isystem $(LIBCXX) -isystem /usr/aarch64-linux-gnu/include \
+	    -Ikernels/native -Imatching/native -Imatching/assignment/native $$file || exit; done
+
+build/aarch64/%.o: %.cpp $(filter %.h %.inc,$(NATIVE) $(DRIVER)) | aarch64-tools
+	mkdir -p $(@D)
+	$(ARM) -Ikernels/native -Imatching/native -Imatching/assignment/native -c $< -o $@
 
 lint: $(DEV)
 	$(VENV)/bin/ruff check .

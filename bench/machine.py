@@ -1,16 +1,17 @@
 """Describes the machine in one line, to stand beside a table of numbers."""
 
 import os
-import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
-from pathlib import Path
 
 import torch
 
+from ..common.system import processor_features, processor_name
+
 CPU_FEATURES = (
     "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16",
+    "asimddp",
 )  # fmt: skip
 PACKAGES = (
     "torch", "numpy", "scipy", "lapjv", "lapx", "ortools", "faiss-cpu", "eai-sparsify",
@@ -50,9 +51,6 @@ def warnings() -> list[str]:
 
 def processor() -> str:
     """Return the name of the processor and those of its features that our kernels use."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
-    names = [line.partition(":")[2] for line in text.splitlines() if line.startswith("model name")]
-    name = names[0].strip() if names else platform.machine()
-    features = [feature for feature in CPU_FEATURES if feature in text.split()]
-    return f"{name} ({' '.join(features)})"
+    has = processor_features()
+    features = [feature for feature in CPU_FEATURES if feature in has]
+    return f"{processor_name()} ({' '.join(features)})" if features else processor_name()

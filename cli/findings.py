@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..bench.machine import processor
+from ..common.memory import available_memory
 from ..common.packages import EXTRAS
+from ..common.system import total_memory
 from ..common.units import format_bytes
 
 PACKAGES = ("numpy", "torch", "safetensors", "scipy", "huggingface_hub", "triton")
@@ -80,6 +82,4 @@ def _native_kernels() -> str:
 
 
 def _memory() -> str:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    return f"{format_bytes(total)}, {format_bytes(free)} free"
+    return f"{format_bytes(total_memory())}, {format_bytes(available_memory())} available"

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from ..common.memory import memory_in_use
 from ..common.progress import Progress
+from ..common.system import own_memory
 from ..common.units import format_bytes, format_seconds
 
 
@@ -172,7 +172,7 @@ def _facts(facts: dict[str, float], share_per_second: float) -> str:
     for name, value in facts.items():
         if name == "tokens":
             parts.append(f"{value:,} tokens  {_rate(value * share_per_second, 'tokens')}")
-            parts.append(f"memory {format_bytes(memory_in_use())}")
+            parts.append(f"memory {format_bytes(own_memory())}")
         else:
             parts.append(f"{name} {value:.4g}")
     return "  ".join(parts)

@@ -2,11 +2,10 @@
 
 import ctypes
 import threading
-from pathlib import Path
-from resource import getpagesize
 from typing import NamedTuple, Self
 
 from .control_groups import memory_left
+from .system import own_memory, unused_memory
 from .units import format_bytes
 
 DEFAULT_SHARE = 0.75
@@ -25,19 +24,8 @@ class MemoryNeed(NamedTuple):
 
 def available_memory() -> int:
     """Return the bytes that can be allocated without swapping, within control groups' limits."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
-            left = memory_left()
-            return available if left is None else min(available, left)
-    raise OSError("/proc/meminfo has no line MemAvailable")
-
-
-def memory_in_use() -> int:
-    """Return the bytes of the process's own memory, without pages of memory-mapped files."""
-    # https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html: size, resident, shared, ...
-    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
-    return (int(resident) - int(shared)) * getpagesize()
+    unused, left = unused_memory(), memory_left()
+    return unused if left is None else min(unused, left)
 
 
 def check_memory(what: str, needed: int, memory_limit: int | None) -> None:
@@ -79,7 +67,7 @@ class PeakMemory:
 
     def __enter__(self) -> Self:
         _return_free_memory()
-        self._before = memory_in_use()
+        self._before = own_memory()
         self._thread.start()
         return self
 
@@ -93,7 +81,7 @@ class PeakMemory:
             self._sample()
 
     def _sample(self) -> None:
-        self.peak_bytes = max(self.peak_bytes, memory_in_use() - self._before)
+        self.peak_bytes = max(self.peak_bytes, own_memory() - self._before)
 
 
 def _return_free_memory() -> None:

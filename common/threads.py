@@ -8,6 +8,7 @@ its cores, nor the share of time that a container has.
 import os
 
 from .control_groups import cpu_quota
+from .system import usable_cpus
 
 _OMP = "OMP_NUM_THREADS"
 _SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
@@ -32,7 +33,7 @@ def limit_threads() -> None:
     Processes that this one starts inherit it. Where there is no such limit it is left to torch,
     which starts one thread for each core and not for each of its hardware threads.
     """
-    if _wished() is None and (_processes() or _given() < len(os.sched_getaffinity(0))):
+    if _wished() is None and (_processes() or _given() < usable_cpus()):
         os.environ[_OMP] = str(_given())
 
 
@@ -43,7 +44,7 @@ def _wished() -> int | None:
 
 def _given() -> int:
     slurm = next((number for name in _SLURM if (number := _number(name))), None)
-    limits = [len(os.sched_getaffinity(0)), slurm, cpu_quota()]
+    limits = [usable_cpus(), slurm, cpu_quota()]
     cpus = min(limit for limit in limits if limit is not None)
     return max(1, int(cpus) // (_processes() or 1))
 

@@ -1,11 +1,11 @@
 """The scans in C++, on a CPU.
 
-The scans multiply integer codes of rows and latents: int8 codes with AMX or AVX-512 VNNI, int16
-codes with AVX2 alone. A proved bound (native/codes/bound.h) says which pairs may belong to the
-result, and these get a float32 score, unless exact=False. On other CPUs, and where codes do not
-pay, all scores are float32. A score's bits depend on its own row and latent only, whatever the
-chunks, groups and threads. bfloat16 and float16 inputs are first converted to float32 as a whole,
-which takes the memory of a float32 copy.
+The scans multiply integer codes of rows and latents: int8 codes with AMX, AVX-512 VNNI or
+the dot products of NEON, int16 codes with AVX2 alone. A proved bound (native/codes/bound.h) says
+which pairs may belong to the result, and these get a float32 score, unless exact=False. On other
+CPUs, and where codes do not pay, all scores are float32. A score's bits depend on its own row and
+latent only, whatever the chunks, groups and threads. bfloat16 and float16 inputs are first
+converted to float32 as a whole, which takes the memory of a float32 copy.
 """
 
 import os
@@ -30,7 +30,13 @@ from .interface import (
 
 # Float32 was measured to be faster for weights with fewer numbers than this, for fewer rows (unless
 # the weight is packed), and for a larger k.
-CODES_NUMBERS = {"amx_int8": 2**18, "avx512_vnni": 2**20, "avx2_int16": 2**20}
+# The number of neon_dotprod was not measured: it is that of AVX-512 VNNI, which has the same codes.
+CODES_NUMBERS = {
+    "amx_int8": 2**18,
+    "avx512_vnni": 2**20,
+    "avx2_int16": 2**20,
+    "neon_dotprod": 2**20,
+}
 CODES_ROWS, CODES_K = 32, 1024
 # Where more scores are above their thresholds, to score each on its own takes longer than to score
 # all in float32: with AVX2 so from 3 or 4 % on, at D = 576 and at D = 2,304.

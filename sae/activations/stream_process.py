@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ...common.system import nameless_memory
 from .blocks import BlockLayout
 from .messages import Begin, Filled, Free, Job, Ready
 
@@ -37,7 +38,7 @@ class StreamProcess:
 
     def __init__(self, job: Job) -> None:
         self._link, theirs = Pipe()
-        self._memory = os.memfd_create("twinsae-stream")
+        self._memory = nameless_memory()
         numbers = (theirs.fileno(), self._memory)
         words = [sys.executable, "-P", "-m", _WORKER, *map(str, numbers), str(os.getpid())]
         # A session of its own: Ctrl-C on the terminal is the trainer's, which ends this one.

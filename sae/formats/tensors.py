@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ...common.files import StrPath, atomic_write
+from ...common.system import map_private
 
 _DTYPES = {
     "BOOL": torch.bool,
@@ -35,9 +36,6 @@ _DTYPES = {
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LENGTH = struct.Struct("<Q")
 _ALIGNMENT = 8
-# Writes go to private copies of pages (torch wants writable memory); without this flag Linux counts
-# all of them beforehand, and refuses files larger than memory. Python names it from 3.13 on.
-_MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 
 
 class TensorFile(NamedTuple):
@@ -64,7 +62,7 @@ def map_file(path: Path) -> TensorFile:
     with path.open("rb") as file:
         header = read_header(file, path)
         start, size = file.tell(), file.seek(0, os.SEEK_END)
-        mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | _MAP_NORESERVE)
+        mapped = map_private(file)  # torch wants memory that can be written to
     metadata = header.pop("__metadata__", {})
     tensors = {
         name: _map_one(path, mapped, name, entry, start, size) for name, entry in header.items()

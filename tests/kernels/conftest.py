@@ -1,5 +1,6 @@
 """The backends of the contract suites, their inputs, and oracles that share no code with us."""
 
+import platform
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,10 +14,12 @@ import pytest
 import torch
 from twinsae.kernels.backends import interpreting
 
-NATIVE = [
-    "native",
-    *(f"native:{isa}" for isa in ("amx_int8", "avx512_vnni", "avx2_int16", "avx2", "portable")),
-]
+ISAS = (
+    ("neon_dotprod", "neon", "portable")
+    if platform.machine() in ("aarch64", "arm64")
+    else ("amx_int8", "avx512_vnni", "avx2_int16", "avx2", "portable")
+)
+NATIVE = ["native", *(f"native:{isa}" for isa in ISAS)]
 REHEARSAL = pytest.StashKey[Any]()
 
 

@@ -9,7 +9,7 @@ from twinsae.kernels import _native
 from twinsae.kernels.topk import linear_topk, mutual_topk, pack, pairs_above
 
 
-@pytest.fixture(autouse=True, params=["amx_int8", "avx512_vnni", "avx2_int16"])
+@pytest.fixture(autouse=True, params=["amx_int8", "avx512_vnni", "avx2_int16", "neon_dotprod"])
 def forced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Take the scan of codes of one instruction set at every size."""
     monkeypatch.setenv("TWINSAE_CPU_ISA", request.param)

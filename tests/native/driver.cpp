@@ -1,19 +1,12 @@
-// Runs the C++ kernels without Python, for the sanitizers (`make sanitize`), on buffers of exactly
-// the documented sizes. Contents are small whole numbers, so that sums are exact in any order and
-// naive loops must give the same results to the bit.
-#include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
+// Runs the C++ kernels without Python, for the sanitizers (`make sanitize`) and for other CPUs (`make
+// aarch64`), on buffers of exactly the documented sizes. Contents are small whole numbers, so that
+// sums are exact in any order and naive loops must give the same results to the bit; reals.cpp has
+// the checks on real numbers. With --choice it says which instruction set this machine gets.
 #include <exception>
-#include <limits>
-#include <memory>
-#include <random>
-#include <vector>
+#include <string>
 
-#include "codes/layout.h"
-#include "codes/scans.h"
-#include "float32/isa.h"
+#include "checks.h"
+#include "reals.h"
 #include "sparse/latent_adam.h"
 #include "sparse/products.h"
 
@@ -21,40 +14,8 @@ using namespace twinsae;
 
 namespace {
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInf = std::numeric_limits<float>::infinity();
-std::mt19937 random_bits(0);
-
-int64_t draw(int64_t low, int64_t high) {  // both included
-  return std::uniform_int_distribution<int64_t>(low, high)(random_bits);
-}
-
-bool toss() { return draw(0, 1); }
-
-// Memory of exactly `size` elements. data() is never null, because null stands for None.
-template <class T>
-struct Buffer {
-  explicit Buffer(int64_t count, int64_t low = 0, int64_t high = 0)
-      : size(count), memory(new T[static_cast<size_t>(count)]) {
-    for (int64_t i = 0; i < size; ++i)
-      memory[i] = static_cast<T>(low < high ? draw(low, high) : low);
-  }
-  T* data() { return memory.get(); }
-  T& operator[](int64_t i) { return memory[i]; }
-  int64_t size;
-  std::unique_ptr<T[]> memory;
-};
-using Floats = Buffer<float>;
-using Ints = Buffer<int64_t>;
-
 void sprinkle(Floats& floats, float value) {
   if (floats.size) floats[draw(0, floats.size - 1)] = value;
-}
-
-void expect(bool right, const char* what, int64_t place) {
-  if (right) return;
-  std::fprintf(stderr, "wrong: %s at %lld\n", what, static_cast<long long>(place));
-  std::exit(1);
 }
 
 void expect_equal(Floats& got, Floats& wanted, const char* what) {
@@ -66,9 +27,11 @@ void expect_equal(Ints& got, Ints& wanted, const char* what) {
   for (int64_t i = 0; i < wanted.size; ++i) expect(got[i] == wanted[i], what, i);
 }
 
+// The sum in float64, which is exact here, and fits float32.
 float dot(const float* a, const float* b, int64_t depth, float start = 0.0f) {
-  for (int64_t i = 0; i < depth; ++i) start += a[i] * b[i];
-  return start;
+  double sum = start;
+  for (int64_t i = 0; i < depth; ++i) sum += double{a[i]} * double{b[i]};
+  return static_cast<float>(sum);
 }
 
 // Selects the k best of the eligible scores: NaN first, then larger ones, then lower indices.
@@ -86,26 +49,6 @@ void choose(const std::vector<float>& scores, const std::vector<int64_t>& eligib
     indices[j] = found ? order[j] : -1;
   }
 }
-
-const CodesIsa* codes_for(int64_t depth) { return depth ? current_codes_isa() : nullptr; }
-
-// A packed weight, or nothing.
-struct PackedCodes {
-  std::vector<int8_t> codes;
-  std::vector<PanelBounds> bounds;
-
-  PackedCodes(const CodesIsa& isa, const float* weight, int64_t count, int64_t depth, int threads,
-              bool packed) {
-    if (!packed) return;
-    const int64_t panels = panel_count(count);
-    codes.resize(static_cast<size_t>(panels * isa.row_bytes(depth) * kPanel));
-    bounds.resize(static_cast<size_t>(panels));
-    pack_codes(isa, weight, nullptr, count, depth, threads, codes.data(), bounds.data());
-  }
-  CodePanels panels() const {
-    return codes.empty() ? CodePanels{} : CodePanels{codes.data(), bounds.data()};
-  }
-};
 
 void check_linear_topk(int64_t rows, int64_t depth, int64_t groups, int64_t latents, int64_t k) {
   const int64_t all = groups * latents;
@@ -490,15 +433,17 @@ void check_everything() {
 
 }  // namespace
 
-int main() {
+int main(int count, char** words) {
+  std::string name;
   try {
-    const char* name = current_float32_isa().name;
-    const CodesIsa* codes_isa = current_codes_isa();
-    std::printf("%s: ", codes_isa ? codes_isa->name : name);
+    name = current_float32_isa().name;
+    if (const CodesIsa* codes_isa = current_codes_isa()) name = codes_isa->name;
   } catch (const std::exception& error) {
     std::printf("skipped: %s\n", error.what());
     return 0;
   }
+  if (count == 2 && std::string(words[1]) == "--choice") return std::puts(name.c_str()) < 0;
+  check_reals();
   check_everything();
-  std::printf("ok\n");
+  std::printf("%s: ok\n", name.c_str());
 }

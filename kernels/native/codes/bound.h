@@ -4,7 +4,7 @@
 // the length of a row. Bounds hold to first order in u: second orders are below D u < 0.4 % of the
 // first, and each constant leaves more than that. Constants are not as small as they could be. That
 // would rule out 0.3 % more candidates at best (measured at D = 768 and L = 8,192 on all three
-// instruction sets).
+// instruction sets of x86-64).
 //
 // 1. The codes. A row w is kept as w^ = s (h + c l), with whole numbers h and l and c = kLowUnit.
 //    Two planes of codes hold h and l; where there is one plane, l = 0. int8 codes are those of R
@@ -24,8 +24,8 @@
 //      p - e <= <x, w> <= p + e.
 //
 //    The sums of p are exact, because none leaves int32. An int8 code is at most 127, so that a sum
-//    of two planes' products is at most 2 * 127^2 * kMaxDepth < 2^31; tokens are stored with 128
-//    added (see PanelBounds), which is taken off again modulo 2^32. For int16 codes see kLongest.
+//    of two planes' products is at most 2 * 127^2 * kMaxDepth < 2^31; where tokens are stored with 128
+//    added (see PanelBounds), that is taken off again modulo 2^32. For int16 codes see kLongest.
 //
 // 2. The score. The float32 number f = dot(x, w) + start decides, where start is the bias,
 //    or minus a price. With the names of RowBound and PanelBounds, and in fused steps, the scans
@@ -96,9 +96,10 @@ constexpr float kLowUnit = 1.0f / 254.0f;  // c: h leaves half a unit at most, s
 // scales is a normal number: at least (kSmallest / (127 sqrt(D)))^2, some 1e-35.
 constexpr float kLargest = 1e15f, kSmallest = 1e-13f;
 
-// A factor that makes up for the rounding of norms. A sum of squares is at least 8 sums of at most
-// D / 8 positive terms each, and their sum. It is off by at most (D / 8 + 8) u of itself, its root by half of that, 2.3e-4. The
-// root, the products with scales and the sum of two norms round a few times more.
+// A factor that makes up for the rounding of norms. A sum of squares is at least 4 sums of at most
+// D / 4 positive terms each, and their sum. It is off by at most (D / 4 + 4) u of itself, its root
+// by half of that, 4.5e-4. The root, the products with scales and the sum of two norms round a few
+// times more.
 constexpr float kUp = 1.0f + 1e-3f;
 
 // A share of |w|: the rounding of the rest that two planes leave of a row. For each entry, w - s h
@@ -145,14 +146,14 @@ struct RowBound {
   float length;              // |w^|, rounded up
   float residual;            // r, rounded up
   float low;                 // |s c l|, rounded up
-  int32_t sums[kMaxPlanes];  // of h and of l; 0 where codes of tokens are stored as they are
+  int32_t sums[kMaxPlanes];  // of h and of l; 0 for int16 codes, which need none
 };
 
 // The bounds of 32 latents, side by side.
 struct PanelBounds {
   float scales[kPanel], lengths[kPanel], lows[kPanel];
   float slacks[kPanel];  // residual, and score_rounding of the norm
-  // What the sums over codes start from, because int8 codes of tokens are stored with 128 added.
+  // What the sums over codes start from, because codes of tokens may be stored with 128 added.
   int32_t starts[kMaxPlanes][kPanel];
 };
 

@@ -22,6 +22,7 @@ struct CodesIsa {
   int tile_chunk;  // consecutive bytes of one token in a tile
   int code_bytes;  // of one code: 1, or 2 where there is one plane
   int planes;      // two where the second costs little
+  int added;       // to a token's codes: 128 where the instruction takes them unsigned, else 0
 
   // A thread calls these before its first and after its last `tile`.
   void (*enter)();
@@ -37,8 +38,8 @@ struct CodesIsa {
 
   // Adds the products of the chunks [begin, end) to sums (planes, 16, 32), tile_tokens rows of each
   // plane: <h, h> and, with two planes, <h, l> + <l, h>. Where begin is 0 the sums start from
-  // bounds.starts. tokens (planes, chunks, ...) are laid out as TokenTiles has them, unsigned where
-  // they are int8; panel is (planes, chunks, 2 halves, 16 quads, 16, 4), signed.
+  // bounds.starts. tokens (planes, chunks, ...) are laid out as TokenTiles has them, with `added` in
+  // each code; panel is (planes, chunks, 2 halves, 16 quads, 16, 4), signed.
   void (*tile)(const uint8_t* tokens, const int8_t* panel, const PanelBounds& bounds,
                int64_t chunks, int64_t begin, int64_t end, int32_t* sums);
 
@@ -83,7 +84,9 @@ const CodesIsa* current_codes_isa();
 
 #ifdef TWINSAE_X86
 extern const CodesIsa amx_int8_isa, avx512_vnni_isa, avx2_int16_isa;
-bool amx_permitted();  // asks the system for the tile registers
+#endif
+#ifdef TWINSAE_NEON
+extern const CodesIsa neon_dotprod_isa;
 #endif
 
 }  // namespace twinsae

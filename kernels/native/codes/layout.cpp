@@ -24,13 +24,14 @@ struct Codes {
   void clear() { std::fill(codes.begin(), codes.end(), int8_t{0}); }
 };
 
-void set_lane(PanelBounds& panel, int64_t c, const RowBound& bound, int planes, float rounding) {
+void set_lane(PanelBounds& panel, int64_t c, const RowBound& bound, const CodesIsa& isa,
+              float rounding) {
   panel.scales[c] = bound.scale;
   panel.lengths[c] = bound.length;
   panel.lows[c] = bound.low;
   panel.slacks[c] = bound.residual + rounding * bound.norm;
-  panel.starts[0][c] = -128 * bound.sums[0];
-  panel.starts[1][c] = planes == 2 ? -128 * (bound.sums[0] + bound.sums[1]) : 0;
+  panel.starts[0][c] = -isa.added * bound.sums[0];
+  panel.starts[1][c] = isa.planes == 2 ? -isa.added * (bound.sums[0] + bound.sums[1]) : 0;
 }
 
 }  // namespace
@@ -48,7 +49,7 @@ void pack_codes(const CodesIsa& isa, const float* weight, const int32_t* names, 
       if (at < count)
         bound = isa.quantise(weight + (names ? names[at] : at) * depth, depth, codes.room.data(),
                              codes.at(0, c), codes.at(1, c));
-      set_lane(bounds[p], c, bound, planes, rounding);
+      set_lane(bounds[p], c, bound, isa, rounding);
     }
     int8_t* to = panels + p * planes * length * kPanel;
     for (int plane = 0; plane < planes; ++plane)
@@ -71,7 +72,6 @@ void TokenTiles::load(const float* x, int64_t count, int threads) {
   count_ = count;
   const int64_t length = isa_.plane_bytes(depth_), chunk = isa_.tile_chunk;
   const int64_t height = isa_.tile_tokens;
-  const int added = isa_.code_bytes == 1 ? 128 : 0;
   parallel_for(tiles(), threads, [&](int64_t t) {
     Codes row(1, length, depth_);
     for (int64_t r = 0; r < height; ++r) {
@@ -87,7 +87,8 @@ void TokenTiles::load(const float* x, int64_t count, int threads) {
         uint8_t* to = codes_.data() + t * tile_bytes_ + plane * length * height + r * chunk;
         const int8_t* from = row.at(plane, 0);
         for (int64_t i = 0; i < length; i += chunk, to += height * chunk)
-          for (int64_t b = 0; b < chunk; ++b) to[b] = static_cast<uint8_t>(from[i + b] + added);
+          for (int64_t b = 0; b < chunk; ++b)
+            to[b] = static_cast<uint8_t>(from[i + b] + isa_.added);
       }
     }
   });

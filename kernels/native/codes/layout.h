@@ -14,8 +14,8 @@ namespace twinsae {
 void pack_codes(const CodesIsa& isa, const float* weight, const int32_t* names, int64_t count,
                 int64_t depth, int threads, int8_t* panels, PanelBounds* bounds);
 
-// Up to `most` tokens in tiles (tiles, planes, chunks, tile_tokens, tile_chunk), int8 codes with
-// 128 added.
+// Up to `most` tokens in tiles (tiles, planes, chunks, tile_tokens, tile_chunk), with
+// CodesIsa::added in each code.
 class TokenTiles {
  public:
   TokenTiles(const CodesIsa& isa, int64_t most, int64_t depth);

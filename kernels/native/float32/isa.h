@@ -51,6 +51,9 @@ extern const Float32Isa portable_isa;
 #define TWINSAE_X86 1
 extern const Float32Isa avx2_isa;
 extern const Float32Isa avx512_isa;
+#elif defined(__aarch64__)
+#define TWINSAE_NEON 1
+extern const Float32Isa neon_isa;
 #endif
 
 // Returns the best instruction set of this machine, or the one that TWINSAE_CPU_ISA names. Throws

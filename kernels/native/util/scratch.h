@@ -3,9 +3,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
+
+#include "util/system.h"
 
 namespace twinsae {
 
@@ -18,11 +17,10 @@ class Scratch {
     const size_t bytes = static_cast<size_t>(count) * sizeof(T);
     const size_t page = bytes >= 2 * kHuge ? kHuge : 64;
     const size_t whole = (bytes / page + 1) * page;
-    data_ = static_cast<T*>(std::aligned_alloc(page, whole));
-    if (!data_) throw std::bad_alloc();
-#ifdef __linux__
-    if (page == kHuge) madvise(data_, whole, MADV_HUGEPAGE);
-#endif
+    void* memory = nullptr;  // std::aligned_alloc is missing on macOS before 10.15
+    if (posix_memalign(&memory, page, whole) != 0) throw std::bad_alloc();
+    data_ = static_cast<T*>(memory);
+    if (page == kHuge) prefer_huge_pages(memory, whole);
   }
   ~Scratch() { std::free(data_); }
   Scratch(const Scratch&) = delete;

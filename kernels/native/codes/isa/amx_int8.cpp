@@ -7,14 +7,12 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #pragma GCC target("amx-tile,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")
 
 namespace twinsae {
 namespace {
 
-constexpr int kTokens = 16, kPlanes = 2;
+constexpr int kTokens = 16, kPlanes = 2, kAdded = 128;
 #include "codes/isa/registers_avx512.inc"
 // The registers come first; the loops are made of them.
 #include "codes/collect.inc"
@@ -88,18 +86,6 @@ int64_t spin(int64_t rounds) {
 #include "codes/describe.inc"
 
 }  // namespace
-
-bool amx_permitted() {
-#ifdef __linux__
-  // Linux lets a process use the tile registers if it asks: see Documentation/arch/x86/xstate.rst
-  // in the kernel's source.
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  return granted;
-#else
-  return false;
-#endif
-}
 
 constexpr CodesIsa amx_int8_isa = describe("amx_int8", kChunk, enter, leave);
 

@@ -9,7 +9,7 @@
 namespace twinsae {
 namespace {
 
-constexpr int kTokens = 6, kPlanes = 1;
+constexpr int kTokens = 6, kPlanes = 1, kAdded = 0;
 #include "codes/isa/registers_avx2.inc"
 // The registers come first; the loops are made of them.
 #include "codes/collect.inc"

@@ -11,7 +11,7 @@
 namespace twinsae {
 namespace {
 
-constexpr int kTokens = 12, kPlanes = 1;
+constexpr int kTokens = 12, kPlanes = 1, kAdded = 128;
 #include "codes/isa/registers_avx512.inc"
 // The registers come first; the loops are made of them.
 #include "codes/collect.inc"
