@@ -184,6 +184,12 @@ WORK = (
 )
 """What is done without any of these packages."""
 
+PLOT = (
+    "from pathlib import Path; from twinsae.cli.bench.gpu_report import write_reports\n"
+    "print(write_reports(Path('gpu')).summary)"
+)
+"""The end of `twinsae bench gpu`, whose measurements must not be lost for a plot."""
+
 BLOCKED = sorted({name for name, _ in [*COMMANDS, *CALLS]} | {"sparsify", "markupsafe"})
 
 
@@ -213,6 +219,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (path / file).write_text("{}")
     (path / "saved/state.json").write_text('{"_data_files": [{"filename": "data.arrow"}]}')
     (path / "saved/data.arrow").write_text("")
+    step = {"stage": "times", "step": "encode: ours", "state": "end", "ms": 1.5, "ours": True}
+    (path / "gpu").mkdir()
+    (path / "gpu/steps.jsonl").write_text(json.dumps(step) + "\n")
     return path
 
 
@@ -220,11 +229,14 @@ def test_each_entry_names_what_is_missing_and_all_else_works(folder: Path):
     work = [[BLOCKED, line.split()] for line in WORK]
     commands = [[[name], line.split()] for name, line in COMMANDS]
     calls = [[[name], code] for name, code in CALLS]
-    told = run_each([*work, *commands, *calls], folder)
+    told = run_each([*work, [["matplotlib"], PLOT], *commands, *calls], folder)
     for line, (code, _, err, loaded) in zip(WORK, told, strict=False):
         assert (code, err, loaded) == (0, "", []), line
     for file in ("m/decoder.npz", "m/summary.json", "all/seeds.json", "series/series.csv"):
         assert (folder / file).is_file(), file
+    _, out, err, _ = next(told)
+    assert (err, f"a plot needs matplotlib: {REPORT}" in out) == ("", True)
+    assert "1.5" in (folder / "gpu/gpu.md").read_text()
     before = set(folder.rglob("*"))
     for entry, (code, out, err, loaded) in zip(COMMANDS, told, strict=False):
         assert (code, out, err) == (2, "", f"error: {COMMANDS[entry]}\n"), entry
@@ -300,16 +312,3 @@ def test_the_kernels_import_little_beyond_torch():
     others = {name.partition(".")[0] for name in new} - set(sys.stdlib_module_names)
     assert others == {"twinsae"}
     assert len(new) < 40, new
-
-
-def test_a_plot_that_cannot_be_drawn_loses_no_measurement(tmp_path: Path):
-    step = {"stage": "times", "step": "encode: ours", "state": "end", "ms": 1.5, "ours": True}
-    (tmp_path / "steps.jsonl").write_text(json.dumps(step) + "\n")
-    write = (
-        "from pathlib import Path; from twinsae.cli.bench.gpu_report import write_reports\n"
-        "print(write_reports(Path('.')).summary)"
-    )
-    ((_, out, err, _),) = run_each([[["matplotlib"], write]], tmp_path)
-    assert err == ""
-    assert f"a plot needs matplotlib: {REPORT}" in out
-    assert "1.5" in (tmp_path / "gpu.md").read_text()

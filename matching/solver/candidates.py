@@ -69,7 +69,7 @@ def find_candidates(
         progress: told of the phase "candidates", in pairs.
 
     Raises:
-        ValueError: FAISS is not installed.
+        ImportError: FAISS is not installed, or not for GPUs, where the rows are on one.
     """
     scan: Scan = _faiss(a.index.is_cuda) if source == "faiss" else _scan
     prepare: Callable[[Tensor], PackedWeight] = pack if source == "scan" else _plain
@@ -195,13 +195,10 @@ def _plain(rows: Tensor) -> PackedWeight:
 
 def _faiss(on_gpu: bool) -> Scan:
     """Return FAISS's search of both sides' best, as `_scan` has it."""
-    extra = "faiss-gpu" if on_gpu else "faiss-cpu"
-    try:
-        import faiss
-    except ImportError as error:
-        raise ValueError(f'candidates="faiss" needs FAISS: pip install twinsae[{extra}]') from error
+    import faiss
+
     if on_gpu and not hasattr(faiss, "knn_gpu"):
-        raise ValueError(f'candidates="faiss" needs FAISS for GPUs: pip install twinsae[{extra}]')
+        raise missing("candidates: faiss", "faiss-gpu-cu12")
 
     def best(queries: NDArray[np.float32], base: NDArray[np.float32], m: int) -> Any:
         kind = faiss.METRIC_INNER_PRODUCT

@@ -211,5 +211,5 @@ def test_faiss_on_a_gpu_needs_its_build_for_gpus(monkeypatch):
     from twinsae.matching.solver.candidates import _faiss
 
     monkeypatch.setitem(sys.modules, "faiss", ModuleType("faiss"))
-    with pytest.raises(ValueError, match=r"for GPUs: pip install twinsae\[faiss-gpu\]$"):
+    with pytest.raises(ImportError, match=r"faiss-gpu-cu12: pip install 'twinsae\[faiss-gpu\]'$"):
         _faiss(on_gpu=True)
