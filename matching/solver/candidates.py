@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...common.packages import missing
 from ...common.progress import Progress
 from ...kernels.topk import PackedWeight, mutual_topk, pack
 from .resume import WorkFolder
