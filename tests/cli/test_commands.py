@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.cli.main import main
+from twinsae.kernels import _native
 from twinsae.matching import Certificate
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
 
@@ -307,6 +308,14 @@ def test_doctor_lists_what_is_there(capsys):
     shown = capsys.readouterr().out
     assert torch.__version__ in shown
     assert "native kernels" in shown
+
+
+@pytest.mark.parametrize("forced", ["portable", None])
+def test_doctor_names_the_cpu_path(capsys, monkeypatch, forced):
+    monkeypatch.setenv("TWINSAE_CPU_ISA", forced or "")
+    assert main(["doctor"]) == 0
+    (row,) = (row for row in capsys.readouterr().out.splitlines() if "native kernels" in row)
+    assert (forced or _native.isa()) in row
 
 
 @pytest.mark.slow
