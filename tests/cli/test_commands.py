@@ -14,6 +14,7 @@ import pytest
 import torch
 from twinsae.cli.main import main
 from twinsae.common.packages import EXTRAS
+from twinsae.kernels import _native
 from twinsae.matching import Certificate
 from twinsae.sae import SAE, SAEConfig, load_sae, save_sae
 
@@ -323,6 +324,14 @@ def installed(package):
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+@pytest.mark.parametrize("forced", ["portable", None])
+def test_doctor_names_the_cpu_path(capsys, monkeypatch, forced):
+    monkeypatch.setenv("TWINSAE_CPU_ISA", forced or "")
+    assert main(["doctor"]) == 0
+    (row,) = (row for row in capsys.readouterr().out.splitlines() if "native kernels" in row)
+    assert (forced or _native.isa()) in row
 
 
 @pytest.mark.slow

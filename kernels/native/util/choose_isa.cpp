@@ -80,8 +80,9 @@ std::string forced_name() {
   for (const CodesIsa* isa : best_codes_first()) known += isa->name + std::string(", ");
   for (const Float32Isa* isa : kBestFirst)
     if (isa != &portable_isa) known += isa->name + std::string(", ");
-  throw std::invalid_argument("TWINSAE_CPU_ISA: expected " + known + "or " + portable_isa.name +
-                              ", got " + forced);
+  if (!known.empty()) known += "or ";  // a compiler may make plain C++ alone
+  throw std::invalid_argument("TWINSAE_CPU_ISA: expected " + known + portable_isa.name + ", got " +
+                              forced);
 }
 
 bool names_codes(const std::string& forced) {
