@@ -8,9 +8,8 @@ wheel = Path(sys.argv[1])
 with zipfile.ZipFile(wheel) as archive:
     names = archive.namelist()
     bundle = archive.read("twinsae/matching/report/static/app.js").decode()
-    licences = {
-        Path(name).name: archive.read(name).decode() for name in names if "/licenses/" in name
-    }
+    files = [name for name in names if "/licenses/" in name and not name.endswith("/")]
+    licences = {Path(name).name: archive.read(name).decode() for name in files}
 extensions = [name for name in names if Path(name).name.startswith("_native.cpython")]
 assert len(extensions) == 3, extensions
 assert "manylinux" in wheel.name, wheel.name
