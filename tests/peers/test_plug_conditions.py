@@ -194,7 +194,9 @@ def compiler():
 # BatchTopK takes long to compile; tests/sae/test_own_trainer.py compiles its parts.
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("pair", [case for case in CASES if "batch" not in case], indirect=True)
-def test_torch_compile(pair):
+def test_torch_compile(pair, request):
+    if "jumprelu" in request.node.name and torch.__version__ < "2.10":
+        pytest.skip("torch 2.9 cannot trace a number of places that depends on the data")
     graphs = CompileCounterWithBackend("aot_eager")
     expected = run(pair.stock, data())
     found = run(pair.ours, data(), torch.compile(pair.ours, backend=graphs))
