@@ -263,7 +263,10 @@ def test_two_processes(tmp_path: Path):
 
 
 def test_saelens_trainer_with_autocast_and_bfloat16_weights(train_saelens):
-    for dtype, autocast in (("float32", True), ("bfloat16", False)):
+    cases = [("float32", True)]
+    if torch.__version__ >= "2.10":  # with 2.9, SAELens' own bfloat16 SAE has no gradients
+        cases.append(("bfloat16", False))
+    for dtype, autocast in cases:
         curves = []
         for plugged in (False, True):
             torch.manual_seed(0)
