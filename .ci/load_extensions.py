@@ -10,8 +10,9 @@ import numpy as np
 found = {}
 for file in files("twinsae") or []:
     if file.name.startswith("_native.cpython"):
-        loader = ExtensionFileLoader("_native", str(file.locate()))
-        spec = spec_from_loader("_native", loader)
+        name = ".".join([*file.parent.parts, "_native"])  # by one name, all would be one module
+        loader = ExtensionFileLoader(name, str(file.locate()))
+        spec = spec_from_loader(name, loader)
         assert spec is not None
         found[file.parent.name] = module = module_from_spec(spec)
         loader.exec_module(module)
