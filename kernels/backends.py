@@ -20,6 +20,7 @@ Backend = Literal["auto", "reference", "native", "triton"]
 
 # The backends that serve one kind of device each; the reference serves all.
 DEVICE_OF = {"native": "cpu", "triton": "cuda"}
+_NO_TRITON = "the package triton is not installed: pip install triton"
 LEAST_CAPABILITY = (8, 0)
 """Of a GPU: the kernels are compiled for sm_80 and later (aot.py)."""
 
@@ -86,9 +87,12 @@ def _absence(backend: str, tensor: Tensor) -> str | None:
             f"the C++ extension is missing ({extension.MISSING}); install a wheel of twinsae, "
             "or a C++17 compiler and then twinsae again"
         )
-    # While torch.compile traces, no GPU can be asked.
-    asked = tensor.device.type == "cuda" and not torch.compiler.is_compiling()
-    return _gpu_absence(tensor.device.index) if backend == "triton" and asked else None
+    # While torch.compile traces, neither a GPU nor packages can be asked for.
+    if backend != "triton" or torch.compiler.is_compiling():
+        return None
+    if tensor.device.type == "cuda":
+        return _gpu_absence(tensor.device.index)
+    return _NO_TRITON if find_spec("triton") is None else None
 
 
 @cache
@@ -102,7 +106,7 @@ def _gpu_absence(index: int | None) -> str | None:
     if torch.version.hip is not None:
         return "expected an NVIDIA GPU, got an AMD one"
     if find_spec("triton") is None:
-        return "the package triton is not installed: pip install triton"
+        return _NO_TRITON
     if not torch.cuda.is_available():  # the tensor is a fake one, which has a shape and no data
         return None
     capability = torch.cuda.get_device_capability(index)

@@ -148,16 +148,6 @@ CALLS = {
     ): "candidates: faiss needs faiss-cpu: pip install 'twinsae[faiss-cpu]'",
     ("jsonschema", "from twinsae.matching.schema import validate; validate('m')"): "a check by "
     "schemas needs jsonschema: pip install 'twinsae[validate]'",
-    (
-        "triton",
-        "import torch; from twinsae.kernels.topk import linear_topk\n"
-        "linear_topk(torch.eye(3), torch.eye(3), None, 1, backend='triton')",
-    ): "backend: 'triton' needs triton: pip install triton",
-    (
-        "triton",
-        "import torch; from twinsae.kernels.decode import sparse_decode\n"
-        "sparse_decode(torch.ones(1, 1), torch.tensor([[0]]), torch.eye(3), backend='triton')",
-    ): "backend: 'triton' needs triton: pip install triton",
     ("eai_sparsify", "from twinsae.sae import plug; plug.sparsify.enable()"): "the plug-in needs "
     "eai-sparsify: pip install eai-sparsify",
     ("sae_lens", "from twinsae.sae import plug; plug.saelens.enable()"): "the plug-in needs "
@@ -286,7 +276,8 @@ def imported(text: str) -> Iterator[str]:
             yield node.module or ""
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
             first = node.args[0]
-            if node.func.id == "import_module" and isinstance(first, ast.Constant):
+            absolute = isinstance(first, ast.Constant) and not str(first.value).startswith(".")
+            if node.func.id == "import_module" and absolute:
                 yield str(first.value)
 
 

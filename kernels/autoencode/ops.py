@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...common.packages import need
 from ..custom_op import cast, define_op, first_order_only, stats_fake
 from ..decode.ops import gather_dot, sparse_decode
 from ..exactness import sum_dtype
@@ -22,7 +21,6 @@ def implementation(backend: str) -> Autoencoder:
 
         return native
     if backend == "triton":
-        need("backend: 'triton'", "triton")
         from . import triton
 
         return triton

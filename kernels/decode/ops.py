@@ -4,7 +4,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ...common.packages import need
 from ..custom_op import cast, define_op, first_order_only, no_backward
 from ..exactness import sum_dtype
 from ..grads.interface import LatentGradsInputs
@@ -19,7 +18,6 @@ def implementation(backend: str) -> SparseProducts:
 
         return native
     if backend == "triton":
-        need("backend: 'triton'", "triton")
         from . import triton
 
         return triton

@@ -4,7 +4,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ...common.packages import need
 from ..custom_op import define_op
 from .interface import LatentGradsInputs, SparseGradients
 
@@ -16,7 +15,6 @@ def implementation(backend: str) -> SparseGradients:
 
         return native
     if backend == "triton":
-        need("backend: 'triton'", "triton")
         from . import triton
 
         return triton

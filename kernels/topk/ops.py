@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...common.packages import need
 from ..custom_op import cast, define_op, first_order_only, stats_fake
 from ..decode.interface import SparseDecodeInputs
 from ..decode.ops import sparse_decode
@@ -33,7 +32,6 @@ def implementation(backend: str) -> Scans:
 
         return native
     if backend == "triton":
-        need("backend: 'triton'", "triton")
         from . import triton
 
         return triton

@@ -110,6 +110,17 @@ def test_an_mps_tensor_is_served_by_torch_with_one_line() -> None:
         resolve_backend("linear_topk", "native", tensor)
 
 
+def test_the_interpreter_without_triton_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr(backends, "find_spec", lambda _: None)
+    with pytest.raises(
+        ValueError,
+        match=r"^backend: 'triton' cannot serve linear_topk: the package triton is not installed: "
+        r"pip install triton$",
+    ):
+        resolve_backend("linear_topk", "triton", torch.ones(1, 1))
+
+
 GPUS = [
     ({}, (7, 5), "expected a GPU of compute capability 8.0 or more, got 7.5"),
     ({"hip": "6.4"}, (9, 4), "expected an NVIDIA GPU, got an AMD one"),

@@ -66,11 +66,12 @@ def solve(draw: st.DrawFn) -> Arguments:
         **weighted(draw),
         "warm": draw(st.booleans()),
         "bid_limit": draw(st.sampled_from((0, 5, 10**6))),
+        "threads": draw(st.integers(1, 3)),
     }
 
 
 def centre_prices(draw: st.DrawFn) -> Arguments:
-    return weighted(draw)
+    return {**weighted(draw), "threads": draw(st.integers(1, 3))}
 
 
 def maximum_matching(draw: st.DrawFn) -> Arguments:
@@ -253,6 +254,6 @@ def test_a_start_from_prices_that_are_no_numbers_is_no_catastrophe() -> None:
         partner, price = np.empty(2, np.int64), np.full(2, wrong)
         edge = np.arange(2)
         graph = edge, edge, np.ones(2), None, None
-        assert _native.solve(*graph, True, 10, partner, price.copy(), price)[0] == 0
+        assert _native.solve(*graph, True, 10, 1, partner, price.copy(), price)[0] == 0
         assert partner.tolist() == [0, 1]
         assert price.tolist() == [0, 0] or np.isfinite(price).all()
