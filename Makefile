@@ -165,8 +165,8 @@ build/sanitize/%: $(DRIVER) $(NATIVE)
 	  $(KERNELS_CPP) $(filter %.cpp,$(DRIVER)) -o $@
 
 # The C++ code for aarch64, made by clang for any Armv8, and its drivers under qemu: every instruction set that can be
-# forced, and the choice on a CPU that has dot products and on one that has none. It takes minutes, so that CI runs it
-# weekly: it is no part of .ci/run. It installs nothing: see aarch64-tools.
+# forced, and the choice on a CPU that has dot products and on one that has none. It takes minutes: it is
+# meant to be run weekly, by whoever schedules it, and is no part of .ci/run. It installs nothing: see aarch64-tools.
 ARM := clang++ --target=aarch64-linux-gnu -march=armv8-a -std=c++17 -g -O2 -Wall -Wextra -Werror -pthread
 QEMU := qemu-aarch64 -L /usr/aarch64-linux-gnu
 LIBCXX = $(lastword $(wildcard /usr/lib/llvm-*/include/c++/v1))
@@ -192,7 +192,7 @@ build/aarch64/assignment_driver: $(patsubst %.cpp,build/aarch64/%.o,$(MATCHING_C
 	$(ARM) -fuse-ld=lld $^ -o $@
 
 # Whether the C++ code suits clang and libc++ for macOS on Apple silicon, as far as Linux can tell: Apple's C headers
-# are not to be had, and Linux's stand in for them. Weekly as well.
+# are not to be had, and Linux's stand in for them. It is meant to be run weekly, too.
 macos:
 	@test -n "$(LIBCXX)" || { echo "make macos needs packages that are missing: apt-get install clang libc++-dev g++-aarch64-linux-gnu" >&2; exit 1; }
 	for file in $(KERNELS_CPP) $(MATCHING_CPP); do \

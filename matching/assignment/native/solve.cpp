@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "auction.h"
@@ -13,7 +12,6 @@
 namespace twinsae {
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kColdEps = 0.03, kWarmEps = 3e-4, kLastEps = 1e-8;
 // Prices at which fewer rows than these have a best column of their own cost more than they save:
 // bidding only raises prices, and must raise all to the highest of those that are too high.
