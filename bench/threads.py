@@ -1,12 +1,13 @@
 """How a match uses threads: its phases at one and two, and what a model predicts for more.
 
-The model is Amdahl's (https://doi.org/10.1145/1465482.1465560), for each phase: t(p) = s + w / p,
-where s and w are those that the times at one and two threads give. Nothing in it knows of the
-memory's bandwidth, which ever more threads share.
+The model is Amdahl's (https://doi.org/10.1145/1465482.1465560), for each phase:
+t(1) = s + w, t(p) = s + h w / p. The slowdown h is how many times as long a thread takes while its
+neighbour works, too (neighbour.py); s and w are those that the times at one and two threads then
+give. The model lets more cores share memory and caches as two of them do, not worse.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from ..common.progress import Progress
 from ..matching import match
 from .match import Pair
+from .neighbour import slowdown
 from .refuse import WrongResultError
 
 MEASURED = (1, 2)
@@ -28,11 +30,18 @@ class Phase:
     name: str
     seconds: Mapping[int, float]
     """By the number of threads, 1 and 2."""
+    slowdown: float = 1.0
+    """How many times as long one thread takes while its neighbour works, 1 or more: h."""
 
     @property
     def parallel(self) -> float:
-        """The seconds of one thread that more threads share: w."""
-        return min(self.seconds[1], max(0.0, 2 * (self.seconds[1] - self.seconds[2])))
+        """The seconds of one thread that more threads share: w.
+
+        It is 0 where a second core adds nothing, which hides what threads share.
+        """
+        gain = 1 - self.slowdown / 2
+        saved = self.seconds[1] - self.seconds[2]
+        return min(self.seconds[1], max(0.0, saved / gain)) if gain > 0 else 0.0
 
     @property
     def serial(self) -> float:
@@ -40,12 +49,12 @@ class Phase:
         return self.seconds[1] - self.parallel
 
     def predicted(self, threads: int) -> float:
-        """Return the model's seconds."""
-        return self.serial + self.parallel / threads
+        """Return the model's seconds, for 2 threads or more."""
+        return self.serial + self.slowdown * self.parallel / threads
 
 
 def bench_threads(pair: Pair, progress: Progress) -> list[Phase]:
-    """Match a pair with one thread and with two, once each.
+    """Match a pair with one thread and with two, once each, and measure the slowdown.
 
     Returns:
         The phases in their order; the last, "rest", is what no phase counts.
@@ -54,6 +63,7 @@ def bench_threads(pair: Pair, progress: Progress) -> list[Phase]:
         WrongResultError: the two matchings have different partners.
     """
     before = torch.get_num_threads()
+    slower = slowdown(max(len(pair.a), len(pair.b)), pair.a.shape[1])
     taken: dict[int, dict[str, float]] = {}
     partners = []
     try:
@@ -69,9 +79,4 @@ def bench_threads(pair: Pair, progress: Progress) -> list[Phase]:
         torch.set_num_threads(before)
     if (partners[0] != partners[1]).any():
         raise WrongResultError("match: one thread and two give different partners")
-    return [Phase(name, {p: taken[p][name] for p in MEASURED}) for name in taken[1]]
-
-
-def in_all(phases: Sequence[Phase]) -> Phase:
-    """Return the sum of phases, as one."""
-    return Phase("all", {p: sum(phase.seconds[p] for phase in phases) for p in MEASURED})
+    return [Phase(name, {p: taken[p][name] for p in MEASURED}, slower) for name in taken[1]]

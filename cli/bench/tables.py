@@ -7,7 +7,7 @@ from ...bench.machine import describe, warnings
 from ...bench.measurement import Measurement, by_task
 from ...bench.problem import in_words
 from ...bench.scaling import Growth
-from ...bench.threads import MEASURED, PREDICTED, Phase, in_all
+from ...bench.threads import MEASURED, PREDICTED, Phase
 from .columns import FASTER, MEMORY, MS, NOTES, RATE, Column
 from .markdown import markdown_table
 
@@ -44,26 +44,29 @@ def measurements_table(
 
 def threads_table(measured: Sequence[tuple[str, Sequence[Phase]]]) -> str:
     """Return the seconds of the phases of matches in Markdown: measured, and predicted for more."""
-    rows = []
+    rows, slowed = [], []
     for label, phases in measured:
-        for phase in (*phases, in_all(phases)):
-            times = [phase.seconds[threads] for threads in MEASURED]
-            if phase.name == "all":
-                more = [sum(each.predicted(threads) for each in phases) for threads in PREDICTED]
-                serial = sum(each.serial for each in phases)
-            else:
-                more = [phase.predicted(threads) for threads in PREDICTED]
-                serial = phase.serial
-            numbers = (f"{seconds:.2f}" for seconds in (*times, serial, *more))
-            rows.append((label, phase.name, *numbers))
+        numbers = {phase.name: _seconds(phase) for phase in phases}
+        numbers["all"] = [sum(column) for column in zip(*numbers.values(), strict=True)]
+        for name, seconds in numbers.items():
+            rows.append((label, name, *(f"{number:.2f}" for number in seconds)))
             label = ""
+        slowed.append(f"{phases[0].slowdown:.2f}")
     titles = [f"s, {threads} threads" for threads in MEASURED]
     titles += ["s, serial", *(f"s, predicted, {threads}" for threads in PREDICTED)]
     table = markdown_table(("what", "phase", *titles), rows, set(titles))
     return (
         f"{table}\n\nSerial, and what is predicted for more threads: from a model that cuts each "
-        "phase in a part that threads share and a rest. It knows nothing of the memory's bandwidth."
+        "phase in a part that threads share and a rest. A core beside another that does the same "
+        f"work in another process took {', '.join(slowed)} times as long as alone; the model lets "
+        "more cores slow each other as much, not more."
     )
+
+
+def _seconds(phase: Phase) -> list[float]:
+    """Return what was measured, the serial part of it, and what is predicted."""
+    more = (phase.predicted(threads) for threads in PREDICTED)
+    return [*(phase.seconds[threads] for threads in MEASURED), phase.serial, *more]
 
 
 def growth_table(growths: Sequence[Growth]) -> str:

@@ -207,6 +207,7 @@ def _solve(
         None,
         None,
         warm=prices is not None,
+        centre=False,
         bid_limit=bids_per_member * sum(size),
         threads=1,
         partner=partner,

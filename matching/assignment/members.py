@@ -66,8 +66,7 @@ def centred_assignment(
     problem = rows, cols, weights, *members
     limit = BIDS_PER_MEMBER * int(sum(side.sum() for side in members))
     of_members = partner, row_price, col_price
-    left, _, _ = _native.solve(*problem, prices is not None, limit, threads, *of_members)
+    left, _, _ = _native.solve(*problem, prices is not None, True, limit, threads, *of_members)
     if left:
         raise ValueError(f"{left:,} of the {len(partner):,} latents cannot be matched")
-    _native.centre_prices(*problem, threads, *of_members)
     return partner, row_price, col_price

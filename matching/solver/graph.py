@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ..assignment import extension as _native
 from .selection import Indices, Selection, edge_cosines
 
 Shape = tuple[int, int]
@@ -31,28 +33,23 @@ class Graph:
 
     def weights_of(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the weights of some of its pairs, (n,)."""
-        weights: NDArray[np.float64] = self.weights[
-            np.searchsorted(self._keys(), _keys(rows, cols, self.shape))
-        ]
+        weights: NDArray[np.float64] = self.weights[self._places(rows, cols)[0]]
         return weights
 
     def outside(self, other: "Graph") -> "Graph":
         """Return the pairs that ``other`` does not have."""
-        known, keys = _keys(other.rows, other.cols, self.shape), self._keys()
-        places = np.searchsorted(known, keys)
-        places[places == len(known)] = 0  # larger than all, so not equal to the first
-        new = known[places] != keys if len(known) else np.ones(len(keys), dtype=bool)
+        new = ~other._places(self.rows, self.cols)[1]
         return Graph(self.shape, self.rows[new], self.cols[new], self.weights[new])
 
     def joined(self, other: "Graph") -> "Graph":
         """Return the union with a graph that has none of these pairs."""
-        places = np.searchsorted(self._keys(), other._keys())
-        return Graph(
-            self.shape,
-            np.insert(self.rows, places, other.rows),
-            np.insert(self.cols, places, other.cols),
-            np.insert(self.weights, places, other.weights),
-        )
+        size = len(self) + len(other)
+        out = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size)
+        _native.join_edges(
+            self.rows, self.cols, self.weights, other.rows, other.cols, other.weights,
+            self._places(other.rows, other.cols)[0], torch.get_num_threads(), *out,
+        )  # fmt: skip
+        return Graph(self.shape, *out)
 
     def transposed(self) -> "Graph":
         """Return the same pairs with rows for columns."""
@@ -65,8 +62,12 @@ class Graph:
         np.maximum.at(best[1], self.cols, self.weights)
         return best
 
-    def _keys(self) -> NDArray[np.int64]:
-        return _keys(self.rows, self.cols, self.shape)
+    def _places(self, rows: Indices, cols: Indices) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return how many pairs come before each of some, and whether it is one of them, (n,)."""
+        places, present = np.empty(len(rows), np.int64), np.empty(len(rows), np.bool_)
+        wanted = rows.astype(np.int32, copy=False), cols.astype(np.int32, copy=False)
+        _native.find_edges(self.rows, self.cols, *wanted, torch.get_num_threads(), places, present)
+        return places, present
 
 
 def graph_of(a: Selection, b: Selection, rows: Indices, cols: Indices) -> Graph:

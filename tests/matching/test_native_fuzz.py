@@ -14,7 +14,8 @@ GUARD = 64  # elements before and after each array
 FUZZ = settings(max_examples=250, deadline=None, derandomize=True)
 SPECIAL = np.array([0, -0.0, 1, -1, 0.5, 2, 1e300, -1e300, 1e-310, 3, 4, 5])
 WRONG = np.array([np.nan, np.inf, -np.inf, 1e301, 1.7e308])
-OUTPUTS = {"partner", "row_price", "col_price", "out"}
+OUTPUTS = {"partner", "row_price", "col_price", "out", "out_rows", "out_cols", "out_weights"}
+OUTPUTS |= {"present"}
 Arguments = dict[str, Any]
 
 
@@ -65,6 +66,7 @@ def solve(draw: st.DrawFn) -> Arguments:
     return {
         **weighted(draw),
         "warm": draw(st.booleans()),
+        "centre": draw(st.booleans()),
         "bid_limit": draw(st.sampled_from((0, 5, 10**6))),
         "threads": draw(st.integers(1, 3)),
     }
@@ -81,6 +83,34 @@ def maximum_matching(draw: st.DrawFn) -> Arguments:
         "num_rows": len(call["row_price"]),
         "num_cols": len(call["col_price"]),
     }
+
+
+def find_edges(draw: st.DrawFn) -> Arguments:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    ends = [rng.integers(0, 9, draw(st.integers(0, 60))).astype(np.int32) for _ in range(2)]
+    wanted = rng.integers(0, 9, (2, ends[0].size)).astype(np.int32)
+    return {
+        "rows": guarded(ends[0]),
+        "cols": guarded(np.resize(ends[1], ends[0].size)),
+        "wanted_rows": guarded(wanted[0]),
+        "wanted_cols": guarded(wanted[1]),
+        "threads": draw(st.integers(1, 3)),
+        "places": guarded(np.zeros(ends[0].size, np.int64)),
+        "present": guarded(np.zeros(ends[0].size, bool)),
+    }
+
+
+def join_edges(draw: st.DrawFn) -> Arguments:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    old, new = draw(st.integers(0, 60)), draw(st.integers(0, 60))
+    sizes = {"": old, "added_": new, "out_": old + new}
+    lists: Arguments = {}
+    for name, size in sizes.items():
+        for ends in ("rows", "cols"):
+            lists[name + ends] = guarded(rng.integers(0, 9, size).astype(np.int32))
+        lists[f"{name}weights"] = guarded(rng.random(size))
+    places = np.sort(rng.integers(0, old + 1, new))
+    return {**lists, "places": guarded(places), "threads": draw(st.integers(1, 3))}
 
 
 def solve_dense(draw: st.DrawFn) -> Arguments:
@@ -145,7 +175,16 @@ def unit_rows(draw: st.DrawFn) -> Arguments:
     }
 
 
-ENTRIES = (solve, centre_prices, maximum_matching, solve_dense, edge_cosines, unit_rows)
+ENTRIES = (
+    solve,
+    centre_prices,
+    maximum_matching,
+    find_edges,
+    join_edges,
+    solve_dense,
+    edge_cosines,
+    unit_rows,
+)
 NUMBERS = (0, -1, 1, 2**30 + 1, 2**31 - 1, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2", None)
 
 
@@ -155,7 +194,7 @@ def far(array: np.ndarray) -> np.ndarray:
     if wrong.size and wrong.dtype.kind == "f":
         with np.errstate(over="ignore"):
             wrong[-1] = WRONG[wrong.size % 5]
-    elif wrong.size:
+    elif wrong.dtype.kind in "iu" and wrong.size:
         info = np.iinfo(wrong.dtype)
         wrong[-1] = (info.max, info.min, 9, info.min // 2)[wrong.size % 4]
     return wrong
@@ -224,12 +263,13 @@ def test_a_call_succeeds_or_raises_and_writes_only_its_outputs(entry: Callable) 
     def fuzz(call: tuple[Arguments, Arguments]) -> None:
         good, arguments = call
         arrays = {name: value for name, value in good.items() if isinstance(value, np.ndarray)}
-        inputs = {name: value.tobytes() for name, value in arrays.items() if name not in OUTPUTS}
+        outputs = OUTPUTS | {"places"} if entry is find_edges else OUTPUTS
+        inputs = {name: value.tobytes() for name, value in arrays.items() if name not in outputs}
         ends = {name: guards(value) for name, value in arrays.items()}
         outcomes[succeeds(entry, arguments)] += 1
         for name, value in arrays.items():
             assert guards(value) == ends[name]
-            assert name in OUTPUTS or value.tobytes() == inputs[name]
+            assert name in outputs or value.tobytes() == inputs[name]
 
     fuzz()
     assert min(outcomes.values()) > 50  # both happen, or this tests little
@@ -254,6 +294,6 @@ def test_a_start_from_prices_that_are_no_numbers_is_no_catastrophe() -> None:
         partner, price = np.empty(2, np.int64), np.full(2, wrong)
         edge = np.arange(2)
         graph = edge, edge, np.ones(2), None, None
-        assert _native.solve(*graph, True, 10, 1, partner, price.copy(), price)[0] == 0
+        assert _native.solve(*graph, True, True, 10, 1, partner, price.copy(), price)[0] == 0
         assert partner.tolist() == [0, 1]
         assert price.tolist() == [0, 0] or np.isfinite(price).all()

@@ -6,8 +6,11 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <random>
+#include <set>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "centre.h"
@@ -18,6 +21,7 @@
 #include "hopcroft_karp.h"
 #include "rows.h"
 #include "solve.h"
+#include "sorted_edges.h"
 
 using namespace twinsae;
 
@@ -118,8 +122,8 @@ void check(const Instance& instance) {
   std::vector<double> u, v;
   for (const int64_t bids : {int64_t{0}, int64_t{7}, int64_t{1'000'000}}) {
     const bool warm = !u.empty();
-    Solution found =
-        solve(graph, warm ? u.data() : nullptr, warm ? v.data() : nullptr, bids, kThreads);
+    Solution found = solve(graph, transposed(graph, kThreads), warm ? u.data() : nullptr,
+                           warm ? v.data() : nullptr, bids, kThreads);
     expect(found.unmatched == graph.num_rows - matched, "rows left over");
     if (found.unmatched) return;
     check_optimal(graph, found.col_of, found.row_price, found.col_price);
@@ -166,7 +170,7 @@ void check_members(const Instance& few) {
                                   rows, cols, kThreads);
   const Graph whole = each.graph();
   for (const int64_t bids : {int64_t{0}, int64_t{1'000'000}}) {
-    Solution found = solve(graph, nullptr, nullptr, bids, kThreads);
+    Solution found = solve(graph, transposed(graph, kThreads), nullptr, nullptr, bids, kThreads);
     expect(found.unmatched == rows.count() - matched_at_most(whole), "members left over");
     if (found.unmatched) return;
     std::vector<double> u, v;
@@ -369,6 +373,51 @@ void check_codes(int64_t rows, int64_t cols, int64_t tokens, int64_t most, int t
   sum_codes(by_token.rows(), cols, fired.data(), total.data(), squares.data());
 }
 
+// Edges that a sorted list lacks are found missing, and join it.
+void check_joining(int64_t size, int64_t edges) {
+  std::set<std::pair<int32_t, int32_t>> all, old;
+  for (int64_t e = 0; e < edges; ++e) {
+    const std::pair<int32_t, int32_t> edge(draw(0, size - 1), draw(0, size - 1));
+    all.insert(edge);
+    if (draw(0, 2)) old.insert(edge);
+  }
+  struct Lists {
+    std::vector<int32_t> rows, cols;
+    std::vector<double> weights;
+
+    void add(const std::pair<int32_t, int32_t>& edge) {
+      rows.push_back(edge.first);
+      cols.push_back(edge.second);
+      weights.push_back(edge.first + 0.001 * edge.second);
+    }
+    SortedEdges edges() const {
+      return {rows.data(), cols.data(), static_cast<int64_t>(rows.size())};
+    }
+  } list, whole, added;
+  for (const auto& edge : old) list.add(edge);
+  for (const auto& edge : all) whole.add(edge);
+  std::vector<int64_t> places(all.size());
+  const std::unique_ptr<bool[]> present(new bool[all.size() + 1]);
+  find_edges(list.edges(), whole.edges(), kThreads, places.data(), present.get());
+  std::vector<int64_t> places_of_added;
+  size_t e = 0;
+  for (const auto& edge : all) {
+    expect(present[e] == (old.count(edge) == 1), "whether a list has an edge");
+    if (!present[e]) {
+      added.add(edge);
+      places_of_added.push_back(places[e]);
+    }
+    ++e;
+  }
+  Lists out{std::vector<int32_t>(all.size()), std::vector<int32_t>(all.size()),
+            std::vector<double>(all.size())};
+  join_edges(list.edges(), list.weights.data(), added.edges(), added.weights.data(),
+             places_of_added.data(), kThreads,
+             {out.rows.data(), out.cols.data(), out.weights.data()});
+  expect(out.rows == whole.rows && out.cols == whole.cols && out.weights == whole.weights,
+         "a list that edges have joined");
+}
+
 }  // namespace
 
 int main() {
@@ -388,6 +437,8 @@ int main() {
     check_dense(num_rows, num_rows + draw(0, 1) * draw(0, 9));
   }
   check_dense(150, 150);
+  for (int i = 0; i < 300; ++i) check_joining(draw(1, 20), draw(0, 100));
+  check_joining(2000, 900'000);
   for (int i = 0; i < 3000; ++i) check_cycles(draw(1, 14));
   for (int i = 0; i < 300; ++i)
     check_codes(draw(0, 9), draw(0, 9), draw(1, 12), draw(1, 4), static_cast<int>(draw(1, 3)));

@@ -70,21 +70,6 @@ class Survivors {
     return lists.from(first_row);
   }
 
-  // Adds the survivors of row `other` to those of `row`; prune(row) makes room.
-  template <class Prune>
-  void merge(int64_t row, int64_t other, const Prune& prune) {
-    if (failed(row) || failed(other)) return fail(row);
-    raise(row, 0, thresholds_[other]);
-    for (int64_t from = place(other); from < place(other) + counts_[other]; ++from) {
-      const int64_t at = place(row) + counts_[row]++;
-      upper_[at] = upper_[from];
-      lower_[at] = lower_[from];
-      columns_[at] = columns_[from];
-      if (counts_[row] > limits_[row]) prune(row);
-      if (failed(row)) return;
-    }
-  }
-
   // Raises the row's threshold to what its survivors prove, and drops those below. If that leaves
   // little room, the k likeliest survivors are scored by exact(column), and if it still does, all
   // are.

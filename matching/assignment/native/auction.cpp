@@ -197,7 +197,7 @@ class Auction {
   const int threads_;
   Matching& matching_;
   double* const price_;
-  std::vector<Best> best_;
+  ScratchVector<Best> best_;
   std::vector<double> own_weight_;  // of matched members of rows: the weight of their edge
   std::vector<char> far_;           // by member: whether it could do better elsewhere
   std::vector<int32_t> cheapest_;   // the members of each column, as a heap by what they cost

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "util/parallel.h"
+#include "util/scratch.h"
 
 namespace twinsae {
 
@@ -37,9 +38,9 @@ class Members {
 struct Graph {
   int32_t num_rows = 0, num_cols = 0;
   Members rows, cols;
-  std::vector<int64_t> start;  // (num_rows + 1): row i has the edges start[i] to start[i + 1]
-  std::vector<int32_t> col;    // (edges)
-  std::vector<double> weight;  // (edges), or empty where only the structure matters
+  std::vector<int64_t> start;    // (num_rows + 1): row i has the edges start[i] to start[i + 1]
+  ScratchVector<int32_t> col;    // (edges)
+  ScratchVector<double> weight;  // (edges), or empty where only the structure matters
 
   int64_t edges() const { return static_cast<int64_t>(col.size()); }
 };

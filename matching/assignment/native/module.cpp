@@ -10,6 +10,7 @@
 #include "dense.h"
 #include "hopcroft_karp.h"
 #include "solve.h"
+#include "sorted_edges.h"
 
 namespace py = pybind11;
 using py::object;
@@ -127,7 +128,7 @@ void bind_maximum_matching(const object& rows, const object& cols, int64_t num_r
 }
 
 py::tuple bind_solve(const object& rows, const object& cols, const object& weights,
-                     const object& row_members, const object& col_members, bool warm,
+                     const object& row_members, const object& col_members, bool warm, bool centre,
                      int64_t bid_limit, int threads, const object& partner_,
                      const object& row_price, const object& col_price) {
   const Problem problem(weights, row_members, col_members, row_price, col_price);
@@ -141,11 +142,15 @@ py::tuple bind_solve(const object& rows, const object& cols, const object& weigh
     py::gil_scoped_release release;
     double* const small = problem.small_price();
     double* const large = problem.large_price();
-    solution = solve(edges.graph(problem.weights.data, problem.sizes, threads),
-                     warm ? small : nullptr, warm ? large : nullptr, bid_limit, threads);
+    const Graph graph = edges.graph(problem.weights.data, problem.sizes, threads);
+    const Graph by_col = transposed(graph, threads);
+    solution =
+        solve(graph, by_col, warm ? small : nullptr, warm ? large : nullptr, bid_limit, threads);
     std::copy(solution.col_of.begin(), solution.col_of.end(), partner.data);
     std::copy(solution.row_price.begin(), solution.row_price.end(), small);
     std::copy(solution.col_price.begin(), solution.col_price.end(), large);
+    if (centre && !solution.unmatched)
+      centre_prices(graph, by_col, partner.data, threads, small, large);
   });
   return py::make_tuple(solution.unmatched, solution.bids, solution.paths);
 }
@@ -192,6 +197,56 @@ void bind_solve_dense(const object& weights_, const object& equal_, const object
   const DenseSolution solution = solve_dense(weights.data, equal.data, num_rows, num_cols);
   std::copy(solution.col_of.begin(), solution.col_of.end(), partner.data);
   std::copy(solution.col_price.begin(), solution.col_price.end(), col_price.data);
+}
+
+// Edges of one list, with indices below 2^31; whether they are sorted is not looked at.
+SortedEdges sorted_edges(const char* name, const object& rows_, const object& cols_) {
+  const auto rows = array<const int32_t>(rows_, name, 1);
+  const auto cols = array<const int32_t>(cols_, name, 1);
+  cols.expect(name, rows.shape);
+  return {rows.data, cols.data, rows.shape[0]};
+}
+
+void bind_find_edges(const object& rows, const object& cols, const object& wanted_rows,
+                     const object& wanted_cols, int threads, const object& places_,
+                     const object& present_) {
+  const SortedEdges list = sorted_edges("edges", rows, cols);
+  const SortedEdges wanted = sorted_edges("wanted", wanted_rows, wanted_cols);
+  check_threads(threads);
+  const auto places = array<int64_t>(places_, "places", 1);
+  const auto present = array<bool>(present_, "present", 1);
+  places.expect("places", {wanted.count});
+  present.expect("present", {wanted.count});
+  py::gil_scoped_release release;
+  find_edges(list, wanted, threads, places.data, present.data);
+}
+
+void bind_join_edges(const object& rows, const object& cols, const object& weights_,
+                     const object& added_rows, const object& added_cols,
+                     const object& added_weights_, const object& places_, int threads,
+                     const object& out_rows_, const object& out_cols_, const object& out_weights_) {
+  const SortedEdges list = sorted_edges("edges", rows, cols);
+  const SortedEdges added = sorted_edges("added", added_rows, added_cols);
+  const auto weights = array<const double>(weights_, "weights", 1);
+  const auto added_weights = array<const double>(added_weights_, "added_weights", 1);
+  const auto places = array<const int64_t>(places_, "places", 1);
+  weights.expect("weights", {list.count});
+  added_weights.expect("added_weights", {added.count});
+  places.expect("places", {added.count});
+  check_threads(threads);
+  for (int64_t e = 0; e < added.count; ++e)
+    require(places.data[e] >= (e ? places.data[e - 1] : 0) && places.data[e] <= list.count,
+            "places: entry " + std::to_string(e) + " is " + std::to_string(places.data[e]) +
+                ", expected ascending numbers of 0 to " + std::to_string(list.count));
+  const auto out_rows = array<int32_t>(out_rows_, "out_rows", 1);
+  const auto out_cols = array<int32_t>(out_cols_, "out_cols", 1);
+  const auto out_weights = array<double>(out_weights_, "out_weights", 1);
+  out_rows.expect("out_rows", {list.count + added.count});
+  out_cols.expect("out_cols", {list.count + added.count});
+  out_weights.expect("out_weights", {list.count + added.count});
+  py::gil_scoped_release release;
+  join_edges(list, weights.data, added, added_weights.data, places.data, threads,
+             {out_rows.data, out_cols.data, out_weights.data});
 }
 
 CheapEdges cheap_edges(const char* name, const object& ends_, const object& costs_,
@@ -250,13 +305,22 @@ PYBIND11_MODULE(_native, m) {
   m.def("maximum_matching", &bind_maximum_matching, arg("rows"), arg("cols"), arg("num_rows"),
         arg("num_cols"), arg("row_members"), arg("col_members"), arg("partner"));
   m.def("solve", &bind_solve, arg("rows"), arg("cols"), arg("weights"), arg("row_members"),
-        arg("col_members"), arg("warm"), arg("bid_limit"), arg("threads"), arg("partner"),
-        arg("row_price"), arg("col_price"),
+        arg("col_members"), arg("warm"), arg("centre"), arg("bid_limit"), arg("threads"),
+        arg("partner"), arg("row_price"), arg("col_price"),
         "(members of the smaller side without a partner, bids or -1 where the auction gave up,\n"
-        "paths searched). With `warm` the prices are those to start from.");
+        "paths searched). With `warm` the prices are those to start from; with `centre` they are\n"
+        "moved as `centre_prices` does.");
   m.def("centre_prices", &bind_centre_prices, arg("rows"), arg("cols"), arg("weights"),
         arg("row_members"), arg("col_members"), arg("threads"), arg("partner"), arg("row_price"),
         arg("col_price"));
+  m.def("find_edges", &bind_find_edges, arg("rows"), arg("cols"), arg("wanted_rows"),
+        arg("wanted_cols"), arg("threads"), arg("places"), arg("present"),
+        "How many of the sorted edges (int32) come before each wanted one, and whether it is\n"
+        "among them: places (int64), present (bool).");
+  m.def("join_edges", &bind_join_edges, arg("rows"), arg("cols"), arg("weights"), arg("added_rows"),
+        arg("added_cols"), arg("added_weights"), arg("places"), arg("threads"), arg("out_rows"),
+        arg("out_cols"), arg("out_weights"),
+        "Sorted edges and others at their places, which must ascend.");
   m.def("solve_dense", &bind_solve_dense, arg("weights"), arg("equal"), arg("partner"),
         arg("col_price"),
         "The assignment of every row of a matrix of no more rows than columns; rows with the same\n"

@@ -13,10 +13,10 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 
 class Repair {
  public:
-  Repair(const Graph& graph, const Matching& matching, int threads,
+  Repair(const Graph& graph, const Graph& by_col, const Matching& matching, int threads,
          const std::vector<double>& price)
       : graph_(graph),
-        by_col_(transposed(graph, threads)),
+        by_col_(by_col),
         threads_(threads),
         price_(price),
         value_(static_cast<size_t>(graph.num_rows), kInf),
@@ -88,7 +88,7 @@ class Repair {
   }
 
   const Graph& graph_;
-  const Graph by_col_;
+  const Graph& by_col_;
   const int threads_;
   std::vector<double> price_, value_;  // of columns; of rows, that of their own columns
   std::vector<Own> own_;               // (members of rows): those of row i from its first on
@@ -100,9 +100,9 @@ class Repair {
 
 }  // namespace
 
-bool repair(const Graph& graph, const Matching& matching, int64_t limit, int threads,
-            std::vector<double>& price) {
-  Repair work(graph, matching, threads, price);
+bool repair(const Graph& graph, const Graph& by_col, const Matching& matching, int64_t limit,
+            int threads, std::vector<double>& price) {
+  Repair work(graph, by_col, matching, threads, price);
   if (!work.run(limit)) return false;
   price = std::move(work.price());
   return true;

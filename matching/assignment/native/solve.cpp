@@ -51,8 +51,8 @@ int64_t take_best_columns(const Graph& graph, const std::vector<double>& price, 
 }
 
 // As many rows as columns. `matching` is a full one; `price` is that to start from, or zero.
-void solve_square(const Graph& graph, bool warm, int64_t bid_limit, int threads, Matching matching,
-                  std::vector<double>& price, Solution& out) {
+void solve_square(const Graph& graph, const Graph& by_col, bool warm, int64_t bid_limit,
+                  int threads, Matching matching, std::vector<double>& price, Solution& out) {
   Epsilon eps{kColdEps, kLastEps};
   Matching near(graph);
   if (warm && usable(price, graph) &&
@@ -63,7 +63,8 @@ void solve_square(const Graph& graph, bool warm, int64_t bid_limit, int threads,
     std::fill(price.begin(), price.end(), 0.0);
   }
   out.bids = auction(graph, eps, bid_limit, threads, matching, price.data());
-  if (out.bids < 0 || !repair(graph, matching, kRepairsPerColumn * graph.num_cols, threads, price))
+  const int64_t repairs = kRepairsPerColumn * graph.num_cols;
+  if (out.bids < 0 || !repair(graph, by_col, matching, repairs, threads, price))
     out.paths = augment(graph, matching, price.data());
   out.col_of = std::move(matching.col_of);
 }
@@ -111,14 +112,16 @@ Matching doubled(const Graph& graph, const Matching& matching) {
 }
 
 // `price` (num_cols) is that to start from, and becomes that of the solution.
-void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_limit, int threads,
-                     const Matching& matching, std::vector<double>& price, Solution& out) {
+void solve_rectangle(const Graph& graph, const Graph& by_col, const double* row_price,
+                     int64_t bid_limit, int threads, const Matching& matching,
+                     std::vector<double>& price, Solution& out) {
   const double shift = *std::max_element(graph.weight.begin(), graph.weight.end());
-  const Graph square = doubled(graph, transposed(graph, threads), shift);
+  const Graph square = doubled(graph, by_col, shift);
   std::vector<double> both = price;
   for (int32_t i = 0; i < graph.num_rows; ++i)
     both.push_back(row_price ? row_price[i] - shift : 0.0);
-  solve_square(square, row_price, bid_limit, threads, doubled(graph, matching), both, out);
+  solve_square(square, transposed(square, threads), row_price, bid_limit, threads,
+               doubled(graph, matching), both, out);
   out.col_of.resize(static_cast<size_t>(graph.rows.count()));
   // The mean of both copies' prices is feasible for the rectangle, as they are for the square, and
   // costs half as much. The edge of weight 0 makes it >= 0, and 0 where unmatched, except for rounding.
@@ -134,8 +137,8 @@ void solve_rectangle(const Graph& graph, const double* row_price, int64_t bid_li
 
 }  // namespace
 
-Solution solve(const Graph& graph, const double* row_price, const double* col_price,
-               int64_t bid_limit, int threads) {
+Solution solve(const Graph& graph, const Graph& by_col, const double* row_price,
+               const double* col_price, int64_t bid_limit, int threads) {
   Solution out;
   Matching matching = maximum_matching(graph);
   out.unmatched = std::count(matching.col_of.begin(), matching.col_of.end(), -1);
@@ -145,9 +148,10 @@ Solution solve(const Graph& graph, const double* row_price, const double* col_pr
   if (graph.rows.count() == 0) {
     std::fill(out.col_price.begin(), out.col_price.end(), 0.0);
   } else if (graph.rows.count() == graph.cols.count()) {
-    solve_square(graph, col_price, bid_limit, threads, std::move(matching), out.col_price, out);
+    solve_square(graph, by_col, col_price, bid_limit, threads, std::move(matching), out.col_price,
+                 out);
   } else {
-    solve_rectangle(graph, row_price, bid_limit, threads, matching, out.col_price, out);
+    solve_rectangle(graph, by_col, row_price, bid_limit, threads, matching, out.col_price, out);
   }
   out.row_price.resize(static_cast<size_t>(graph.num_rows));
   for_rows(graph, threads,

@@ -20,7 +20,8 @@ struct Solution {
 // It ends on every input, ties and rounding included. Bids and repairs are counted, and what they
 // leave is done by `augment`, whose steps no weight can multiply. Threads share the loops over all
 // rows; bids, repairs and paths come one after another. The result does not depend on how many.
-Solution solve(const Graph& graph, const double* row_price, const double* col_price,
-               int64_t bid_limit, int threads);
+// `by_col` is the transposed graph.
+Solution solve(const Graph& graph, const Graph& by_col, const double* row_price,
+               const double* col_price, int64_t bid_limit, int threads);
 
 }  // namespace twinsae

@@ -222,6 +222,9 @@ def test_any_number_of_threads_gives_the_same_bits(cut: Shape) -> None:
     edges = whole.rows[inside], whole.cols[inside], whole.weights[inside]
     members = tuple(np.ones(size, np.int64) for size in cut)
     alone = centred_assignment(*edges, members, None, 1)
+    apart = centre_prices(*edges, sparse_assignment(*edges, cut))
+    assert apart.row_price.tobytes() == alone[1].tobytes()
+    assert apart.col_price.tobytes() == alone[2].tobytes()
     for threads in (2, 5):
         found = centred_assignment(*edges, members, None, threads)
         for part, other in zip(found, alone, strict=True):
@@ -235,12 +238,12 @@ def test_the_auction_leaves_no_paths_to_search() -> None:
     rows, cols, weights, shape = planted(2000, 40, seed=1)
     partner, row_price, col_price = np.empty(shape[0], np.int64), *map(np.empty, shape)
     left, bids, paths = _native.solve(
-        rows, cols, weights, None, None, False, 10**6, 1, partner, row_price, col_price
+        rows, cols, weights, None, None, False, False, 10**6, 1, partner, row_price, col_price
     )
     assert (left, paths) == (0, 0)
     assert 2000 <= bids < 10**6
     spent = _native.solve(
-        rows, cols, weights, None, None, False, 10, 1, partner, row_price, col_price
+        rows, cols, weights, None, None, False, False, 10, 1, partner, row_price, col_price
     )
     assert spent[1] == -1
     assert spent[2] > 0

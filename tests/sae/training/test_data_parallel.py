@@ -160,6 +160,29 @@ def test_a_stopped_run_goes_on_to_the_same_bits_and_one_process_can_go_on_with_i
         assert_close(weights(tmp_path / "one", one), weights(alone, one))
 
 
+def test_after_a_killed_process_the_same_command_goes_on_to_the_same_bits(start_training, tmp_path):
+    assert join(start_training("whole", [FIRST], more=MORE)) == [0, 0]
+    run = tmp_path / "run"
+    # Killed in step 7, and then in step 9. Neither process has the whole state of a later step.
+    for lost, steps, saved in ((1, 6, 4), (0, 4, 8)):
+        kill = f"ranks.rank == {lost} and next(answers) and os.kill(os.getpid(), 9)"
+        before = f"answers = iter([False] * {steps} + [True])"
+        processes = start_training(
+            "run", [FIRST], before=before, more=f'{MORE}, "stop": lambda: {kill}'
+        )
+        assert join(processes)[lost] == -9
+        error = run / f"error{1 - lost}"
+        assert error.read_text() == (
+            "LostProcessError: another process of the run ended, or cannot be reached; "
+            "the last checkpoints stand, and the same command goes on"
+        )
+        error.unlink()
+        state = (run / FIRST.folder / "checkpoint.safetensors").read_bytes()
+        assert f'"step":"{saved}"'.encode() in state
+    assert join(start_training("run", [FIRST], more=MORE)) == [0, 0]
+    assert files(run) == files(tmp_path / "whole")
+
+
 class Threads:
     """Two threads that stand for two processes."""
 
