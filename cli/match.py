@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from ..common.devices import Device
 from ..common.files import StrPath
 from ..common.packages import need
 from ..common.units import parse_bytes
@@ -62,6 +63,8 @@ class Match:
     squares; by default it is the same."""
     candidates: Literal["scan", "faiss"] = "scan"
     """What finds each latent's best partners to begin with: the built-in scan or FAISS."""
+    device: Device = "cpu"
+    """Where the weights are scanned for pairs: the processor or a GPU."""
     work_dir: Path | None = None
     """Folder for what is done so far: the same command goes on from there if it was stopped."""
     memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
@@ -74,10 +77,14 @@ class Match:
     def __post_init__(self) -> None:
         """Raise for what is wrong before anything is loaded."""
         if self.candidates == "faiss":
-            need("candidates: faiss", "faiss-cpu")
+            need("candidates: faiss", "faiss-cpu" if self.device == "cpu" else "faiss-gpu-cu12")
         needed = 2 if self.map != "none" else int(self.by == "activations")
-        if self.map != "none" and (self.by == "activations" or self.absolute or self.work_dir):
-            raise ValueError("map: not together with --by activations, --absolute or --work-dir")
+        if self.map != "none" and (
+            self.by == "activations" or self.absolute or self.work_dir or self.device != "cpu"
+        ):
+            raise ValueError(
+                "map: not together with --by activations, --absolute, --work-dir or --device cuda"
+            )
         if len(self.store) != needed:
             raise ValueError(
                 f"store: expected {needed}, got {len(self.store)} (--by activations needs one, "
@@ -130,6 +137,7 @@ class Match:
                 self.out,
                 absolute=self.absolute,
                 candidates=self.candidates,
+                device=self.device,
                 work_dir=self.work_dir,
                 memory_limit=self.memory_limit,
                 verify=self.verify,

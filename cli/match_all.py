@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from ..common.devices import Device
 from ..common.files import StrPath
 from ..common.units import parse_bytes
 from ..sae.formats.orientation import Orientation
@@ -43,6 +44,8 @@ class MatchAll:
     """Match only part I of N of the pairs, for N jobs that share OUT; by default all."""
     orientation: Orientation | None = None
     """How all files store encoder/decoder (L latents, D wide), where nothing in them tells it."""
+    device: Device | None = None
+    """Where dictionaries are scanned for pairs; by default cuda with --gpus, else cpu."""
     memory_limit: Annotated[int | None, Argument(parse_bytes, metavar="SIZE")] = None
     """Refuse a pair that needs more, such as 8GiB; by default 75 % of what is free."""
     engines: Engines = field(default_factory=Engines)
@@ -59,10 +62,14 @@ class MatchAll:
         Raises:
             ValueError: some pairs could not be matched; all others are.
         """
+        from ..common.devices import check_device
         from ..matching import AllSeeds
         from .progress import open_progress
         from .seed_tables import tables
 
+        device: Device = self.device or ("cuda" if self.engines.gpus else "cpu")
+        if not self.engines.is_parallel:
+            check_device(device)
         names, dictionaries = zip(*self.dirs, strict=True)
         with open_progress(console) as progress:
             seeds = AllSeeds(
@@ -71,6 +78,7 @@ class MatchAll:
                 names=names,
                 pairs=self.pairs,
                 orientation=self.orientation,
+                device=device,
                 progress=progress,
             )
         tasks = seeds.tasks(self.shard or (1, 1), memory_limit=self.memory_limit)

@@ -124,9 +124,9 @@ class Train:
         if self.shard is not None:
             self._harvest_part(self.shard, console)
             return
+        from ..common.devices import check_device
         from ..sae import open_start
         from ..sae.training import open_ranks
-        from ..sae.training.device import check_device
         from .tables import training_table
         from .training_view import open_training_view, unseen
 

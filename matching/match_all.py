@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ..common.devices import Device, check_device
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.parts import part_of
 from ..common.progress import Named, Progress, renamed, silent
@@ -48,6 +49,7 @@ def match_all(
     pairs: Pairs = "all",
     shard: tuple[int, int] = (1, 1),
     orientation: Orientation | None = None,
+    device: Device = "cpu",
     memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def match_all(
         shard: (i, n): match only part i, 1 to n, of n equal parts of the pairs. Several machines
             that share ``out`` can match one part each; ``seeds.json`` says what is there so far.
         orientation: as for `match_files`.
+        device: as for `match_files`.
         memory_limit: as for `match`.
         progress: told how far each phase of each pair has come.
 
@@ -78,9 +81,11 @@ def match_all(
         FileNotFoundError, ValueError, TypeError, OSError: as for `match_files`; or there are too
             few dictionaries, two of one name, or ``pairs`` or ``shard`` is not as above.
     """
+    check_device(device)
     seeds = AllSeeds(
-        dictionaries, out, names=names, pairs=pairs, orientation=orientation, progress=progress
-    )
+        dictionaries, out, names=names, pairs=pairs, orientation=orientation, device=device,
+        progress=progress,
+    )  # fmt: skip
     told = Named(progress or silent)
     here = Here(Tools(told, lambda _line: None, lambda: False))
     tasks = seeds.tasks(shard, memory_limit=memory_limit)
@@ -122,7 +127,8 @@ class PairMatch:
 class AllSeeds:
     """The steps of `match_all`, for code that has something to do between two pairs.
 
-    Args, and what is raised: as for `match_all`; ``progress`` is told of downloads alone.
+    Args, and what is raised: as for `match_all`; ``progress`` is told of downloads alone, and
+    ``device`` is looked for by `match`, which may run elsewhere.
     """
 
     def __init__(
@@ -133,9 +139,10 @@ class AllSeeds:
         names: Sequence[str | None] | None = None,
         pairs: Pairs = "all",
         orientation: Orientation | None = None,
+        device: Device = "cpu",
         progress: Progress | None = None,
     ) -> None:
-        self._orientation = orientation
+        self._orientation, self._device = orientation, device
         given = list(dictionaries)
         self._out = Path(out)
         if len(given) < 2:
@@ -206,6 +213,7 @@ class AllSeeds:
             self.folder(pair),
             memory_limit=memory_limit,
             orientation=self._orientation,
+            device=self._device,
             sha256s=[self._known_hash(place) for place in pair],
             progress=progress,
         )

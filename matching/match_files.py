@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..common.devices import Device, check_device
 from ..common.files import StrPath, atomic_write, sha256
 from ..common.progress import Progress, renamed, silent
 from ..sae.firing import KnownFiring, known_firing
@@ -57,6 +58,7 @@ def match_files(
     memory_limit: int | None = None,
     verify: bool = False,
     orientation: Orientation | None = None,
+    device: Device = "cpu",
     sha256s: Sequence[str | None] = (None, None),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -85,6 +87,8 @@ def match_files(
         verify: prove each matching again by `verify`; under "verified" in the summary, None for
             numbers that a matching of broken form does not have.
         orientation: as for `load_dictionary`, of both SAEs, where their files do not tell it.
+        device: "cuda": both dictionaries are copied to the GPU, which does the scans; the graph is
+            solved on the host all the same. On another device the prices may differ, the sums not.
         sha256s: those of the two files of weights, where they are known.
         progress: told how far each phase of each side has come.
 
@@ -94,10 +98,11 @@ def match_files(
     Raises:
         FileNotFoundError: an input does not exist.
         ValueError, TypeError: an input lacks a side or is no dictionary, the two have different
-            widths, ``sides`` is not as above, or `match` refuses them.
+            widths, ``sides`` or ``device`` is not as above, or `match` refuses them.
         OSError: the result or the work folder could not be written, or the Hub not be reached.
     """
     chosen = _check_sides(sides)
+    check_device(device)
     options = {
         side: Options(m, candidates, _below(work_dir, side), memory_limit) for side in chosen
     }
@@ -105,7 +110,7 @@ def match_files(
     given = zip("ab", (a, b), strict=True)
     places = [locate(path, progress=renamed(told, before=f"{letter} ")) for letter, path in given]
     inputs = [
-        _load(place, chosen, orientation, absolute, digest)
+        _load(place, chosen, orientation, absolute, device, digest)
         for place, digest in zip(places, sha256s, strict=True)
     ]
     for side in chosen:
@@ -131,6 +136,7 @@ def match_files(
             "absolute": absolute,
             "m": m,
             "candidates": candidates,
+            "device": device,
             "memory_limit": memory_limit,
             "verify": verify,
         },
@@ -157,6 +163,7 @@ def _load(
     sides: tuple[Side, ...],
     orientation: Orientation | None,
     absolute: bool,
+    device: Device,
     known_digest: str | None,
 ) -> _Input:
     path = place.path
@@ -165,7 +172,8 @@ def _load(
         raise ValueError(f"{path} holds one array, which cannot be both decoder and encoder")
     found = {side: read_dictionary(path, side, orientation=orientation) for side in sides}
     rows = {
-        side: StoredRows(part.weight, f"{path} ({side})", absolute) for side, part in found.items()
+        side: StoredRows(part.weight.to(device), f"{path} ({side})", absolute)
+        for side, part in found.items()
     }
     shapes = {side: tuple(part.weight.shape) for side, part in found.items()}
     if len({num_latents for num_latents, _ in shapes.values()}) != 1:

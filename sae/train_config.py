@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+from ..common.devices import Device
 from ..common.packages import need
 from .config import Activation, SAEConfig, check_choice, check_positive
 
-Device = Literal["cpu", "cuda"]
 Init = Literal["paper", "tied", "data"]
 Penalty = Literal["l0", "tanh"]
 InputScale = Literal["none", "sqrt_d"]

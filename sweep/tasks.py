@@ -215,7 +215,8 @@ class Group:
     @cached_property
     def matcher(self) -> AllSeeds:
         """What matches them, once the SAEs are there."""
-        return AllSeeds(self.saes, self.folder, names=self.names, pairs=self.kind)
+        device = self.configuration.settings["device"]
+        return AllSeeds(self.saes, self.folder, names=self.names, pairs=self.kind, device=device)
 
 
 @dataclass(frozen=True)

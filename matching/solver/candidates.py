@@ -110,7 +110,8 @@ def candidates_memory(num_rows: int, num_cols: int, d_in: int, m: int) -> int:
     """Return the bytes that `find_candidates` takes on the host."""
     rows, cols = _row_block(num_rows, d_in), _col_block(num_cols, d_in)
     copies = block_copies(num_rows, num_cols, d_in) + 2 * (d_in + 64) * cols  # with int8 codes
-    survivors = 12 * (2 * m + 128) * cols + 2 * 24 * 2**20  # columns', then rows' and rows' codes
+    open_rows = max(24, 4 * (torch.get_num_threads() + 1)) * 2**20  # of all threads
+    survivors = 12 * (2 * m + 128) * cols + 2 * open_rows  # columns', then rows' and rows' codes
     lists = 8 * m * (num_rows + num_cols) + 12 * m * (rows + cols)  # kept, and of a block
     return copies + survivors + lists
 

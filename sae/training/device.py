@@ -3,19 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import torch
 from torch import Tensor
-
-
-def check_device(name: str) -> None:
-    """Raise if nothing can be trained there.
-
-    Raises:
-        ValueError: torch finds no GPU.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device: torch finds no CUDA GPU on this machine")
-
 
 Batch = dict[str, Tensor]
 """Activations (N, D) by hookpoint."""

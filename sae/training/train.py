@@ -8,6 +8,7 @@ alone.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ...common.devices import check_device
 from ...common.files import StrPath
 from ...common.progress import Progress, silent
 from ..activations import ActivationStore, BatchSource, StoredBatches
@@ -15,7 +16,6 @@ from ..config import SAEConfig
 from ..model import SAE
 from ..train_config import TrainConfig
 from .data_parallel import check_data_parallel
-from .device import check_device
 from .held_out import HeldOut
 from .jobs import Job, check_jobs, jobs_of
 from .log import OnLog

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from twinsae.cli.main import main
+from twinsae.common import processes
 from twinsae.common.packages import EXTRAS
 from twinsae.kernels import _native
 from twinsae.matching import Certificate
@@ -113,6 +114,18 @@ def test_match_all_names_the_pairs_that_fail_and_those_left_to_others(saes, tmp_
     out, err = capsys.readouterr()
     assert out.count("proved") == 1
     assert err.startswith("error: 2 pairs could not be matched: seed0--odd: ")
+
+
+def test_match_all_on_gpus_matches_there_unless_told_otherwise(saes, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(processes, "devices", lambda number: [""] * number)  # which hides them
+    words = ["match-all", *map(str, saes), "--out", str(tmp_path / "all"), "--gpus", "1"]
+    assert main(words) == 2
+    assert capsys.readouterr().err == (
+        "error: 1 pairs could not be matched: seed0--seed1: "
+        "device: torch finds no CUDA GPU on this machine\n"
+    )
+    assert main([*words, "--device", "cpu"]) == 0
+    assert "proved" in capsys.readouterr().out
 
 
 def test_match_all_of_one_is_a_users_error(saes, tmp_path, capsys):

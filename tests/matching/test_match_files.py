@@ -3,13 +3,14 @@
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from twinsae.matching import Matching, match, match_files, overlap, verify
+from twinsae.matching import Matching, match, match_all, match_files, overlap, verify
 from twinsae.sae.firing import Firing
 
 CRITERIA = {
@@ -86,6 +87,7 @@ def test_the_summary_has_exactly_its_keys(folders, tmp_path):
         "absolute": False,
         "m": 32,
         "candidates": "scan",
+        "device": "cpu",
         "memory_limit": 10**9,
         "verify": False,
     }
@@ -103,6 +105,35 @@ def test_the_summary_has_exactly_its_keys(folders, tmp_path):
     assert set(result["criteria"]) == set(result["counts"]) == CRITERIA
     assert set(result["live"]) == {"by", "num_latents", "criteria", "counts", "intervals"}
     assert set(result["sweep"]) == CRITERIA - {"equal"} | {"threshold"}
+
+
+def test_weights_are_moved_to_the_device(folders, tmp_path, monkeypatch):
+    def look(matrix, *_facts):
+        raise RuntimeError(f"on {matrix.device}")
+
+    module = sys.modules["twinsae.matching.match_files"]
+    monkeypatch.setattr(module, "check_device", lambda _name: None)
+    monkeypatch.setattr(module, "StoredRows", look)
+    with pytest.raises(RuntimeError, match=r"^on meta$"):  # this machine need not have a GPU
+        match_files(*folders, ("decoder",), tmp_path / "out", device="meta")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda", "device: torch finds no CUDA GPU on this machine"),
+        ("gpu", "device: expected cpu or cuda, got 'gpu'"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(folders, tmp_path, device, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for call in (
+        lambda: match_files(*folders, ("decoder",), tmp_path / "out", device=device),
+        lambda: match_all(folders, tmp_path / "out", device=device),
+    ):
+        with pytest.raises(ValueError, match=rf"^{message}$"):
+            call()
+    assert not (tmp_path / "out").exists()
 
 
 def test_inputs_are_described(folders, tmp_path):
