@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..common.progress import Progress
+from ..common.progress import Progress, renamed
 from ..matching import match
 from .match import Pair
 from .neighbour import slowdown
@@ -70,7 +70,8 @@ def bench_threads(pair: Pair, progress: Progress) -> list[Phase]:
         for threads in MEASURED:
             torch.set_num_threads(threads)
             started = time.perf_counter()
-            matching = match(pair.a, pair.b, progress=progress)
+            told = renamed(progress, after=f", {threads} threads")
+            matching = match(pair.a, pair.b, progress=told)
             total = time.perf_counter() - started
             phases = matching.stats["seconds"]
             taken[threads] = {**phases, _REST: total - sum(phases.values())}

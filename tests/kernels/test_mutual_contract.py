@@ -140,17 +140,21 @@ def test_non_finite_numbers(make: SimpleNamespace, oracle: SimpleNamespace, back
     np.testing.assert_array_equal(result.col_indices.cpu().numpy(), cols[1])
 
 
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("kind", ["reals", "integers"])  # integers have many ties
 def test_bits_do_not_depend_on_threads_or_packing(
-    make: SimpleNamespace, backend: str, threads
+    make: SimpleNamespace, backend: str, threads, kind: str, exact: bool
 ) -> None:
-    a, b = make.reals(90, 1000), make.reals(120, 1000)
+    draw, width = (make.reals, 1000) if kind == "reals" else (make.integers, 5)
+    a, b = draw(190, width), draw(220, width)
     results = []
     for count in (1, 2, 3):
         threads(count)
-        results.append(mutual_topk(a, b, 12, backend=backend))
-        results.append(mutual_topk(a, pack(b), 12, backend=backend))
+        results.append(mutual_topk(a, b, 12, exact=exact, backend=backend))
+        results.append(mutual_topk(a, pack(b), 12, exact=exact, backend=backend))
     for other in results[1:]:
         assert all(torch.equal(p, q) for p, q in zip(results[0][:4], other[:4], strict=True))
+        assert other.stats == results[0].stats  # each list has met the same scores in their order
 
 
 def test_real_values_agree_with_float64(
