@@ -14,8 +14,10 @@ GUARD = 64  # elements before and after each array
 FUZZ = settings(max_examples=250, deadline=None, derandomize=True)
 SPECIAL = np.array([0, -0.0, 1, -1, 0.5, 2, 1e300, -1e300, 1e-310, 3, 4, 5])
 WRONG = np.array([np.nan, np.inf, -np.inf, 1e301, 1.7e308])
-OUTPUTS = {"partner", "row_price", "col_price", "out", "out_rows", "out_cols", "out_weights"}
-OUTPUTS |= {"present"}
+OUTPUTS = {
+    *("partner", "row_price", "col_price", "out", "present"),
+    *("out_rows", "out_cols", "out_weights"),
+}
 Arguments = dict[str, Any]
 
 

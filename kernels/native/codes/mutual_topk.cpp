@@ -24,15 +24,14 @@ namespace {
 // Blocks of rows that may be open at a time: each thread works in one, and has one to go on with.
 int64_t open_blocks(int threads) { return threads > 1 ? threads + 1 : 1; }
 
-// How many rows make a block. All columns are read once for each, so that many rows are good, but
-// neither the codes nor the lists of all open blocks may take more than 24 MiB, or 4 MiB for each of
-// several threads, who get some blocks each.
+// How many rows make a block. All columns are read once for each block, so that many rows are good;
+// but each of several threads gets some blocks, and the open ones share the memory. Blocks are whole
+// tiles: lists of columns are pruned after a tile, and so after the same rows whatever the threads.
 int64_t rows_of_block(const CodesIsa& isa, const MutualTopK& q, int64_t room, int threads) {
-  const int64_t bytes = (threads > 1 ? 4 : 24) << 20;
-  const int64_t fit = bytes / std::max(room * Survivors::kBytesEach, isa.row_bytes(q.depth));
-  const int64_t share = threads > 1 ? q.a_rows / (4 * threads) : q.a_rows;
-  const int64_t tile = isa.tile_tokens;
-  return std::max<int64_t>(1, std::min(fit, share) / tile) * tile;
+  const bool alone = threads == 1;
+  const int64_t rows = tokens_at_once(isa, alone ? q.a_rows : q.a_rows / (4 * threads), q.depth,
+                                      room * Survivors::kBytesEach, (alone ? 24 : 4) << 20);
+  return std::max<int64_t>(1, rows / isa.tile_tokens) * isa.tile_tokens;
 }
 
 // A block of rows that has begun.

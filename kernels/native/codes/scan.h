@@ -75,11 +75,11 @@ class MatrixCodes {
 };
 
 // Returns how many tokens to scan together if each has `bytes` of other state: neither that state
-// nor the tokens' codes may take more than 24 MiB.
-inline int64_t tokens_at_once(const CodesIsa& isa, int64_t tokens, int64_t depth, int64_t bytes) {
-  constexpr int64_t kStateBytes = 24 << 20;
+// nor the tokens' codes may take more than `most`.
+inline int64_t tokens_at_once(const CodesIsa& isa, int64_t tokens, int64_t depth, int64_t bytes,
+                              int64_t most = 24 << 20) {
   const int64_t widest = std::max(bytes, isa.row_bytes(depth));
-  return std::min(tokens, std::max<int64_t>(kMaxTileTokens, kStateBytes / widest));
+  return std::min(tokens, std::max<int64_t>(kMaxTileTokens, most / widest));
 }
 
 // Tokens that are scanned panel by panel while their codes stay in the cache.

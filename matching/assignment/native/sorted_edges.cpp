@@ -1,7 +1,6 @@
 #include "sorted_edges.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "util/parallel.h"
 
@@ -9,23 +8,14 @@ namespace twinsae {
 
 void find_edges(const SortedEdges& list, const SortedEdges& wanted, int threads, int64_t* places,
                 bool* present) {
-  const auto at = [](const SortedEdges& edges, int64_t e) {
-    return std::pair<int32_t, int32_t>(edges.rows[e], edges.cols[e]);
-  };
   parallel_spans(wanted.count, threads, [&](int64_t begin, int64_t end) {
     for (int64_t e = begin; e < end; ++e) {
-      int64_t place = 0;
-      for (int64_t left = list.count; left > 0;) {
-        const int64_t half = left / 2;
-        if (at(list, place + half) < at(wanted, e)) {
-          place += half + 1;
-          left -= half + 1;
-        } else {
-          left = half;
-        }
-      }
-      places[e] = place;
-      present[e] = place < list.count && at(list, place) == at(wanted, e);
+      const auto row = std::equal_range(list.rows, list.rows + list.count, wanted.rows[e]);
+      const int32_t* const end_of_row = list.cols + (row.second - list.rows);
+      const int32_t* const found =
+          std::lower_bound(list.cols + (row.first - list.rows), end_of_row, wanted.cols[e]);
+      places[e] = found - list.cols;
+      present[e] = found < end_of_row && *found == wanted.cols[e];
     }
   });
 }
