@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,19 +64,24 @@ def save_arrays(
     content: dict[str, Any] = dict(arrays)
     described = file.with_suffix(".json")
     file.parent.mkdir(parents=True, exist_ok=True)
-    described.unlink(missing_ok=True)
     # A file object, because savez would append ".npz" to the temporary name.
-    with atomic_write(file) as temporary, temporary.open("wb") as opened:
-        np.savez(opened, **content)
-    description = {
-        "format": format_name,
-        "table": file.name,
-        "sha256": sha256(file),
-        "columns": list(arrays),
-        **facts,
-    }
+    with atomic_write(file) as temporary:
+        with temporary.open("wb") as opened:
+            np.savez(opened, **content)
+        description = {
+            "format": format_name,
+            "table": file.name,
+            "sha256": sha256(temporary),
+            "columns": list(arrays),
+            **facts,
+        }
+        text = json.dumps(description, indent=1, allow_nan=False) + "\n"
+        # One that describes another table goes first; another writer's of this table can stay.
+        with suppress(FileNotFoundError):
+            if described.read_bytes() != text.encode():
+                described.unlink()
     with atomic_write(described) as temporary:
-        temporary.write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def load_table(file: Path, format_name: str) -> Table:

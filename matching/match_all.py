@@ -25,7 +25,7 @@ from .criteria.overlap import THRESHOLD
 from .criteria.seed_counts import exact_shares, in_exactly, only_in_base
 from .criteria.seed_tables import SeedTables, over_seeds
 from .match import match_memory
-from .match_files import FORMAT, SIDES, SUMMARY, match_files, renew_live
+from .match_files import SIDES, SUMMARY, is_match_of, match_files, renew_live
 from .matching import Matching
 
 ALL_FORMAT = "twinsae-match-all/2"
@@ -215,6 +215,7 @@ class AllSeeds:
             orientation=self._orientation,
             device=self._device,
             sha256s=[self._known_hash(place) for place in pair],
+            first_wins=True,
             progress=progress,
         )
 
@@ -350,16 +351,7 @@ class AllSeeds:
 
     def is_done(self, pair: Pair) -> bool:
         """Return whether a pair was matched, from these files."""
-        file = self.folder(pair) / SUMMARY  # written last, so that it stands for all the others
-        if not file.is_file():
-            return False
-        try:
-            summary = json.loads(file.read_text())
-            hashes = [summary["inputs"][name]["sha256"] for name in "ab"]
-            found = summary["format"], set(summary["sides"]), hashes
-        except (ValueError, KeyError, TypeError):
-            return False
-        return found == (FORMAT, set(SIDES), [self._hashes[place] for place in pair])
+        return is_match_of(self.folder(pair), SIDES, [self._hashes[place] for place in pair])
 
     def _summary(self, pair: Pair) -> dict[str, Any]:
         summary: dict[str, Any] = json.loads((self.folder(pair) / SUMMARY).read_text())

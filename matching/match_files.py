@@ -60,6 +60,7 @@ def match_files(
     orientation: Orientation | None = None,
     device: Device = "cpu",
     sha256s: Sequence[str | None] = (None, None),
+    first_wins: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Match two SAEs' decoders, encoders or both, and write the matchings and a summary.
@@ -90,6 +91,8 @@ def match_files(
         device: "cuda": both dictionaries are copied to the GPU, which does the scans; the graph is
             solved on the host all the same. On another device the prices may differ, the sums not.
         sha256s: those of the two files of weights, where they are known.
+        first_wins: leave a match that is there as it is if it is of these sides of these bytes, as
+            when another process has made it meanwhile.
         progress: told how far each phase of each side has come.
 
     Returns:
@@ -143,8 +146,28 @@ def match_files(
         "sides": blocks,
         "overlap": _overlap(matchings, inputs[0].facts["d_in"], [each.fired for each in inputs]),
     }
-    _write(out, matchings, summary)
+    _write(out, matchings, summary, first_wins)
     return summary
+
+
+def is_match_of(folder: Path, sides: Sequence[Side], sha256s: Sequence[str]) -> bool:
+    """Return whether a folder holds a complete match.
+
+    Args:
+        folder: what `match_files` wrote to, if it did.
+        sides: those that the match must have, and no others.
+        sha256s: those of the two files of weights.
+    """
+    file = folder / SUMMARY  # written last, so that it stands for all the others
+    if not file.is_file():
+        return False
+    try:
+        summary = json.loads(file.read_text())
+        hashes = [summary["inputs"][name]["sha256"] for name in "ab"]
+        found = summary["format"], set(summary["sides"]), hashes
+    except (ValueError, KeyError, TypeError):
+        return False
+    return found == (FORMAT, set(sides), list(sha256s))
 
 
 def _check_sides(sides: Sequence[str]) -> tuple[Side, ...]:
@@ -279,9 +302,16 @@ def _versions() -> dict[str, str]:
     return {**{name: version(name) for name in packages}, "python": platform.python_version()}
 
 
-def _write(out: Path, matchings: dict[Side, Matching], summary: dict[str, Any]) -> None:
+def _write(
+    out: Path, matchings: dict[Side, Matching], summary: dict[str, Any], first_wins: bool
+) -> None:
     # The summary goes first and comes last, so that it never describes other files than its own.
-    (out / SUMMARY).unlink(missing_ok=True)
+    # One that comes after this look is another process's, of the same match, and can stay.
+    if (out / SUMMARY).exists():
+        hashes = [summary["inputs"][letter]["sha256"] for letter in "ab"]
+        if first_wins and is_match_of(out, list(matchings), hashes):
+            return
+        (out / SUMMARY).unlink(missing_ok=True)
     for name in _DERIVED:
         (out / name).unlink(missing_ok=True)
     for side in SIDES:

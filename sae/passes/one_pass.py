@@ -75,7 +75,7 @@ class _Pass:
         """Write the table."""
         versions = {name: version(name) for name in ("twinsae", "numpy", "torch")}
         self._sums.save(self._job.file, {**self._job.facts, "versions": versions})
-        self._part.unlink()
+        self._part.unlink(missing_ok=True)  # another process may have done the same work
 
 
 def run(

@@ -63,3 +63,20 @@ def test_a_failed_write_leaves_no_description_of_another_table(tmp_path: Path, m
         save_table(file, "toy/1", {"latent": np.arange(2)}, {})
     monkeypatch.undo()
     assert not (tmp_path / "t.json").exists()
+
+
+def test_a_table_written_again_keeps_its_description_all_the_time(tmp_path: Path, monkeypatch):
+    file, described = tmp_path / "t.npz", tmp_path / "t.json"
+    save_table(file, "toy/1", COLUMNS, {"of": "a"})
+    replace, there = Path.replace, []
+
+    def look(self: Path, target: Path) -> Path:
+        there.append(described.exists())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", look)
+    save_table(file, "toy/1", COLUMNS, {"of": "a"})
+    assert there == [True, True]
+    save_table(file, "toy/1", COLUMNS, {"of": "b"})
+    assert there == [True, True, False, False]
+    assert load_table(file, "toy/1").facts["of"] == "b"

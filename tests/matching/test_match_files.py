@@ -366,6 +366,46 @@ def test_a_failed_write_leaves_no_half_file_and_no_summary(failing, folders, tmp
         assert Matching.load(out / name).certified
 
 
+def test_the_first_of_two_that_make_the_same_match_wins(folders, tmp_path):
+    out = tmp_path / "out"
+
+    def another(phase, *_):
+        if phase == "encoder prices" and not (out / "mark").exists():
+            match_files(*folders, ("decoder", "encoder"), out)
+            (out / "metrics.json").write_text("made of it")
+            (out / "mark").write_text((out / "summary.json").read_text())
+
+    both = ("decoder", "encoder")
+    match_files(*folders, both, out, first_wins=True, progress=another)
+    assert (out / "summary.json").read_text() == (out / "mark").read_text()
+    assert (out / "metrics.json").exists()
+    for others in ((*folders[::-1], both), (*folders, both[:1])):  # no such match is there
+        match_files(*others, out, first_wins=True)
+        assert (out / "summary.json").read_text() != (out / "mark").read_text()
+        assert not (out / "metrics.json").exists()
+
+
+def test_a_match_that_another_process_has_written_never_goes(folders, tmp_path, monkeypatch):
+    match_files(*folders, ("decoder", "encoder"), tmp_path / "another")
+    out, unlink, save = tmp_path / "out", Path.unlink, Matching.save
+    ends, there = iter([True]), []
+
+    def unlink_after_another(self, missing_ok=False):
+        if next(ends, False):  # once, after we looked what is there
+            shutil.copytree(tmp_path / "another", out, dirs_exist_ok=True)
+        unlink(self, missing_ok=missing_ok)
+
+    def save_and_look(self, path):
+        there.append((out / "summary.json").exists())
+        save(self, path)
+
+    monkeypatch.setattr(Path, "unlink", unlink_after_another)
+    monkeypatch.setattr(Matching, "save", save_and_look)
+    match_files(*folders, ("decoder", "encoder"), out, first_wins=True)
+    assert there == [True, True]
+    assert names(out) == {"decoder.npz", "encoder.npz", "summary.json"}
+
+
 def test_a_folder_that_cannot_be_made_is_one_clear_error(folders, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):

@@ -216,6 +216,19 @@ def test_a_killed_run_goes_on_to_the_same_numbers(store, tmp_path):
     assert told == [("fire", ROWS, ROWS, "tokens")]
 
 
+def test_two_processes_may_count_the_same_sae(store, tmp_path):
+    folder = tmp_path / "s"
+    save_sae(make("topk"), folder)
+
+    def another(_phase: str, done: int, _total: int, _unit: str) -> None:
+        if done == one_pass._BATCH:
+            fire([folder], open_activations(store))
+
+    found = fire([folder], open_activations(store), progress=another)["s"]
+    assert_same(found, fire([folder], open_activations(store), tmp_path / "alone")["s"])
+    assert not list(folder.glob("*.part.npz"))
+
+
 def test_sums_of_other_activations_or_weights_are_not_gone_on_with(store, tmp_path):
     folder = tmp_path / "s"
     save_sae(make("topk"), folder)
