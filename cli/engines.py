@@ -1,6 +1,6 @@
 """Where tasks run, as the options say it: in this process, on several GPUs, or by Ray."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -14,6 +14,8 @@ from .options import Argument, positive
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from .stopping import StopRequest
 
 _PARTS_ON_A_CLUSTER = 8
 
@@ -54,7 +56,7 @@ class Engines:
         folder: Path,
         *,
         left: int | None = None,
-        stop: Callable[[], bool] = lambda: False,
+        stop: "StopRequest | None" = None,
     ) -> Outcome:
         """Run tasks, and show how far they are.
 
@@ -63,7 +65,7 @@ class Engines:
             tasks: as `run_tasks` takes them.
             folder: of the tasks, which all processes share.
             left: how many are not done, to be shown.
-            stop: asked now and then.
+            stop: asked by trainings; while other tasks run here, signals act at once.
 
         Raises:
             ValueError: there are not so many GPUs, no such cluster, or a task that can never run.
@@ -75,11 +77,13 @@ class Engines:
         numbers = count(1)
         with (
             open_progress(console) as progress,
-            self._open(Tools(progress, say, stop), folder) as engine,
+            self._open(Tools(progress, say, stop or (lambda: False)), folder) as engine,
         ):
 
             def begins(name: str) -> None:
                 progress.forget(all_phases=not self.is_parallel)
+                if stop is not None and not self.is_parallel:
+                    stop.nobody_asks()
                 say(name if left is None else f"{name} ({next(numbers)} of {left:,})")
 
             def fails(name: str, reason: str) -> None:

@@ -145,9 +145,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: the command line without the program's name; None means `sys.argv[1:]`.
 
     Returns:
-        The exit code: 0; 1 if `bench gpu` finds a kernel wrong or
-            `validate` a file; 2 after an error that the user can
-        mend; 130 after Ctrl-C, 143 after SIGTERM while it trains.
+        The exit code: 0; 1 if `bench gpu` finds a kernel wrong or `validate` a file; 2 after an
+        error that the user can mend; 130 after Ctrl-C, 143 after SIGTERM while it trains.
     """
     words = sys.argv[1:] if words is None else words
     debug = "--debug" in words

@@ -24,11 +24,13 @@ class StopRequest:
 
     The first signal only asks; from then on signals act as they did before the block, so that a
     second Ctrl-C ends at once. The block ends in `StoppedBySignal` where training did stop.
+    Between two trainings nobody would hear the first one: see `nobody_asks`.
     """
 
     def __init__(self, console: "Console") -> None:
         self._console = console
         self._signal: signal.Signals | None = None
+        self._is_heard = True
         self._handlers: dict[signal.Signals, Any] = {}  # those of before, None where C set one
 
     def __enter__(self) -> Self:
@@ -45,13 +47,21 @@ class StopRequest:
 
     def __call__(self) -> bool:
         """Return whether to stop, and say on the console that it takes a moment."""
+        self._is_heard = True
         if self._signal is not None:
             self._console.print(f"{self._signal.name}: saving; a second one ends at once")
         return self._signal is not None
 
+    def nobody_asks(self) -> None:
+        """Let the first signal act as before the block, too, until `stop` is asked again."""
+        self._is_heard = False
+
     def _take(self, number: int, _: FrameType | None) -> None:
-        self._signal = signal.Signals(number)
         self._restore()
+        if self._is_heard:
+            self._signal = signal.Signals(number)
+        else:
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():

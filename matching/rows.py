@@ -54,8 +54,9 @@ class StoredRows:
         self.num_latents, self.d_in = (int(size) for size in matrix.shape)
         self.scale = torch.empty(self.num_latents, dtype=torch.float64, device=self.matrix.device)
         self.norm = torch.empty_like(self.scale)
-        for block in self._cached_blocks(self.num_latents):
-            self._measure(block)
+        row = self._measure()
+        if row >= 0:
+            raise ValueError(f"{self.name} holds NaN or an infinity in row {row:,}")
 
     def live(self) -> Tensor:
         """Return the rows that are not zero, (n,) int64, on the rows' device."""
@@ -116,17 +117,22 @@ class StoredRows:
     def _cached_blocks(self, rows: int) -> Iterator[slice]:
         return slices(rows, max(1, _CACHED_ELEMENTS // self.d_in))
 
-    def _measure(self, block: slice) -> None:
-        rows = self.matrix[block]
-        largest = rows.abs().amax(1).to(torch.float64)
-        finite = largest.isfinite()
-        if not finite.all():
-            row = block.start + int(finite.to(torch.uint8).argmin())
-            raise ValueError(f"{self.name} holds NaN or an infinity in row {row:,}")
-        _, exponent = np.frexp(largest.cpu().numpy())
-        scale = np.ldexp(1.0, -exponent.clip(-_LARGEST_EXPONENT, _LARGEST_EXPONENT))
-        self.scale[block] = torch.from_numpy(scale)
-        self.norm[block] = torch.linalg.vector_norm(rows * self.scale[block, None], dim=1)
+    def _measure(self) -> int:
+        """Set ``scale`` and ``norm``, and return the first row that is not finite, or -1."""
+        if self.for_native:
+            first: int = _native.measure_rows(*self.as_native(), torch.get_num_threads())
+            return first
+        for block in self._cached_blocks(self.num_latents):
+            rows = self.matrix[block]
+            largest = rows.abs().amax(1).to(torch.float64)
+            finite = largest.isfinite()
+            if not finite.all():
+                return int(block.start + finite.to(torch.uint8).argmin())
+            _, exponent = np.frexp(largest.cpu().numpy())
+            scale = np.ldexp(1.0, -exponent.clip(-_LARGEST_EXPONENT, _LARGEST_EXPONENT))
+            self.scale[block] = torch.from_numpy(scale)
+            self.norm[block] = torch.linalg.vector_norm(rows * self.scale[block, None], dim=1)
+        return -1
 
 
 def block_rows(d_in: int) -> int:

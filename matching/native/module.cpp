@@ -35,6 +35,16 @@ StoredRows stored_rows(const char* name, const object& matrix, const std::string
   throw std::invalid_argument(std::string(name) + ": unknown dtype " + dtype);
 }
 
+int64_t bind_measure_rows(const object& matrix, const std::string& dtype, const object& scale_,
+                          const object& norm_, int threads) {
+  const StoredRows rows = stored_rows("matrix", matrix, dtype, scale_, norm_);
+  const auto scale = array<double>(scale_, "scale", 1);
+  const auto norm = array<double>(norm_, "norm", 1);
+  check_threads(threads);
+  py::gil_scoped_release release;
+  return measure_rows(rows, threads, scale.data, norm.data);
+}
+
 void bind_edge_cosines(const object& a_, const std::string& a_dtype, const object& a_scale,
                        const object& a_norm, const object& b_, const std::string& b_dtype,
                        const object& b_scale, const object& b_norm, const object& rows_,
@@ -202,6 +212,9 @@ PYBIND11_MODULE(_native, m) {
       "bfloat16 come as their bits, uint16. Each row times its `scale` has the length `norm`\n"
       "(float64). Codes come as (offsets int64, members int32, values float32), compressed rows.\n"
       "Outputs are written in place. Anything else raises ValueError.";
+  m.def("measure_rows", &bind_measure_rows, arg("matrix"), arg("dtype"), arg("scale"), arg("norm"),
+        arg("threads"),
+        "Writes `scale` and `norm`. Returns the first row with NaN or an infinity, or -1.");
   m.def("edge_cosines", &bind_edge_cosines, arg("a"), arg("a_dtype"), arg("a_scale"), arg("a_norm"),
         arg("b"), arg("b_dtype"), arg("b_scale"), arg("b_norm"), arg("rows"), arg("cols"),
         arg("threads"), arg("out"), "Cosines (float64) of the pairs `rows`, `cols` (int32).");

@@ -1,6 +1,8 @@
 #include "rows.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -40,6 +42,29 @@ void parallel_parts(int64_t count, int64_t size, int threads, const Body& body) 
 }
 
 }  // namespace
+
+int64_t measure_rows(const StoredRows& rows, int threads, double* scale, double* norm) {
+  const RowLoops& loops = row_loops();
+  std::atomic<int64_t> first{rows.count};
+  parallel_parts(rows.count, kRowsOfTask, threads, [&](int64_t begin, int64_t end) {
+    std::vector<double> scaled(static_cast<size_t>(rows.depth + 8));
+    for (int64_t i = begin; i < end; ++i) {
+      const double largest = loops.largest[rows.type](rows.row(i), rows.depth);
+      if (!std::isfinite(largest)) {
+        int64_t known = first;
+        while (i < known && !first.compare_exchange_weak(known, i)) {
+        }
+        return;
+      }
+      int exponent;
+      std::frexp(largest, &exponent);
+      scale[i] = std::ldexp(1.0, -std::clamp(exponent, -kLargestExponent, kLargestExponent));
+      loops.widen[rows.type](rows.row(i), scale[i], rows.depth, scaled.data());
+      norm[i] = std::sqrt(loops.dot[rows.type](scaled.data(), rows.row(i), scale[i], rows.depth));
+    }
+  });
+  return first == rows.count ? -1 : first.load();
+}
 
 void edge_cosines(const StoredRows& a, const StoredRows& b, const int32_t* rows,
                   const int32_t* cols, int64_t edges, int threads, double* out) {

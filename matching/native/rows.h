@@ -25,12 +25,20 @@ struct RowLoops {
   // sum over d of a[d] * (scale * row[d]); the order of additions depends on the depth only.
   double (*dot[4])(const double* a, const void* row, double scale, int64_t depth);
   void (*widen[4])(const void* row, double scale, int64_t depth, double* out);
+  // The largest magnitude, NaN if the row holds NaN or an infinity.
+  double (*largest[4])(const void* row, int64_t depth);
   // out[d] = row[d] * scale / norm
   void (*unit[4])(const void* row, double scale, double norm, int64_t depth, float* out);
 };
 
 // The best of this machine.
 const RowLoops& row_loops();
+
+// Writes each row's `scale`, by which its largest magnitude is in [1/2, 1) if a power of two from
+// 2^-kLargestExponent to 2^kLargestExponent can do it, and `norm` (both (count,)). Returns the first
+// row that holds NaN or an infinity, or -1; of such rows the two mean nothing.
+int64_t measure_rows(const StoredRows& rows, int threads, double* scale, double* norm);
+constexpr int kLargestExponent = 1022;
 
 // out[e] = <a_i, b_j> / (|a_i| |b_j|) for the pair (rows[e], cols[e]), 0 for zero rows; fastest
 // where pairs of one row follow each other.

@@ -1,10 +1,11 @@
 """`twinsae sweep`: what it prints, and the errors of its users."""
 
+import signal
 from pathlib import Path
 
 import pytest
 from twinsae.cli.main import main
-from twinsae.sweep import Sweep, read_grid
+from twinsae.sweep import Sweep, read_grid, tasks
 
 GRID = """
 base: {{model: {model}, hookpoint: h.1, text: {text}, tokens: 300, context: 16, num_latents: 9,
@@ -48,6 +49,43 @@ def test_a_task_that_fails_is_named(grid: Path, tmp_path: Path, capsys, monkeypa
     assert "1 tasks failed; the same command tries them again" in captured.err
     assert "the counter is broken" in captured.out
     assert "waits for" in captured.out
+
+
+@pytest.mark.parametrize("part", ["HarvestPart.run", "fire"])
+def test_ctrl_c_ends_at_once_what_is_no_training(grid, tmp_path, capsys, monkeypatch, part):
+    def interrupted(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the signal was not heard")
+
+    words = ["sweep", str(grid), "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patched:
+        patched.setattr(f"twinsae.sweep.tasks.{part}", interrupted)
+        assert main(words) == 130
+    assert "stopped; the same command goes on" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "5 of 5 tasks are done" in capsys.readouterr().out
+
+
+def test_ctrl_c_while_it_trains_saves_first(grid, tmp_path, capsys, monkeypatch):
+    train_many, steps = tasks.train_many, []
+
+    def interrupted(*given, progress, **others):
+        def tell(phase, done, total, unit, **shown):
+            steps.append(done)
+            if done == 1:
+                signal.raise_signal(signal.SIGINT)
+            progress(phase, done, total, unit, **shown)
+
+        train_many(*given, progress=tell, **others)
+
+    words = ["sweep", str(grid), "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "train_many", interrupted)
+        assert main(words) == 130
+    captured = capsys.readouterr()
+    assert "SIGINT: saving; a second one ends at once" in captured.out + captured.err
+    assert "stopped at step 2 of 3; to go on, type: twinsae sweep" in captured.err
+    assert main(words) == 0
 
 
 def test_a_grid_that_there_is_not(capsys):

@@ -177,6 +177,16 @@ def unit_rows(draw: st.DrawFn) -> Arguments:
     }
 
 
+def measure_rows(draw: st.DrawFn) -> Arguments:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    side = stored(rng, "matrix", draw(st.integers(0, 9)), draw(st.integers(0, 40)))
+    return {
+        "matrix": side["matrix"],
+        **{name: side[f"matrix_{name}"] for name in ("dtype", "scale", "norm")},
+        "threads": 2,
+    }
+
+
 ENTRIES = (
     solve,
     centre_prices,
@@ -186,7 +196,9 @@ ENTRIES = (
     solve_dense,
     edge_cosines,
     unit_rows,
+    measure_rows,
 )
+OTHER_OUTPUTS = {find_edges: {"places"}, measure_rows: {"scale", "norm"}}
 NUMBERS = (0, -1, 1, 2**30 + 1, 2**31 - 1, 2**62, 2**63 - 1, -(2**63), 2**70, 1.5, "2", None)
 
 
@@ -241,7 +253,7 @@ def spoilt_ways(value: object) -> list[object]:
 def succeeds(entry: Callable, arguments: Arguments) -> bool:
     """Call the entry point; anything but success or a user's error is raised."""
     try:
-        module = rows_native if entry in (edge_cosines, unit_rows) else _native
+        module = rows_native if entry in (edge_cosines, unit_rows, measure_rows) else _native
         getattr(module, entry.__name__)(**arguments)
     except (ValueError, TypeError):
         return False
@@ -265,7 +277,7 @@ def test_a_call_succeeds_or_raises_and_writes_only_its_outputs(entry: Callable) 
     def fuzz(call: tuple[Arguments, Arguments]) -> None:
         good, arguments = call
         arrays = {name: value for name, value in good.items() if isinstance(value, np.ndarray)}
-        outputs = OUTPUTS | {"places"} if entry is find_edges else OUTPUTS
+        outputs = OUTPUTS | OTHER_OUTPUTS.get(entry, set())
         inputs = {name: value.tobytes() for name, value in arrays.items() if name not in outputs}
         ends = {name: guards(value) for name, value in arrays.items()}
         outcomes[succeeds(entry, arguments)] += 1

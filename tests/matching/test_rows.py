@@ -83,6 +83,52 @@ def test_the_smallest_and_largest_numbers(dtype):
         np.testing.assert_allclose(found, unit @ unit.T, rtol=0, atol=1e-15)
 
 
+@pytest.fixture(params=[1, 3, None], ids=["1 thread", "3 threads", "torch"])
+def measured_by(request, monkeypatch):
+    """C++ with so many threads, or torch, as without the extension."""
+    if request.param is None:
+        monkeypatch.setattr(StoredRows, "for_native", False)
+        return
+    monkeypatch.setattr(torch, "get_num_threads", lambda: request.param)
+
+
+@pytest.mark.usefixtures("instructions", "measured_by")
+@pytest.mark.parametrize("d_in", [1, 7, 8, 45, 260])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_lengths_are_those_of_scaled_rows(dtype, d_in):
+    rng = np.random.default_rng(d_in)
+    info = torch.finfo(dtype)
+    rows = torch.from_numpy(rng.standard_normal((200, d_in))).to(dtype)
+    rows[70], rows[71] = 0, torch.full((d_in,), -info.max, dtype=dtype)
+    rows[199, -1] = info.smallest_normal * info.eps
+    rows[199, :-1] = 0
+    side = StoredRows(rows, "a")
+    exact = rows.double().numpy().astype(np.longdouble)
+    largest = np.abs(exact).max(1)
+    scaled = exact * side.scale.numpy()[:, None]
+    assert (np.frexp(side.scale.numpy())[0] == 0.5).all()
+    usual = (largest > 2.0**-1022) & (largest < 2.0**1022)  # a power of two brings it near 1
+    assert usual.sum() == (197 if dtype == torch.float64 else 199)
+    assert (np.abs(scaled[usual]).max(1) >= 0.5).all()
+    assert (np.abs(scaled[usual]) < 1).all()
+    assert (np.abs(scaled) <= 4).all()
+    assert side.scale[70] == 1
+    np.testing.assert_allclose(side.norm, np.sqrt((scaled**2).sum(1)).astype(float), rtol=1e-15)
+
+
+@pytest.mark.usefixtures("instructions", "measured_by")
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_first_row_that_is_not_finite_is_named(dtype, bad):
+    rng = np.random.default_rng(0)
+    for row, place in ((0, 0), (63, 8), (64, 36), (299, 36), (131, 17)):
+        rows = torch.from_numpy(rng.standard_normal((300, 37))).to(dtype)
+        rows[row, place] = bad
+        rows[-1, 5] = math.nan
+        with pytest.raises(ValueError, match=f"^a holds NaN or an infinity in row {row}$"):
+            StoredRows(rows, "a")
+
+
 def test_a_selection_numbers_its_rows_anew():
     matrix = torch.randn(9, 5, dtype=torch.float64)
     stored = StoredRows(matrix, "a")

@@ -219,6 +219,11 @@ void check_rows(Stored type, Value one) {
     const std::vector<Value> data(static_cast<size_t>(5 * depth), one);
     const std::vector<double> scale(5, 2.0), norm(5, 2 * std::sqrt(static_cast<double>(depth)));
     const StoredRows rows{type, data.data(), 5, depth, scale.data(), norm.data()};
+    std::vector<double> measured(5), lengths(5);
+    expect(measure_rows(rows, 2, measured.data(), lengths.data()) == -1, "all rows are finite");
+    for (int64_t i = 0; i < 5; ++i)
+      expect(measured[i] == 0.5 && std::abs(4 * lengths[i] / norm[i] - 1) < 1e-15,
+             "scales and lengths of rows");
     const std::vector<int64_t> names{4, 0, 2};
     std::vector<float> unit(static_cast<size_t>(3 * depth));
     unit_rows(rows, names.data(), 3, 2, unit.data());
