@@ -75,6 +75,9 @@ class Engines:
 
         say = plain_lines(console)
         numbers = count(1)
+        alone = None if self.is_parallel else stop  # others' stop is asked all the time
+        if alone is not None:
+            alone.nobody_asks()
         with (
             open_progress(console) as progress,
             self._open(Tools(progress, say, stop or (lambda: False)), folder) as engine,
@@ -82,8 +85,8 @@ class Engines:
 
             def begins(name: str) -> None:
                 progress.forget(all_phases=not self.is_parallel)
-                if stop is not None and not self.is_parallel:
-                    stop.nobody_asks()
+                if alone is not None:
+                    alone.nobody_asks()
                 say(name if left is None else f"{name} ({next(numbers)} of {left:,})")
 
             def fails(name: str, reason: str) -> None:

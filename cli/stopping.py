@@ -53,8 +53,10 @@ class StopRequest:
         return self._signal is not None
 
     def nobody_asks(self) -> None:
-        """Let the first signal act as before the block, too, until `stop` is asked again."""
+        """Let signals act as before the block until `stop` is asked again, also one that came."""
         self._is_heard = False
+        if self._signal is not None:
+            signal.raise_signal(self._signal)
 
     def _take(self, number: int, _: FrameType | None) -> None:
         self._restore()

@@ -66,6 +66,19 @@ def test_ctrl_c_ends_at_once_what_is_no_training(grid, tmp_path, capsys, monkeyp
     assert "5 of 5 tasks are done" in capsys.readouterr().out
 
 
+def test_ctrl_c_after_the_last_step_ends_before_the_next_task(grid, tmp_path, monkeypatch):
+    train_many, asked = tasks.train_many, []
+
+    def interrupted(*given, stop, **others):
+        train_many(*given, stop=lambda: bool(asked.append(stop())), **others)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(tasks, "train_many", interrupted)
+    monkeypatch.setattr(tasks, "fire", lambda *_, **__: pytest.fail("the signal was not heard"))
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out")]) == 130
+    assert asked == [False, False]
+
+
 def test_ctrl_c_while_it_trains_saves_first(grid, tmp_path, capsys, monkeypatch):
     train_many, steps = tasks.train_many, []
 
