@@ -40,6 +40,9 @@ def edge_cosines(
     threads: int,
     out: Doubles,
 ) -> None: ...
+def measure_rows(
+    matrix: np.ndarray[Any, Any], dtype: str, scale: Doubles, norm: Doubles, threads: int
+) -> int: ...
 def pair_counts(
     tokens_of_row: Codes,
     cols_of_token: Codes,
