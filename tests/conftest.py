@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,38 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer_object=letters, eos_token="<eos>", unk_token="?"
     ).save_pretrained(path)
     return path
+
+
+@pytest.fixture
+def four_saes(tmp_path: Path) -> list[Path]:
+    """Four random SAEs, s0 to s3, of width 8 and of 30 to 33 latents."""
+    import torch
+    from safetensors.torch import save_file
+
+    generator = torch.Generator().manual_seed(0)
+    folders = [tmp_path / f"s{place}" for place in range(4)]
+    for place, folder in enumerate(folders):
+        folder.mkdir()
+        names = ("W_dec", "encoder.weight")
+        tensors = {name: torch.randn(30 + place, 8, generator=generator) for name in names}
+        save_file(tensors, folder / "sae.safetensors")
+    return folders
+
+
+@pytest.fixture
+def assert_equal_matches() -> Callable[..., None]:
+    """Compare what two runs of match-all made of `four_saes`, to the last bit.
+
+    Prices are compared on request: with other numbers of threads they differ in the last bits.
+    """
+    import numpy as np
+    from twinsae.matching import Matching
+
+    def compare(out: Path, other: Path, *prices: str) -> None:
+        names = [f"s{a}--s{b}" for a in range(4) for b in range(a + 1, 4)]
+        for file in (f"{name}/{side}.npz" for name in names for side in ("decoder", "encoder")):
+            found, expected = (Matching.load(each / file) for each in (out, other))
+            for array in ("cols", "cosine", *prices):
+                np.testing.assert_array_equal(getattr(found, array), getattr(expected, array))
+
+    return compare

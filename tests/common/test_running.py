@@ -7,14 +7,12 @@ import signal
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from twinsae.common.processes import Processes, devices, threads_each
 from twinsae.common.running import Here, run_tasks, why_failed
 from twinsae.common.tasks import Tools
-from twinsae.matching import AllSeeds, Matching, match_all
+from twinsae.matching import AllSeeds, match_all
 
 TASKS = '''
 import os, time
@@ -152,32 +150,7 @@ def test_a_request_to_stop_reaches_the_processes(step, tmp_path):
     assert time.monotonic() - begun < LIMIT
 
 
-@pytest.fixture
-def saes(tmp_path: Path) -> list[Path]:
-    """Four SAEs."""
-    generator = torch.Generator().manual_seed(0)
-    folders = []
-    for place in range(4):
-        folders.append(tmp_path / f"s{place}")
-        folders[-1].mkdir()
-        names = ("W_dec", "encoder.weight")
-        tensors = {name: torch.randn(30 + place, 8, generator=generator) for name in names}
-        save_file(tensors, folders[-1] / "sae.safetensors")
-    return folders
-
-
-def assert_equal_matches(out: Path, other: Path) -> None:
-    for a in range(4):
-        for b in range(a + 1, 4):
-            for side in ("decoder", "encoder"):
-                found, expected = (
-                    Matching.load(each / f"s{a}--s{b}" / f"{side}.npz") for each in (out, other)
-                )
-                np.testing.assert_array_equal(found.cols, expected.cols)
-                np.testing.assert_array_equal(found.cosine, expected.cosine)
-
-
-def test_pairs_are_matched_though_processes_are_killed(saes, tmp_path):
+def test_pairs_are_matched_though_processes_are_killed(four_saes, assert_equal_matches, tmp_path):
     tools, told = told_by()
     killed = []
 
@@ -187,7 +160,7 @@ def test_pairs_are_matched_though_processes_are_killed(saes, tmp_path):
                 os.kill(child.pid, signal.SIGKILL)
                 killed.append(child.pid)
 
-    seeds = AllSeeds(saes, tmp_path / "out")
+    seeds = AllSeeds(four_saes, tmp_path / "out")
     with Processes(["0", "1"], 1, tools._replace(progress=kill)) as processes:
         outcome = run_tasks(seeds.tasks(), tmp_path / "out", processes)
     assert not outcome.failed
@@ -195,11 +168,11 @@ def test_pairs_are_matched_though_processes_are_killed(saes, tmp_path):
     assert len(killed) == 2
     assert any("was killed by SIGKILL; it is tried again" in line for line in told)
     assert not seeds.finish()["missing"]
-    match_all(saes, tmp_path / "other")
+    match_all(four_saes, tmp_path / "other")
     assert_equal_matches(tmp_path / "out", tmp_path / "other")
 
 
-def test_a_task_that_kills_its_process_twice_fails(saes, tmp_path):
+def test_a_task_that_kills_its_process_twice_fails(four_saes, tmp_path):
     tools, _ = told_by()
 
     def kill(*words, **_):
@@ -207,7 +180,7 @@ def test_a_task_that_kills_its_process_twice_fails(saes, tmp_path):
             for child in multiprocessing.active_children():
                 os.kill(child.pid, signal.SIGKILL)
 
-    seeds = AllSeeds(saes[:3], tmp_path / "out")
+    seeds = AllSeeds(four_saes[:3], tmp_path / "out")
     with Processes(["0"], 1, tools._replace(progress=kill)) as processes:
         outcome = run_tasks(seeds.tasks(), tmp_path / "out", processes)
     assert outcome.failed == {"s0--s1": "its process was killed by SIGKILL, 2 times"}
@@ -215,10 +188,10 @@ def test_a_task_that_kills_its_process_twice_fails(saes, tmp_path):
     assert seeds.finish()["missing"] == [{"a": "s0", "b": "s1", "reason": outcome.failed["s0--s1"]}]
 
 
-def test_two_processes_that_match_the_same_pair_both_succeed(saes, tmp_path):
+def test_two_processes_that_match_the_same_pair_both_succeed(four_saes, tmp_path):
     context = multiprocessing.get_context("spawn")
     both = [
-        context.Process(target=match_all, args=(saes[:2], tmp_path / "out"), daemon=True)
+        context.Process(target=match_all, args=(four_saes[:2], tmp_path / "out"), daemon=True)
         for _ in range(2)
     ]
     for process in both:
@@ -226,7 +199,7 @@ def test_two_processes_that_match_the_same_pair_both_succeed(saes, tmp_path):
     for process in both:
         process.join(LIMIT)
     assert [process.exitcode for process in both] == [0, 0]
-    assert not match_all(saes[:2], tmp_path / "out")["missing"]
+    assert not match_all(four_saes[:2], tmp_path / "out")["missing"]
     assert not list(tmp_path.rglob("*.tmp"))
 
 

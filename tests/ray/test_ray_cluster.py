@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -20,7 +19,7 @@ from twinsae.cli.main import main
 from twinsae.common.ray_cluster import RayCluster
 from twinsae.common.running import run_tasks
 from twinsae.common.tasks import Tools
-from twinsae.matching import AllSeeds, Matching, match_all
+from twinsae.matching import AllSeeds, match_all
 
 LIMIT = 240.0
 MEMORY = 3 * 2**30
@@ -165,37 +164,13 @@ def slow(modules, monkeypatch):
     return import_module("slow_tasks_of_tests").Slow
 
 
-@pytest.fixture
-def saes(tmp_path: Path) -> list[Path]:
-    """Four SAEs."""
-    generator = torch.Generator().manual_seed(0)
-    folders = []
-    for place in range(4):
-        folders.append(tmp_path / f"s{place}")
-        folders[-1].mkdir()
-        names = ("W_dec", "encoder.weight")
-        tensors = {name: torch.randn(30 + place, 8, generator=generator) for name in names}
-        save_file(tensors, folders[-1] / "sae.safetensors")
-    return folders
-
-
-def assert_equal_matches(out: Path, other: Path) -> None:
-    for a in range(4):
-        for b in range(a + 1, 4):
-            for side in ("decoder", "encoder"):
-                found, expected = (
-                    Matching.load(each / f"s{a}--s{b}" / f"{side}.npz") for each in (out, other)
-                )
-                np.testing.assert_array_equal(found.cols, expected.cols)
-                np.testing.assert_array_equal(found.cosine, expected.cosine)
-                np.testing.assert_array_equal(found.row_price, expected.row_price)
-
-
 def quiet(stop):
     return Tools(lambda *_, **__: None, lambda _: None, stop)
 
 
-def test_all_pairs_are_matched_though_a_node_dies_in_mid_task(cluster, slow, saes, tmp_path):
+def test_all_pairs_are_matched_though_a_node_dies_in_mid_task(
+    cluster, slow, four_saes, assert_equal_matches, tmp_path
+):
     import ray
 
     out, marks = tmp_path / "out", tmp_path / "marks"
@@ -213,7 +188,7 @@ def test_all_pairs_are_matched_though_a_node_dies_in_mid_task(cluster, slow, sae
             (marks / "go").touch()
         return False
 
-    seeds = AllSeeds(saes, out)
+    seeds = AllSeeds(four_saes, out)
     tasks = [slow(task, marks, 2**30) for task in seeds.tasks()]
     with RayCluster(cluster.address, out, quiet(watch)) as engine:
         while len(ray.nodes()) < 2:
@@ -227,16 +202,16 @@ def test_all_pairs_are_matched_though_a_node_dies_in_mid_task(cluster, slow, sae
     assert len([name for name, _, _ in begun if name == lost[0]]) == 2  # on both nodes
     assert not seeds.finish()["missing"]
     torch.set_num_threads(1)  # as there: with other threads, a product's roundings differ
-    match_all(saes, tmp_path / "other")
-    assert_equal_matches(out, tmp_path / "other")
+    match_all(four_saes, tmp_path / "other")
+    assert_equal_matches(out, tmp_path / "other", "row_price", "col_price")
     assert not list(out.glob(".ray*"))
 
 
-def test_the_command_and_errors_on_a_cluster(cluster, saes, tmp_path, capsys):
+def test_the_command_and_errors_on_a_cluster(cluster, four_saes, tmp_path, capsys):
     out = tmp_path / "out"
     save_file({"W_dec": torch.ones(4, 9), "encoder.weight": torch.ones(4, 9)},
-              saes[3] / "sae.safetensors")  # fmt: skip
-    words = ["match-all", *map(str, saes), "--out", str(out), "--ray", cluster.address]
+              four_saes[3] / "sae.safetensors")  # fmt: skip
+    words = ["match-all", *map(str, four_saes), "--out", str(out), "--ray", cluster.address]
     assert main(words) == 2
     captured = capsys.readouterr()
     assert "3 pairs could not be matched: " in captured.err
@@ -247,8 +222,8 @@ def test_the_command_and_errors_on_a_cluster(cluster, saes, tmp_path, capsys):
     assert len(list((out / ".failed").iterdir())) == 3
 
 
-def test_what_can_never_run_is_refused_at_once(cluster, slow, saes, tmp_path):
-    seeds = AllSeeds(saes, tmp_path / "out")
+def test_what_can_never_run_is_refused_at_once(cluster, slow, four_saes, tmp_path):
+    seeds = AllSeeds(four_saes, tmp_path / "out")
     tasks = [slow(task, tmp_path, 5 * 2**30) for task in seeds.tasks()]
     with (
         RayCluster(cluster.address, tmp_path / "out", quiet(lambda: False)) as engine,
@@ -257,14 +232,14 @@ def test_what_can_never_run_is_refused_at_once(cluster, slow, saes, tmp_path):
         run_tasks(tasks, tmp_path / "out", engine)
 
 
-def test_local_joins_no_other_cluster(cluster, saes, tmp_path):
+def test_local_joins_no_other_cluster(cluster, four_saes, tmp_path):
     import ray
 
     out = tmp_path / "out"
     with RayCluster("local", out, quiet(lambda: False)) as engine:
         assert cluster.address != ray.get_runtime_context().gcs_address
         assert len(ray.nodes()) == 1
-        assert len(run_tasks(AllSeeds(saes, out).tasks(), out, engine).done) == 6
+        assert len(run_tasks(AllSeeds(four_saes, out).tasks(), out, engine).done) == 6
 
 
 @pytest.mark.parametrize(
