@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...common.parts import part_of
 from ...common.units import format_bytes
-from .begun import look
+from .begun import delete_descriptions, look
 from .config import HarvestConfig
 from .disk import check_disk, most_tokens, row_bytes
 from .filling import Filling
@@ -75,6 +75,8 @@ class Plan:
             if missing:
                 say(f"{name}: {_left(missing, len(found.shards), self._parts)}")
             elif found.is_complete:
+                if found.end is not None:  # it was written when another process was done
+                    delete_descriptions(folder)
                 stores[name] = open_activations(folder)
             else:
                 facts = found.end["facts"] if found.end else {}

@@ -51,6 +51,15 @@ def test_a_task_that_fails_is_named(grid: Path, tmp_path: Path, capsys, monkeypa
     assert "waits for" in captured.out
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """What a shell starts with & ignores it, and so do its tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize("part", ["HarvestPart.run", "fire"])
 def test_ctrl_c_ends_at_once_what_is_no_training(grid, tmp_path, capsys, monkeypatch, part):
     def interrupted(*_, **__):
@@ -66,6 +75,7 @@ def test_ctrl_c_ends_at_once_what_is_no_training(grid, tmp_path, capsys, monkeyp
     assert "5 of 5 tasks are done" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_after_the_last_step_ends_before_the_next_task(grid, tmp_path, monkeypatch):
     train_many, asked = tasks.train_many, []
 
@@ -79,6 +89,7 @@ def test_ctrl_c_after_the_last_step_ends_before_the_next_task(grid, tmp_path, mo
     assert asked == [False, False]
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_while_it_trains_saves_first(grid, tmp_path, capsys, monkeypatch):
     train_many, steps = tasks.train_many, []
 

@@ -18,6 +18,7 @@ from twinsae.common.progress import silent
 from twinsae.common.tasks import Tools
 from twinsae.sae.activations import (
     HarvestConfig,
+    filling,
     harvest,
     harvest_shared,
     harvest_tasks,
@@ -309,6 +310,22 @@ for stage in json.loads(stages):
     print(*[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
 """Runs stages of processes, those of one stage at once, and prints how many stores each found."""
+
+
+def test_an_end_that_is_noted_after_another_process_was_done(
+    config: HarvestConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harvest(config, tmp_path / "whole")
+    end = filling.describe_end
+
+    def end_after_another(*given: Any) -> None:
+        monkeypatch.undo()
+        harvest(config, tmp_path / "both")
+        end(*given)
+
+    monkeypatch.setattr(filling, "describe_end", end_after_another)
+    harvest(config, tmp_path / "both")
+    assert read_bytes(tmp_path / "both") == read_bytes(tmp_path / "whole")
 
 
 @pytest.mark.slow
