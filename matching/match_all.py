@@ -57,9 +57,9 @@ def match_all(
 
     Each pair's result goes to ``out/<a>--<b>/``, as `match_files` writes it, and what all of them
     say to ``out/seeds.json`` and two tables; see `AllSeeds.finish`. A pair that was matched before,
-    from files of the same bytes, is left as it is: the same call goes on where a killed one
-    stopped, and more SAEs can be added later. A pair that cannot be matched does not stop the
-    others.
+    from files of the same bytes in the same orientation, is left as it is: the same call goes on
+    where a killed one stopped, and more SAEs can be added later. A pair that cannot be matched does
+    not stop the others.
 
     Args:
         dictionaries: 2 or more SAE folders, files or names, as `match_files` takes them.
@@ -351,7 +351,8 @@ class AllSeeds:
 
     def is_done(self, pair: Pair) -> bool:
         """Return whether a pair was matched, from these files."""
-        return is_match_of(self.folder(pair), SIDES, [self._hashes[place] for place in pair])
+        hashes = [self._hashes[place] for place in pair]
+        return is_match_of(self.folder(pair), SIDES, hashes, self._orientation)
 
     def _summary(self, pair: Pair) -> dict[str, Any]:
         summary: dict[str, Any] = json.loads((self.folder(pair) / SUMMARY).read_text())

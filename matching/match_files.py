@@ -91,8 +91,8 @@ def match_files(
         device: "cuda": both dictionaries are copied to the GPU, which does the scans; the graph is
             solved on the host all the same. On another device the prices may differ, the sums not.
         sha256s: those of the two files of weights, where they are known.
-        first_wins: leave a match that is there as it is if it is of these sides of these bytes, as
-            when another process has made it meanwhile.
+        first_wins: leave a match that is there as it is if it is of these sides of these bytes, in
+            this orientation, as when another process has made it meanwhile.
         progress: told how far each phase of each side has come.
 
     Returns:
@@ -139,6 +139,7 @@ def match_files(
             "absolute": absolute,
             "m": m,
             "candidates": candidates,
+            "orientation": orientation,
             "device": device,
             "memory_limit": memory_limit,
             "verify": verify,
@@ -150,13 +151,16 @@ def match_files(
     return summary
 
 
-def is_match_of(folder: Path, sides: Sequence[Side], sha256s: Sequence[str]) -> bool:
+def is_match_of(
+    folder: Path, sides: Sequence[Side], sha256s: Sequence[str], orientation: Orientation | None
+) -> bool:
     """Return whether a folder holds a complete match.
 
     Args:
         folder: what `match_files` wrote to, if it did.
         sides: those that the match must have, and no others.
         sha256s: those of the two files of weights.
+        orientation: in which they are read, if that was said.
     """
     file = folder / SUMMARY  # written last, so that it stands for all the others
     if not file.is_file():
@@ -164,10 +168,11 @@ def is_match_of(folder: Path, sides: Sequence[Side], sha256s: Sequence[str]) -> 
     try:
         summary = json.loads(file.read_text())
         hashes = [summary["inputs"][name]["sha256"] for name in "ab"]
-        found = summary["format"], set(summary["sides"]), hashes
-    except (ValueError, KeyError, TypeError):
+        read_as = summary["settings"].get("orientation")
+        found = summary["format"], set(summary["sides"]), hashes, read_as
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
-    return found == (FORMAT, set(sides), list(sha256s))
+    return found == (FORMAT, set(sides), list(sha256s), orientation)
 
 
 def _check_sides(sides: Sequence[str]) -> tuple[Side, ...]:
@@ -309,7 +314,8 @@ def _write(
     # One that comes after this look is another process's, of the same match, and can stay.
     if (out / SUMMARY).exists():
         hashes = [summary["inputs"][letter]["sha256"] for letter in "ab"]
-        if first_wins and is_match_of(out, list(matchings), hashes):
+        read_as = summary["settings"]["orientation"]
+        if first_wins and is_match_of(out, list(matchings), hashes, read_as):
             return
         (out / SUMMARY).unlink(missing_ok=True)
     for name in _DERIVED:

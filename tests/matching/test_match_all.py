@@ -226,6 +226,17 @@ def test_what_is_stale_or_broken_is_matched_again(folders, tmp_path):
     assert result["pairs"][0]["criteria"]["and"] == 1  # s0 and s1
 
 
+@pytest.mark.parametrize("broken", [{"settings": []}, {"sides": 3}, {"inputs": {"a": {}}}])
+def test_a_summary_of_another_form_is_no_match(folders, tmp_path, broken):
+    out = tmp_path / "out"
+    match_all(folders[:2], out)
+    (task,) = AllSeeds(folders[:2], out).tasks()
+    assert task.is_done()
+    file = out / "s0--s1" / "summary.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | broken))
+    assert not task.is_done()
+
+
 KILLED = """
 import os, signal, sys
 from twinsae.matching import match_all
@@ -432,6 +443,10 @@ def test_the_users_orientation_reaches_every_pair(tmp_path):
         np.savez(paths[-1], W_enc=W.T, W_dec=W.T)
     refused = match_all(paths, tmp_path / "out")
     assert "nothing tells whether" in refused["missing"][0]["reason"]
-    result = match_all(paths, tmp_path / "out", orientation="DL/DL")
-    assert [made["num_latents"] for made in result["dictionaries"]] == [9] * 3
-    assert result["missing"] == []
+    for orientation, num_latents in (("DL/DL", 9), ("LD/LD", 4)):  # the other is matched anew
+        result = match_all(paths, tmp_path / "out", orientation=orientation)
+        assert [made["num_latents"] for made in result["dictionaries"]] == [num_latents] * 3
+        assert result["missing"] == []
+        states = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/*/summary.json")}
+        assert match_all(paths, tmp_path / "out", orientation=orientation) == result
+        assert {path: path.stat().st_mtime_ns for path in states} == states

@@ -87,6 +87,7 @@ def test_the_summary_has_exactly_its_keys(folders, tmp_path):
         "absolute": False,
         "m": 32,
         "candidates": "scan",
+        "orientation": None,
         "device": "cpu",
         "memory_limit": 10**9,
         "verify": False,
