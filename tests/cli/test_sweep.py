@@ -91,11 +91,10 @@ def test_ctrl_c_after_the_last_step_ends_before_the_next_task(grid, tmp_path, mo
 
 @pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_while_it_trains_saves_first(grid, tmp_path, capsys, monkeypatch):
-    train_many, steps = tasks.train_many, []
+    train_many = tasks.train_many
 
     def interrupted(*given, progress, **others):
         def tell(phase, done, total, unit, **shown):
-            steps.append(done)
             if done == 1:
                 signal.raise_signal(signal.SIGINT)
             progress(phase, done, total, unit, **shown)
